@@ -1,0 +1,1 @@
+"""Adaptive bit switching: one network, one stored integer model, many bit-widths."""

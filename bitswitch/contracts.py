@@ -1,0 +1,161 @@
+"""What a plugin author subclasses, on one page.
+
+A plugin is a class named by an entry point in the group ``bitswitch.<group>``; that name is the
+only name it has in suites, on the command line and in tables. ``Options`` holds its settings.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bitswitch.quant.quantizer import Quantizer
+from bitswitch.types import BitSet, Strict
+
+if TYPE_CHECKING:
+    from bitswitch.spec import RunSpec, TrainingSpec
+
+
+class Plugin:
+    """Base of all plugins."""
+
+    source: ClassVar[str] = "bitswitch"
+    """Citation key of the publication (``report/references.bib``)."""
+
+    class Options(Strict):
+        """Settings of this plugin; defaults are the published ones."""
+
+    def __init__(self, options: Strict) -> None:
+        self.options = options
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward and backward pass of a training step."""
+
+    bits: int
+    """Bit-width of every layer in this pass."""
+    teacher: int | None = None
+    """Earlier pass of the same step whose detached predictions are the soft target."""
+    update: bool = False
+    """Step the optimizers right after this pass (A.2) instead of at the end (A.1)."""
+
+
+class Method(Plugin):
+    """A way to make one network run at several bit-widths."""
+
+    def __init__(self, options: Strict, bitset: BitSet) -> None:
+        super().__init__(options)
+        self.bitset = bitset
+
+    def weight_quantizer(self, weight: Tensor) -> Quantizer:
+        """Return the quantizer of one layer's ``weight`` [out, in, ...]; required."""
+        raise NotImplementedError
+
+    def activation_quantizer(self) -> Quantizer:
+        """Return the quantizer of one layer's input; default: a learned step per bit-width."""
+        from bitswitch.quant.lsq import ActivationQuantizer
+
+        return ActivationQuantizer(self.bitset)
+
+    def normalization(self, norm: nn.Module) -> nn.Module:
+        """Return what replaces a batch norm; default: one copy for every bit-width."""
+        from bitswitch.nn.norm import SwitchableBatchNorm
+
+        return SwitchableBatchNorm(norm, self.bitset)
+
+    def passes(self, training: "TrainingSpec") -> list[Pass]:
+        """Return the passes of one training step; default: widest to narrowest, as the recipe."""
+        neighbours = (None, *self.bitset)
+        chain = training.distillation == "neighbour"
+        return [
+            Pass(bits, teacher if chain else None, update=training.update == "separate")
+            for teacher, bits in zip(neighbours, self.bitset, strict=False)
+        ]
+
+    def skip(self, spec: "RunSpec") -> str | None:
+        """Return why this method cannot run ``spec``, or None; shown in the table's footnote."""
+        return None
+
+
+class Model(Plugin):
+    """A float network architecture."""
+
+    def build(self, classes: int, seed: int) -> nn.Module:
+        """Return the network for ``classes`` outputs, initialised from ``seed``."""
+        raise NotImplementedError
+
+
+class Batch(NamedTuple):
+    """Images and what they show."""
+
+    images: Tensor
+    """float32 [n, 3, height, width], normalised."""
+    targets: Tensor
+    """int64 [n], class indices."""
+    indices: Tensor
+    """int64 [n], position of each image in its split."""
+
+
+class OpenDataset:
+    """A dataset ready to be read on one device. Stateless: same arguments, same batches."""
+
+    def size(self, split: str) -> int:
+        """Return the number of images of ``split``: ``train``, ``held_out`` or ``test``."""
+        raise NotImplementedError
+
+    def train_batches(self, batch_size: int, epoch: int, seed: int, skip: int) -> Iterator[Batch]:
+        """Yield shuffled, augmented batches of one epoch after the first ``skip`` batches.
+
+        Order and augmentation depend on ``seed`` and ``epoch`` alone; the incomplete last batch
+        is dropped. So a run resumes in mid-epoch with the very batches it would have seen.
+        """
+        raise NotImplementedError
+
+    def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
+        """Yield all images of ``split`` once, in order, not augmented, last batch incomplete."""
+        raise NotImplementedError
+
+
+class Dataset(Plugin):
+    """Labelled images in three disjoint splits; ``held_out`` is part of the training data."""
+
+    classes: int
+    """Number of classes."""
+    stamp: str
+    """What tables and figures say of it, e.g. ``embedded digits 16x16``."""
+
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width) of an image as the network sees it."""
+        raise NotImplementedError
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of images per split; known without the data."""
+        raise NotImplementedError
+
+    def prepare(self, root: Path) -> None:
+        """Make or download the data below ``root``; a no-op when it is there."""
+        raise NotImplementedError
+
+    def check(self, root: Path) -> dict[str, str]:
+        """Return facts about the data below ``root`` (counts, hashes).
+
+        Raises:
+            DatasetError: missing, damaged or laid out wrongly.
+        """
+        raise NotImplementedError
+
+    def open(self, root: Path, device: torch.device) -> OpenDataset:
+        """Return the data below ``root``, ready for ``device``.
+
+        Raises:
+            DatasetError: missing, damaged or laid out wrongly.
+        """
+        raise NotImplementedError
+
+
+CONTRACTS: dict[str, type[Plugin]] = {"methods": Method, "models": Model, "datasets": Dataset}
+"""Base class of each plugin group."""

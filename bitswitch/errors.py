@@ -1,0 +1,82 @@
+"""Every error a user can meet: what is wrong, where, the nearest valid choice, what to do next."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BitswitchError(Exception):
+    """Base of all expected errors; the CLI prints its text and exits with ``exit_code``."""
+
+    exit_code = 2
+
+
+def hint(name: object, known: Iterable[object]) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest of ``known``, or an empty string.
+
+    >>> hint("epoch", ["epochs", "seed"])
+    " Did you mean 'epochs'?"
+    """
+    near = get_close_matches(str(name), [str(item) for item in known], n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+class SpecError(BitswitchError):
+    """A suite, run spec or option that cannot be run as written."""
+
+
+class UnknownPluginError(BitswitchError):
+    """A name that no installed package provides."""
+
+    def __init__(self, group: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        super().__init__(
+            f"No plugin '{name}' in group 'bitswitch.{group}'.{hint(name, known)}\n"
+            f"  installed: {', '.join(known) or 'none'}\n"
+            f"  just added it? entry points are read at install time: install its package again"
+        )
+
+
+class PluginError(BitswitchError):
+    """A plugin that cannot be loaded, is claimed twice, or breaks its contract."""
+
+    exit_code = 3
+
+
+class DatasetError(BitswitchError):
+    """A dataset that is missing, damaged or laid out wrongly."""
+
+    exit_code = 4
+
+
+class CheckpointError(BitswitchError):
+    """A checkpoint that is truncated, damaged or of another run."""
+
+    exit_code = 5
+
+
+class DeviceError(BitswitchError):
+    """A device that was asked for and is not there."""
+
+    exit_code = 6
+
+
+class RunDirectoryError(BitswitchError):
+    """A run directory that is in use or cannot be written."""
+
+    exit_code = 7
+
+
+class RecordError(BitswitchError):
+    """A record file that does not say what it should."""
+
+    exit_code = 8
+
+
+class BitWidthError(BitswitchError):
+    """A bit-width or policy that the model does not offer."""
+
+
+class Interrupted(BitswitchError):  # noqa: N818  (an event, not a fault)
+    """The run was asked to stop and has saved its state; run again to continue."""
+
+    exit_code = 143

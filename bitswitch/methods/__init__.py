@@ -1,0 +1,1 @@
+"""Multi-precision methods (plugins)."""

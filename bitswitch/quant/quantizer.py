@@ -1,0 +1,80 @@
+"""What every quantizer is: ``forward`` trains, ``encode`` deploys, and both agree exactly."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bitswitch.types import BitSet
+
+Number = float | Tensor
+"""A Python number (eager), or a 0-d tensor (one compiled graph for all bit-widths)."""
+
+
+class Width(NamedTuple):
+    """One bit-width of a bit set, as data.
+
+    Quantizers compute from these fields and never branch on them, so that a graph compiled once
+    serves every bit-width: the fields are then 0-d tensors instead of Python numbers.
+    """
+
+    bits: Number
+    """The bit-width b."""
+    index: int | Tensor
+    """Position of b in the bit set, 0 is the widest."""
+    ratio: Number
+    """2 ** (widest - b), exact."""
+    signed_low: Number
+    """-2 ** (b - 1)."""
+    signed_high: Number
+    """2 ** (b - 1) - 1."""
+    unsigned_high: Number
+    """2 ** b - 1."""
+
+    @classmethod
+    def of(cls, bits: int, bitset: BitSet) -> "Width":
+        """Return the width ``bits`` of ``bitset`` as Python numbers."""
+        return cls(
+            bits=bits,
+            index=bitset.index(bits),
+            ratio=2.0 ** (max(bitset) - bits),
+            signed_low=-(2.0 ** (bits - 1)),
+            signed_high=2.0 ** (bits - 1) - 1,
+            unsigned_high=2.0**bits - 1,
+        )
+
+
+class Codes(NamedTuple):
+    """Integers as deployed, and what they are worth: ``values * scale + offset``."""
+
+    values: Tensor
+    """int32, the shape of the encoded tensor."""
+    scale: Tensor
+    """Worth of one step, float32, broadcasts to ``values``."""
+    offset: Tensor | float = 0.0
+    """Worth of code zero."""
+
+    def decode(self) -> Tensor:
+        """Return the real values, float32; bit for bit what ``forward`` gave."""
+        return self.values.to(self.scale.dtype) * self.scale + self.offset
+
+
+class Quantizer(nn.Module):
+    """Fake quantization of one operand of one layer at every bit-width of a bit set.
+
+    A subclass implements ``forward`` and ``encode``. Learned scales are parameters whose
+    last name starts with ``scale`` (the optimizer for scales finds them so); one that belongs
+    to a single bit-width lives in a ``PerBit``.
+    """
+
+    def forward(self, x: Tensor, width: Width) -> Tensor:
+        """Return ``x`` on the grid of ``width``, same shape, with straight-through gradients."""
+        raise NotImplementedError
+
+    def encode(self, x: Tensor, width: Width) -> Codes:
+        """Return the integers that are deployed for ``x`` at ``width``."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def initialize(self, observed: Tensor) -> None:
+        """Set the scales from ``observed`` values of the operand; default: nothing to set."""

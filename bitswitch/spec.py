@@ -1,0 +1,370 @@
+"""Suites and run specs: what is run, validated before any job starts.
+
+A suite file names networks and experiments; it expands to ``Cell`` objects, each a place in a
+table that one ``RunSpec`` fills. A run's identity is the content of its spec.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import yaml
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from bitswitch import plugins
+from bitswitch.errors import SpecError, hint
+from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Strict, format_bitset
+
+BitWidth = Annotated[int, Field(ge=MIN_BITS, le=FLOAT_BITS)]
+
+
+class Choice(Strict):
+    """A plugin by name, with options; written ``name`` or ``{name: ..., options: {...}}``."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def resolved(self, group: str) -> "Choice":
+        """Return the same choice with every option of the plugin spelled out."""
+        return Choice(name=self.name, options=plugins.resolve(group, self.name, self.options))
+
+
+class AlrsSpec(Strict):
+    """Adaptive learning-rate scaling of the quantization scales (huang2025nearly, Eq. 6-7)."""
+
+    reading: Literal["off", "factor-only", "relative", "clamped", "literal"] = "relative"
+    """How Eq. 6 is read; ``relative`` is the only one that keeps its gradient term and cannot
+    turn negative."""
+    factors: dict[int, PositiveFloat] | None = None
+    """eta per bit-width; None: Eq. 7."""
+    target: Literal["scales", "scales+weights"] = "scales"
+    """Which parameters get the scaled learning rate."""
+
+
+class TrainingSpec(Strict):
+    """How one network is trained."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: PositiveFloat = 5e-4
+    """lambda at the start; huang2025nearly, section 4."""
+    weight_decay: NonNegativeFloat = 5e-5
+    """Of weights; scales have none."""
+    momentum: NonNegativeFloat = 0.9
+    """Of ``sgd``."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """Cosine falls to zero over all steps."""
+    update: Literal["conventional", "separate"] = "separate"
+    """One optimizer step per batch (Alg. A.1) or one after every bit-width (Alg. A.2)."""
+    alrs: AlrsSpec = AlrsSpec()
+    distillation: Literal["none", "neighbour", "ps-kd"] = "none"
+    """Soft targets: from the bit-width above, or from the last epoch's widest predictions."""
+    distillation_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the soft target in ``neighbour``."""
+    compile: bool = False
+    """Train through one compiled graph; last digits differ from eager."""
+
+
+class RunSpec(Strict):
+    """Everything that decides the numbers of one run, and nothing else."""
+
+    method: Choice
+    model: Choice
+    dataset: Choice
+    bitset: tuple[BitWidth, ...]
+    training: TrainingSpec
+    seed: NonNegativeInt
+    start: "RunSpec | None" = None
+    """The full-precision run whose weights this one starts from."""
+
+    @field_validator("bitset")
+    @classmethod
+    def _widest_first(cls, bitset: BitSet) -> BitSet:
+        if not bitset or list(bitset) != sorted(set(bitset), reverse=True):
+            raise ValueError(f"bitset {list(bitset)} must be distinct bit-widths, widest first")
+        if bitset != (FLOAT_BITS,) and max(bitset) > MAX_BITS:
+            raise ValueError(
+                f"bitset {list(bitset)}: integer bit-widths are {MIN_BITS} to {MAX_BITS}; "
+                f"full precision is [{FLOAT_BITS}] alone"
+            )
+        return bitset
+
+    @model_validator(mode="after")
+    def _factors_cover_bitset(self) -> Self:
+        factors = self.training.alrs.factors
+        missing = [b for b in self.bitset if factors is not None and b not in factors]
+        if missing and not self.is_float:
+            raise ValueError(f"training.alrs.factors: no factor for bit-width {missing[0]}")
+        if self.is_float != (self.method.name == "float32"):
+            raise ValueError(
+                f"bitset {list(self.bitset)} does not fit method '{self.method.name}': "
+                f"'float32' takes [{FLOAT_BITS}], every other method integer bit-widths"
+            )
+        return self
+
+    @property
+    def is_float(self) -> bool:
+        """Whether this is a full-precision run."""
+        return self.bitset == (FLOAT_BITS,)
+
+    @cached_property
+    def run_id(self) -> str:
+        """Readable prefix, then eight hex digits of the content."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        parts = (self.method.name, self.model.name, self.dataset.name, f"s{self.seed}", digest)
+        return "-".join(parts)
+
+    def resolved(self) -> "RunSpec":
+        """Return the same run with every plugin option spelled out (checks them all)."""
+        return self.model_copy(
+            update={
+                "method": self.method.resolved("methods"),
+                "model": self.model.resolved("models"),
+                "dataset": self.dataset.resolved("datasets"),
+                "start": self.start.resolved() if self.start else None,
+            }
+        )
+
+
+class NetworkSpec(Strict):
+    """A model on a dataset, and how it is trained at full precision and jointly."""
+
+    title: str
+    published: str
+    """Model key of the published rows it stands beside, e.g. ``resnet20``."""
+    model: Choice
+    dataset: Choice
+    bitsets: tuple[BitSet, ...]
+    float_training: TrainingSpec | None = None
+    """None: start from the model's own pretrained weights."""
+    training: TrainingSpec
+    seeds: tuple[NonNegativeInt, ...] | None = None
+    """Overrides the suite's."""
+
+
+class ArmSpec(Strict):
+    """One row of a comparison."""
+
+    title: str
+    method: Choice = Choice(name="double-rounding")
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the network's training spec."""
+    epochs_factor: PositiveFloat = 1.0
+    learning_rate_factor: PositiveFloat = 1.0
+    bitsets: tuple[BitSet, ...] | None = None
+    """Overrides the network's."""
+
+
+class ExperimentSpec(Strict):
+    """Arms compared on networks; a table or figure reads it by name."""
+
+    title: str
+    networks: tuple[str, ...]
+    arms: dict[str, ArmSpec]
+    bitsets: tuple[BitSet, ...] | None = None
+    seeds: tuple[NonNegativeInt, ...] | None = None
+
+
+class Cell(NamedTuple):
+    """A place in a table, and the run that fills it."""
+
+    experiment: str
+    network: str
+    arm: str
+    bitset: BitSet
+    seed: int
+    run: RunSpec
+
+
+class Suite(Strict):
+    """A named set of experiments."""
+
+    name: str
+    title: str
+    data: Literal["embedded", "published"]
+    """``embedded`` results are stamped and never mixed with published-scale ones."""
+    seeds: tuple[NonNegativeInt, ...]
+    networks: dict[str, NetworkSpec]
+    experiments: dict[str, ExperimentSpec]
+
+    @model_validator(mode="after")
+    def _networks_exist(self) -> Self:
+        for name, experiment in self.experiments.items():
+            for network in experiment.networks:
+                if network not in self.networks:
+                    raise ValueError(
+                        f"experiments.{name}.networks: no network '{network}'."
+                        f"{hint(network, self.networks)} known: {', '.join(self.networks)}"
+                    )
+        return self
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every place in every table, with its resolved run."""
+        return tuple(self._expand())
+
+    def _expand(self) -> Iterator[Cell]:
+        for name, experiment in self.experiments.items():
+            for network_name in experiment.networks:
+                network = self.networks[network_name]
+                for arm_name, arm in experiment.arms.items():
+                    where = f"experiments.{name}.arms.{arm_name} on {network_name}"
+                    bitsets = arm.bitsets or experiment.bitsets or network.bitsets
+                    for bitset in bitsets:
+                        for seed in experiment.seeds or network.seeds or self.seeds:
+                            run = _build(where, network, arm, bitset, seed)
+                            yield Cell(name, network_name, arm_name, bitset, seed, run)
+
+    @cached_property
+    def runs(self) -> dict[str, RunSpec]:
+        """Every distinct run by id, full-precision starts first."""
+        ordered = [cell.run.start for cell in self.cells if cell.run.start]
+        return {run.run_id: run for run in (*ordered, *(cell.run for cell in self.cells))}
+
+
+def _build(where: str, network: NetworkSpec, arm: ArmSpec, bitset: BitSet, seed: int) -> RunSpec:
+    """Return the run of one cell."""
+    base = network.training.model_dump()
+    base["epochs"] = ceil(base["epochs"] * arm.epochs_factor - 1e-9)
+    base["learning_rate"] *= arm.learning_rate_factor
+    common = {"model": network.model, "dataset": network.dataset, "seed": seed}
+    start = network.float_training and {
+        "method": "float32",
+        "bitset": (FLOAT_BITS,),
+        "training": network.float_training.model_dump(),
+        **common,
+    }
+    is_float = bitset == (FLOAT_BITS,)
+    fields = start if start and is_float else {
+        "method": arm.method,
+        "bitset": bitset,
+        "training": merge(base, arm.training),
+        "start": start,
+        **common,
+    }
+    with explained(where):
+        return RunSpec.model_validate(fields).resolved()
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it, mappings merged key by key.
+
+    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value
+    return merged
+
+
+class explained:  # noqa: N801  (a context manager reads as a verb)
+    """Turn pydantic's errors into one ``SpecError`` that names the place and the nearest key."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, ValidationError):
+            lines = [_explain(problem) for problem in error.errors()]
+            raise SpecError(f"{self.where} cannot be used:\n" + "\n".join(lines)) from None
+        if isinstance(error, SpecError):
+            raise SpecError(f"{self.where}: {error}") from None
+
+
+_MODELS = (AlrsSpec, ArmSpec, Choice, ExperimentSpec, NetworkSpec, RunSpec, Suite, TrainingSpec)
+
+
+def _explain(problem: Any) -> str:
+    """Return one line for one pydantic problem."""
+    place = ".".join(str(part) for part in problem["loc"])
+    text = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        key = str(problem["loc"][-1])
+        known = {name for model in _MODELS for name in model.model_fields}
+        return f"  {place}: unknown key.{hint(key, known)}"
+    if problem["type"] == "literal_error":
+        return f"  {place}: {text}, not {problem['input']!r}.{_literal_hint(problem)}"
+    return f"  {place}: {text}" if place else f"  {text}"
+
+
+def _literal_hint(problem: Any) -> str:
+    expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+    return hint(problem["input"], expected)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file.
+
+    Raises:
+        SpecError: the file is missing or no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        near = hint(path.stem, (item.stem for item in path.parent.glob("*.yaml")))
+        raise SpecError(f"There is no file {path}.{near}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SpecError(f"{path} cannot be read: {error}") from None
+
+
+def load_suite(path: Path, experiments: Path | None = None) -> Suite:
+    """Return the suite in ``path``.
+
+    A suite's ``experiments`` are laid over the shared definitions of the same name in
+    ``experiments.yaml``, which lies in the parent folder.
+
+    Raises:
+        SpecError: a file that cannot be read, an unknown key or an impossible combination.
+        UnknownPluginError: a plugin that is not installed.
+    """
+    content = read_yaml(path)
+    shared_path = experiments or path.parent.parent / "experiments.yaml"
+    shared = read_yaml(shared_path) if shared_path.exists() else {}
+    if not isinstance(content, dict):
+        raise SpecError(f"{path} must hold a mapping, not {type(content).__name__}")
+    chosen = content.get("experiments") or {}
+    if isinstance(chosen, dict):
+        content["experiments"] = {
+            name: merge(shared.get(name, {}), changes or {}) for name, changes in chosen.items()
+        }
+    with explained(str(path)):
+        suite = Suite.model_validate(content)
+        _ = suite.runs
+    return suite
+
+
+def read_run(path: Path) -> RunSpec:
+    """Return the run spec in a YAML file, resolved."""
+    with explained(str(path)):
+        return RunSpec.model_validate(read_yaml(path)).resolved()
+
+
+def title_of(bitset: BitSet) -> str:
+    """Return how tables print a bit set; full precision is ``FP``."""
+    return "FP" if bitset == (FLOAT_BITS,) else format_bitset(bitset)
