@@ -4,10 +4,12 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from bitswitch.errors import PluginError, UnknownPluginError, hint
+from bitswitch.errors import PluginError, SpecError, UnknownPluginError, hint
+from bitswitch.store import code_state, digest, remembered
 
 if TYPE_CHECKING:
     from bitswitch.contracts import Plugin
+    from bitswitch.spec import RunSpec
 
 GROUPS = ("methods", "models", "datasets")
 """Groups ``bitswitch.<group>`` that packages may extend."""
@@ -69,12 +71,30 @@ def load(group: str, name: str) -> "type[Plugin]":
 def resolve(group: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return all options of a plugin, defaults filled in and values checked.
 
+    The answer is remembered until the plugin's package changes, so that a suite expands without
+    importing any plugin (and with it torch).
+
     Raises:
+        UnknownPluginError: no installed package provides the name.
         SpecError: an option that the plugin does not have, or a value out of range.
     """
-    from pydantic import ValidationError
+    key = digest("resolve", group, name, options, _code_of(group, name))
+    resolved: dict[str, Any] = remembered("plugins", key, lambda: _resolve(group, name, options))
+    return resolved
 
-    from bitswitch.errors import SpecError
+
+def _code_of(group: str, name: str) -> tuple[str, str, str]:
+    """Return what identifies the code of a plugin and of its contract."""
+    points = _installed(group)
+    if name not in points:
+        raise UnknownPluginError(group, name, points)
+    value = points[name].value
+    return value, code_state(value), code_state(__name__)
+
+
+def _resolve(group: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``resolve`` does, from the plugin class itself."""
+    from pydantic import ValidationError
 
     known = load(group, name).Options
     try:
@@ -96,3 +116,27 @@ def create(group: str, name: str, options: dict[str, Any], *context: Any) -> Any
     """Return an instance of plugin ``name`` with ``options``; methods also take a bit set."""
     cls = load(group, name)
     return cls(cls.Options(**resolve(group, name, options)), *context)
+
+
+def refusal(spec: "RunSpec") -> str | None:
+    """Return why the method of ``spec`` cannot run it, or None; remembered like options.
+
+    Raises:
+        PluginError: the method's ``skip`` fails.
+    """
+    method = spec.method
+    key = digest("skip", spec.model_dump(mode="json"), _code_of("methods", method.name))
+    reason: str | None = remembered("plugins", key, lambda: _refusal(spec))
+    return reason
+
+
+def _refusal(spec: "RunSpec") -> str | None:
+    """Return what ``refusal`` does, from the plugin itself."""
+    method = create("methods", spec.method.name, spec.method.options, spec.bitset)
+    try:
+        reason = method.skip(spec)
+    except Exception as error:
+        raise PluginError(
+            f"skip() of method '{spec.method.name}' fails: {type(error).__name__}: {error}"
+        ) from error
+    return None if reason is None else str(reason)

@@ -4,8 +4,6 @@ A suite file names networks and experiments; it expands to ``Cell`` objects, eac
 table that one ``RunSpec`` fills. A run's identity is the content of its spec.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from math import ceil
@@ -26,9 +24,14 @@ from pydantic import (
 
 from bitswitch import plugins
 from bitswitch.errors import SpecError, hint
+from bitswitch.store import digest
 from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Strict, format_bitset
 
 BitWidth = Annotated[int, Field(ge=MIN_BITS, le=FLOAT_BITS)]
+BitSets = Annotated[tuple[tuple[BitWidth, ...], ...], Field(min_length=1)]
+Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+"""A name that is also part of file names."""
 
 
 class Choice(Strict):
@@ -45,6 +48,11 @@ class Choice(Strict):
     def resolved(self, group: str) -> "Choice":
         """Return the same choice with every option of the plugin spelled out."""
         return Choice(name=self.name, options=plugins.resolve(group, self.name, self.options))
+
+    @property
+    def identifier(self) -> str:
+        """The name, followed by eight hex digits of the options when there are any."""
+        return f"{self.name}-{digest(self.options)[:8]}" if self.options else self.name
 
 
 class AlrsSpec(Strict):
@@ -129,10 +137,8 @@ class RunSpec(Strict):
     @cached_property
     def run_id(self) -> str:
         """Readable prefix, then eight hex digits of the content."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        parts = (self.method.name, self.model.name, self.dataset.name, f"s{self.seed}", digest)
-        return "-".join(parts)
+        content = digest(self.model_dump(mode="json"))[:8]
+        return f"{self.method.name}-{self.model.name}-{self.dataset.name}-s{self.seed}-{content}"
 
     def resolved(self) -> "RunSpec":
         """Return the same run with every plugin option spelled out (checks them all)."""
@@ -154,11 +160,11 @@ class NetworkSpec(Strict):
     """Model key of the published rows it stands beside, e.g. ``resnet20``."""
     model: Choice
     dataset: Choice
-    bitsets: tuple[BitSet, ...]
+    bitsets: BitSets
     float_training: TrainingSpec | None = None
     """None: start from the model's own pretrained weights."""
     training: TrainingSpec
-    seeds: tuple[NonNegativeInt, ...] | None = None
+    seeds: Seeds | None = None
     """Overrides the suite's."""
 
 
@@ -171,7 +177,7 @@ class ArmSpec(Strict):
     """Changes to the network's training spec."""
     epochs_factor: PositiveFloat = 1.0
     learning_rate_factor: PositiveFloat = 1.0
-    bitsets: tuple[BitSet, ...] | None = None
+    bitsets: BitSets | None = None
     """Overrides the network's."""
 
 
@@ -180,9 +186,9 @@ class ExperimentSpec(Strict):
 
     title: str
     networks: tuple[str, ...]
-    arms: dict[str, ArmSpec]
-    bitsets: tuple[BitSet, ...] | None = None
-    seeds: tuple[NonNegativeInt, ...] | None = None
+    arms: Annotated[dict[Key, ArmSpec], Field(min_length=1)]
+    bitsets: BitSets | None = None
+    seeds: Seeds | None = None
 
 
 class Cell(NamedTuple):
@@ -194,18 +200,20 @@ class Cell(NamedTuple):
     bitset: BitSet
     seed: int
     run: RunSpec
+    skipped: str | None = None
+    """Why the method refuses this run, or None; a skipped cell has no run to wait for."""
 
 
 class Suite(Strict):
     """A named set of experiments."""
 
-    name: str
+    name: Key
     title: str
     data: Literal["embedded", "published"]
     """``embedded`` results are stamped and never mixed with published-scale ones."""
-    seeds: tuple[NonNegativeInt, ...]
-    networks: dict[str, NetworkSpec]
-    experiments: dict[str, ExperimentSpec]
+    seeds: Seeds
+    networks: dict[Key, NetworkSpec]
+    experiments: Annotated[dict[Key, ExperimentSpec], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _networks_exist(self) -> Self:
@@ -224,26 +232,36 @@ class Suite(Strict):
         return tuple(self._expand())
 
     def _expand(self) -> Iterator[Cell]:
+        for experiment, network, arm, bitset in self._places():
+            chosen, recipe = self.networks[network], self.experiments[experiment]
+            where = f"experiments.{experiment}.arms.{arm} on {network}"
+            for seed in recipe.seeds or chosen.seeds or self.seeds:
+                run = _build(where, chosen, recipe.arms[arm], bitset, seed)
+                yield Cell(experiment, network, arm, bitset, seed, run, plugins.refusal(run))
+
+    def _places(self) -> Iterator[tuple[str, str, str, BitSet]]:
         for name, experiment in self.experiments.items():
-            for network_name in experiment.networks:
-                network = self.networks[network_name]
-                for arm_name, arm in experiment.arms.items():
-                    where = f"experiments.{name}.arms.{arm_name} on {network_name}"
-                    bitsets = arm.bitsets or experiment.bitsets or network.bitsets
-                    for bitset in bitsets:
-                        for seed in experiment.seeds or network.seeds or self.seeds:
-                            run = _build(where, network, arm, bitset, seed)
-                            yield Cell(name, network_name, arm_name, bitset, seed, run)
+            for network in experiment.networks:
+                for arm, recipe in experiment.arms.items():
+                    default = experiment.bitsets or self.networks[network].bitsets
+                    for bitset in recipe.bitsets or default:
+                        yield name, network, arm, bitset
 
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
         """Every distinct run by id, full-precision starts first."""
-        ordered = [cell.run.start for cell in self.cells if cell.run.start]
-        return {run.run_id: run for run in (*ordered, *(cell.run for cell in self.cells))}
+        wanted = [cell.run for cell in self.cells if cell.skipped is None]
+        starts = [run.start for run in wanted if run.start]
+        return {run.run_id: run for run in (*starts, *wanted)}
+
+    @property
+    def datasets(self) -> dict[str, Choice]:
+        """Every distinct dataset by identifier."""
+        return {run.dataset.identifier: run.dataset for run in self.runs.values()}
 
 
 def _build(where: str, network: NetworkSpec, arm: ArmSpec, bitset: BitSet, seed: int) -> RunSpec:
-    """Return the run of one cell."""
+    """Return the resolved run of one cell."""
     base = network.training.model_dump()
     base["epochs"] = ceil(base["epochs"] * arm.epochs_factor - 1e-9)
     base["learning_rate"] *= arm.learning_rate_factor
@@ -255,13 +273,17 @@ def _build(where: str, network: NetworkSpec, arm: ArmSpec, bitset: BitSet, seed:
         **common,
     }
     is_float = bitset == (FLOAT_BITS,)
-    fields = start if start and is_float else {
-        "method": arm.method,
-        "bitset": bitset,
-        "training": merge(base, arm.training),
-        "start": start,
-        **common,
-    }
+    fields = (
+        start
+        if start and is_float
+        else {
+            "method": arm.method,
+            "bitset": bitset,
+            "training": merge(base, arm.training),
+            "start": start,
+            **common,
+        }
+    )
     with explained(where):
         return RunSpec.model_validate(fields).resolved()
 
@@ -275,8 +297,9 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(old, value) if both else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = merge(old, value)
+        merged[key] = value
     return merged
 
 
