@@ -356,6 +356,11 @@ def read_yaml(path: Path) -> Any:
         raise SpecError(f"{path} cannot be read: {error}") from None
 
 
+def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:
+    """Return the file of a suite: ``name`` in ``folder``, or a path that ends in ``.yaml``."""
+    return Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+
+
 def load_suite(path: Path, experiments: Path | None = None) -> Suite:
     """Return the suite in ``path``.
 

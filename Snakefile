@@ -1,0 +1,49 @@
+"""Reproduce a suite: data, training runs, tables and figures, report.
+
+`snakemake --cores 8 all` builds the suite named in config/config.yaml,
+`snakemake --cores 8 all --config suite=smoke` another one.
+"""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version, validate
+
+from bitswitch.devices import training_slots, visible_gpus
+from bitswitch.errors import BitswitchError
+from bitswitch.spec import load_suite, suite_path
+
+min_version("9.10")
+
+TOP = Path(workflow.basedir)
+
+
+configfile: TOP / "config/config.yaml"
+
+
+validate(config, TOP / "workflow/schemas/config.schema.yaml")
+
+try:
+    SUITE_FILE = suite_path(config["suite"], TOP / "config/suites")
+    SUITE = load_suite(SUITE_FILE)
+except BitswitchError as error:
+    raise WorkflowError(str(error)) from None
+
+REPORT = f"results/{SUITE.name}"
+
+
+wildcard_constraints:
+    dataset="|".join(SUITE.datasets),
+    run="|".join(SUITE.runs),
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/runs.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.html.output,
+        rules.pdf.output,

@@ -1,0 +1,209 @@
+"""The command line: one verb per stage. Whatever is heavy is imported by the command that needs it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bitswitch.errors import BitswitchError, SpecError, hint
+
+if TYPE_CHECKING:
+    from bitswitch.spec import Choice, RunSpec, Suite
+
+app = typer.Typer(
+    help="Reproduce results on adaptive bit switching of quantized networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Make, download and verify datasets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+SuiteName = Annotated[
+    str, typer.Argument(metavar="SUITE", help="Name in config/suites/, or a .yaml file.")
+]
+Data = Annotated[Path, typer.Option(help="Folder of the datasets.")]
+Results = Annotated[Path, typer.Option(help="Folder of runs and reports.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    """Take the options of every command; ``main`` looks for ``--debug`` itself."""
+
+
+@app.command()
+def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -> None:
+    """Expand suites and check every run of them; nothing is computed."""
+    for name in suites:
+        suite = _suite(name)
+        typer.echo(f"{suite.name}: {len(suite.cells)} table entries, {len(suite.runs)} runs, valid")
+
+
+@app.command()
+def plan(
+    suite: SuiteName,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say what SUITE will cost: runs, steps, time, disk; needs no data."""
+    from bitswitch import plan as planning
+
+    estimate = planning.estimate(_suite(suite), device)
+    typer.echo(json.dumps(estimate.as_json()) if as_json else planning.render(estimate))
+
+
+@app.command()
+def train(
+    suite: SuiteName,
+    run: Annotated[str, typer.Argument(help="Run identifier, as `bitswitch plan` lists them.")],
+    results: Results = Path("results"),
+    data: Data = Path("data"),
+    device: Device = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads of torch.")] = 1,
+    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many share a GPU.")] = 1,
+) -> None:
+    """Train and evaluate one run of SUITE, or continue it where it was interrupted."""
+    from bitswitch.devices import claimed_gpu
+
+    spec = _run(_suite(suite), run)
+    with claimed_gpu(device, runs_per_gpu):
+        from bitswitch import stages
+
+        typer.echo(stages.train(spec, results, data, device=device, threads=threads))
+
+
+@app.command()
+def show(run: str, results: Results = Path("results")) -> None:
+    """Print the spec of RUN and how far it is."""
+    from bitswitch import progress
+
+    folder = results / "runs" / run
+    if not (folder / "spec.yaml").is_file():
+        known = sorted(path.name for path in (results / "runs").glob("*"))
+        raise SpecError(f"There is no run '{run}' in {results / 'runs'}.{hint(run, known)}")
+    typer.echo((folder / "spec.yaml").read_text())
+    typer.echo(progress.status(folder).line())
+
+
+@app.command()
+def watch(suite: SuiteName, results: Results = Path("results")) -> None:
+    """Show how far the runs of SUITE are until they are done; on a terminal, live."""
+    from bitswitch import progress
+
+    progress.watch(list(_suite(suite).runs), results / "runs")
+
+
+@app.command()
+def plugins(as_json: AsJson = False) -> None:
+    """List the installed methods, models and datasets."""
+    from bitswitch import plugins as installed
+
+    found = {group: installed.names(group) for group in installed.GROUPS}
+    lines = (f"{group}: {', '.join(names)}" for group, names in found.items())
+    typer.echo(json.dumps(found) if as_json else "\n".join(lines))
+
+
+@app.command()
+def bench(name: str, as_json: AsJson = False) -> None:
+    """Measure NAME on this machine: ratios, side by side in one run."""
+    from bitswitch.bench import BENCHMARKS
+
+    if name not in BENCHMARKS:
+        raise SpecError(
+            f"There is no benchmark '{name}'.{hint(name, BENCHMARKS)}\n"
+            f"  known: {', '.join(BENCHMARKS)}"
+        )
+    measured = BENCHMARKS[name]()
+    typer.echo(json.dumps(measured.as_json()) if as_json else measured.render())
+
+
+@data_app.command()
+def prepare(
+    suite: SuiteName,
+    dataset: Annotated[str, typer.Argument(help="One of them; default: all.")] = "",
+    data: Data = Path("data"),
+    facts: Annotated[Path | None, typer.Option(help="Where to write what was found.")] = None,
+) -> None:
+    """Make or download the datasets of SUITE, then check them."""
+    from bitswitch import stages
+
+    chosen = _datasets(_suite(suite), dataset)
+    for choice in chosen.values():
+        stages.prepare(choice, data)
+    _report_facts(chosen, data, facts)
+
+
+@data_app.command()
+def check(
+    suite: SuiteName,
+    dataset: Annotated[str, typer.Argument(help="One of them; default: all.")] = "",
+    data: Data = Path("data"),
+) -> None:
+    """Verify the datasets of SUITE: layout, classes, counts, before any time is spent."""
+    _report_facts(_datasets(_suite(suite), dataset), data, None)
+
+
+def _report_facts(chosen: "dict[str, Choice]", data: Path, path: Path | None) -> None:
+    """Check datasets, print what was found, and write it to ``path``."""
+    from bitswitch import plugins as installed
+    from bitswitch.store import write_atomically
+
+    found: dict[str, dict[str, str]] = {}
+    for name, choice in chosen.items():
+        found[name] = installed.create("datasets", choice.name, choice.options).check(data)
+        typer.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in found[name].items()))
+    if path is not None:
+        write_atomically(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+def _suite(name: str) -> "Suite":
+    """Return the suite ``name``."""
+    from bitswitch.spec import load_suite, suite_path
+
+    return load_suite(suite_path(name))
+
+
+def _run(suite: "Suite", name: str) -> "RunSpec":
+    """Return the run ``name`` of ``suite``."""
+    return _pick(suite.runs, name, f"Suite '{suite.name}' has no run")
+
+
+def _datasets(suite: "Suite", name: str) -> "dict[str, Choice]":
+    """Return the datasets of ``suite`` by identifier: all, or the one called ``name``."""
+    by_name = {choice.name: key for key, choice in suite.datasets.items()}
+    key = by_name.get(name, name)
+    if not key:
+        return suite.datasets
+    return {key: _pick(suite.datasets, key, f"Suite '{suite.name}' has no dataset")}
+
+
+def _pick(known: dict[str, Any], name: str, problem: str) -> Any:
+    """Return ``known[name]``.
+
+    Raises:
+        SpecError: it is not there.
+    """
+    if name not in known:
+        raise SpecError(
+            f"{problem} '{name}'.{hint(name, known)}\n"
+            f"  it has: {', '.join(known) or 'none'}\n"
+            f"  was the suite edited since?"
+        )
+    return known[name]
+
+
+def main() -> None:
+    """Run the command line; an expected error is one message and its exit code."""
+    try:
+        app()
+    except (BitswitchError, OSError) as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(getattr(error, "exit_code", 1))

@@ -1,0 +1,45 @@
+"""Training runs. A run's directory is named by its content, so suites share what they have in common.
+
+The checkpoint is no declared output: Snakemake deletes those before it repeats an interrupted job,
+and an interrupted run shall continue.
+"""
+
+SLOTS = training_slots(config["device"], config["runs_per_gpu"])
+
+# Snakemake grants each job a share of --cores; computing with more threads than one per processor
+# that is really there, or spinning while waiting, makes every concurrent run slower.
+shell.prefix("export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE; ")
+
+
+def start_of(wildcards):
+    """Return the result of the full-precision run that a run starts from, if it has one."""
+    start = SUITE.runs[wildcards.run].start
+    return [f"results/runs/{start.run_id}/result.json"] if start else []
+
+
+def data_of(wildcards):
+    """Return the marker of a run's dataset."""
+    return f"{config['data']}/ready/{SUITE.runs[wildcards.run].dataset.identifier}.json"
+
+
+rule train:
+    input:
+        start=start_of,
+        data=ancient(data_of),
+    output:
+        result="results/runs/{run}/result.json",
+        metrics="results/runs/{run}/metrics.jsonl",
+    log:
+        "results/runs/{run}/log",
+    threads: -(-workflow.cores // SLOTS)
+    resources:
+        mem_mb=1200,
+        gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
+    params:
+        suite=SUITE_FILE,
+        data=config["data"],
+        device=config["device"],
+        share=config["runs_per_gpu"],
+    shell:
+        "bitswitch train {params.suite} {wildcards.run} --data {params.data}"
+        " --device {params.device} --runs-per-gpu {params.share} >> {log} 2>&1"
