@@ -56,7 +56,6 @@ def content_hash(arrays: Arrays) -> str:
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """Write ``arrays`` and their content hash to one ``.npz`` file, atomically."""
-
     content: dict[str, Any] = {**arrays, HASH: np.array(content_hash(arrays))}
 
     def write(draft: Path) -> None:

@@ -83,11 +83,11 @@ def render(split: str, count: int, size: int, difficulty: float) -> Rendered:
     )
 
 
-DISTRACTOR = 0.6
+DISTRACTOR = 0.5
 """Opacity of the distractor at difficulty 1."""
-TURN, SHEAR, SHIFT = pi / 10, 0.25, 0.2
+TURN, SHEAR, SHIFT = pi / 15, 0.15, 0.15
 """Largest rotation (radians), shear, and shift (half image sizes) at difficulty 1."""
-ZOOM = (1.0, 1.4)
+ZOOM = (1.0, 1.3)
 """Image size over digit size."""
 TEXTURE = (0.05, 0.15)
 """Standard deviation of the background."""
