@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import BitSet, Strict
@@ -61,7 +62,7 @@ class Method(Plugin):
 
         return ActivationQuantizer(self.bitset)
 
-    def normalization(self, norm: nn.Module) -> nn.Module:
+    def normalization(self, norm: _BatchNorm) -> nn.Module:
         """Return what replaces a batch norm; default: one copy for every bit-width."""
         from bitswitch.nn.norm import SwitchableBatchNorm
 

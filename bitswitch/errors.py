@@ -76,6 +76,10 @@ class BitWidthError(BitswitchError):
     """A bit-width or policy that the model does not offer."""
 
 
+class EncodingError(BitswitchError):
+    """Values that have no integer code."""
+
+
 class Interrupted(BitswitchError):  # noqa: N818  (an event, not a fault)
     """The run was asked to stop and has saved its state; run again to continue."""
 

@@ -20,7 +20,7 @@ class Width(NamedTuple):
 
     bits: Number
     """The bit-width b."""
-    index: int | Tensor
+    index: int | Tensor  # type: ignore[assignment]  # hides tuple.index
     """Position of b in the bit set, 0 is the widest."""
     ratio: Number
     """2 ** (widest - b), exact."""
@@ -63,8 +63,9 @@ class Quantizer(nn.Module):
     """Fake quantization of one operand of one layer at every bit-width of a bit set.
 
     A subclass implements ``forward`` and ``encode``. Learned scales are parameters whose
-    last name starts with ``scale`` (the optimizer for scales finds them so); one that belongs
-    to a single bit-width lives in a ``PerBit``.
+    name starts with ``scale`` (the optimizer for scales finds them so); one that belongs
+    to a single bit-width lives in a ``PerBit``. ``forward`` is deterministic: a layer calls it
+    again in backward rather than keep its result.
     """
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
@@ -78,3 +79,7 @@ class Quantizer(nn.Module):
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
         """Set the scales from ``observed`` values of the operand; default: nothing to set."""
+
+    def scales(self) -> dict[str, nn.Parameter]:
+        """Return the learned scales of all bit-widths, by name inside the quantizer."""
+        return {name: p for name, p in self.named_parameters() if name.startswith("scale")}

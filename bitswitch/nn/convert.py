@@ -1,0 +1,54 @@
+"""Replace the layers of a float network by ones that switch their bit-width."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bitswitch.errors import BitWidthError, hint
+from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
+
+if TYPE_CHECKING:
+    from bitswitch.contracts import Method
+
+
+def convert(net: nn.Module, method: "Method", keep: Collection[str] | None) -> None:
+    """Replace layers and batch norms of ``net`` in place; see ``bitswitch.nn.model.quantize``."""
+    found = {name: m for name, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    names = list(found)
+    keep = {*names[:1], *names[-1:]} if keep is None else set(keep)
+    for name in keep - set(names):
+        raise BitWidthError(
+            f"Cannot keep '{name}' at full precision: the network has no such layer."
+            f"{hint(name, names)}\n  layers: {', '.join(names)}"
+        )
+    replacements: dict[nn.Module, nn.Module] = {
+        layer: _quantized(name, layer, method) for name, layer in found.items() if name not in keep
+    }
+    for module in net.modules():
+        if isinstance(module, _BatchNorm):
+            replacements[module] = _normalization(module, method)
+    for name, module in list(net.named_modules(remove_duplicate=False)):
+        if module in replacements:
+            net.set_submodule(name, replacements[module])
+
+
+def _quantized(name: str, layer: nn.Module, method: "Method") -> QuantizedLayer:
+    """Return the replacement of one layer; only known arithmetic is replaced."""
+    if type(layer) is nn.Conv2d:
+        return QuantizedConv2d(layer, method)
+    if type(layer) is nn.Linear:
+        return QuantizedLinear(layer, method)
+    raise BitWidthError(
+        f"Cannot quantize layer '{name}': {type(layer).__name__} computes something of its own.\n"
+        f"  Quantized are layers of exactly the types nn.Conv2d and nn.Linear; name this one in "
+        f"'keep' to leave it at full precision."
+    )
+
+
+def _normalization(norm: _BatchNorm, method: "Method") -> nn.Module:
+    """Return the replacement of a batch norm, followed by the activation fused into it, if any."""
+    switchable = method.normalization(norm)
+    fused = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
+    return nn.Sequential(switchable, *fused) if fused else switchable

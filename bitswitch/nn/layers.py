@@ -1,0 +1,116 @@
+"""Convolution and linear layers that quantize their weight and their input."""
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from bitswitch.nn.recompute import quantized_again_in_backward
+from bitswitch.nn.switch import BitSwitch
+from bitswitch.quant.per_bit import inactive
+from bitswitch.quant.quantizer import Quantizer
+from bitswitch.types import FLOAT_BITS
+
+if TYPE_CHECKING:
+    from bitswitch.contracts import Method
+
+
+class QuantizedLayer(nn.Module):
+    """What quantized layers share; the float layer's parameters are taken over, not copied."""
+
+    weight: Tensor
+    bias: Tensor | None
+    weight_quantizer: Quantizer
+    activation_quantizer: Quantizer
+
+    def _take_over(self, layer: nn.Conv2d | nn.Linear, method: "Method") -> None:
+        self.weight = layer.weight
+        self.bias = layer.bias
+        device = layer.weight.device
+        self.weight_quantizer = method.weight_quantizer(layer.weight).to(device)
+        self.activation_quantizer = method.activation_quantizer().to(device)
+        self.weight_switch = BitSwitch(method.bitset).to(device)
+        self.activation_switch = BitSwitch(method.bitset).to(device)
+        self.train(layer.training)
+
+    @property
+    def quantizers(self) -> dict[str, Quantizer]:
+        """Quantizers by operand."""
+        return {"weight": self.weight_quantizer, "activation": self.activation_quantizer}
+
+    def switch(self, weight: int, activation: int) -> None:
+        """Use these bit-widths from now on."""
+        self.weight_switch.set(weight)
+        self.activation_switch.set(activation)
+
+    def inactive_parameters(self) -> list[nn.Parameter]:
+        """Return quantizer parameters that the bit-widths in use do not touch."""
+        return [
+            *unused(self.weight_quantizer, self.weight_switch.bits),
+            *unused(self.activation_quantizer, self.activation_switch.bits),
+        ]
+
+    def forward(self, x: Tensor) -> Tensor:
+        width = self.weight_switch.width
+        weight = self.weight if width is None else self.weight_quantizer(self.weight, width)
+        width = self.activation_switch.width
+        if width is None:
+            return self.apply_weight(x, weight)
+        quantized = self.activation_quantizer(x, width)
+        with quantized_again_in_backward(self.activation_quantizer, x, width, quantized):
+            return self.apply_weight(quantized, weight)
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the layer's output for input ``x`` and ``weight`` as they are."""
+        raise NotImplementedError
+
+
+class QuantizedConv2d(QuantizedLayer, nn.Conv2d):
+    """A convolution whose weight [out, in / groups, kh, kw] and input [n, in, h, w] are quantized.
+
+    Args:
+        conv: The float layer; groups, stride, dilation, padding, its mode and bias are kept.
+        method: Where the quantizers come from.
+    """
+
+    def __init__(self, conv: nn.Conv2d, method: "Method") -> None:
+        nn.Conv2d.__init__(
+            self,
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # type: ignore[arg-type]  # always a pair by now
+            stride=conv.stride,  # type: ignore[arg-type]
+            padding=conv.padding,  # type: ignore[arg-type]
+            dilation=conv.dilation,  # type: ignore[arg-type]
+            groups=conv.groups,
+            bias=False,
+            padding_mode=conv.padding_mode,
+            device="meta",
+        )
+        self._take_over(conv, method)
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        output: Tensor = self._conv_forward(x, weight, self.bias)
+        return output
+
+
+class QuantizedLinear(QuantizedLayer, nn.Linear):  # type: ignore[misc]
+    """A linear layer whose weight [out, in] and input [..., in] are quantized.
+
+    Args:
+        linear: The float layer.
+        method: Where the quantizers come from.
+    """
+
+    def __init__(self, linear: nn.Linear, method: "Method") -> None:
+        nn.Linear.__init__(self, linear.in_features, linear.out_features, False, device="meta")
+        self._take_over(linear, method)
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        return nn.functional.linear(x, weight, self.bias)
+
+
+def unused(quantizer: Quantizer, bits: int) -> list[nn.Parameter]:
+    """Return the parameters of ``quantizer`` that are not used at ``bits``."""
+    if bits == FLOAT_BITS:
+        return list(quantizer.parameters())
+    return inactive(quantizer, bits)

@@ -1,0 +1,159 @@
+"""Turn a float network into one that runs at several bit-widths."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bitswitch.nn.calibration import observe_inputs
+from bitswitch.nn.convert import convert
+from bitswitch.nn.layers import QuantizedLayer
+from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.policy import resolve
+from bitswitch.types import FLOAT_BITS, BitSet, Policy
+
+if TYPE_CHECKING:
+    from bitswitch.contracts import Method
+
+
+def quantize(
+    net: nn.Module, method: "Method", keep: Collection[str] | None = None
+) -> "QuantizedModel":
+    """Return ``net`` with convolutions and linear layers that run at every bit-width of ``method``.
+
+    The network is changed in place and owned by the result. Weight scales are initialised from
+    the weights, every batch norm is copied to each bit-width; ``QuantizedModel.calibrate`` sets
+    the activation scales.
+
+    Args:
+        net: Float network, already loaded.
+        method: Where quantizers and normalisation come from; a method whose bit set is (32,)
+            leaves the network as it is.
+        keep: Names of layers that stay at full precision; None: the first and the last.
+
+    Raises:
+        BitWidthError: a name in ``keep`` is no layer, or a layer cannot be quantized faithfully.
+    """
+    if method.bitset != (FLOAT_BITS,):
+        convert(net, method, keep)
+    return QuantizedModel(net, method.bitset)
+
+
+class QuantizedModel(nn.Module):
+    """A network and the bit-widths it runs at; see ``quantize``.
+
+    Args:
+        net: Network whose layers have been converted.
+        bitset: Bit-widths, widest first.
+    """
+
+    def __init__(self, net: nn.Module, bitset: BitSet) -> None:
+        super().__init__()
+        self.net = net
+        self.bitset = bitset
+        self._compiled = False
+        self._policy: int | Policy = bitset[0]
+
+    @property
+    def layers(self) -> dict[str, QuantizedLayer]:
+        """Quantized layers by their name in ``net``, in registration order."""
+        modules = self.net.named_modules()
+        return {name: module for name, module in modules if isinstance(module, QuantizedLayer)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._compiled or (self.training and self._policy != FLOAT_BITS):
+            output: Tensor = self.net(x)
+            return output
+        with torch.compiler.set_stance("force_eager"):
+            output = self.net(x)
+            return output
+
+    def compile(self) -> None:
+        """Train through one compiled graph for all bit-widths from now on.
+
+        Evaluation and full precision stay eager: they need no gradient, and each would cost a
+        compilation of its own.
+        """
+        self.net.compile(dynamic=False)
+        self._compiled = True
+
+    def switch(self, policy: int | Policy) -> None:
+        """Run at ``policy`` from now on: one bit-width, or one (or a pair) for every layer.
+
+        A batch norm takes the bit-width of the quantized layer before it, in registration order:
+        the narrower one of a pair, the widest where there is none or where it is float.
+
+        Raises:
+            BitWidthError: an unknown bit-width or layer, or a layer that is missing.
+        """
+        chosen = resolve(policy, self.layers, self.bitset)
+        last = self.bitset[0] if isinstance(policy, Mapping) else policy
+        for name, module in self.net.named_modules():
+            if isinstance(module, QuantizedLayer):
+                module.switch(*chosen[name])
+                last = min(chosen[name])
+            elif isinstance(module, SwitchableBatchNorm):
+                module.switch.set(self.bitset[0] if last == FLOAT_BITS else last)
+        self._policy = dict(policy) if isinstance(policy, Mapping) else policy
+
+    @contextmanager
+    def at(self, policy: int | Policy) -> Iterator["QuantizedModel"]:
+        """Run at ``policy`` inside the ``with`` block, then as before."""
+        before = self._policy
+        self.switch(policy)
+        try:
+            yield self
+        finally:
+            self.switch(before)
+
+    @torch.no_grad()
+    def calibrate(self, images: Iterable[Tensor]) -> None:
+        """Initialise activation scales from what the layers see at full precision.
+
+        Args:
+            images: Batches [n, ...] as the network takes them; running statistics are not touched.
+        """
+        layers = self.layers
+        training = self.training
+        self.eval()
+        with self.at(FLOAT_BITS), observe_inputs(layers) as observed:
+            for batch in images:
+                self(batch)
+        self.train(training)
+        for name, layer in layers.items():
+            layer.activation_quantizer.initialize(observed[name].values())
+
+    def scale_parameters(self) -> dict[str, nn.Parameter]:
+        """Return the learned scales of all quantizers and bit-widths by name."""
+        return {
+            f"net.{name}.{operand}_quantizer.{last}": parameter
+            for name, layer in self.layers.items()
+            for operand, quantizer in layer.quantizers.items()
+            for last, parameter in quantizer.scales().items()
+        }
+
+    def other_parameters(self) -> dict[str, nn.Parameter]:
+        """Return all parameters that are no scales, by name."""
+        scales = self.scale_parameters()
+        return {name: p for name, p in self.named_parameters() if name not in scales}
+
+    def active_scales(self) -> dict[tuple[str, str], nn.Parameter]:
+        """Return the scale in use by (layer, ``weight`` or ``activation``)."""
+        idle = {id(parameter) for parameter in self.inactive_parameters()}
+        return {
+            (name, operand): parameter
+            for name, layer in self.layers.items()
+            for operand, quantizer in layer.quantizers.items()
+            for parameter in quantizer.scales().values()
+            if id(parameter) not in idle
+        }
+
+    def inactive_parameters(self) -> list[nn.Parameter]:
+        """Return parameters of bit-widths, and scales, that the present policy does not use."""
+        found: list[nn.Parameter] = []
+        for module in self.net.modules():
+            if isinstance(module, QuantizedLayer | SwitchableBatchNorm):
+                found += module.inactive_parameters()
+        return found

@@ -1,0 +1,57 @@
+"""Check a policy against a model and spell it out for every layer."""
+
+from collections.abc import Collection, Mapping
+
+from bitswitch.errors import BitWidthError, hint
+from bitswitch.types import FLOAT_BITS, BitSet, LayerBits, Policy, format_bitset
+
+
+def resolve(
+    policy: int | Policy, layers: Collection[str], bitset: BitSet
+) -> dict[str, tuple[int, int]]:
+    """Return the (weight, activation) bit-widths of every layer.
+
+    Args:
+        policy: One bit-width for all layers, or a bit-width or pair for each.
+        layers: Names of the quantized layers.
+        bitset: Bit-widths of the model, widest first.
+
+    Raises:
+        BitWidthError: an unknown bit-width or layer, or a layer that is missing.
+
+    >>> resolve({"conv": (8, 4)}, ["conv"], (8, 4))
+    {'conv': (8, 4)}
+    """
+    if not isinstance(policy, Mapping):
+        policy = dict.fromkeys(layers, _checked(policy, bitset, "the policy"))
+    unknown = [name for name in policy if name not in layers]
+    if unknown:
+        raise BitWidthError(
+            f"The policy names '{unknown[0]}', which is no quantized layer."
+            f"{hint(unknown[0], layers)}\n  quantized: {', '.join(layers) or 'none'}"
+        )
+    missing = [name for name in layers if name not in policy]
+    if missing:
+        raise BitWidthError(
+            f"The policy has no bit-width for layer '{missing[0]}' ({len(missing)} missing).\n"
+            f"  Give every layer one of {format_bitset(bitset)}, or {FLOAT_BITS} to leave it float."
+        )
+    return {name: _pair(policy[name], bitset, f"layer '{name}'") for name in layers}
+
+
+def _pair(bits: LayerBits, bitset: BitSet, where: str) -> tuple[int, int]:
+    weight, activation = bits if isinstance(bits, tuple) else (bits, bits)
+    return _checked(weight, bitset, where), _checked(activation, bitset, where)
+
+
+def _checked(bits: int, bitset: BitSet, where: str) -> int:
+    """Return ``bits`` if the model has it."""
+    if bits in bitset or bits == FLOAT_BITS:
+        return bits
+    if not isinstance(bits, int):
+        raise BitWidthError(f"{where}: {bits!r} is no bit-width; it must be an integer.")
+    nearest = min(bitset, key=lambda candidate: abs(candidate - bits))
+    raise BitWidthError(
+        f"{where}: this model has no bit-width {bits}; the nearest is {nearest}.\n"
+        f"  it has: {format_bitset(bitset)}, and {FLOAT_BITS} for full precision"
+    )

@@ -1,0 +1,89 @@
+"""Double Rounding: one step and one stored integer tensor serve every bit-width."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bitswitch.quant import grid
+from bitswitch.quant.initial import three_sigma_step
+from bitswitch.quant.integer import shift_half_even
+from bitswitch.quant.quantizer import Codes, Quantizer, Width
+from bitswitch.quant.ste import on_grid
+from bitswitch.types import BitSet
+
+RoundingName = Literal["double", "shift", "single", "floor"]
+"""``double``: Eq. 1-2. ``shift``: round, then floor. ``single``: round once on the narrow grid;
+``floor``: floor once on it."""
+
+GradientName = Literal["derivative", "printed"]
+"""``derivative`` of the forward, with its factor 2^(h-b); ``printed``: Eq. 13, without."""
+
+_ROUNDINGS: dict[RoundingName, grid.Rounding] = {
+    "double": grid.half_even_twice,
+    "shift": grid.half_even_then_floor,
+    "single": grid.half_even,
+    "floor": grid.floor,
+}
+
+
+class DoubleRoundingQuantizer(Quantizer):
+    """Weights whose narrow codes are roundings of the widest codes.
+
+    The step of b bits is ``scale * 2 ** (widest - b)``; ``scale`` is the only parameter and is
+    used as it is: a training loop has to notice when it reaches zero.
+
+    Args:
+        weight: Float weights [out, in, ...] that set the initial scale.
+        bitset: Bit-widths, widest first.
+        per_channel: One scale per output channel instead of one per layer.
+        rounding: How the narrow codes come about.
+        gradient: Which gradient the scale gets.
+        gradient_scale: Multiply it by 1 / sqrt(weights per scale * largest code).
+
+    Source: huang2025nearly, Eq. 1-3, 13; gradient scale: esser2020learned, section 2.2.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bitset: BitSet,
+        per_channel: bool = False,
+        rounding: RoundingName = "double",
+        gradient: GradientName = "derivative",
+        gradient_scale: bool = True,
+    ) -> None:
+        super().__init__()
+        self.rounding = rounding
+        self.gradient = gradient
+        self.gradient_scale = gradient_scale
+        self.scale = nn.Parameter(three_sigma_step(weight, max(bitset), per_channel))
+
+    def forward(self, x: Tensor, width: Width) -> Tensor:
+        x = x.to(self.scale.dtype)
+        gain = width.ratio**-1 if self.gradient == "printed" else 1.0
+        if self.gradient_scale:
+            count = x.numel() // self.scale.numel()
+            gain = gain * (count * width.signed_high) ** -0.5
+        low, high, ratio = width.signed_low, width.signed_high, width.ratio
+        return on_grid(x, self.scale * ratio, low, high, _ROUNDINGS[self.rounding], ratio, gain)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, width: Width) -> Codes:
+        """Return the codes of ``width``, by integer operations from the widest where possible."""
+        step = self.scale * width.ratio
+        low, high = int(width.signed_low), int(width.signed_high)
+        if self.rounding in ("single", "floor"):
+            codes = grid.grid_codes(x, step, low, high, _ROUNDINGS[self.rounding])
+            return Codes(grid.integers(codes), step)
+        return Codes(self._narrow(self.stored(x, width), width).clamp(low, high), step)
+
+    @torch.no_grad()
+    def stored(self, x: Tensor, width: Width) -> Tensor:
+        """Return the widest codes, int32, clipped to their range: all that has to be stored."""
+        half = -int(width.signed_low * width.ratio)
+        return grid.integers(grid.grid_codes(x, self.scale, -half, half - 1))
+
+    def _narrow(self, wide: Tensor, width: Width) -> Tensor:
+        shift = int(width.ratio).bit_length() - 1
+        return shift_half_even(wide, shift) if self.rounding == "double" else wide >> shift

@@ -1,0 +1,32 @@
+"""Integer arithmetic as a deployed network does it; no floating point."""
+
+from torch import Tensor
+
+
+def signed_range(bits: int) -> tuple[int, int]:
+    """Return the smallest and largest signed code of ``bits``.
+
+    >>> signed_range(2)
+    (-2, 1)
+    """
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+
+def shift_half_even(codes: Tensor, shift: int) -> Tensor:
+    """Return ``codes / 2 ** shift`` rounded to nearest, ties to even, by integer operations.
+
+    An arithmetic right shift alone is a floor; adding half a step first, or one less than half
+    where the result would be even, turns it into the rounding that training uses.
+
+    Args:
+        codes: int32, any shape, below 2 ** 30 in magnitude.
+        shift: Bits to drop, ``0 <= shift <= 8``.
+
+    >>> shift_half_even(torch.tensor([-6, -2, 2, 3, 6], dtype=torch.int32), 2).tolist()
+    [-2, 0, 0, 1, 2]
+    """
+    if shift == 0:
+        return codes
+    odd = (codes >> shift) & 1
+    narrow: Tensor = (codes + odd + (2 ** (shift - 1) - 1)) >> shift
+    return narrow

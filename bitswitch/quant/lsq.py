@@ -1,0 +1,128 @@
+"""Learned step sizes, one per bit-width: activations, and weights with independent steps."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bitswitch.quant.grid import grid_codes, integers
+from bitswitch.quant.initial import mean_step, measured, percentile_range
+from bitswitch.quant.per_bit import PerBit
+from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
+from bitswitch.quant.ste import on_grid
+from bitswitch.types import BitSet
+
+InitName = Literal["range", "mean"]
+"""``range``: the 0.1-99.9 % range over the number of steps; ``mean``: 2 mean|x| / sqrt(Qp)."""
+
+
+class StepQuantizer(Quantizer):
+    """A grid with an independent learned step for every bit-width.
+
+    Args:
+        bitset: Bit-widths, widest first.
+        step: Initial step of all bit-widths: a number, or [out, 1, ...] per output channel.
+        gradient_scale: Multiply its gradient by 1 / sqrt(values per step * largest code).
+
+    Source: esser2020learned, Eq. 1-5 and section 2.2.
+    """
+
+    def __init__(self, bitset: BitSet, step: Tensor, gradient_scale: bool = True) -> None:
+        super().__init__()
+        self.bitset = bitset
+        self.gradient_scale = gradient_scale
+        self.scale = PerBit(bitset, step)
+
+    def bounds(self, width: Width) -> tuple[Number, Number]:
+        """Return the smallest and the largest code."""
+        return width.signed_low, width.signed_high
+
+    def forward(self, x: Tensor, width: Width) -> Tensor:
+        step = self.scale.at(width.index)
+        low, high = self.bounds(width)
+        count = x.numel() // step.numel()
+        gain = (count * high) ** -0.5 if self.gradient_scale else 1.0
+        return on_grid(x.to(step.dtype), step, low, high, gain=gain)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, width: Width) -> Codes:
+        step = self.scale.at(width.index)
+        return Codes(integers(grid_codes(x, step, *self.bounds(width))), step.clone())
+
+
+class WeightQuantizer(StepQuantizer):
+    """Weights with an independent step per bit-width.
+
+    Args:
+        weight: Float weights [out, in, ...] that set the initial steps.
+        bitset: Bit-widths, widest first.
+        per_channel: One step per output channel instead of one per layer.
+        symmetric: Leave out the most negative code.
+        gradient_scale: As in ``StepQuantizer``.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bitset: BitSet,
+        per_channel: bool = False,
+        symmetric: bool = False,
+        gradient_scale: bool = True,
+    ) -> None:
+        shape = (len(weight), *[1] * (weight.dim() - 1)) if per_channel else ()
+        super().__init__(bitset, torch.ones(shape), gradient_scale)
+        self.symmetric = symmetric
+        self.initialize(weight)
+
+    def bounds(self, width: Width) -> tuple[Number, Number]:
+        """Return the signed range, without its lowest code where symmetric."""
+        return -width.signed_high if self.symmetric else width.signed_low, width.signed_high
+
+    @torch.no_grad()
+    def initialize(self, observed: Tensor) -> None:
+        """Set every step to 2 mean|w| / sqrt(largest code)."""
+        for bits in self.bitset:
+            step = self.scale.of(bits)
+            rows = observed.detach().to(step.dtype).abs().reshape(step.numel(), -1)
+            step.copy_(measured(mean_step(rows.mean(1), 2 ** (bits - 1) - 1)).reshape(step.shape))
+
+
+class ActivationQuantizer(StepQuantizer):
+    """Activations: one step per layer and bit-width, signed only where they need it.
+
+    Until ``initialize`` has seen values the range is unsigned and every step is 1.
+
+    Source: huang2025nearly, Eq. 4-5, with zero-point 0.
+    """
+
+    def __init__(
+        self, bitset: BitSet, init: InitName = "range", gradient_scale: bool = True
+    ) -> None:
+        super().__init__(bitset, torch.ones(()), gradient_scale)
+        self.init = init
+        self.signed = False
+
+    def bounds(self, width: Width) -> tuple[Number, Number]:
+        """Return the signed or the unsigned range."""
+        if self.signed:
+            return width.signed_low, width.signed_high
+        return 0.0, width.unsigned_high
+
+    @torch.no_grad()
+    def initialize(self, observed: Tensor) -> None:
+        """Set signedness and all steps from ``observed``: unsigned unless a value is negative."""
+        values = observed.detach().float().flatten()
+        self.signed = bool((values < 0).any())
+        spread = percentile_range(values) if self.init == "range" else values.abs().mean()
+        for bits in self.bitset:
+            high = 2 ** (bits - 1) - 1 if self.signed else 2**bits - 1
+            step = spread / (2**bits - 1) if self.init == "range" else mean_step(spread, high)
+            self.scale.of(bits).copy_(measured(step))
+
+    def get_extra_state(self) -> Tensor:
+        """Return the signedness, which the steps alone do not tell."""
+        return torch.tensor(self.signed)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the signedness from a state dict."""
+        self.signed = bool(state)

@@ -1,0 +1,65 @@
+"""Straight-through training on a uniform grid."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bitswitch.quant.grid import Rounding, clip_, grid_codes, half_even
+from bitswitch.quant.quantizer import Number
+
+
+def on_grid(
+    x: Tensor,
+    step: Tensor,
+    low: Number,
+    high: Number,
+    rounding: Rounding = half_even,
+    ratio: Number = 1.0,
+    gain: Number = 1.0,
+) -> Tensor:
+    """Return ``step * grid_codes(x, step, ...)`` with straight-through gradients.
+
+    With v = x / step and q its code, the gradient is 1 to ``x`` where ``low <= v <= high``
+    (bounds included, whatever the release of torch) and 0 elsewhere; to ``step`` it is
+    q - v inside and q outside, summed over what shares the step, times ``gain``.
+
+    Args:
+        x: Real values, any shape.
+        step: Worth of one code; broadcasts to ``x``.
+        low: Smallest code.
+        high: Largest code.
+        rounding: How a code becomes an integer.
+        ratio: 2 ** (widest - bits).
+        gain: Factor on the gradient of ``step``.
+
+    Source: esser2020learned, Eq. 3-5; huang2025nearly, Eq. 13.
+    """
+    result: Tensor = _OnGrid.apply(x, step, low, high, rounding, ratio, gain)
+    return result
+
+
+class _OnGrid(torch.autograd.Function):
+    """Keeps ``x`` alone; codes are computed again in backward, in place on two buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Tensor, *grid: Any) -> Tensor:
+        low, high, rounding, ratio, _ = grid
+        ctx.save_for_backward(x, step)
+        ctx.grid = grid
+        return grid_codes(x, step, low, high, rounding, ratio).mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        x, step = ctx.saved_tensors
+        low, high, rounding, ratio, gain = ctx.grid
+        ratios = x / step
+        codes = clip_(ratios.clone(), low, high)
+        inside = codes == ratios
+        to_x = grad * inside if ctx.needs_input_grad[0] else None
+        to_step = None
+        if ctx.needs_input_grad[1]:
+            slope = rounding(codes, ratio).sub_(ratios.masked_fill_(~inside, 0.0))
+            to_step = slope.mul_(grad).sum_to_size(step.shape) * gain
+        return to_x, to_step, None, None, None, None, None
