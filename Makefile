@@ -1,0 +1,50 @@
+# make all: from a fresh clone to the report. make test: everything that must hold.
+
+CORES ?= 8
+SUITE ?= $(shell sed -n 's/^suite: *//p' config/config.yaml)
+
+VENV := .venv
+NEEDED := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c '$(NEEDED)' 2>/dev/null && command -v $$name && break; done)
+
+PYTHON := $(PYTHON)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.DEFAULT_GOAL := all
+.PHONY: all test env check tests smoke clean
+
+all: env
+	snakemake --cores $(CORES) all $(if $(filter command% env%,$(origin SUITE)),--config suite=$(SUITE))
+	@echo "report: $(CURDIR)/results/$(SUITE)/report.html"
+	@ls $(CURDIR)/results/$(SUITE)/report.pdf 2>/dev/null || true
+
+test: env check smoke tests
+
+env: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(or $(PYTHON),false) -c '$(NEEDED)' 2>/dev/null || { echo "error: bitswitch needs Python 3.11 or newer;\
+	 found: $$(python3 --version 2>&1). If it has another name: make all PYTHON=/path/to/python" >&2; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+check: env
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile workflow
+	mypy
+	lint-imports
+	codespell
+
+tests: env
+	pytest
+
+smoke: env
+	snakemake --cores $(CORES) all --config suite=smoke
+
+# Training runs and datasets stay: they may have taken days.
+clean:
+	find results -mindepth 1 -maxdepth 1 -type d ! -name runs ! -name reference -exec rm -r {} +
+	rm -rf .snakemake .cache build *.egg-info
