@@ -72,6 +72,12 @@ class RecordError(BitswitchError):
     exit_code = 8
 
 
+class ReportError(BitswitchError):
+    """A table, figure or document that cannot be made."""
+
+    exit_code = 9
+
+
 class BitWidthError(BitswitchError):
     """A bit-width or policy that the model does not offer."""
 

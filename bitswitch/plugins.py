@@ -140,3 +140,20 @@ def _refusal(spec: "RunSpec") -> str | None:
             f"skip() of method '{spec.method.name}' fails: {type(error).__name__}: {error}"
         ) from error
     return None if reason is None else str(reason)
+
+
+def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return ``stamp``, ``classes`` and ``sizes`` of a dataset; needs no data, remembered.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+    """
+    key = digest("dataset", name, options, _code_of("datasets", name))
+    facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
+    return facts
+
+
+def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``dataset_facts`` does, from the plugin itself."""
+    dataset = create("datasets", name, options)
+    return {"stamp": dataset.stamp, "classes": dataset.classes, "sizes": dataset.sizes()}

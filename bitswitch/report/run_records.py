@@ -1,0 +1,150 @@
+"""Read run directories, strictly: a record that does not say what it should is named by line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from bitswitch import records
+from bitswitch.errors import RecordError
+
+Status = Literal["complete", "diverged", "collapsed"]
+
+
+class Record(BaseModel):
+    """A line or file of a run; keys this version does not know are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Metric(Record):
+    """One line of ``metrics.jsonl``."""
+
+    split: str
+    policy: str
+    metric: str
+    value: float
+    unit: str
+
+    @model_validator(mode="after")
+    def _percent_in_range(self) -> Self:
+        if self.unit == "percent" and not 0 <= self.value <= 100:
+            raise ValueError(f"{self.metric} is {self.value}, not between 0 and 100 percent")
+        return self
+
+
+class ScaleGradient(Record):
+    """Statistics of one layer's scale gradient over an epoch."""
+
+    mean_abs: float
+    std: float
+    max_abs: float
+
+
+class EpochBits(Record):
+    """What one epoch gave at one bit-width."""
+
+    loss: float
+    top1: float
+    held_out_loss: float | None = None
+    held_out_top1: float | None = None
+    scale_learning_rate: float | None = None
+    negative_share: float | None = None
+    mean_gradient: float | None = None
+
+
+class Epoch(Record):
+    """One line of ``train.jsonl``."""
+
+    epoch: int
+    steps: int
+    learning_rate: float
+    bits: dict[int, EpochBits]
+    scale_gradients: dict[str, dict[int, dict[str, ScaleGradient]]] = {}
+
+
+class Result(Record):
+    """``result.json``, written last."""
+
+    run_id: str
+    status: Status
+    diagnosis: str | None = None
+    steps: int
+    epochs: int
+    train_time_s: float
+    time_kind: Literal["cpu", "wall"]
+    evaluate_time_s: float = 0.0
+    other_time_s: float = 0.0
+    wall_time_s: float
+    peak_memory_mib: float | None = None
+    parameters: int | None = None
+    threads: int | None = None
+    device_name: str = ""
+    negative_share: dict[int, float] = {}
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything one complete run directory says."""
+
+    result: Result
+    metrics: list[Metric]
+    epochs: list[Epoch]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def read_run(folder: Path) -> RunRecord | None:
+    """Return what the run directory ``folder`` says, or None when its run is not complete.
+
+    Raises:
+        RecordError: a file that is missing beside ``result.json``, or a line that is no record.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    result = _checked(Result, records.read_json(path), str(path))
+    if result.run_id != folder.name:
+        raise RecordError(f"{path} belongs to another run: '{result.run_id}'.\n{_REMEDY}")
+    return RunRecord(
+        result=result,
+        metrics=_lines(Metric, folder / "metrics.jsonl"),
+        epochs=_lines(Epoch, folder / "train.jsonl"),
+        provenance=_provenance(folder / "provenance.json"),
+    )
+
+
+def _lines(kind: type[AnyRecord], path: Path) -> list[AnyRecord]:
+    """Return the records of ``kind`` in ``path``."""
+    return [
+        _checked(kind, content, f"{path}, line {number}")
+        for number, content in enumerate(records.read_lines(path), start=1)
+    ]
+
+
+def _checked(kind: type[AnyRecord], content: Mapping[str, Any], where: str) -> AnyRecord:
+    """Return ``content`` as a record; ``where`` is named when it is none."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        message = f"'{key}': {problem['msg']}" if key else problem["msg"]
+        raise RecordError(
+            f"{where}: no {kind.__name__.lower()} record ({message}): {str(content)[:80]}\n{_REMEDY}"
+        ) from None
+
+
+def _provenance(path: Path) -> Mapping[str, Any]:
+    """Return the provenance record."""
+    content = records.read_json(path)
+    if "code_hash" not in content:
+        raise RecordError(f"{path} names no code_hash.\n{_REMEDY}")
+    return content
+
+
+_REMEDY = "  The file was damaged or edited: delete its folder and run again to make it anew."
