@@ -10,12 +10,11 @@ from pydantic import Field, NonNegativeFloat
 from bitswitch.contracts import Dataset, OpenDataset
 from bitswitch.data import files
 from bitswitch.data.memory import InMemory, Look, Split
-from bitswitch.data.rendering import CLASSES, SPLITS, render
+from bitswitch.data.rendering import CLASSES, RENDERING, SPLITS, render
+from bitswitch.store import digest
 from bitswitch.types import Strict
 
-REMEDY = "run 'bitswitch data prepare digits'"
-RENDERING = 1
-"""Raised when the same options give other pixels, so that no older file is read for them."""
+REMEDY = "run 'bitswitch data prepare SUITE digits' with the suite that names it"
 LOOK = Look(mean=(0.43, 0.43, 0.43), std=(0.31, 0.31, 0.31), padding=1, flip=False)
 """Round numbers near the statistics of the training images; a mirrored digit is no digit."""
 
@@ -58,7 +57,7 @@ class Digits(Dataset):
 
     def path(self, root: Path) -> Path:
         """Return the file below ``root`` that holds the images for these options."""
-        return root / f"digits-{files.options_hash(self.options, RENDERING)}.npz"
+        return root / f"digits-{digest(RENDERING, self.options.model_dump())[:8]}.npz"
 
     def prepare(self, root: Path) -> None:
         if not self.path(root).exists():

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -10,7 +12,6 @@ from zipfile import BadZipFile
 import numpy as np
 
 from bitswitch.errors import DatasetError
-from bitswitch.types import Strict
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -21,6 +22,11 @@ HASH = "sha256"
 def advise(problem: str, path: Path, remedy: str) -> DatasetError:
     """Return the error for data at ``path``: what is wrong, where, what to do next."""
     return DatasetError(f"{problem}: {path}\n  {remedy}")
+
+
+def _cannot_write(path: Path, error: OSError) -> DatasetError:
+    problem = f"Cannot write data ({error.strerror or error})"
+    return advise(problem, path, "free some space or choose another data folder (--data)")
 
 
 def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -35,11 +41,7 @@ def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(draft)
         draft.replace(path)
     except OSError as error:
-        raise advise(
-            f"Cannot write data ({error.strerror})",
-            path,
-            "free some space or choose another data folder",
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -84,7 +86,31 @@ def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray[Any, Any]]:
     return arrays
 
 
-def options_hash(options: Strict, version: int) -> str:
-    """Return eight hex digits that stand for ``options`` and the ``version`` of what makes data."""
-    text = f"{version} {options.model_dump_json()}"
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+def replace_folder(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a neighbour of ``path``, then move it there; a no-op when it is there.
+
+    Raises:
+        DatasetError: the folder cannot be written (disk full, no permission).
+    """
+    if path.exists():
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.mkdir(parents=True)
+        write(draft)
+        with suppress(FileExistsError):  # another process was faster, with the same content
+            draft.rename(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def folder_hash(folder: Path, pattern: str) -> str:
+    """Return the SHA-256 of the names and contents of all files that match, in hex."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob(pattern)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)};".encode())
+        digest.update(content)
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.contracts import Batch, OpenDataset
+from bitswitch.data.pixels import Channels, Normalise
 from bitswitch.randomness import generator
 
 
@@ -22,9 +23,9 @@ class Split(NamedTuple):
 class Look(NamedTuple):
     """How stored images become what the network sees."""
 
-    mean: tuple[float, float, float]
+    mean: Channels
     """Subtracted from each channel, in units of full brightness."""
-    std: tuple[float, float, float]
+    std: Channels
     """Divides each channel."""
     padding: int
     """Training images are padded by so many black pixels on each side and cropped at random."""
@@ -45,8 +46,7 @@ class InMemory(OpenDataset):
             for name, split in splits.items()
         }
         self.look, self.device = look, device
-        self._mean = torch.tensor(look.mean, device=device).mul(255).view(1, 3, 1, 1)
-        self._scale = torch.tensor(look.std, device=device).mul(255).reciprocal().view(1, 3, 1, 1)
+        self._normalise = Normalise(look.mean, look.std, device)
         train, border = self.splits["train"].images, look.padding
         sides = (0, 0, border, border, border, border)
         self._padded = torch.nn.functional.pad(train, sides)
@@ -66,14 +66,16 @@ class InMemory(OpenDataset):
             part = slice(start, start + batch_size)
             images = self._crop(order[part], corners[:, part], mirrored[part])
             targets = self.splits["train"].targets[order[part]]
-            yield Batch(self._normalise(images), targets, order[part])
+            yield Batch(self._normalise(_channels_first(images)), targets, order[part])
 
     def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
         images, targets = self.splits[split]
         indices = torch.arange(len(targets), device=self.device)
         for start in range(0, len(targets), batch_size):
             part = slice(start, start + batch_size)
-            yield Batch(self._normalise(images[part]), targets[part], indices[part])
+            yield Batch(
+                self._normalise(_channels_first(images[part])), targets[part], indices[part]
+            )
 
     def _crop(self, indices: Tensor, corners: Tensor, mirrored: Tensor) -> Tensor:
         """Return windows [b, height, width, 3]; ``corners`` [2, b] are tops and lefts."""
@@ -83,6 +85,6 @@ class InMemory(OpenDataset):
         columns = torch.where(mirrored[:, None], columns.flip(1), columns) + corners[1, :, None]
         return self._padded[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
 
-    def _normalise(self, images: Tensor) -> Tensor:
-        """Return float32 [b, 3, height, width] of bytes [b, height, width, 3]."""
-        return (images.permute(0, 3, 1, 2).contiguous() - self._mean) * self._scale
+
+def _channels_first(images: Tensor) -> Tensor:
+    return images.permute(0, 3, 1, 2).contiguous()

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from bitswitch.randomness import generator
 
+RENDERING = 1
+"""Raised when the same arguments give other pixels, so that no older file stands for them."""
+
 CLASSES = 10
 SPLITS = ("train", "held_out", "test")
 SHARES = (0.65, 0.1, 0.25)

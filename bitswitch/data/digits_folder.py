@@ -1,0 +1,114 @@
+"""``digits-folder``: the rendered digits as JPEG files in ImageNet's layout and pipeline."""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field, NonNegativeFloat
+
+from bitswitch.contracts import Dataset, OpenDataset
+from bitswitch.data import files, layout
+from bitswitch.data.folder import Files, FolderData, FolderOptions, carve
+from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render
+from bitswitch.store import digest
+
+REMEDY = "run 'bitswitch data prepare SUITE digits-folder' with the suite that names it"
+JPEG_QUALITY = 90
+HASH = "sha256"
+"""File that holds the hash of all images, as they were written."""
+
+Count = Annotated[int, Field(ge=CLASSES, multiple_of=CLASSES)]
+
+
+class DigitsFolder(Dataset):
+    """Stands in for ImageNet on embedded data: every line of its pipeline runs, at a small size.
+
+    The three splits are rendered from disjoint sets of scans; ``held_out`` is carved out of
+    ``train`` as ImageNet's is.
+    """
+
+    source = "alpaydin1998optical"
+    classes = CLASSES
+
+    class Options(FolderOptions):
+        """What is rendered, and how it is cropped."""
+
+        size: Annotated[int, Field(ge=8, le=256)] = 40
+        """Height and width of the files."""
+        resize: Annotated[int, Field(ge=8)] = 36
+        crop: Annotated[int, Field(ge=8)] = 32
+        smallest_area: Annotated[float, Field(gt=0, le=1)] = 0.6
+        flip: bool = False
+        """A mirrored digit is no digit."""
+        train: Count = 2560
+        """Training images, the held-out ones not counted."""
+        held_out: Count = 200
+        test: Count = 500
+        difficulty: NonNegativeFloat = 1.0
+        """Strength of jitter, texture and distractor; 0 leaves plain digits."""
+
+    options: Options
+
+    @property
+    def stamp(self) -> str:  # type: ignore[override]
+        """What tables say of the data."""
+        return f"embedded digits as JPEG folder {self.options.crop}x{self.options.crop}"
+
+    def shape(self) -> tuple[int, int, int]:
+        return 3, self.options.crop, self.options.crop
+
+    def sizes(self) -> dict[str, int]:
+        options = self.options
+        return {"train": options.train, "held_out": options.held_out, "test": options.test}
+
+    def folder(self, root: Path) -> Path:
+        """Return the folder below ``root`` that holds ``train`` and ``val``."""
+        rendered = (*self.sizes().values(), self.options.size, self.options.difficulty)
+        return root / f"digits-folder-{digest(RENDERING, rendered)[:8]}"
+
+    def prepare(self, root: Path) -> None:
+        files.replace_folder(self.folder(root), self._write)
+
+    def _write(self, folder: Path) -> None:
+        """Write all images below ``folder``; the held-out ones come last by name."""
+        sizes = self.sizes()
+        for split, part, first in (
+            ("train", "train", 0),
+            ("held_out", "train", sizes["train"]),
+            ("test", "val", 0),
+        ):
+            rendered = render(split, sizes[split], self.options.size, self.options.difficulty)
+            _write_images(folder / part, first, rendered)
+        (folder / HASH).write_text(files.folder_hash(folder, "*/*/*.jpg"))
+
+    def check(self, root: Path) -> dict[str, str]:
+        found = layout.facts(self._verify(root), REMEDY)
+        folder = self.folder(root)
+        sha256 = files.folder_hash(folder, "*/*/*.jpg")
+        if not (folder / HASH).exists() or (folder / HASH).read_text() != sha256:
+            raise files.advise("Damaged data (hash differs)", folder, f"delete it, then {REMEDY}")
+        return {**found, "sha256": sha256}
+
+    def open(self, root: Path, device: torch.device) -> OpenDataset:
+        found = self._verify(root)
+        train, held_out = carve(found["train"], self.options.held_out // CLASSES)
+        splits = {"train": train, "held_out": held_out, "test": found["val"]}
+        return FolderData(splits, self.options, device, f"delete its folder, then {REMEDY}")
+
+    def _verify(self, root: Path) -> dict[str, Files]:
+        sizes = self.sizes()
+        counts = {"train": sizes["train"] + sizes["held_out"], "val": sizes["test"]}
+        return layout.verify(self.folder(root), CLASSES, counts, REMEDY)
+
+
+def _write_images(folder: Path, first: int, rendered: Rendered) -> None:
+    """Write images as ``<class>/<number>.jpg``, numbered from ``first``."""
+    from PIL import Image
+
+    for digit in range(CLASSES):
+        (folder / str(digit)).mkdir(parents=True, exist_ok=True)
+    for number, (pixels, digit) in enumerate(
+        zip(rendered.images.numpy(), rendered.targets.tolist(), strict=True), start=first
+    ):
+        path = folder / str(digit) / f"{number:05d}.jpg"
+        Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
