@@ -48,6 +48,12 @@ class DatasetError(BitswitchError):
     exit_code = 4
 
 
+class WeightsError(BitswitchError):
+    """Pretrained weights that cannot be had or do not fit."""
+
+    exit_code = 9
+
+
 class CheckpointError(BitswitchError):
     """A checkpoint that is truncated, damaged or of another run."""
 
