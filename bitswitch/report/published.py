@@ -1,7 +1,6 @@
 """Printed numbers of publications, and the arithmetic on them that claims rest on."""
 
 from functools import cache
-from typing import cast
 
 import pandas as pd
 
@@ -121,4 +120,4 @@ def _published(rows: pd.DataFrame) -> pd.DataFrame:
         status="published",
         where=PAPER + ", " + rows["table"].map(place_of),
     )
-    return cast("pd.DataFrame", rows)
+    return rows

@@ -1,0 +1,219 @@
+"""Put what the runs of a suite say into tidy tables, published numbers beside them."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bitswitch import plugins
+from bitswitch.errors import RecordError
+from bitswitch.report import published
+from bitswitch.report.frames import CURVES, METRICS, RUNS, SCALE_GRADIENTS, TABLES, Frames, frame
+from bitswitch.report.run_records import Metric, RunRecord, read_run
+from bitswitch.spec import Cell, RunSpec, Suite, title_of
+
+OUTPUTS = ("suite.yaml", *(f"{name}.csv" for name in TABLES))
+"""Files that ``write`` makes in ``results/<suite>/``."""
+
+AT_CHANCE = 1.5
+"""In a run flagged as collapsed, a bit-width below this multiple of chance counts as collapsed."""
+
+Records = Mapping[str, RunRecord | None]
+Row = dict[str, Any]
+
+
+def write(suite: Suite, results: Path, allow_mixed: bool = False) -> Path:
+    """Write the tables of ``suite`` and return their folder, ``results/<suite>``.
+
+    Raises:
+        RecordError: see ``collect``.
+    """
+    folder = results / suite.name
+    collect(suite, results, allow_mixed).write(folder)
+    return folder
+
+
+def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
+    """Return the tables of ``suite`` from its run directories below ``results/runs``.
+
+    A run that is not there leaves rows without a value, which tables print as a dash.
+
+    Args:
+        suite: What was run.
+        results: Folder that holds ``runs/``.
+        allow_mixed: Accept runs of different code versions.
+
+    Raises:
+        RecordError: a damaged record, or runs of different code versions.
+    """
+    records = {run_id: read_run(results / "runs" / run_id) for run_id in suite.runs}
+    if not allow_mixed:
+        _refuse_mixed_code(records)
+    facts = {
+        key: plugins.dataset_facts(choice.name, choice.options)
+        for key, choice in suite.datasets.items()
+    }
+    reproduced = frame(_metric_rows(suite, records, facts), METRICS)
+    beside = published.tidy().assign(suite=suite.name, data="published").reindex(columns=METRICS)
+    return Frames(
+        suite=suite,
+        metrics=pd.concat([reproduced.astype(object), beside.astype(object)], ignore_index=True),
+        runs=frame((_run_row(suite.runs[key], records[key], facts) for key in records), RUNS),
+        curves=frame(_curve_rows(records), CURVES),
+        scale_gradients=frame(_gradient_rows(records), SCALE_GRADIENTS),
+    )
+
+
+def _refuse_mixed_code(records: Records) -> None:
+    """Raise unless all runs were made by the same numeric code."""
+    by_code: dict[str, list[str]] = defaultdict(list)
+    for run_id, record in records.items():
+        if record is not None:
+            by_code[str(record.provenance["code_hash"])].append(run_id)
+    if len(by_code) > 1:
+        lines = [f"  {code}: {len(ids)} runs, e.g. {ids[0]}" for code, ids in by_code.items()]
+        raise RecordError(
+            "Runs of different code versions do not go into one table:\n" + "\n".join(lines) + "\n"
+            "  Delete the directories of the older runs and run the suite again,\n"
+            "  or accept the mixture: bitswitch collect SUITE --allow-mixed"
+        )
+
+
+def _metric_rows(suite: Suite, records: Records, facts: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of every cell, then those of the full-precision runs they start from."""
+    starts: dict[tuple[str, str, int], Cell] = {}
+    for cell in suite.cells:
+        yield from _cell_rows(suite, cell, records, facts)
+        start = cell.run.start
+        if start is not None and cell.skipped is None:
+            place = (cell.experiment, cell.network, cell.seed)
+            starts.setdefault(place, cell._replace(run=start, arm="float", bitset=start.bitset))
+    for cell in starts.values():
+        yield from _cell_rows(suite, cell, records, facts)
+
+
+def _cell_rows(
+    suite: Suite, cell: Cell, records: Records, facts: Mapping[str, Any]
+) -> Iterator[Row]:
+    """Yield every measured value of one cell, or one empty row per bit-width that says why."""
+    run = cell.run
+    shared = {
+        "suite": suite.name,
+        "data": suite.data,
+        "source": "reproduced",
+        "experiment": cell.experiment,
+        "network": cell.network,
+        "method": run.method.name,
+        "model": run.model.name,
+        "dataset": run.dataset.name,
+        "bitset": title_of(cell.bitset),
+        "arm": cell.arm,
+        "seed": cell.seed,
+        "run": None if cell.skipped else run.run_id,
+    }
+    record = None if cell.skipped else records[run.run_id]
+    status, reason = _state(cell, record)
+    if record is not None:
+        chance = 100.0 / facts[run.dataset.identifier]["classes"]
+        yield from (shared | row for row in _measured(record, chance))
+    if status not in ("complete", "collapsed"):
+        for bits in cell.bitset:
+            missing = {"policy": str(bits), "split": "test", "metric": "top1", "unit": "percent"}
+            yield shared | missing | {"status": status, "where": reason}
+
+
+def _state(cell: Cell, record: RunRecord | None) -> tuple[str, str | None]:
+    """Return the status of a cell and the reason for it."""
+    if cell.skipped is not None:
+        return "skipped", cell.skipped
+    if record is None:
+        return "missing", "not run to the end"
+    return record.result.status, record.result.diagnosis
+
+
+def _measured(record: RunRecord, chance: float) -> Iterator[Row]:
+    """Yield one row per measured value of a run.
+
+    Args:
+        record: The run.
+        chance: Accuracy of guessing, percent.
+    """
+    result = record.result
+    collapsed = {
+        line.policy
+        for line in record.metrics
+        if result.status == "collapsed" and _is_test_top1(line) and line.value < AT_CHANCE * chance
+    }
+    for line in record.metrics:
+        flagged = line.policy in collapsed
+        status, where = ("collapsed", result.diagnosis) if flagged else ("complete", None)
+        yield line.model_dump() | {"status": status, "where": where}
+    for bits, share in result.negative_share.items():
+        line = Metric(
+            split="train", policy=str(bits), metric="negative_share", value=share, unit="share"
+        )
+        yield line.model_dump() | {"status": result.status, "where": result.diagnosis}
+
+
+def _is_test_top1(line: Metric) -> bool:
+    return line.split == "test" and line.metric == "top1"
+
+
+def _run_row(run: RunSpec, record: RunRecord | None, facts: Mapping[str, Any]) -> Row:
+    """Return the row of one run in ``runs.csv``."""
+    about = facts[run.dataset.identifier]
+    row = {
+        "run": run.run_id,
+        "status": "missing",
+        "method": run.method.name,
+        "model": run.model.name,
+        "dataset": run.dataset.name,
+        "bitset": title_of(run.bitset),
+        "seed": run.seed,
+        **run.training.model_dump(include={"epochs", "batch_size", "learning_rate", "update"}),
+        "alrs": None if run.is_float else run.training.alrs.reading,
+        "data_stamp": about["stamp"],
+        "classes": about["classes"],
+        "test_images": about["sizes"]["test"],
+    }
+    if record is not None:
+        measured = record.result.model_dump(exclude={"run_id", "epochs"})
+        measured["negative_share"] = json.dumps(measured["negative_share"])
+        row |= {key: value for key, value in record.provenance.items() if key in RUNS} | measured
+    return row
+
+
+def _curve_rows(records: Records) -> Iterator[Row]:
+    for run_id, record in records.items():
+        for epoch in record.epochs if record else ():
+            common = {
+                "run": run_id,
+                **epoch.model_dump(include={"epoch", "steps", "learning_rate"}),
+            }
+            for bits, values in epoch.bits.items():
+                yield common | {"bits": bits, **values.model_dump()}
+
+
+def _gradient_rows(records: Records) -> Iterator[Row]:
+    for run_id, record in records.items():
+        for epoch in record.epochs if record else ():
+            for operand, by_bits in epoch.scale_gradients.items():
+                for bits, layers in by_bits.items():
+                    for position, (layer, values) in enumerate(layers.items()):
+                        yield {
+                            "run": run_id,
+                            "epoch": epoch.epoch,
+                            "operand": operand,
+                            "bits": bits,
+                            "position": position,
+                            "layer": layer,
+                            **values.model_dump(),
+                        }
+
+
+def code_versions(runs: pd.DataFrame) -> Counter[str]:
+    """Return how many complete runs each version of the numeric code made."""
+    return Counter(runs["code_hash"].dropna())

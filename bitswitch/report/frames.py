@@ -1,0 +1,178 @@
+"""The tidy tables that everything in a report is made from."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import yaml
+
+from bitswitch.errors import RecordError
+from bitswitch.records import write_bytes
+from bitswitch.spec import Suite, read_yaml
+
+METRICS = (
+    "suite",
+    "data",
+    "source",
+    "experiment",
+    "network",
+    "method",
+    "model",
+    "dataset",
+    "bitset",
+    "arm",
+    "seed",
+    "policy",
+    "split",
+    "metric",
+    "value",
+    "unit",
+    "run",
+    "status",
+    "where",
+)
+"""Columns of ``metrics.csv``. ``source`` is ``reproduced`` or ``published``; ``where`` says why a
+value is missing, or in which printed table it stands."""
+
+CURVES = (
+    "run",
+    "epoch",
+    "steps",
+    "learning_rate",
+    "bits",
+    "loss",
+    "top1",
+    "held_out_loss",
+    "held_out_top1",
+    "scale_learning_rate",
+    "negative_share",
+    "mean_gradient",
+)
+"""Columns of ``curves.csv``: one row per run, epoch and bit-width."""
+
+SCALE_GRADIENTS = (
+    "run",
+    "epoch",
+    "operand",
+    "bits",
+    "position",
+    "layer",
+    "mean_abs",
+    "std",
+    "max_abs",
+)
+"""Columns of ``scale_gradients.csv``; ``position`` counts layers from the input, from 0."""
+
+RUNS = (
+    "run",
+    "status",
+    "diagnosis",
+    "method",
+    "model",
+    "dataset",
+    "bitset",
+    "seed",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "update",
+    "alrs",
+    "steps",
+    "train_time_s",
+    "time_kind",
+    "evaluate_time_s",
+    "other_time_s",
+    "wall_time_s",
+    "peak_memory_mib",
+    "parameters",
+    "threads",
+    "device_name",
+    "negative_share",
+    "data_stamp",
+    "classes",
+    "test_images",
+    "bitswitch_version",
+    "commit",
+    "code_hash",
+    "python",
+    "torch",
+    "torchvision",
+    "platform",
+    "started",
+    "finished",
+)
+"""Columns of ``runs.csv``: one row per run, complete or not."""
+
+TABLES = {
+    "metrics": METRICS,
+    "runs": RUNS,
+    "curves": CURVES,
+    "scale_gradients": SCALE_GRADIENTS,
+}
+
+_TYPES = {"seed": "Int64"} | dict.fromkeys(
+    ("bitset", "policy", "run", "commit", "code_hash", "arm", "network"), "str"
+)
+"""Columns whose type their content may not decide."""
+
+
+def frame(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return ``rows`` as a frame with exactly ``columns``."""
+    return pd.DataFrame(list(rows), columns=list(columns))
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The collected tables of one suite."""
+
+    suite: Suite
+    """As collected, titles included."""
+    metrics: pd.DataFrame
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    scale_gradients: pd.DataFrame
+
+    def write(self, folder: Path) -> None:
+        """Write one CSV file per table and ``suite.yaml`` below ``folder``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        content = self.suite.model_dump(mode="json", exclude_defaults=True)
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        write_bytes(folder / "suite.yaml", text.encode())
+        for name in TABLES:
+            table: pd.DataFrame = getattr(self, name)
+            write_bytes(folder / f"{name}.csv", table.to_csv(index=False).encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return what ``write`` left in ``folder``.
+
+        Raises:
+            RecordError: a table is missing or damaged, or mixes embedded and published scale.
+        """
+        frames = cls(
+            suite=Suite.model_validate(read_yaml(folder / "suite.yaml")),
+            **{name: _read(folder / f"{name}.csv", columns) for name, columns in TABLES.items()},
+        )
+        reproduced = frames.metrics.loc[frames.metrics.source == "reproduced", "data"]
+        if foreign := set(reproduced) - {frames.suite.data}:
+            raise RecordError(
+                f"{folder}/metrics.csv has results on {foreign.pop()} data in a suite on "
+                f"{frames.suite.data} data; the two are never mixed. Collect them apart."
+            )
+        return frames
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return a table with exactly ``columns``."""
+    try:
+        table = pd.read_csv(path, dtype=_TYPES, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read: {error}\n{_REMEDY}") from None
+    if tuple(table.columns) != columns:
+        raise RecordError(f"{path} has other columns than {', '.join(columns)}.\n{_REMEDY}")
+    return table
+
+
+_REMEDY = "  Make it anew: bitswitch collect SUITE."

@@ -1,0 +1,217 @@
+"""Synthetic suites and run directories: nothing here was measured, and nothing leaves the tests."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitswitch import plugins
+from bitswitch.report import collect
+from bitswitch.spec import RunSpec, Suite
+from bitswitch.types import FLOAT_BITS
+
+FACTS = {"stamp": "embedded digits 16x16", "classes": 10, "sizes": {"test": 1000}}
+LAYERS = ("layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2")
+TRAINING = {"epochs": 3, "batch_size": 64}
+NETWORK = {
+    "model": "resnet20",
+    "dataset": "digits",
+    "bitsets": [[8, 6, 4, 2], [4, 3, 2]],
+    "float_training": TRAINING,
+    "training": TRAINING,
+}
+OFF = {"alrs": {"reading": "off"}}
+EXPERIMENTS = {
+    "alrs": {
+        "title": "Table 4: adaptive learning-rate scaling",
+        "networks": ["resnet20"],
+        "arms": {
+            "without-alrs": {"title": "w/o ALRS", "training": OFF},
+            "with-alrs": {"title": "w. ALRS"},
+        },
+    },
+    "separate": {
+        "title": "Table 5: one training per bit-width",
+        "networks": ["resnet20"],
+        "bitsets": [[8], [6], [4], [3], [2]],
+        "seeds": [0],
+        "arms": {"separate": {"title": "separate", "training": {"update": "conventional"} | OFF}},
+    },
+    "readings": {
+        "title": "Readings of Eq. 6",
+        "networks": ["resnet20"],
+        "bitsets": [[8, 6, 4, 2]],
+        "arms": {
+            "relative": {"title": "relative (default)"},
+            "literal": {"title": "literal", "training": {"alrs": {"reading": "literal"}}},
+        },
+    },
+}
+
+MakeRuns = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def known_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every plugin name do, so that no test here needs torch."""
+    monkeypatch.setattr(plugins, "resolve", lambda group, name, options: options)
+    monkeypatch.setattr(plugins, "refusal", lambda spec: None)
+    monkeypatch.setattr(plugins, "dataset_facts", lambda name, options: FACTS)
+
+
+def make_suite(**changes: Any) -> Suite:
+    """Return a small suite; ``changes`` replace its keys."""
+    network = {"title": "ResNet-20", "published": "resnet20", **NETWORK}
+    content = {
+        "name": "tiny",
+        "title": "synthetic",
+        "data": "embedded",
+        "seeds": [0, 1, 2],
+        "networks": {"resnet20": network},
+        "experiments": EXPERIMENTS,
+    }
+    return Suite.model_validate(content | changes)
+
+
+@pytest.fixture
+def suite(known_plugins: None) -> Suite:
+    return make_suite()
+
+
+@pytest.fixture
+def published_suite(known_plugins: None) -> Suite:
+    """The same suite as if it had been run on CIFAR-10."""
+    network = {"title": "ResNet-20", "published": "resnet20", **NETWORK, "dataset": "cifar10"}
+    return make_suite(data="published", networks={"resnet20": network})
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def folder(suite: Suite, results: Path) -> Path:
+    """Collected tables of a suite whose runs all went well."""
+    for run in suite.runs.values():
+        write_run(run, results)
+    return collect.write(suite, results)
+
+
+def top1_of(run: RunSpec, bits: int) -> float:
+    """Return a made-up accuracy, percent, on the grid of 1000 images."""
+    drop = {2: 4.0, 3: 1.5, 4: 1.0}.get(bits, 0.2)
+    gain = {"off": 0.0, "literal": -80.0}.get(run.training.alrs.reading, 0.3)
+    noise = np.random.default_rng([run.seed, bits, len(run.bitset)]).normal(0, 0.2)
+    return round(max(9.8, 95 - drop + gain + noise), 1)
+
+
+def write_run(run: RunSpec, results: Path, **changes: Any) -> Path:
+    """Write the directory of a finished run; ``changes`` replace keys of ``result.json``."""
+    folder = results / "runs" / run.run_id
+    folder.mkdir(parents=True)
+    result = _result(run) | changes
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
+    diverged = result["status"] == "diverged"
+    _write_lines(folder / "metrics.jsonl", [] if diverged else _metrics(run))
+    _write_lines(folder / "train.jsonl", [_epoch(run, n) for n in range(run.training.epochs)])
+    return folder
+
+
+PROVENANCE = {
+    "bitswitch_version": "0.1.0",
+    "commit": "0123456789abcdef",
+    "code_hash": "c0de",
+    "python": "3.11.2",
+    "torch": "2.15.0",
+    "torchvision": "0.29.2",
+    "device": "cpu",
+    "device_name": "Xeon",
+    "threads": 1,
+    "platform": "Linux",
+    "started": "2026-01-01T00:00:00+00:00",
+    "finished": "2026-01-01T00:01:00+00:00",
+}
+
+
+def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _result(run: RunSpec) -> dict[str, Any]:
+    negative = {"literal": 0.7}.get(run.training.alrs.reading, 0.0)
+    return {
+        "run_id": run.run_id,
+        "status": "complete",
+        "diagnosis": None,
+        "steps": 56 * run.training.epochs,
+        "epochs": run.training.epochs,
+        "train_time_s": 30.0 * len(run.bitset) ** 0.9 + run.seed,
+        "time_kind": "cpu",
+        "evaluate_time_s": 2.0,
+        "other_time_s": 1.0,
+        "wall_time_s": 30.0 * len(run.bitset) + 3,
+        "peak_memory_mib": 600.0,
+        "parameters": 270000,
+        "threads": 1,
+        "device_name": "Xeon",
+        "negative_share": {} if run.is_float else {str(b): negative for b in run.bitset},
+    }
+
+
+def _metrics(run: RunSpec) -> list[dict[str, Any]]:
+    return [
+        {"split": split, "policy": str(bits), "metric": metric, "value": value, "unit": unit}
+        for bits in run.bitset
+        for split in ("test", "held_out")
+        for metric, value, unit in (
+            ("top1", top1_of(run, bits), "percent"),
+            ("loss", round(3 - top1_of(run, bits) / 40, 4), "nats"),
+        )
+    ]
+
+
+def _epoch(run: RunSpec, epoch: int) -> dict[str, Any]:
+    rng = np.random.default_rng([run.seed, epoch])
+    progress = 1 - 0.5 ** (epoch + 1)
+    record = {
+        "epoch": epoch,
+        "steps": 56 * (epoch + 1),
+        "learning_rate": 5e-4 * (1 - progress),
+        "bits": {str(b): _bits(run, b, progress) for b in run.bitset},
+    }
+    if run.bitset != (FLOAT_BITS,):
+        record["scale_gradients"] = {
+            operand: {str(b): _gradients(b, rng) for b in run.bitset}
+            for operand in ("weight", "activation")
+        }
+    return record
+
+
+def _bits(run: RunSpec, bits: int, progress: float) -> dict[str, float]:
+    top1 = top1_of(run, bits) * progress
+    curve = {"loss": 3 - top1 / 40, "top1": top1, "held_out_loss": 3.1 - top1 / 40}
+    if run.is_float:
+        return curve | {"held_out_top1": top1 - 0.5}
+    return curve | {
+        "held_out_top1": top1 - 0.5,
+        "scale_learning_rate": 1e-4,
+        "negative_share": 0.7 if run.training.alrs.reading == "literal" else 0.0,
+        "mean_gradient": 2.0**-bits,
+    }
+
+
+def _gradients(bits: int, rng: np.random.Generator) -> dict[str, dict[str, float]]:
+    level = 0.02 * 3.0 ** (8 - bits)
+    return {
+        layer: {
+            "mean_abs": float(level * rng.lognormal(0, 0.3)),
+            "std": float(level * 0.4),
+            "max_abs": float(level * 4),
+        }
+        for layer in LAYERS
+    }

@@ -1,0 +1,121 @@
+"""Tests of ``bitswitch.report.collect``."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import make_suite, write_run
+
+from bitswitch import plugins
+from bitswitch.errors import RecordError
+from bitswitch.report import collect
+from bitswitch.report.frames import Frames
+from bitswitch.spec import Suite
+
+
+def write_all(suite: Suite, results: Path) -> dict[str, Path]:
+    return {key: write_run(run, results) for key, run in suite.runs.items()}
+
+
+def reproduced(frames: Frames):
+    return frames.metrics[frames.metrics.source == "reproduced"]
+
+
+def test_every_cell_has_its_measured_values(suite: Suite, results: Path):
+    write_all(suite, results)
+    rows = reproduced(collect.collect(suite, results))
+    top1 = rows[(rows.metric == "top1") & (rows.split == "test") & (rows.arm != "float")]
+    assert len(top1) == sum(len(cell.bitset) for cell in suite.cells)
+    assert set(top1.status) == {"complete"}
+    assert not top1.value.isna().any()
+
+
+def test_full_precision_starts_stand_beside_the_cells_they_serve(suite: Suite, results: Path):
+    write_all(suite, results)
+    rows = reproduced(collect.collect(suite, results))
+    floats = rows[(rows.arm == "float") & (rows.metric == "top1") & (rows.split == "test")]
+    assert set(floats.bitset) == {"FP"}
+    assert floats.groupby("experiment").size().to_dict() == {
+        "alrs": 3,
+        "readings": 3,
+        "separate": 1,
+    }
+
+
+def test_a_missing_run_leaves_a_row_that_says_so(suite: Suite, results: Path):
+    rows = reproduced(collect.collect(suite, results))
+    assert set(rows.status) == {"missing"}
+    assert rows.value.isna().all()
+    assert set(rows["where"]) == {"not run to the end"}
+
+
+def test_a_diverged_run_keeps_its_diagnosis(suite: Suite, results: Path):
+    first, *others = suite.runs.values()
+    reason = "loss is nan in step 7"
+    diverged = next(run for run in others if not run.is_float)
+    for run in (first, *others):
+        changes = {"status": "diverged", "diagnosis": reason} if run is diverged else {}
+        write_run(run, results, **changes)
+    rows = reproduced(collect.collect(suite, results))
+    rows = rows[(rows.run == diverged.run_id) & (rows.metric == "top1")]
+    assert set(rows.status) == {"diverged"}
+    assert set(rows["where"]) == {reason}
+    assert rows.value.isna().all()
+
+
+def test_only_bit_widths_at_chance_count_as_collapsed(suite: Suite, results: Path):
+    for run in suite.runs.values():
+        literal = run.training.alrs.reading == "literal"
+        write_run(run, results, status="collapsed" if literal else "complete")
+    rows = reproduced(collect.collect(suite, results))
+    rows = rows[(rows.metric == "top1") & (rows.split == "test") & (rows.status == "collapsed")]
+    assert set(rows.arm) == {"literal"}
+    assert (rows.value < 15).all()
+    assert set(rows.policy) <= {"8", "6", "4", "2"}
+
+
+def test_a_skipped_cell_keeps_the_reason(results: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        plugins, "refusal", lambda spec: "needs a GPU" if 3 in spec.bitset else None
+    )
+    suite = make_suite()
+    write_all(suite, results)
+    rows = reproduced(collect.collect(suite, results))
+    skipped = rows[rows.status == "skipped"]
+    assert set(skipped.bitset) == {"{4,3,2}", "{3}"}
+    assert set(skipped["where"]) == {"needs a GPU"}
+    assert skipped.run.isna().all()
+
+
+def test_a_malformed_line_is_named_by_file_and_line(suite: Suite, results: Path):
+    path = next(iter(write_all(suite, results).values())) / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1][:20]]))
+    with pytest.raises(RecordError, match=r"metrics\.jsonl, line 2"):
+        collect.collect(suite, results)
+
+
+def test_code_versions_do_not_mix_unless_allowed(suite: Suite, results: Path):
+    path = next(iter(write_all(suite, results).values())) / "provenance.json"
+    path.write_text(json.dumps({"code_hash": "other"}))
+    with pytest.raises(RecordError, match=r"other: 1 runs(.|\n)*--allow-mixed"):
+        collect.collect(suite, results)
+    frames = collect.collect(suite, results, allow_mixed=True)
+    assert sorted(collect.code_versions(frames.runs)) == ["c0de", "other"]
+
+
+def test_written_tables_are_read_back_and_are_the_same_bytes(suite: Suite, results: Path):
+    write_all(suite, results)
+    folder = collect.write(suite, results)
+    before = {name: (folder / name).read_bytes() for name in collect.OUTPUTS}
+    Frames.read(folder).write(folder)
+    assert {name: (folder / name).read_bytes() for name in collect.OUTPUTS} == before
+    assert Frames.read(folder).suite == suite
+
+
+def test_published_rows_stand_beside_reproduced_ones(folder: Path):
+    rows = Frames.read(folder).metrics
+    cell = rows.query("source == 'published' and experiment == 'table4' and model == 'resnet20'")
+    cell = cell.query("arm == 'with-alrs' and bitset == '{8,6,4,2}' and policy == '2'")
+    assert cell.value.tolist() == [90.19]
+    assert cell["where"].tolist() == ["huang2025nearly, Table 4"]
