@@ -1,0 +1,63 @@
+"""torchvision's ImageNet networks, by name."""
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from bitswitch.contracts import Model
+from bitswitch.models.weights import State, WeightOptions, load_weights
+from bitswitch.randomness import seeded
+
+PUBLISHED = "IMAGENET1K_V1"
+"""Weights of the original recipes, which quantized networks in publications start from."""
+
+
+class _Torchvision(Model):
+    """A network of ``torchvision.models``."""
+
+    name: ClassVar[str]
+    """Its name there."""
+
+    class Options(WeightOptions):
+        """Where the weights come from."""
+
+    options: Options
+
+    def build(self, classes: int, seed: int) -> nn.Module:
+        from torchvision import models
+
+        with seeded("model", seed):
+            net: nn.Module = models.get_model(self.name, weights=None, num_classes=classes)
+        url = models.get_model_weights(self.name)[PUBLISHED].url
+        load_weights(net, self.options.weights, lambda: _download(url), url)
+        return net
+
+
+def _download(url: str) -> State:
+    """Return the weights at ``url``, from torch's cache when they are there."""
+    state: State = torch.hub.load_state_dict_from_url(
+        url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+    )
+    return state
+
+
+class ResNet18(_Torchvision):
+    """Residual network, 18 layers, 11.7 M weights."""
+
+    source = "he2016deep"
+    name = "resnet18"
+
+
+class ResNet50(_Torchvision):
+    """Residual network, 50 layers, 25.6 M weights."""
+
+    source = "he2016deep"
+    name = "resnet50"
+
+
+class MobileNetV2(_Torchvision):
+    """Inverted residuals with depthwise convolutions, 3.5 M weights."""
+
+    source = "sandler2018mobilenetv2"
+    name = "mobilenet_v2"
