@@ -53,7 +53,7 @@ class FolderOptions(Strict):
 
 
 class Files(NamedTuple):
-    """Image files of one split, by class, then name; arrays, because worker processes share them."""
+    """Image files of one split by class, then name; arrays, because worker processes share them."""
 
     root: Path
     names: np.ndarray[Any, Any]

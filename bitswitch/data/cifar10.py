@@ -1,0 +1,118 @@
+"""``cifar10``: 60 000 small photographs in ten classes, downloaded on demand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bitswitch.contracts import Dataset, OpenDataset
+from bitswitch.data.files import advise
+from bitswitch.data.memory import InMemory, Look, Split
+from bitswitch.types import Strict
+
+CLASSES = 10
+COUNTS = {"train": 50_000, "test": 10_000}
+LOOK = Look(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), padding=4, flip=True)
+"""Mean and standard deviation over all pixels of the 50 000 training images, rounded to four
+digits; ``check`` prints what it measures. (The often copied std 0.2023, 0.1994, 0.2010 is another
+quantity: the mean of the standard deviations of single images.) Crop and flip: he2016deep, 4.2.
+"""
+REMEDY = "run 'bitswitch data prepare SUITE cifar10' with the suite that names it"
+
+
+class Cifar10(Dataset):
+    """CIFAR-10, whole on the training device; padded, cropped and mirrored at random to train."""
+
+    source = "krizhevsky2009learning"
+    classes = CLASSES
+    stamp = "CIFAR-10"
+
+    class Options(Strict):
+        """What is held out."""
+
+        held_out: Annotated[int, Field(ge=CLASSES, multiple_of=CLASSES, le=25_000)] = 1000
+        """Training images not trained on: the last of each class in the files' order."""
+
+    options: Options
+
+    def shape(self) -> tuple[int, int, int]:
+        return 3, 32, 32
+
+    def sizes(self) -> dict[str, int]:
+        held_out = self.options.held_out
+        return {
+            "train": COUNTS["train"] - held_out,
+            "held_out": held_out,
+            "test": COUNTS["test"],
+        }
+
+    def folder(self, root: Path) -> Path:
+        """Return the folder below ``root`` that holds the files."""
+        return root / "cifar10"
+
+    def prepare(self, root: Path) -> None:
+        from torchvision.datasets import CIFAR10
+
+        folder = self.folder(root)
+        if not any(_damaged(folder)):
+            return
+        try:
+            CIFAR10(folder, download=True)
+        except (OSError, RuntimeError) as error:
+            remedy = f"fetch {CIFAR10.url} by other means into this folder and {REMEDY}"
+            raise advise(f"Cannot download CIFAR-10 ({error})", folder, remedy) from error
+
+    def check(self, root: Path) -> dict[str, str]:
+        images, targets = self._read(root, train=True)
+        pixels = images.double().div(255).flatten(0, 2)
+        return {
+            "folder": str(self.folder(root)),
+            "train": str(len(targets)),
+            "test": str(len(self._read(root, train=False).targets)),
+            "mean": str([round(x, 4) for x in pixels.mean(0).tolist()]),
+            "std": str([round(x, 4) for x in pixels.std(0).tolist()]),
+        }
+
+    def open(self, root: Path, device: torch.device) -> OpenDataset:
+        images, targets = self._read(root, train=True)
+        held_out = _last_of_each_class(targets, self.options.held_out // CLASSES)
+        splits = {
+            "train": Split(images[~held_out], targets[~held_out]),
+            "held_out": Split(images[held_out], targets[held_out]),
+            "test": self._read(root, train=False),
+        }
+        return InMemory(splits, LOOK, device)
+
+    def _read(self, root: Path, train: bool) -> Split:
+        """Return all images of one of the two published parts; every file's MD5 is verified."""
+        from torchvision.datasets import CIFAR10
+
+        folder = self.folder(root)
+        for path in _damaged(folder):
+            problem = "Damaged data (MD5 differs)" if path.exists() else "Data not found"
+            raise advise(problem, path, REMEDY)
+        part = CIFAR10(folder, train=train)
+        return Split(torch.from_numpy(part.data), torch.tensor(part.targets))
+
+
+def _damaged(folder: Path) -> Iterator[Path]:
+    """Yield the files of CIFAR-10 that are missing or not the published ones."""
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
+    for name, md5 in (*CIFAR10.train_list, *CIFAR10.test_list, meta):
+        path = folder / CIFAR10.base_folder / name
+        if not check_integrity(path, md5):
+            yield path
+
+
+def _last_of_each_class(targets: Tensor, count: int) -> Tensor:
+    """Return a mask [n] of the last ``count`` positions of each class."""
+    mask = torch.zeros(len(targets), dtype=torch.bool)
+    for label in range(CLASSES):
+        mask[(targets == label).nonzero().flatten()[-count:]] = True
+    return mask
