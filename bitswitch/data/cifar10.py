@@ -91,11 +91,13 @@ class Cifar10(Dataset):
         from torchvision.datasets import CIFAR10
 
         folder = self.folder(root)
-        for path in _damaged(folder):
+        try:
+            part = CIFAR10(folder, train=train)
+        except RuntimeError as error:  # it does not say which file
+            path = next(_damaged(folder), folder)
             problem = "Damaged data (MD5 differs)" if path.exists() else "Data not found"
-            raise advise(problem, path, REMEDY)
-        part = CIFAR10(folder, train=train)
-        return Split(torch.from_numpy(part.data), torch.tensor(part.targets))
+            raise advise(problem, path, REMEDY) from error
+        return Split(torch.from_numpy(part.data).contiguous(), torch.tensor(part.targets))
 
 
 def _damaged(folder: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from bitswitch.contracts import Dataset, OpenDataset
 from bitswitch.data import files
 from bitswitch.data.memory import InMemory, Look, Split
 from bitswitch.data.rendering import CLASSES, RENDERING, SPLITS, render
+from bitswitch.errors import DatasetError
 from bitswitch.store import digest
 from bitswitch.types import Strict
 
@@ -60,7 +61,9 @@ class Digits(Dataset):
         return root / f"digits-{digest(RENDERING, self.options.model_dump())[:8]}.npz"
 
     def prepare(self, root: Path) -> None:
-        if not self.path(root).exists():
+        try:
+            self.check(root)
+        except DatasetError:  # missing or damaged
             files.save_arrays(self.path(root), self._render())
 
     def _render(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -14,6 +14,7 @@ from bitswitch.store import digest
 
 REMEDY = "run 'bitswitch data prepare SUITE digits-folder' with the suite that names it"
 JPEG_QUALITY = 90
+IMAGES = "*/*/*.jpg"
 HASH = "sha256"
 """File that holds the hash of all images, as they were written."""
 
@@ -67,7 +68,8 @@ class DigitsFolder(Dataset):
         return root / f"digits-folder-{digest(RENDERING, rendered)[:8]}"
 
     def prepare(self, root: Path) -> None:
-        files.replace_folder(self.folder(root), self._write)
+        if not _intact(self.folder(root)):
+            files.replace_folder(self.folder(root), self._write)
 
     def _write(self, folder: Path) -> None:
         """Write all images below ``folder``; the held-out ones come last by name."""
@@ -79,26 +81,30 @@ class DigitsFolder(Dataset):
         ):
             rendered = render(split, sizes[split], self.options.size, self.options.difficulty)
             _write_images(folder / part, first, rendered)
-        (folder / HASH).write_text(files.folder_hash(folder, "*/*/*.jpg"))
+        (folder / HASH).write_text(files.folder_hash(folder, IMAGES))
 
     def check(self, root: Path) -> dict[str, str]:
-        found = layout.facts(self._verify(root), REMEDY)
-        folder = self.folder(root)
-        sha256 = files.folder_hash(folder, "*/*/*.jpg")
-        if not (folder / HASH).exists() or (folder / HASH).read_text() != sha256:
-            raise files.advise("Damaged data (hash differs)", folder, f"delete it, then {REMEDY}")
-        return {**found, "sha256": sha256}
+        folder, found = self.folder(root), layout.facts(self._verify(root), REMEDY)
+        if not _intact(folder):
+            raise files.advise("Damaged data (hash differs)", folder, REMEDY)
+        return {**found, "sha256": (folder / HASH).read_text()}
 
     def open(self, root: Path, device: torch.device) -> OpenDataset:
         found = self._verify(root)
         train, held_out = carve(found["train"], self.options.held_out // CLASSES)
         splits = {"train": train, "held_out": held_out, "test": found["val"]}
-        return FolderData(splits, self.options, device, f"delete its folder, then {REMEDY}")
+        return FolderData(splits, self.options, device, REMEDY)
 
     def _verify(self, root: Path) -> dict[str, Files]:
         sizes = self.sizes()
         counts = {"train": sizes["train"] + sizes["held_out"], "val": sizes["test"]}
         return layout.verify(self.folder(root), CLASSES, counts, REMEDY)
+
+
+def _intact(folder: Path) -> bool:
+    """Return whether ``folder`` holds what was written."""
+    recorded = folder / HASH
+    return recorded.exists() and recorded.read_text() == files.folder_hash(folder, IMAGES)
 
 
 def _write_images(folder: Path, first: int, rendered: Rendered) -> None:

@@ -79,25 +79,24 @@ def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray[Any, Any]]:
     except FileNotFoundError:
         raise advise("Data not found", path, remedy) from None
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-        raise advise(f"Damaged data ({error})", path, f"delete it, then {remedy}") from error
+        raise advise(f"Damaged data ({error})", path, remedy) from error
     recorded = str(arrays.pop(HASH, ""))
     if recorded != content_hash(arrays):
-        raise advise("Damaged data (content hash differs)", path, f"delete it, then {remedy}")
+        raise advise("Damaged data (content hash differs)", path, remedy)
     return arrays
 
 
 def replace_folder(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a neighbour of ``path``, then move it there; a no-op when it is there.
+    """Let ``write`` fill a neighbour of ``path``, then move it there; what was there goes.
 
     Raises:
         DatasetError: the folder cannot be written (disk full, no permission).
     """
-    if path.exists():
-        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.mkdir(parents=True)
         write(draft)
+        shutil.rmtree(path, ignore_errors=True)
         with suppress(FileExistsError):  # another process was faster, with the same content
             draft.rename(path)
     except OSError as error:
