@@ -4,6 +4,8 @@
 `snakemake --cores 8 all --config suite=smoke` another one.
 """
 
+import os
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -28,6 +30,10 @@ try:
     SUITE = load_suite(SUITE_FILE)
 except BitswitchError as error:
     raise WorkflowError(str(error)) from None
+
+# Jobs call the `bitswitch` beside this Snakemake; threads that wait leave the processor to others.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 REPORT = f"results/{SUITE.name}"
 

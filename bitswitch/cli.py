@@ -1,4 +1,4 @@
-"""The command line: one verb per stage. Whatever is heavy is imported by the command that needs it."""
+"""The command line: one verb per stage; a command imports what is heavy when it runs."""
 
 import json
 import sys
@@ -54,8 +54,8 @@ def plan(
     """Say what SUITE will cost: runs, steps, time, disk; needs no data."""
     from bitswitch import plan as planning
 
-    estimate = planning.estimate(_suite(suite), device)
-    typer.echo(json.dumps(estimate.as_json()) if as_json else planning.render(estimate))
+    found = planning.make(_suite(suite), device)
+    typer.echo(json.dumps(found.as_json()) if as_json else planning.render(found))
 
 
 @app.command()
@@ -66,7 +66,7 @@ def train(
     data: Data = Path("data"),
     device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads of torch.")] = 1,
-    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many share a GPU.")] = 1,
+    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
 ) -> None:
     """Train and evaluate one run of SUITE, or continue it where it was interrupted."""
     from bitswitch.devices import claimed_gpu
@@ -123,30 +123,30 @@ def bench(name: str, as_json: AsJson = False) -> None:
     typer.echo(json.dumps(measured.as_json()) if as_json else measured.render())
 
 
+DatasetName = Annotated[str, typer.Argument(help="An installed dataset, or one of the suite's.")]
+OfSuite = Annotated[str, typer.Option("--suite", help="Take the datasets of this suite.")]
+
+
 @data_app.command()
 def prepare(
-    suite: SuiteName,
-    dataset: Annotated[str, typer.Argument(help="One of them; default: all.")] = "",
+    dataset: DatasetName = "",
+    suite: OfSuite = "",
     data: Data = Path("data"),
     facts: Annotated[Path | None, typer.Option(help="Where to write what was found.")] = None,
 ) -> None:
-    """Make or download the datasets of SUITE, then check them."""
+    """Make or download DATASET, or all datasets of a suite, then check them."""
     from bitswitch import stages
 
-    chosen = _datasets(_suite(suite), dataset)
+    chosen = _datasets(dataset, suite)
     for choice in chosen.values():
         stages.prepare(choice, data)
     _report_facts(chosen, data, facts)
 
 
 @data_app.command()
-def check(
-    suite: SuiteName,
-    dataset: Annotated[str, typer.Argument(help="One of them; default: all.")] = "",
-    data: Data = Path("data"),
-) -> None:
-    """Verify the datasets of SUITE: layout, classes, counts, before any time is spent."""
-    _report_facts(_datasets(_suite(suite), dataset), data, None)
+def check(dataset: DatasetName = "", suite: OfSuite = "", data: Data = Path("data")) -> None:
+    """Verify layout, classes and counts of the same, before any time is spent."""
+    _report_facts(_datasets(dataset, suite), data, None)
 
 
 def _report_facts(chosen: "dict[str, Choice]", data: Path, path: Path | None) -> None:
@@ -171,13 +171,20 @@ def _suite(name: str) -> "Suite":
 
 def _run(suite: "Suite", name: str) -> "RunSpec":
     """Return the run ``name`` of ``suite``."""
-    return _pick(suite.runs, name, f"Suite '{suite.name}' has no run")
+    run: RunSpec = _pick(suite.runs, name, f"Suite '{suite.name}' has no run")
+    return run
 
 
-def _datasets(suite: "Suite", name: str) -> "dict[str, Choice]":
-    """Return the datasets of ``suite`` by identifier: all, or the one called ``name``."""
-    by_name = {choice.name: key for key, choice in suite.datasets.items()}
-    key = by_name.get(name, name)
+def _datasets(name: str, suite_name: str) -> "dict[str, Choice]":
+    """Return datasets by identifier: of a suite all or one, else an installed one as it is."""
+    from bitswitch.spec import Choice
+
+    if not suite_name:
+        if not name:
+            raise SpecError("Name a dataset, e.g. 'digits', or a suite with --suite.")
+        return {name: Choice(name=name).resolved("datasets")}
+    suite = _suite(suite_name)
+    key = {choice.name: key for key, choice in suite.datasets.items()}.get(name, name)
     if not key:
         return suite.datasets
     return {key: _pick(suite.datasets, key, f"Suite '{suite.name}' has no dataset")}

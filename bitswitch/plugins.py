@@ -143,7 +143,7 @@ def _refusal(spec: "RunSpec") -> str | None:
 
 
 def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return ``stamp``, ``classes`` and ``sizes`` of a dataset; needs no data, remembered.
+    """Return ``stamp``, ``classes``, ``sizes``, ``shape`` of a dataset; needs no data, remembered.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
@@ -156,4 +156,9 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dataset_facts`` does, from the plugin itself."""
     dataset = create("datasets", name, options)
-    return {"stamp": dataset.stamp, "classes": dataset.classes, "sizes": dataset.sizes()}
+    return {
+        "stamp": dataset.stamp,
+        "classes": dataset.classes,
+        "sizes": dataset.sizes(),
+        "shape": list(dataset.shape()),
+    }

@@ -140,8 +140,10 @@ def render(board: Board) -> "RenderableType":
         bar = ProgressBar(total=1.0, completed=run.share, width=16)
         epoch = f"epoch {run.epoch}/{run.epochs}" if run.epochs else "starting"
         rows.add_row(run.run_id, bar, epoch, run.accuracies(), left)
-    total = ProgressBar(total=max(board.total, 1), completed=board.done + board.failed, width=40)
-    return Group(total, board.line(), rows)
+    total = Table.grid(padding=(0, 2))
+    finished = ProgressBar(total=max(board.total, 1), completed=board.done + board.failed, width=24)
+    total.add_row(finished, board.line())
+    return Group(total, rows)
 
 
 class View:

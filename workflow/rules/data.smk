@@ -10,5 +10,5 @@ rule prepare:
         suite=SUITE_FILE,
         data=config["data"],
     shell:
-        "bitswitch data prepare {params.suite} {wildcards.dataset} --data {params.data}"
+        "bitswitch data prepare {wildcards.dataset} --suite {params.suite} --data {params.data}"
         " --facts {output} > {log} 2>&1"

@@ -6,10 +6,6 @@ and an interrupted run shall continue.
 
 SLOTS = training_slots(config["device"], config["runs_per_gpu"])
 
-# Snakemake grants each job a share of --cores; computing with more threads than one per processor
-# that is really there, or spinning while waiting, makes every concurrent run slower.
-shell.prefix("export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE; ")
-
 
 def start_of(wildcards):
     """Return the result of the full-precision run that a run starts from, if it has one."""
@@ -31,6 +27,7 @@ rule train:
         metrics="results/runs/{run}/metrics.jsonl",
     log:
         "results/runs/{run}/log",
+    # A share of --cores so large that no more runs start than the machine has slots for.
     threads: -(-workflow.cores // SLOTS)
     resources:
         mem_mb=1200,

@@ -1,0 +1,141 @@
+"""What a suite will cost, before anything is computed; needs no data."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from bitswitch.devices import training_slots, visible_gpus
+from bitswitch.progress import duration
+from bitswitch.run_costs import GPU_FLOPS, GPU_PASS_S, Cost, data_bytes, estimate, shrunk
+from bitswitch.spec import Suite
+
+
+class Part(NamedTuple):
+    """A table's share of a suite; runs that several tables use are counted in each."""
+
+    title: str
+    entries: int
+    runs: int
+    shared: int
+    """How many of its runs other tables use too."""
+    cost: Cost
+
+
+class Plan(NamedTuple):
+    """What a suite takes."""
+
+    suite: str
+    device: str
+    slots: int
+    """Runs trained at once."""
+    runs: dict[str, Cost]
+    parts: dict[str, Part]
+    starts: Counter[str]
+    """Full-precision runs, and how many runs start from each."""
+    data_bytes: int
+    notes: list[str]
+
+    @property
+    def total(self) -> Cost:
+        """The cost of all runs, each counted once."""
+        return _sum(self.runs.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as one JSON-like object."""
+        return {
+            **self._asdict(),
+            "runs": {name: cost._asdict() for name, cost in self.runs.items()},
+            "parts": {
+                name: {**part._asdict(), "cost": part.cost._asdict()}
+                for name, part in self.parts.items()
+            },
+            "total": self.total._asdict(),
+            "wall_time_s": self.total.time_s / self.slots,
+        }
+
+
+def make(suite: Suite, device: str = "auto") -> Plan:
+    """Return what ``suite`` takes on ``device``."""
+    gpu = device != "cpu" and bool(visible_gpus())
+    costs = {run_id: estimate(run, device, gpu) for run_id, run in suite.runs.items()}
+    using = {name: _runs_of(suite, name) for name in suite.experiments}
+    tables_of = Counter(run_id for ids in using.values() for run_id in ids)
+    parts = {
+        name: Part(
+            suite.experiments[name].title,
+            sum(cell.experiment == name for cell in suite.cells),
+            len(ids),
+            sum(tables_of[run_id] > 1 for run_id in ids),
+            _sum(costs[run_id] for run_id in ids),
+        )
+        for name, ids in using.items()
+    }
+    starts = Counter(run.start.run_id for run in suite.runs.values() if run.start)
+    slots = training_slots(device)
+    data = sum(data_bytes(choice) for choice in suite.datasets.values())
+    return Plan(suite.name, device, slots, costs, parts, starts, data, _notes(suite, gpu))
+
+
+def _runs_of(suite: Suite, experiment: str) -> set[str]:
+    """Return the ids of the runs of one experiment, full-precision starts included."""
+    runs = [c.run for c in suite.cells if c.experiment == experiment and c.skipped is None]
+    return {run.run_id for run in runs} | {run.start.run_id for run in runs if run.start}
+
+
+def _sum(costs: Iterable[Cost]) -> Cost:
+    return sum(costs, start=Cost(0, 0.0, 0.0, 0))
+
+
+def _notes(suite: Suite, gpu: bool) -> list[str]:
+    """Return what a reader must know about the numbers."""
+    notes = ["time: one step per kind of run, measured here on synthetic images"]
+    shrunk = {
+        f"{run.model.name} on {run.dataset.name}"
+        for run in suite.runs.values()
+        if not gpu and shrunk(run).training.batch_size < run.training.batch_size
+    }
+    if shrunk:
+        notes.append(f"measured at a smaller batch and scaled: {', '.join(sorted(shrunk))}")
+    if not gpu:
+        notes.append(
+            f"GPU time is assumed, not measured: {GPU_FLOPS / 1e12:.0f} TFLOP/s sustained, and "
+            f"at least {GPU_PASS_S * 1e3:.0f} ms per forward and backward pass"
+        )
+    return notes
+
+
+def render(plan: Plan) -> str:
+    """Return the plan as text."""
+    head = ("table", "entries", "runs", "shared", "steps", "time", "GPU hours", "disk")
+    rows = [head]
+    for part in plan.parts.values():
+        counts = (str(part.entries), str(part.runs), str(part.shared))
+        rows.append((part.title, *counts, *_row(part.cost)))
+    shared = sum(1 for run_id in plan.runs if run_id in plan.starts)
+    rows.append(("each run once", "", str(len(plan.runs)), "", *_row(plan.total)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = [
+        "  ".join(
+            text.ljust(width) if column == 0 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    wall = duration(plan.total.time_s / plan.slots)
+    lines += [
+        "",
+        f"{wall} with {plan.slots} runs at once on {plan.device}",
+        f"{shared} full-precision runs serve {sum(plan.starts.values())} others",
+        f"datasets: about {plan.data_bytes / 2**20:,.0f} MiB of pixels",
+        *plan.notes,
+    ]
+    return "\n".join(lines)
+
+
+def _row(cost: Cost) -> tuple[str, str, str, str]:
+    return (
+        f"{cost.steps:,}",
+        duration(cost.time_s),
+        f"{cost.gpu_time_s / 3600:.1f}",
+        f"{cost.disk_bytes / 2**20:,.0f} MiB",
+    )

@@ -1,0 +1,141 @@
+"""What one training run takes: steps, time, disk; needs no data.
+
+Time comes from one measured training step per kind of run, on synthetic images, and is remembered
+in ``.cache``. A step too big for the processor is measured at a smaller batch and scaled.
+"""
+
+import platform
+from typing import Any, NamedTuple
+
+from bitswitch import plugins
+from bitswitch.spec import Choice, RunSpec
+from bitswitch.store import code_state, digest, remembered
+
+MEASURED_PIXELS = 2**18
+"""On the processor, a step is measured at no more than this many pixels per batch."""
+FORWARD_SHARE = 1 / 3
+"""Of a training pass, for one image in evaluation."""
+START_TIME_S = 5.0
+"""Of a job, until its first step."""
+STATE_COPIES = 3
+"""Copies of the parameters in a checkpoint: themselves and two moments of Adam."""
+RECORDS_BYTES = 2**20
+"""Of everything else in a run directory."""
+GPU_FLOPS = 20e12
+"""Assumed sustained arithmetic rate of one GPU in training, per second."""
+GPU_PASS_S = 0.015
+"""Assumed least time of one forward and backward pass on a GPU, whatever the network."""
+
+
+class Cost(NamedTuple):
+    """What one run takes."""
+
+    steps: int
+    """Training steps; one may hold several passes."""
+    time_s: float
+    """On the measured device, alone."""
+    gpu_time_s: float
+    disk_bytes: int
+
+    def __add__(self, other: object) -> "Cost":
+        """Return the cost of both runs."""
+        if not isinstance(other, Cost):
+            return NotImplemented
+        return Cost(
+            self.steps + other.steps,
+            self.time_s + other.time_s,
+            self.gpu_time_s + other.gpu_time_s,
+            self.disk_bytes + other.disk_bytes,
+        )
+
+
+def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
+    """Return what ``run`` takes."""
+    training = run.training
+    sizes = _facts(run)["sizes"]
+    steps = training.epochs * (sizes["train"] // training.batch_size)
+    step_s = _step_time(run, device, gpu)
+    # One evaluated image costs a share of one trained image, at every bit-width.
+    evaluated = training.epochs * sizes["held_out"] + sizes["test"]
+    evaluation_steps = evaluated / training.batch_size * FORWARD_SHARE
+    time_s = START_TIME_S + (steps + evaluation_steps) * step_s
+    size = _size(run)
+    passes = len(run.bitset)
+    pass_s = max(GPU_PASS_S, size["train_flops"] * training.batch_size / GPU_FLOPS)
+    gpu_s = time_s if gpu else START_TIME_S + (steps + evaluation_steps) * passes * pass_s
+    disk = size["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
+    return Cost(steps, time_s, gpu_s, disk)
+
+
+def _facts(run: RunSpec) -> dict[str, Any]:
+    return plugins.dataset_facts(run.dataset.name, run.dataset.options)
+
+
+def data_bytes(dataset: Choice) -> int:
+    """Return the size of ``dataset`` as uncompressed pixels."""
+    facts = plugins.dataset_facts(dataset.name, dataset.options)
+    channels, height, width = facts["shape"]
+    return int(sum(facts["sizes"].values()) * channels * height * width)
+
+
+def _step_time(run: RunSpec, device: str, gpu: bool) -> float:
+    """Return the time of one training step of ``run`` in seconds, measured once per kind."""
+    small = run if gpu else shrunk(run)
+    kind = {
+        "method": small.method.model_dump(),
+        "model": _unweighted(run)["options"],
+        "name": run.model.name,
+        "shape": _facts(run)["shape"],
+        "batch_size": small.training.batch_size,
+        "passes": len(run.bitset),
+        "recipe": small.training.model_dump(include={"optimizer", "update", "compile"}),
+        "distils": small.training.distillation != "none",
+        "device": (platform.node(), device),
+    }
+
+    def measure() -> float:
+        from bitswitch import stages
+
+        return stages.measure_step(small, device)
+
+    step_s: float = remembered("steps", digest(kind, code_state("bitswitch")), measure)
+    return step_s * run.training.batch_size / small.training.batch_size
+
+
+def shrunk(run: RunSpec) -> RunSpec:
+    """Return ``run`` from random weights, at a batch that the processor can take."""
+    _, height, width = _facts(run)["shape"]
+    batch_size = min(run.training.batch_size, max(2, MEASURED_PIXELS // (height * width)))
+    training = run.training.model_copy(update={"batch_size": batch_size})
+    model = run.model.model_copy(update=_unweighted(run))
+    return run.model_copy(update={"training": training, "model": model, "start": None})
+
+
+def _unweighted(run: RunSpec) -> dict[str, Any]:
+    """Return the model's options without pretrained weights: time does not depend on them."""
+    options = run.model.options
+    return {"options": {**options, "weights": "none"} if "weights" in options else options}
+
+
+def _size(run: RunSpec) -> dict[str, int]:
+    """Return the number of parameters, and of operations to train on one image once."""
+    facts = _facts(run)
+    options = _unweighted(run)["options"]
+    key = digest(run.model.name, options, facts, code_state("bitswitch"))
+
+    def count() -> dict[str, int]:
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with torch.device("meta"):
+            net = plugins.create("models", run.model.name, options).build(facts["classes"], 0)
+            images = torch.empty(1, *facts["shape"])
+        net.to("meta").eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            net(images)
+        parameters = sum(value.numel() for value in net.parameters())
+        # The backward pass takes twice the operations of the forward pass.
+        return {"parameters": parameters, "train_flops": 3 * counter.get_total_flops()}
+
+    size: dict[str, int] = remembered("sizes", key, count)
+    return size
