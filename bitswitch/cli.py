@@ -152,14 +152,14 @@ def check(dataset: DatasetName = "", suite: OfSuite = "", data: Data = Path("dat
 def _report_facts(chosen: "dict[str, Choice]", data: Path, path: Path | None) -> None:
     """Check datasets, print what was found, and write it to ``path``."""
     from bitswitch import plugins as installed
-    from bitswitch.store import write_atomically
+    from bitswitch.records import write_json
 
     found: dict[str, dict[str, str]] = {}
     for name, choice in chosen.items():
         found[name] = installed.create("datasets", choice.name, choice.options).check(data)
         typer.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in found[name].items()))
     if path is not None:
-        write_atomically(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
+        write_json(path, found)
 
 
 def _suite(name: str) -> "Suite":

@@ -4,26 +4,25 @@ A suite file names networks and experiments; it expands to ``Cell`` objects, eac
 table that one ``RunSpec`` fills. A run's identity is the content of its spec.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-import yaml
 from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from bitswitch import plugins
 from bitswitch.errors import SpecError, hint
+from bitswitch.reading import explained, merge, read_yaml
 from bitswitch.store import digest
 from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Strict, format_bitset
 
@@ -286,74 +285,6 @@ def _build(where: str, network: NetworkSpec, arm: ArmSpec, bitset: BitSet, seed:
     )
     with explained(where):
         return RunSpec.model_validate(fields).resolved()
-
-
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``changes`` laid over it, mappings merged key by key.
-
-    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
-    {'a': {'b': 1, 'c': 3}}
-    """
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            value = merge(old, value)
-        merged[key] = value
-    return merged
-
-
-class explained:  # noqa: N801  (a context manager reads as a verb)
-    """Turn pydantic's errors into one ``SpecError`` that names the place and the nearest key."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ValidationError):
-            lines = [_explain(problem) for problem in error.errors()]
-            raise SpecError(f"{self.where} cannot be used:\n" + "\n".join(lines)) from None
-        if isinstance(error, SpecError):
-            raise SpecError(f"{self.where}: {error}") from None
-
-
-_MODELS = (AlrsSpec, ArmSpec, Choice, ExperimentSpec, NetworkSpec, RunSpec, Suite, TrainingSpec)
-
-
-def _explain(problem: Any) -> str:
-    """Return one line for one pydantic problem."""
-    place = ".".join(str(part) for part in problem["loc"])
-    text = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        key = str(problem["loc"][-1])
-        known = {name for model in _MODELS for name in model.model_fields}
-        return f"  {place}: unknown key.{hint(key, known)}"
-    if problem["type"] == "literal_error":
-        return f"  {place}: {text}, not {problem['input']!r}.{_literal_hint(problem)}"
-    return f"  {place}: {text}" if place else f"  {text}"
-
-
-def _literal_hint(problem: Any) -> str:
-    expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-    return hint(problem["input"], expected)
-
-
-def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file.
-
-    Raises:
-        SpecError: the file is missing or no YAML.
-    """
-    try:
-        return yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        near = hint(path.stem, (item.stem for item in path.parent.glob("*.yaml")))
-        raise SpecError(f"There is no file {path}.{near}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"{path} cannot be read: {error}") from None
 
 
 def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:

@@ -3,12 +3,14 @@
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from bitswitch.errors import RunDirectoryError
+from bitswitch.records import write_json
 
 FOLDER = Path(".cache")
 """Below the working directory; may be deleted at any time."""
@@ -46,8 +48,9 @@ def remembered(name: str, key: str, compute: Callable[[], Any]) -> Any:
     values = _load(str(FOLDER.resolve() / f"{name}.json"))
     if key not in values:
         values[key] = compute()
-        with contextlib.suppress(OSError):
-            write_atomically(FOLDER / f"{name}.json", json.dumps(values, indent=1))
+        with contextlib.suppress(OSError, RunDirectoryError):
+            FOLDER.mkdir(exist_ok=True)
+            write_json(FOLDER / f"{name}.json", values)
     return values[key]
 
 
@@ -58,11 +61,3 @@ def _load(path: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, which holds either its old or its new content at any moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
