@@ -1,0 +1,112 @@
+"""What made a run's numbers: code, versions, machine."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+DECISIVE = (
+    *("quant", "nn", "training", "methods", "data", "models"),
+    *("contracts.py", "randomness.py", "stages.py", "types.py"),
+)
+"""Parts of the package that decide numbers; the rest may change without making runs differ."""
+
+
+def code_hash(modules: Iterable[str] = ()) -> str:
+    """Return sixteen hex digits of the source code that decides numbers.
+
+    Args:
+        modules: Modules of the plugins in use; those of other packages count with all source
+            files of their top-level package.
+    """
+    files = [file for part in DECISIVE for file in _sources(PACKAGE / part)]
+    strangers = {module.partition(".")[0] for module in modules} - {PACKAGE.name}
+    for name in sorted(strangers):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            origin = Path(spec.origin)
+            files += _sources(origin.parent if spec.submodule_search_locations else origin)
+    content = hashlib.sha256()
+    for file in files:
+        content.update(f"{file.name}\0".encode() + file.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def _sources(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def commit() -> str | None:
+    """Return the commit of the package's own repository, or None where it is in none.
+
+    Uncommitted changes are marked by ``-dirty``.
+    """
+    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)
+    return (
+        _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") if tracked else None
+    )
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(PACKAGE), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def collect(modules: Iterable[str], device: str, device_name: str, threads: int) -> dict[str, Any]:
+    """Return the content of ``provenance.json`` for a run that starts now.
+
+    Args:
+        modules: See ``code_hash``.
+        device: Of the model, e.g. ``cpu``.
+        device_name: What it is sold as.
+        threads: Processor threads of torch.
+    """
+    return {
+        "bitswitch_version": installed("bitswitch"),
+        "commit": commit(),
+        "code_hash": code_hash(modules),
+        "python": platform.python_version(),
+        "torch": installed("torch"),
+        "torchvision": installed("torchvision"),
+        "device": device,
+        "device_name": device_name,
+        "threads": threads,
+        "platform": platform.platform(),
+        "started": now(),
+        "finished": None,
+    }
+
+
+def continued(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return the provenance of a run that started as ``before`` and goes on as ``now``.
+
+    A run that more than one version of the code has worked on carries all their hashes, joined
+    by ``+``, and so is never taken for a run of one of them.
+    """
+    hashes = str(before["code_hash"]).split("+")
+    if now["code_hash"] not in hashes:
+        hashes.append(now["code_hash"])
+    return {**now, "code_hash": "+".join(hashes), "started": before["started"]}
+
+
+def installed(package: str) -> str | None:
+    """Return the installed version of ``package``, without importing it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,87 @@
+"""One function per stage of an experiment: files in, files out.
+
+Whatever needs torch is imported inside, so that the time it takes counts for the stage.
+"""
+
+import logging
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from bitswitch import plugins
+from bitswitch.spec import Choice, RunSpec
+from bitswitch.training.clock import Moment
+
+log = logging.getLogger(__name__)
+
+
+def prepare(dataset: Choice, data: Path) -> None:
+    """Make or download ``dataset`` below ``data``; a no-op when it is there.
+
+    Raises:
+        DatasetError: it can be neither made nor downloaded.
+        PluginError: the dataset raised an error.
+    """
+    from bitswitch.training.blame import blamed
+
+    with blamed(f"dataset '{dataset.name}'", "prepare()"):
+        plugins.create("datasets", dataset.name, dataset.options).prepare(data)
+
+
+def train(
+    run: RunSpec,
+    results: Path,
+    data: Path,
+    device: str = "auto",
+    threads: int = 1,
+    save_interval_s: float = 60.0,
+) -> Path:
+    """Train and evaluate ``run``, or continue it where it was interrupted.
+
+    Arguments after ``run`` do not change its numbers, but for rounding between devices.
+
+    Args:
+        run: Resolved spec.
+        results: Its files go to ``runs/<run id>/`` below; its start is found there too.
+        data: Folder of the datasets.
+        device: See ``bitswitch.devices.resolve``.
+        threads: Processor threads of torch.
+        save_interval_s: Time between checkpoints inside an epoch.
+
+    Returns:
+        The run directory. Nothing is done where the run is finished.
+
+    Raises:
+        BitswitchError: one of its subclasses; the last checkpoint stays as it is.
+    """
+    began = Moment.now()
+    folder = results / "runs" / run.run_id
+    if all((folder / name).exists() for name in ("result.json", "metrics.jsonl")):
+        log.info("%s is finished", run.run_id)
+        return folder
+    from bitswitch.devices import resolve
+    from bitswitch.training.job import Execution, run_job
+
+    place = resolve(device)
+    run_job(run, Execution(results / "runs", data, place, threads, save_interval_s), began)
+    return folder
+
+
+def measure_step(run: RunSpec, device: str = "auto", batches: int = 3) -> float:
+    """Return the seconds that one training step of ``run`` takes, on synthetic images.
+
+    Args:
+        run: Resolved spec; neither its data nor its start are needed.
+        device: See ``bitswitch.devices.resolve``.
+        batches: How many steps are measured, after one that is not.
+    """
+    from bitswitch.training.probe import synthetic_step
+
+    step = synthetic_step(run, device)
+    step()
+    times = []
+    for _ in range(batches):
+        began = perf_counter()
+        step()
+        times.append(perf_counter() - began)
+    return median(times)

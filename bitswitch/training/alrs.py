@@ -1,0 +1,67 @@
+"""Adaptive learning-rate scaling of the quantization scales."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from bitswitch.types import BitSet
+
+Reading = Literal["off", "factor-only", "relative", "clamped", "literal"]
+
+CLIP = 1.0
+"""Bound on each layer's gradient in Eq. 6."""
+
+
+def factor(bits: int, widest: int) -> float:
+    """Return eta of ``bits``: the share of the learning rate that its scales get.
+
+    >>> [factor(bits, 8) for bits in (8, 6, 4, 2)], [factor(bits, 4) for bits in (4, 3, 2)]
+    ([1.0, 0.1, 0.01, 0.001], [1.0, 0.5, 0.1])
+
+    Source: huang2025nearly, Eq. 7.
+    """
+    halves, odd = divmod(widest - bits, 2)
+    # A quotient of whole numbers is the nearest float; a power of 0.1 is not.
+    return 5 / 10.0 ** (halves + 1) if odd else 1 / 10.0**halves
+
+
+def factors(bitset: BitSet, chosen: Mapping[int, float] | None = None) -> dict[int, float]:
+    """Return eta of every bit-width: ``chosen``, or Eq. 7."""
+    return {bits: chosen[bits] if chosen else factor(bits, bitset[0]) for bits in bitset}
+
+
+def mean_clipped(largest: Sequence[float]) -> float:
+    """Return the gradient term of Eq. 6, in [0, 1].
+
+    Args:
+        largest: max |gradient| of every scale in use at one bit-width, [scales].
+
+    Source: huang2025nearly, Eq. 6: (1/L) sum_i min(max |clip_grad(g_i, 1.0)|, 1.0). Clipping only
+    enters the learning rate; the gradient that the optimizer uses is not changed.
+    """
+    return sum(min(value, CLIP) for value in largest) / len(largest) if largest else 0.0
+
+
+def learning_rate(reading: Reading, base: float, factor: float, mean_gradient: float) -> float:
+    """Return lambda_b, the learning rate of the scales of one bit-width.
+
+    Args:
+        reading: How Eq. 6 is read. ``literal`` is as printed and turns negative as soon as
+            ``mean_gradient`` exceeds ``base``; ``clamped`` is 0 there; ``relative`` takes the
+            gradient term as a share; ``factor-only`` leaves it out; ``off`` returns ``base``.
+        base: lambda, the scheduled learning rate.
+        factor: eta of the bit-width.
+        mean_gradient: See ``mean_clipped``.
+
+    Source: huang2025nearly, Eq. 6.
+    """
+    match reading:
+        case "off":
+            return base
+        case "factor-only":
+            return factor * base
+        case "relative":
+            return factor * base * (1.0 - mean_gradient)
+        case "clamped":
+            return factor * max(0.0, base - mean_gradient)
+        case "literal":
+            return factor * (base - mean_gradient)

@@ -1,0 +1,108 @@
+"""Put a run together: the model is built, loaded, quantized and calibrated."""
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import nn
+
+from bitswitch import plugins
+from bitswitch.contracts import Dataset, Method, Model, OpenDataset
+from bitswitch.errors import CheckpointError
+from bitswitch.nn.model import QuantizedModel, quantize
+from bitswitch.spec import RunSpec
+from bitswitch.training import checkpoint
+from bitswitch.training.blame import blamed
+from bitswitch.training.distillation import Distillation
+from bitswitch.training.step import Learner
+
+CALIBRATION_BATCHES = 4
+CALIBRATION_EPOCH = -1
+"""Gives calibration an order of its own."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The plugins of one run."""
+
+    spec: RunSpec
+    method: Method
+    model: Model
+    dataset: Dataset
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Self:
+        """Return the plugins that ``spec`` names.
+
+        Raises:
+            PluginError: one cannot be made.
+        """
+        method, model, dataset = spec.method, spec.model, spec.dataset
+        with blamed(f"method '{method.name}'", "__init__()"):
+            made_method = plugins.create("methods", method.name, method.options, spec.bitset)
+        with blamed(f"model '{model.name}'", "__init__()"):
+            made_model = plugins.create("models", model.name, model.options)
+        with blamed(f"dataset '{dataset.name}'", "__init__()"):
+            made_dataset = plugins.create("datasets", dataset.name, dataset.options)
+        return cls(spec, made_method, made_model, made_dataset)
+
+    @property
+    def modules(self) -> list[str]:
+        """Names of the modules they come from."""
+        return [type(part).__module__ for part in (self.method, self.model, self.dataset)]
+
+    def open(self, data: Path, device: torch.device) -> OpenDataset:
+        """Return the dataset below ``data``, ready for ``device``."""
+        with blamed(f"dataset '{self.spec.dataset.name}'", "open()"):
+            return self.dataset.open(data, device)
+
+    def float_net(self) -> nn.Module:
+        """Return the network as its plugin initialises it."""
+        with blamed(f"model '{self.spec.model.name}'", "build()"):
+            return self.model.build(self.dataset.classes, self.spec.seed)
+
+    def quantized(self, net: nn.Module) -> QuantizedModel:
+        """Return ``net`` at the bit-widths of the run; compiled if the recipe says so."""
+        with blamed(f"method '{self.spec.method.name}'", "quantization"):
+            model = quantize(net, self.method)
+        if self.spec.training.compile:
+            model.compile()
+        return model
+
+    def learner(self, model: QuantizedModel, images: int, device: torch.device) -> Learner:
+        """Return what trains ``model`` on a training split of ``images`` images."""
+        training = self.spec.training
+        with blamed(f"method '{self.spec.method.name}'", "passes()"):
+            passes = self.method.passes(training)
+        memory = Distillation(training, images, self.dataset.classes, device)
+        return Learner.of(model, training, passes, memory)
+
+
+def load_start(net: nn.Module, start: RunSpec, folder: Path) -> None:
+    """Load the weights of the full-precision run ``start`` in ``folder`` into ``net``.
+
+    Raises:
+        CheckpointError: its checkpoint is missing, damaged, or does not fit.
+    """
+    path = folder / checkpoint.NAME
+    state = checkpoint.load(path, start.run_id)["model"]
+    try:
+        net.load_state_dict({name.removeprefix("net."): value for name, value in state.items()})
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path} does not fit model '{start.model.name}': {error}\n"
+            f"  Has the model changed since? Delete {folder} and train it again."
+        ) from error
+
+
+def calibrate(model: QuantizedModel, spec: RunSpec, dataset: OpenDataset) -> None:
+    """Initialise activation scales from a few shuffled training batches.
+
+    They are augmented: that is what the layers will see in training.
+    """
+    size = spec.training.batch_size
+    batches = dataset.train_batches(size, CALIBRATION_EPOCH, spec.seed, skip=0)
+    with blamed(f"method '{spec.method.name}' on dataset '{spec.dataset.name}'", "calibration"):
+        model.calibrate(batch.images for batch in islice(batches, CALIBRATION_BATCHES))

@@ -1,0 +1,72 @@
+"""Notice runs that have failed as experiments, and say why."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite, sqrt
+
+import torch
+from torch import nn
+
+from bitswitch.nn.model import QuantizedModel
+
+CHANCE_QUANTILE = 3.09
+"""Standard deviations that 99.9 % of guessing networks stay below."""
+
+
+class Diverged(Exception):  # noqa: N818  (a finding, not a fault)
+    """Training cannot go on; the text is the diagnosis."""
+
+
+def check_loss(loss: float, place: str, model: QuantizedModel) -> None:
+    """Stop at a loss that is NaN or infinite.
+
+    Raises:
+        Diverged: it is; names the first scale that is not positive, if there is one.
+    """
+    if not isfinite(loss):
+        broken = broken_scale(model)
+        because = f"; {broken}" if broken else ""
+        raise Diverged(f"the loss is {loss} {place}{because}")
+
+
+def check_scales(
+    model: QuantizedModel, scales: Sequence[nn.Parameter], place: str, rates: Mapping[int, float]
+) -> None:
+    """Stop at a scale that is zero, negative or NaN.
+
+    Args:
+        model: After an update.
+        scales: All scales of it.
+        place: Which step it was.
+        rates: lambda_b of that update by bit-width.
+
+    Raises:
+        Diverged: there is one.
+    """
+    if scales and not bool((torch.cat([p.detach().reshape(-1) for p in scales]) > 0).all()):
+        used = ", ".join(f"{bits} bit {rate:.3g}" for bits, rate in rates.items())
+        raise Diverged(f"{broken_scale(model)} {place}; learning rates of scales: {used}")
+
+
+def broken_scale(model: QuantizedModel) -> str | None:
+    """Return which scale is not positive, with its layer, operand, bit-width and value."""
+    for bits in model.bitset:
+        with model.at(bits):
+            active = model.active_scales()
+        for (layer, operand), scale in active.items():
+            if not bool((scale > 0).all()):
+                value = float(scale.detach().min())
+                return f"the {operand} scale of layer '{layer}' at {bits} bit is {value:.3g}"
+    return None
+
+
+def at_chance(top1: Mapping[int, float], classes: int, images: int) -> list[int]:
+    """Return the bit-widths whose accuracy a guessing network reaches.
+
+    Args:
+        top1: Accuracy on the test split in percent, by bit-width.
+        classes: Number of classes, taken as equally frequent.
+        images: Number of test images.
+    """
+    chance = 1 / classes
+    bound = chance + CHANCE_QUANTILE * sqrt(chance * (1 - chance) / images)
+    return [bits for bits, value in top1.items() if value <= 100 * bound]

@@ -1,0 +1,48 @@
+"""Stop a run between two steps when it is asked to."""
+
+import signal
+from types import FrameType
+from typing import Any, Self
+
+from bitswitch.errors import Interrupted
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""SIGUSR1 is what clusters send before a time limit."""
+
+
+class StopRequest:
+    """Whether a signal has asked to stop; asking twice stops at once, as without us.
+
+    Inside ``with``, signals are only noted. The main thread of a program has to enter it.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in SIGNALS:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = signal.Signals(number)
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def check(self) -> None:
+        """Do nothing, unless a stop was asked for.
+
+        Raises:
+            Interrupted: it was.
+        """
+        if self.signal is not None:
+            raise Interrupted(
+                f"Stopped by {self.signal.name}; the state is saved. Run again to continue."
+            )

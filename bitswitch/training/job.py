@@ -1,0 +1,150 @@
+"""One run from its first file to its last."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from bitswitch import devices, provenance
+from bitswitch.errors import CheckpointError
+from bitswitch.records import read_json, write_bytes, write_json, write_lines
+from bitswitch.spec import RunSpec
+from bitswitch.training import checkpoint
+from bitswitch.training.build import Parts, calibrate, load_start
+from bitswitch.training.clock import Clock, Moment
+from bitswitch.training.directory import RunDirectory
+from bitswitch.training.finish import result, test_and_record
+from bitswitch.training.health import Diverged
+from bitswitch.training.interruption import StopRequest
+from bitswitch.training.loop import run_epochs
+from bitswitch.training.session import Position, Session
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is executed; nothing here is part of its identity."""
+
+    runs: Path
+    """Folder of all run directories."""
+    data: Path
+    """Folder of the datasets."""
+    device: torch.device
+    threads: int = 1
+    """Processor threads of torch."""
+    save_interval_s: float = 60.0
+    """Time between checkpoints inside an epoch."""
+
+
+def run_job(run: RunSpec, execution: Execution, began: Moment) -> None:
+    """Train and evaluate ``run``, or continue it; see ``bitswitch.stages.train``."""
+    torch.set_num_threads(execution.threads)
+    parts, clock = Parts.of(run), Clock(execution.device, began)
+    with StopRequest() as stop, RunDirectory(execution.runs / run.run_id) as directory:
+        state = _last_state(run, directory.path, execution.device)
+        facts = _identify(parts, directory.path, execution, continued=bool(state))
+        at, parameters = Position.start(run.bitset), None
+        try:
+            start = None if state else _start_of(run, execution.runs)
+            session = _open(parts, execution, directory, clock, stop, start)
+            session.resume(state)
+            if not state and not run.is_float:
+                calibrate(session.learner.model, run, session.dataset)
+            at, parameters = session.at, session.parameters
+            log.info("%s: step %d of %d", run.run_id, at.step, session.steps)
+            run_epochs(session)
+            status, diagnosis = test_and_record(session)
+        except Diverged as finding:
+            status, diagnosis = "diverged", str(finding)
+            write_lines(directory.path / "metrics.jsonl", [])
+        facts["finished"] = provenance.now()
+        write_json(directory.path / "provenance.json", facts)
+        outcome: dict[str, Any] = {"run_id": run.run_id, "status": status, "diagnosis": diagnosis}
+        outcome |= {key: facts[key] for key in ("threads", "device_name")}
+        outcome |= {"parameters": parameters, **result(at, clock)}
+        write_json(directory.path / "result.json", outcome)
+        log.info("%s: %s%s", run.run_id, status, f": {diagnosis}" if diagnosis else "")
+
+
+def _last_state(run: RunSpec, folder: Path, device: torch.device) -> dict[str, Any]:
+    """Return the state that was saved last, or an empty one."""
+    path = folder / checkpoint.NAME
+    return checkpoint.load(path, run.run_id, device) if path.exists() else {}
+
+
+def _identify(parts: Parts, folder: Path, execution: Execution, continued: bool) -> dict[str, Any]:
+    """Write what is run, by what; return the latter."""
+    content = yaml.safe_dump(parts.spec.model_dump(mode="json"), sort_keys=False)
+    write_bytes(folder / "spec.yaml", content.encode())
+    device = execution.device
+    facts = provenance.collect(
+        parts.modules, str(device), devices.product_name(device), execution.threads
+    )
+    path = folder / "provenance.json"
+    if continued:
+        facts = provenance.continued(read_json(path), facts)
+    write_json(path, facts)
+    return facts
+
+
+def _start_of(run: RunSpec, runs: Path) -> Path | None:
+    """Return the directory of the full-precision run that ``run`` starts from.
+
+    Raises:
+        CheckpointError: it is not there, or not finished.
+        Diverged: there is nothing to start from.
+    """
+    if run.start is None:
+        return None
+    folder = runs / run.start.run_id
+    if not (folder / "result.json").exists():
+        raise CheckpointError(
+            f"{run.run_id} starts from the full-precision run '{run.start.run_id}', which is not "
+            f"finished in {runs}.\n  Train that one first: bitswitch train SUITE {folder.name}"
+        )
+    found = read_json(folder / "result.json")
+    if found["status"] == "diverged":
+        raise Diverged(f"its full-precision start {folder.name} diverged: {found['diagnosis']}")
+    return folder
+
+
+def _open(
+    parts: Parts,
+    execution: Execution,
+    directory: RunDirectory,
+    clock: Clock,
+    stop: StopRequest,
+    start: Path | None,
+) -> Session:
+    """Return the session of a run whose activation scales are still to be calibrated or loaded.
+
+    Args:
+        parts: Plugins of the run.
+        execution: How it is executed.
+        directory: Locked.
+        clock: Running.
+        stop: Listening.
+        start: Directory of the full-precision run whose weights are loaded, if any.
+    """
+    spec, device = parts.spec, execution.device
+    dataset = parts.open(execution.data, device)
+    net = parts.float_net()
+    if start is not None and spec.start is not None:
+        load_start(net, spec.start, start)
+    parameters = sum(value.numel() for value in net.parameters())
+    model = parts.quantized(net).to(device)
+    return Session(
+        spec=spec,
+        parameters=parameters,
+        learner=parts.learner(model, dataset.size("train"), device),
+        dataset=dataset,
+        classes=parts.dataset.classes,
+        directory=directory,
+        clock=clock,
+        stop=stop,
+        save_interval_s=execution.save_interval_s,
+    )

@@ -1,0 +1,144 @@
+"""The training loop: epochs of steps, each followed by an evaluation, a record and a checkpoint."""
+
+import logging
+
+from bitswitch.errors import Interrupted
+from bitswitch.training.blame import blamed, blamed_batches
+from bitswitch.training.evaluation import Score, evaluate
+from bitswitch.training.health import check_loss
+from bitswitch.training.optimizers import scheduled
+from bitswitch.training.scale_gradients import OPERANDS
+from bitswitch.training.seeding import seed_step
+from bitswitch.training.session import Session
+from bitswitch.training.step import Outcome, train_step
+from bitswitch.training.tally import Tally
+
+log = logging.getLogger(__name__)
+
+
+def run_epochs(session: Session) -> None:
+    """Train from where ``session`` is to the end.
+
+    Raises:
+        Diverged: training cannot go on.
+        Interrupted: it was asked to stop, and the state is saved.
+        PluginError: a method, model or dataset raised an error.
+    """
+    try:
+        while session.at.epoch < session.spec.training.epochs:
+            with session.clock.phase("train"):
+                _train_epoch(session)
+            with session.clock.phase("evaluate"):
+                scores = score(session, "held_out")
+            _close_epoch(session, scores)
+    except Interrupted:
+        session.save()
+        raise
+
+
+def _train_epoch(session: Session) -> None:
+    """Take the remaining steps of the present epoch."""
+    spec, at, learner = session.spec, session.at, session.learner
+    done = at.step - at.epoch * session.steps_per_epoch
+    size = spec.training.batch_size
+    batches = session.dataset.train_batches(size, at.epoch, spec.seed, skip=done)
+    learner.model.train()
+    for batch in blamed_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()"):
+        session.stop.check()
+        seed_step(spec.seed, at.step)
+        rate = scheduled(spec.training, at.step, session.steps)
+        with blamed(f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"):
+            outcomes = train_step(learner, batch, rate, at.epoch, at.step)
+        at.count(outcomes, len(batch.targets))
+        _record_step(session, outcomes)
+        session.heartbeat()
+        session.save_if_due()
+
+
+def score(session: Session, split: str) -> dict[int, Score]:
+    """Return the scores of every bit-width on ``split``.
+
+    Raises:
+        Diverged: a loss that is not finite.
+    """
+    model = session.learner.model
+    with blamed(f"model '{session.spec.model.name}'", f"evaluation on '{split}'"):
+        scores = evaluate(model, session.dataset, split, session.stop.check)
+    for bits, result in scores.items():
+        place = f"on '{split}' at {bits} bit after epoch {session.at.epoch}"
+        check_loss(result.loss, place, model)
+    return scores
+
+
+def _record_step(session: Session, outcomes: list[Outcome]) -> None:
+    """Write a line for every so many steps."""
+    step = session.at.step - 1
+    if step % session.line_interval == 0:
+        quantized = [] if session.spec.is_float else outcomes
+        session.directory.append(
+            "steps",
+            {
+                "step": step,
+                "loss": {str(one.bits): one.loss for one in outcomes},
+                "scale_learning_rate": {str(o.bits): o.scale_learning_rate for o in quantized},
+                "mean_gradient": {str(one.bits): one.mean_gradient for one in quantized},
+            },
+        )
+
+
+def _close_epoch(session: Session, scores: dict[int, Score]) -> None:
+    """Record the epoch, begin the next one, save."""
+    at = session.at
+    session.directory.append("train", _epoch_record(session, scores))
+    session.directory.append("timing", _timing_record(session))
+    log.info("epoch %d/%d: %s", at.epoch + 1, session.spec.training.epochs, _summary(scores))
+    at.epoch += 1
+    at.top1 = {bits: result.top1 for bits, result in scores.items()}
+    at.tallies = {bits: Tally() for bits in at.tallies}
+    for gradients in session.learner.gradients.values():
+        gradients.clear()
+    session.save()
+    session.heartbeat(at_once=True)
+
+
+def _summary(scores: dict[int, Score]) -> str:
+    held_out = (f"{bits} bit {result.top1:.2f} %" for bits, result in scores.items())
+    return "held-out top-1 " + ", ".join(held_out)
+
+
+def _epoch_record(session: Session, scores: dict[int, Score]) -> dict[str, object]:
+    """Return the line of ``train.jsonl``."""
+    at = session.at
+    gradients = {bits: sums.summary() for bits, sums in session.learner.gradients.items()}
+    return {
+        "epoch": at.epoch,
+        "steps": at.step,
+        "learning_rate": scheduled(session.spec.training, at.step - 1, session.steps),
+        "bits": {
+            str(bits): {
+                **tally.summary(with_scales=not session.spec.is_float),
+                "held_out_loss": scores[bits].loss,
+                "held_out_top1": scores[bits].top1,
+            }
+            for bits, tally in at.tallies.items()
+        },
+        "scale_gradients": {
+            operand: {str(bits): found[operand] for bits, found in gradients.items()}
+            for operand in OPERANDS
+        },
+    }
+
+
+def _timing_record(session: Session) -> dict[str, object]:
+    """Return the line of ``timing.jsonl``, and mark the end of the epoch."""
+    at, spent = session.at, session.clock.read()
+    train = spent["train"] - at.train_time_s
+    evaluation = spent["evaluate"] - at.evaluate_time_s
+    at.train_time_s, at.evaluate_time_s = spent["train"], spent["evaluate"]
+    return {
+        "epoch": at.epoch,
+        "train_time_s": train,
+        "evaluate_time_s": evaluation,
+        "step_time_s": train / session.steps_per_epoch,
+        "peak_memory_mib": session.clock.peak_memory_mib(),
+    }

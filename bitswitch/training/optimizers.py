@@ -1,0 +1,78 @@
+"""The two optimizers of a run, and the schedule of its learning rate."""
+
+from collections.abc import Iterable
+from math import cos, pi
+from typing import Any, NamedTuple, Self
+
+from torch import nn
+from torch.optim import SGD, Adam, Optimizer
+
+from bitswitch.nn.model import QuantizedModel
+from bitswitch.spec import TrainingSpec
+
+
+def scheduled(training: TrainingSpec, step: int, steps: int) -> float:
+    """Return lambda of a 0-based ``step``: cosine from the full rate to zero at ``steps``."""
+    if training.schedule == "constant":
+        return training.learning_rate
+    return training.learning_rate * 0.5 * (1 + cos(pi * step / steps))
+
+
+class Optimizers(NamedTuple):
+    """What changes the parameters of a model."""
+
+    weights: Optimizer
+    """Weights, biases and batch norm."""
+    scales: Optimizer | None
+    """Quantization scales; None where there are none."""
+
+    @classmethod
+    def of(cls, model: QuantizedModel, training: TrainingSpec) -> Self:
+        """Return optimizers for all parameters of ``model``.
+
+        Weight decay is for weights of convolutions and linear layers alone: not for scales
+        (huang2025nearly, section 4), nor for biases and batch norm, as in its code.
+        """
+        others = list(model.other_parameters().values())
+        groups = [
+            {"params": [p for p in others if p.dim() > 1], "weight_decay": training.weight_decay},
+            {"params": [p for p in others if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        scales = list(model.scale_parameters().values())
+        return cls(
+            _optimizer(training, groups),
+            _optimizer(training, [{"params": scales}]) if scales else None,
+        )
+
+    def step(self, weights: float, scales: float) -> None:
+        """Update every parameter that has a gradient, at these learning rates, and clear it."""
+        for optimizer, rate in ((self.weights, weights), (self.scales, scales)):
+            if optimizer is not None:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
+                optimizer.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of both."""
+        return {name: one.state_dict() for name, one in self._asdict().items() if one is not None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of both."""
+        for name, one in self._asdict().items():
+            if one is not None:
+                one.load_state_dict(state[name])
+
+
+def _optimizer(training: TrainingSpec, groups: Iterable[dict[str, Any]]) -> Optimizer:
+    """Return one optimizer; fused kernels, since the step of a small network is mostly overhead."""
+    groups, rate = list(groups), training.learning_rate
+    if training.optimizer == "sgd":
+        return SGD(groups, lr=rate, momentum=training.momentum, fused=True)
+    return Adam(groups, lr=rate, fused=True)
+
+
+def drop_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Keep an optimizer from moving ``parameters`` by momentum alone."""
+    for parameter in parameters:
+        parameter.grad = None

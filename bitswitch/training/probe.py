@@ -1,0 +1,32 @@
+"""A training step on synthetic images, to measure."""
+
+from collections.abc import Callable
+
+import torch
+
+from bitswitch.contracts import Batch
+from bitswitch.devices import resolve
+from bitswitch.spec import RunSpec
+from bitswitch.training.build import Parts
+from bitswitch.training.step import train_step
+
+
+def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
+    """Return a function that takes one training step of ``run`` and waits until it is done.
+
+    Args:
+        run: Resolved spec; neither its data nor its start are needed.
+        device: See ``bitswitch.devices.resolve``.
+    """
+    parts, place, size = Parts.of(run), resolve(device), run.training.batch_size
+    batch = Batch(
+        images=torch.randn(size, *parts.dataset.shape()).to(place),
+        targets=torch.randint(parts.dataset.classes, (size,)).to(place),
+        indices=torch.arange(size, device=place),
+    )
+    model = parts.quantized(parts.float_net()).to(place).train()
+    if not run.is_float:
+        model.calibrate([batch.images])
+    learner = parts.learner(model, size, place)
+    # Every pass reads its loss, which waits for the device.
+    return lambda: train_step(learner, batch, run.training.learning_rate, epoch=0, step=0)

@@ -1,0 +1,92 @@
+"""What the gradients of the quantization scales are like, per layer, operand and bit-width."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bitswitch.nn.model import QuantizedModel
+
+OPERANDS = ("weight", "activation")
+
+
+class ScaleGradients:
+    """Gradients of the scales in use at one bit-width, summed up over the steps of an epoch.
+
+    All scales are handled as one vector, so that a pass costs a handful of operations whatever
+    the number of layers.
+
+    Args:
+        scales: Parameters by (layer, operand); one value each, or one per channel.
+    """
+
+    def __init__(self, scales: dict[tuple[str, str], nn.Parameter]) -> None:
+        self.scales = scales
+        sizes = torch.tensor([p.numel() for p in scales.values()], dtype=torch.int64)
+        device = next(iter(scales.values())).device if scales else torch.device("cpu")
+        self._owner = torch.arange(len(scales)).repeat_interleave(sizes).to(device)
+        """Position of each value's scale, [values]."""
+        self.sums = torch.zeros(4, int(sizes.sum()), dtype=torch.float64, device=device)
+        """Sum, sum of magnitudes, sum of squares, largest magnitude, [4, values]."""
+        self.steps = 0
+
+    def vector(self) -> Tensor:
+        """Return all gradients as they are now, [values]; zero where there is none."""
+        if not self.scales:
+            return self.sums[0]
+        parts = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.scales.values())
+        return torch.cat([part.reshape(-1) for part in parts])
+
+    def largest(self, gradient: Tensor) -> Tensor:
+        """Return max |gradient| of every scale, [scales], of a ``vector``."""
+        if len(self.scales) == len(gradient):
+            return gradient.abs()
+        zeros = gradient.new_zeros(len(self.scales))
+        return zeros.scatter_reduce(0, self._owner, gradient.abs(), "amax")
+
+    def add(self, gradient: Tensor) -> None:
+        """Count the ``vector`` of one step."""
+        value = gradient.double()
+        size = value.abs()
+        self.sums[:3] += torch.stack([value, size, value.square()])
+        torch.maximum(self.sums[3], size, out=self.sums[3])
+        self.steps += 1
+
+    def summary(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Return mean |g|, standard deviation and max |g| by operand and layer, over the steps.
+
+        The channels of a scale that has several count like steps.
+        """
+        count = torch.bincount(self._owner, minlength=len(self.scales)) * max(self.steps, 1)
+        shape = (3, len(self.scales))
+        zeros = self.sums.new_zeros(shape)
+        mean, size, square = zeros.index_add(1, self._owner, self.sums[:3]) / count
+        deviation = (square - mean.square()).clamp(min=0).sqrt()
+        table = torch.stack([size, deviation, self.largest(self.sums[3])], dim=1).tolist()
+        summary: dict[str, dict[str, dict[str, float]]] = {name: {} for name in OPERANDS}
+        for (layer, operand), row in zip(self.scales, table, strict=True):
+            summary[operand][layer] = dict(zip(("mean_abs", "std", "max_abs"), row, strict=True))
+        return summary
+
+    def clear(self) -> None:
+        """Begin a new epoch."""
+        self.sums.zero_()
+        self.steps = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums so far."""
+        return {"sums": self.sums, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the sums of an interrupted epoch."""
+        self.sums.copy_(state["sums"])
+        self.steps = state["steps"]
+
+
+def scale_gradients(model: QuantizedModel, bitset: tuple[int, ...]) -> dict[int, ScaleGradients]:
+    """Return an empty ``ScaleGradients`` for every bit-width of ``model``."""
+    found = {}
+    for bits in bitset:
+        with model.at(bits):
+            found[bits] = ScaleGradients(model.active_scales())
+    return found

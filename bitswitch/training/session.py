@@ -1,0 +1,141 @@
+"""One run while a process works on it: its parts, where it is, and how both are saved."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from math import ceil
+from typing import Any, Self
+
+from bitswitch.contracts import OpenDataset
+from bitswitch.errors import SpecError
+from bitswitch.spec import RunSpec
+from bitswitch.training import checkpoint
+from bitswitch.training.clock import Clock
+from bitswitch.training.directory import RunDirectory
+from bitswitch.training.interruption import StopRequest
+from bitswitch.training.step import Learner, Outcome
+from bitswitch.training.tally import Tally
+from bitswitch.types import BitSet
+
+STEP_LINES = 2000
+"""At most so many lines in ``steps.jsonl``."""
+
+
+@dataclass
+class Position:
+    """How far a run is."""
+
+    tallies: dict[int, Tally]
+    """Of the present epoch, by bit-width."""
+    negative: dict[int, int]
+    """Steps with a negative scale learning rate since the start, by bit-width."""
+    epoch: int = 0
+    """Complete epochs, evaluated and recorded."""
+    step: int = 0
+    """Complete steps."""
+    top1: dict[int, float] = field(default_factory=dict)
+    """Held-out accuracy after the last complete epoch in percent, by bit-width."""
+    train_time_s: float = 0.0
+    """At the end of the last complete epoch."""
+    evaluate_time_s: float = 0.0
+    """At the end of the last complete epoch."""
+
+    @classmethod
+    def start(cls, bitset: BitSet) -> Self:
+        """Return the position before the first step."""
+        return cls({bits: Tally() for bits in bitset}, dict.fromkeys(bitset, 0))
+
+    def count(self, outcomes: list[Outcome], images: int) -> None:
+        """Count one step on ``images`` images."""
+        self.step += 1
+        for outcome in outcomes:
+            self.tallies[outcome.bits].add(outcome, images)
+            self.negative[outcome.bits] += outcome.scale_learning_rate < 0
+
+
+@dataclass
+class Session:
+    """Everything that works together in a run."""
+
+    spec: RunSpec
+    parameters: int
+    """Of the float network."""
+    learner: Learner
+    dataset: OpenDataset
+    classes: int
+    directory: RunDirectory
+    clock: Clock
+    stop: StopRequest
+    save_interval_s: float
+    """A checkpoint is saved after every epoch, and this long after the last one."""
+
+    def __post_init__(self) -> None:
+        images, batch = self.dataset.size("train"), self.spec.training.batch_size
+        self.steps_per_epoch = images // batch
+        if self.steps_per_epoch == 0:
+            raise SpecError(
+                f"training.batch_size {batch} is larger than the {images} training images of "
+                f"'{self.spec.dataset.name}'. Use {images} or less."
+            )
+        self.steps = self.steps_per_epoch * self.spec.training.epochs
+        self.line_interval = ceil(self.steps / STEP_LINES)
+        self.at = Position.start(self.spec.bitset)
+        self._resumed_step, self._resumed_time = 0, time.monotonic()
+        self._saved_time = self._resumed_time
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Open the record files and take up ``state``; an empty one is the start of a run."""
+        self.directory.open_lines(state.get("sizes", {}))
+        if not state:
+            return
+        self.clock.load_state_dict(state["clock"])
+        tallies = {bits: Tally(**sums) for bits, sums in state["position"].pop("tallies").items()}
+        self.at = Position(tallies=tallies, **state["position"])
+        self._resumed_step = self.at.step
+        learner = self.learner
+        learner.model.load_state_dict(state["model"])
+        if "optimizers" in state:
+            learner.optimizers.load_state_dict(state["optimizers"])
+            learner.distillation.memory.copy_(state["memory"])
+            for bits, gradients in learner.gradients.items():
+                gradients.load_state_dict(state["gradients"][bits])
+
+    def save(self) -> None:
+        """Write a checkpoint; one of a finished training holds no more than the model."""
+        with self.clock.phase("other"):
+            learner = self.learner
+            state: dict[str, Any] = {"model": learner.model.state_dict()}
+            if self.at.epoch < self.spec.training.epochs:
+                state |= {
+                    "optimizers": learner.optimizers.state_dict(),
+                    "memory": learner.distillation.memory,
+                    "gradients": {b: g.state_dict() for b, g in learner.gradients.items()},
+                }
+            state |= {
+                "position": asdict(self.at),
+                "sizes": self.directory.sync(),
+                "clock": self.clock.state_dict(),
+            }
+            checkpoint.save(self.directory.path / checkpoint.NAME, self.spec.run_id, state)
+        self._saved_time = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Write a checkpoint if the last one is old."""
+        if time.monotonic() - self._saved_time >= self.save_interval_s:
+            self.save()
+
+    def heartbeat(self, at_once: bool = False) -> None:
+        """Tell others how far the run is."""
+        done = self.at.step - self._resumed_step
+        elapsed = time.monotonic() - self._resumed_time
+        self.directory.heartbeat(
+            {
+                "run_id": self.spec.run_id,
+                "epoch": self.at.epoch,
+                "epochs": self.spec.training.epochs,
+                "step": self.at.step,
+                "steps": self.steps,
+                "top1": self.at.top1,
+                "eta_s": elapsed / done * (self.steps - self.at.step) if done else None,
+            },
+            at_once,
+        )
