@@ -128,6 +128,18 @@ class RunSpec(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _updates_fit_alrs(self) -> Self:
+        training = self.training
+        summed = training.update == "conventional" and training.alrs.reading != "off"
+        if summed and not self.is_float:
+            raise ValueError(
+                f"training.alrs.reading '{training.alrs.reading}' needs an update per bit-width: "
+                f"conventional training takes one step for all. Set training.alrs.reading to 'off' "
+                f"(quoted: YAML reads a bare off as false), or training.update to 'separate'"
+            )
+        return self
+
     @property
     def is_float(self) -> bool:
         """Whether this is a full-precision run."""
