@@ -9,8 +9,9 @@ import pandas as pd
 import yaml
 
 from bitswitch.errors import RecordError
+from bitswitch.reading import read_yaml
 from bitswitch.records import write_bytes
-from bitswitch.spec import Suite, read_yaml
+from bitswitch.spec import Suite
 
 METRICS = (
     "suite",

@@ -134,9 +134,8 @@ def _checked(kind: type[AnyRecord], content: Mapping[str, Any], where: str) -> A
         problem = error.errors()[0]
         key = ".".join(map(str, problem["loc"]))
         message = f"'{key}': {problem['msg']}" if key else problem["msg"]
-        raise RecordError(
-            f"{where}: no {kind.__name__.lower()} record ({message}): {str(content)[:80]}\n{_REMEDY}"
-        ) from None
+        what = f"no {kind.__name__.lower()} record ({message})"
+        raise RecordError(f"{where}: {what}: {str(content)[:80]}\n{_REMEDY}") from None
 
 
 def _provenance(path: Path) -> Mapping[str, Any]:

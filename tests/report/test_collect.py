@@ -76,14 +76,14 @@ def test_only_bit_widths_at_chance_count_as_collapsed(suite: Suite, results: Pat
 
 def test_a_skipped_cell_keeps_the_reason(results: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
-        plugins, "refusal", lambda spec: "needs a GPU" if 3 in spec.bitset else None
+        plugins, "refusal", lambda spec: "no GPU" if 3 in spec.bitset else None
     )
     suite = make_suite()
     write_all(suite, results)
     rows = reproduced(collect.collect(suite, results))
     skipped = rows[rows.status == "skipped"]
     assert set(skipped.bitset) == {"{4,3,2}", "{3}"}
-    assert set(skipped["where"]) == {"needs a GPU"}
+    assert set(skipped["where"]) == {"no GPU"}
     assert skipped.run.isna().all()
 
 

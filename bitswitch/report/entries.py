@@ -1,0 +1,89 @@
+"""Cells of accuracy tables: a number with its spread, or a dash with its reason."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from statistics import fmean
+
+from bitswitch.report import statistics
+from bitswitch.report.table import DASH, Entry, Footnotes
+from bitswitch.report.values import Place, Sample
+
+TOO_FEW = (
+    f"fewer than {statistics.TESTABLE} seeds can reach no p below {statistics.LEVEL} "
+    "in a paired sign-flip test"
+)
+
+
+def printed(value: float | None, bold: bool) -> Entry:
+    """Return a published value; an empty entry for None."""
+    return Entry() if value is None else Entry(f"{value:.2f}", tone="published", bold=bold)
+
+
+def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
+    """Return mean ± standard deviation (n), or a dash; both with the reasons of failed seeds."""
+    if sample is None:
+        return Entry()
+    marks = tuple(footnotes.mark(text) for text in reasons(sample))
+    if not sample.values:
+        return Entry(DASH, marks=marks)
+    count = f"({len(sample.values)})"
+    detail = count if sample.spread is None else f"±{sample.spread:.2f} {count}"
+    return Entry(f"{sample.mean:.2f}", detail=detail, bold=bold, marks=marks)
+
+
+def reasons(sample: Sample) -> Iterator[str]:
+    """Yield one text per way in which seeds of ``sample`` failed."""
+    groups: dict[tuple[str, str], list[float | None]] = defaultdict(list)
+    for status, reason, value in sample.failed:
+        groups[status, reason].append(value)
+    total = len(sample.values) + len(sample.failed)
+    for (status, reason), values in groups.items():
+        known = [value for value in values if value is not None]
+        at = f" at {fmean(known):.2f} %" if known else ""
+        why = f": {reason}" if reason else ""
+        left_out = ", left out of the mean" if sample.values else ""
+        share = f"{len(values)} of {total} seeds " if total > 1 else ""
+        yield f"{share}{status}{at}{left_out}{why}"
+
+
+def difference(sample: Sample | None, value: float | None) -> Entry:
+    """Return reproduced minus published with its verdict."""
+    if sample is None or value is None:
+        return Entry()
+    if not sample.values or sample.images is None:
+        return Entry(DASH, tone="muted")
+    found = statistics.verdict(value, list(sample.values.values()), sample.images)
+    return Entry(f"{sample.mean - value:+.2f}", below=found, tone=found)
+
+
+def printed_effect(value: float | None, reference: float | None) -> Entry:
+    """Return the difference of two published values."""
+    if value is None or reference is None:
+        return Entry()
+    return Entry(f"{value - reference:+.2f}", tone="published")
+
+
+def measured_effect(sample: Sample | None, reference: Sample | None, footnotes: Footnotes) -> Entry:
+    """Return the paired difference of two samples with its interval and what may be said of it."""
+    if sample is None or reference is None:
+        return Entry()
+    found = statistics.effect(sample.values, reference.values)
+    if found is None:
+        return Entry(DASH, tone="muted")
+    mark = footnotes.mark(found.finding + (f": {TOO_FEW}" if found.p is None else ""))
+    below = ""
+    if found.half_width is not None:
+        low, high = found.mean - found.half_width, found.mean + found.half_width
+        below = f"[{low:+.2f}, {high:+.2f}]"
+    return Entry(f"{found.mean:+.2f}", below=below, tone="muted", marks=(mark,))
+
+
+def share(value: float | None) -> Entry:
+    """Return a share as a percentage."""
+    return Entry() if value is None else Entry(f"{100 * value:.0f} %", tone="muted")
+
+
+def is_best(place: Place, values: Mapping[Place, float]) -> bool:
+    """Return whether ``place`` has the highest of several different values of its column."""
+    column = {key: v for key, v in values.items() if key[1:] == place[1:]}
+    return place in column and column[place] == max(column.values()) > min(column.values())

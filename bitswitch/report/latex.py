@@ -1,0 +1,120 @@
+"""Print text and tables as LaTeX; plain pdflatex, no package beyond the standard ones."""
+# ruff: noqa: RUF001  (the letters that look like others are the point)
+
+import unicodedata
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bitswitch.report.assets import asset
+from bitswitch.report.table import Entry, Table
+
+LONG_LABEL = 24
+"""Letters from which the labels of rows are wrapped."""
+
+_WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≈": r"$\approx$",
+    "→": r"$\to$",
+    "λ": r"$\lambda$",
+    "η": r"$\eta$",
+    "Δ": r"$\Delta$",
+    "Σ": r"$\Sigma$",
+    "∇": r"$\nabla$",
+    "σ": r"$\sigma$",
+    "μ": r"$\mu$",
+    "–": "--",
+    "—": "---",
+    "…": r"\dots{}",
+    "’": "'",
+}  # fmt: skip
+
+
+def escape(text: object) -> str:
+    r"""Return ``text`` so that LaTeX prints it literally.
+
+    A letter that pdflatex does not know becomes its nearest plain relative, or a question mark.
+
+    >>> escape("LSQ_a & b%")
+    'LSQ\\_a \\& b\\%'
+    """
+    return "".join(_SPECIAL.get(letter) or _plain(letter) for letter in str(text))
+
+
+def _plain(letter: str) -> str:
+    """Return a letter that the T1 fonts have."""
+    if ord(letter) < 0x180:
+        return letter if letter.isprintable() else " "
+    decomposed = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+    return decomposed or "?"
+
+
+def render(template: str, **content: Any) -> str:
+    r"""Return a template below ``report/`` filled in.
+
+    Delimiters are ``\VAR{...}``, ``\BLOCK{...}`` and ``\#{...}``, so that templates stay LaTeX.
+    Every value is escaped unless it is ``Markup``; an undefined one is an error.
+    """
+    environment = Environment(
+        block_start_string=r"\BLOCK{",
+        block_end_string="}",
+        variable_start_string=r"\VAR{",
+        variable_end_string="}",
+        comment_start_string=r"\#{",
+        comment_end_string="}",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        loader=FileSystemLoader(asset(".")),
+        finalize=lambda value: value if isinstance(value, Markup) else escape(value),
+    )
+    environment.filters["entry"] = entry
+    return environment.get_template(template).render(**content)
+
+
+def table(content: Table) -> str:
+    """Return ``content`` as a LaTeX table environment."""
+    labels = (line.label for section in content.sections for line in section.lines)
+    longest = max(map(len, labels), default=0)
+    column = Markup(_WRAPPED if longest > LONG_LABEL else "l")
+    return render("tables/table.tex.j2", table=content, label_column=column)
+
+
+def entry(content: Entry) -> Markup:
+    """Return one cell."""
+    text = escape(content.text)
+    if content.bold:
+        text = rf"\textbf{{{text}}}"
+    if content.detail:
+        text += rf"\bsdetail{{{escape(content.detail)}}}"
+    if content.marks:
+        text += rf"\textsuperscript{{{','.join(content.marks)}}}"
+    if content.tone != "plain":
+        text = rf"\bs{content.tone}{{{text}}}"
+    if content.below:
+        text = rf"\bsstack{{{text}}}{{{escape(content.below)}}}"
+    if content.span > 1:
+        text = rf"\multicolumn{{{content.span}}}{{l}}{{{text}}}"
+    return Markup(text)

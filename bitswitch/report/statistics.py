@@ -1,0 +1,92 @@
+"""What may be said about a handful of seeds, and about one printed number."""
+
+from collections.abc import Sequence
+from itertools import product
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Literal, NamedTuple
+
+TESTABLE = 6
+"""Seeds below which no test is made: a paired sign-flip test on n seeds cannot give p below
+2 / 2^n, which first falls under 0.05 at six."""
+
+LEVEL = 0.05
+"""Of every test and interval."""
+
+Verdict = Literal["match", "higher", "lower"]
+
+
+def interval(values: Sequence[float]) -> float | None:
+    """Return the half-width of the 95 % confidence interval of the mean over seeds.
+
+    None for fewer than two values.
+    """
+    if len(values) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    return float(stdtrit(len(values) - 1, 1 - LEVEL / 2)) * stdev(values) / sqrt(len(values))
+
+
+def sampling_noise(top1: float, images: int) -> float:
+    """Return the binomial 95 % half-width of an accuracy measured on so many images.
+
+    >>> round(sampling_noise(93.0, 10_000), 2)
+    0.5
+    """
+    share = top1 / 100
+    return 196.0 * sqrt(share * (1 - share) / images)
+
+
+def verdict(published: float, values: Sequence[float], images: int) -> Verdict:
+    """Return whether a printed number agrees with the mean of ``values``, all in percent.
+
+    It does inside the larger of the interval over seeds and the noise of the test set.
+    """
+    mean = fmean(values)
+    tolerance = max(interval(values) or 0.0, sampling_noise(mean, images))
+    if abs(mean - published) <= tolerance:
+        return "match"
+    return "higher" if mean > published else "lower"
+
+
+class Effect(NamedTuple):
+    """A paired difference over seeds."""
+
+    mean: float
+    half_width: float | None
+    """Of the 95 % confidence interval; None for one seed."""
+    seeds: int
+    p: float | None
+    """Two-sided, exact; None when there are too few seeds to test."""
+
+    @property
+    def finding(self) -> str:
+        """What may be said of it."""
+        if self.p is None:
+            return f"not testable (n={self.seeds})"
+        return f"{'significant' if self.p < LEVEL else 'not significant'} (p={self.p:.3f})"
+
+
+def effect(with_it: dict[int, float], without: dict[int, float]) -> Effect | None:
+    """Return the effect between two arms, both by seed; None when they share no seed."""
+    shared = sorted(with_it.keys() & without.keys())
+    if not shared:
+        return None
+    differences = [with_it[seed] - without[seed] for seed in shared]
+    p = sign_flip(differences) if len(shared) >= TESTABLE else None
+    return Effect(fmean(differences), interval(differences), len(shared), p)
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """Return the exact two-sided p of a paired sign-flip permutation test.
+
+    >>> sign_flip([1.0, 1.1, 0.9, 1.2, 0.8, 1.0])
+    0.03125
+    """
+    observed = abs(sum(differences)) - 1e-9
+    flips = [
+        abs(sum(sign * value for sign, value in zip(signs, differences, strict=True)))
+        for signs in product((1, -1), repeat=len(differences))
+    ]
+    return sum(total >= observed for total in flips) / len(flips)

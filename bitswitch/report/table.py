@@ -1,0 +1,110 @@
+"""What a table is, before it is printed in LaTeX or HTML."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Tone = Literal["plain", "published", "muted", "note", "match", "higher", "lower"]
+"""Why a cell looks as it does."""
+
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell."""
+
+    text: str = ""
+    detail: str = ""
+    """Small print after the text, e.g. a spread."""
+    below: str = ""
+    """Small print under the text, e.g. an interval."""
+    tone: Tone = "plain"
+    bold: bool = False
+    marks: tuple[str, ...] = ()
+    """Footnotes, by letter."""
+    span: int = 1
+    """Columns taken."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns under one heading."""
+
+    title: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: what it is, then one entry per column."""
+
+    label: str
+    kind: str
+    entries: tuple[Entry, ...]
+    rule: bool = False
+    """Draw a thin rule above."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows that belong together, e.g. one network."""
+
+    title: str
+    groups: tuple[Group, ...]
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with everything its reader needs."""
+
+    name: str
+    """Of its files and of its label."""
+    title: str
+    stamp: str
+    """Suite and data."""
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+    """How to read it."""
+    footnotes: tuple[tuple[str, str], ...] = ()
+    """(letter, text)."""
+
+    @property
+    def width(self) -> int:
+        """Number of columns after the labels."""
+        return max(
+            (sum(len(group.columns) for group in section.groups) for section in self.sections),
+            default=0,
+        )
+
+    @property
+    def has_kinds(self) -> bool:
+        """Whether rows need a second label."""
+        return any(line.kind for section in self.sections for line in section.lines)
+
+    @property
+    def headed_sections(self) -> list[tuple[Section, bool]]:
+        """Each section, and whether its columns differ from those of the one before."""
+        before = (None, *(section.groups for section in self.sections))
+        return [(s, s.groups != groups) for groups, s in zip(before, self.sections, strict=False)]
+
+
+@dataclass
+class Footnotes:
+    """Letters for reasons; the same reason gets the same letter."""
+
+    _letters: dict[str, str] = field(default_factory=dict)
+
+    def mark(self, text: str) -> str:
+        """Return the letter of ``text``."""
+        return self._letters.setdefault(text, _letter(len(self._letters)))
+
+    def listed(self) -> tuple[tuple[str, str], ...]:
+        """Return (letter, text) of every reason so far."""
+        return tuple((letter, text) for text, letter in self._letters.items())
+
+
+def _letter(index: int) -> str:
+    """Return a, b, ..., z, aa, ab, ... for 0, 1, ..."""
+    prefix = "" if index < 26 else _letter(index // 26 - 1)
+    return prefix + chr(ord("a") + index % 26)

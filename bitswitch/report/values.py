@@ -1,0 +1,188 @@
+"""Look up what was measured and what is printed, by place in a table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bitswitch.report.frames import Frames
+from bitswitch.spec import NetworkSpec
+
+FP = ("FP", "32")
+"""Bit set and policy of full-precision runs."""
+
+PRINTED_TABLES = {"alrs": "table4"}
+"""Which printed table holds the numbers that an experiment repeats."""
+
+PRINTED_TITLES = {
+    "resnet20": "ResNet-20",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "mobilenetv2": "MobileNetV2",
+    "cifar10": "CIFAR-10",
+    "imagenet": "ImageNet",
+}
+"""How the publication writes its models and datasets."""
+
+
+class Place(NamedTuple):
+    """A column of one arm."""
+
+    arm: str
+    bitset: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All seeds at one place."""
+
+    values: dict[int, float]
+    """Of complete runs, by seed."""
+    failed: tuple[tuple[str, str, float | None], ...]
+    """(status, reason, measured value) of every other seed."""
+    images: int | None
+    """Size of the test set."""
+
+    @property
+    def mean(self) -> float:
+        """Of the complete runs."""
+        return fmean(self.values.values())
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over seeds; None for fewer than two."""
+        return stdev(self.values.values()) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Network:
+    """One section of a table."""
+
+    title: str
+    name: str | None
+    """Key in the suite; None when the suite does not run it."""
+    published: str | None
+    """Model key of the printed rows; None when there are none."""
+    data: str
+    """What reproduced numbers were measured on."""
+    published_data: str
+    """What the printed ones were."""
+    incomparable: str | None
+    """Why reproduced and printed numbers cannot be compared, or None."""
+
+
+class Values:
+    """The numbers of one experiment of a suite."""
+
+    def __init__(self, frames: Frames, experiment: str) -> None:
+        self.frames = frames
+        self.experiment = experiment
+        self.recipe = frames.suite.experiments[experiment]
+        rows = frames.metrics
+        self._rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
+        printed = PRINTED_TABLES.get(experiment)
+        printed_rows = rows[(rows.source == "published") & (rows.experiment == printed)]
+        self._printed = printed_rows[printed_rows.metric == "top1"]
+
+    @cached_property
+    def samples(self) -> dict[str, dict[Place, Sample]]:
+        """Test accuracies in percent, by network and place."""
+        rows = self._rows[(self._rows.metric == "top1") & (self._rows.split == "test")]
+        images = self.frames.runs.set_index("run").test_images.to_dict()
+        return {
+            network: {place: _sample(group, images) for place, group in places.items()}
+            for network, places in _by_place(rows).items()
+        }
+
+    @cached_property
+    def printed(self) -> dict[str, dict[Place, float]]:
+        """Printed accuracies in percent, by model and place."""
+        return {
+            model: {place: float(rows[0]["value"]) for place, rows in places.items()}
+            for model, places in _by_place(self._printed).items()
+        }
+
+    @cached_property
+    def negative_shares(self) -> dict[str, dict[Place, float]]:
+        """Share of steps with a negative learning rate of the scales; empty when there is none."""
+        rows = self._rows[self._rows.metric == "negative_share"]
+        if not (rows.value > 0).any():
+            return {}
+        return {
+            network: {
+                place: fmean(row["value"] for row in group) for place, group in places.items()
+            }
+            for network, places in _by_place(rows).items()
+        }
+
+    @property
+    def networks(self) -> list[Network]:
+        """The suite's networks, those of the printed table in its order; then the others."""
+        suite = self.frames.suite
+        chosen = {name: suite.networks[name] for name in self.recipe.networks}
+        by_model = {spec.published: name for name, spec in chosen.items()}
+        models = list(dict.fromkeys(self._printed.model))
+        first = [self._network(by_model.get(model), model) for model in models]
+        rest = [name for name, spec in chosen.items() if spec.published not in models]
+        return first + [self._network(name, None) for name in rest]
+
+    def _network(self, name: str | None, model: str | None) -> Network:
+        """Return what is known of one section."""
+        rows = self._printed
+        printed_on = next(iter(rows.loc[rows.model == model, "dataset"]), "") if model else ""
+        spec = self.frames.suite.networks[name] if name else None
+        title = spec.title if spec else PRINTED_TITLES.get(str(model), str(model))
+        return Network(
+            title=title,
+            name=name,
+            published=model,
+            data=self._data_of(name) if name else "",
+            published_data=PRINTED_TITLES.get(printed_on, printed_on),
+            incomparable=self._incomparable(spec, printed_on) if spec and model else None,
+        )
+
+    def _data_of(self, network: str) -> str:
+        """Return the data stamp of a network's runs."""
+        runs = self._rows.loc[self._rows.network == network, "run"].dropna()
+        table = self.frames.runs
+        return next(iter(table.loc[table.run.isin(runs), "data_stamp"]), "")
+
+    def _incomparable(self, spec: NetworkSpec, printed_on: str) -> str | None:
+        """Return why numbers of ``spec`` cannot be compared with the printed ones, or None."""
+        if self.frames.suite.data == "embedded":
+            return "embedded data: not comparable"
+        if spec.dataset.name != printed_on:
+            return f"{spec.dataset.name} is not {printed_on}: not comparable"
+        return None
+
+
+Row = dict[Any, Any]
+
+
+def _by_place(rows: pd.DataFrame) -> dict[str, dict[Place, list[Row]]]:
+    """Return rows of ``metrics.csv`` by network and place, in the order of the file."""
+    found: dict[str, dict[Place, list[Row]]] = {}
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        place = Place(row["arm"], row["bitset"], row["policy"])
+        found.setdefault(row["network"], {}).setdefault(place, []).append(row)
+    return found
+
+
+def _sample(rows: list[Row], images: Mapping[Any, int]) -> Sample:
+    """Return the seeds at one place.
+
+    Args:
+        rows: One per seed.
+        images: Size of the test set, by run.
+    """
+    good = [row for row in rows if row["status"] == "complete"]
+    failed = [row for row in rows if row["status"] != "complete"]
+    return Sample(
+        values={int(row["seed"]): float(row["value"]) for row in good},
+        failed=tuple((row["status"], row["where"] or "", row["value"]) for row in failed),
+        images=images[good[0]["run"]] if good else None,
+    )
