@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -94,11 +93,11 @@ def replace_folder(path: Path, write: Callable[[Path], None]) -> None:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         write(draft)
         shutil.rmtree(path, ignore_errors=True)
-        with suppress(FileExistsError):  # another process was faster, with the same content
-            draft.rename(path)
+        draft.rename(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:

@@ -8,8 +8,8 @@ from math import pi
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
 from torch import Tensor
+from torch.nn import functional
 
 from bitswitch.randomness import generator
 
@@ -127,15 +127,15 @@ def _aside(count: int, draw: torch.Generator) -> Tensor:
 
 def _warp(images: Tensor, size: int, maps: Tensor) -> Tensor:
     """Return ``images`` [n, 8, 8] seen through ``maps`` [n, 2, 3]: [n, 1, size, size]."""
-    grid = F.affine_grid(maps, [len(images), 1, size, size], align_corners=False)
-    return F.grid_sample(images[:, None], grid, align_corners=False)
+    grid = functional.affine_grid(maps, [len(images), 1, size, size], align_corners=False)
+    return functional.grid_sample(images[:, None], grid, align_corners=False)
 
 
 def _paint(ink: Tensor, difficulty: float, draw: torch.Generator) -> Tensor:
     """Return colour images [n, 3, size, size] of ``ink`` [n, 1, size, size] on textured paper."""
     count, size = len(ink), ink.shape[-1]
     grids = (torch.randn(count, 3, cells, cells, generator=draw) for cells in GRAIN)
-    layers = [F.interpolate(grid, (size, size), mode="bilinear") for grid in grids]
+    layers = [functional.interpolate(grid, (size, size), mode="bilinear") for grid in grids]
     texture = torch.stack(layers).sum(0)
     texture = texture / texture.std((1, 2, 3), keepdim=True)
     strength = difficulty * _uniform(*TEXTURE, count, draw)

@@ -8,8 +8,8 @@ non-negative inputs.
 
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bitswitch.contracts import Model
 from bitswitch.randomness import seeded
@@ -40,16 +40,16 @@ class OriginalBlock(nn.Module):
         self.conv2, self.bn2 = conv3x3(outputs, outputs), nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)))
+        out = functional.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        return F.relu(out + self._shortcut(x))
+        return functional.relu(out + self._shortcut(x))
 
     def _shortcut(self, x: Tensor) -> Tensor:
         if self.stride == 1 and self.extra == 0:
             return x
         half = self.extra // 2
         channels = (half, self.extra - half)
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, *channels))
+        return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, *channels))
 
 
 class PreactivationBlock(nn.Module):
@@ -68,9 +68,9 @@ class PreactivationBlock(nn.Module):
         self.shortcut = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        active = F.relu(self.bn1(x))
+        active = functional.relu(self.bn1(x))
         shortcut = x if self.shortcut is None else self.shortcut(active)
-        out = F.relu(self.bn2(self.conv1(active)))
+        out = functional.relu(self.bn2(self.conv1(active)))
         merged: Tensor = self.conv2(out) + shortcut
         return merged
 
@@ -107,10 +107,10 @@ class CifarResNet(nn.Module):
         """Return logits [n, classes] of ``images`` [n, 3, height, width]."""
         x = self.conv1(images)
         if self.preactivation:
-            x = F.relu(self.bn(self.stages(x)))
+            x = functional.relu(self.bn(self.stages(x)))
         else:
-            x = self.stages(F.relu(self.bn(x)))
-        logits: Tensor = self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+            x = self.stages(functional.relu(self.bn(x)))
+        logits: Tensor = self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
         return logits
 
 

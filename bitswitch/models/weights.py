@@ -65,12 +65,7 @@ def read_file(path: Path) -> State:
         WeightsError: the file is missing, damaged, or holds something else.
     """
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _read(path)
     except FileNotFoundError:
         raise WeightsError(
             f"There are no weights at {path}.\n"
@@ -81,6 +76,19 @@ def read_file(path: Path) -> State:
             f"{path} is damaged, or holds more than weights: {str(error).splitlines()[0]}"
         ) from None
     return _unwrap(content, path)
+
+
+def _read(path: Path) -> Any:
+    """Return the content of a file of ``torch.save`` or safetensors."""
+    if path.suffix != ".safetensors":
+        return torch.load(path, map_location="cpu", weights_only=True)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
 def _unwrap(content: Any, path: Path) -> State:

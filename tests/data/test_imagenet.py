@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from bitswitch import plugins
+from bitswitch.data import imagenet
+from bitswitch.errors import DatasetError, SpecError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def tiny(image_folder, monkeypatch):
+    """ImageNet with three classes of five training and two validation images."""
+    image_folder.rename(image_folder.parent / "imagenet")
+    monkeypatch.setattr(imagenet, "CLASSES", 3)
+    monkeypatch.setattr(imagenet, "COUNTS", {"train": 15, "val": 6})
+    options = imagenet.ImageNet.Options.model_construct(
+        crop=12, resize=16, smallest_area=0.08, flip=True, held_out=3
+    )
+    return imagenet.ImageNet(options), image_folder.parent
+
+
+def test_sizes_are_known_without_data():
+    dataset = plugins.create("datasets", "imagenet", {})
+    assert dataset.sizes() == {"train": 1_271_167, "held_out": 10_000, "test": 50_000}
+    assert (dataset.shape(), dataset.classes, dataset.stamp) == ((3, 224, 224), 1000, "ImageNet")
+
+
+def test_a_complete_folder_is_read(tiny):
+    dataset, root = tiny
+    dataset.prepare(root)
+    assert dataset.check(root)["decoded"] == "6"
+    data = dataset.open(root, CPU)
+    assert {split: data.size(split) for split in dataset.sizes()} == dataset.sizes()
+    assert next(data.train_batches(4, 0, 0, 0)).images.shape == (4, 3, 12, 12)
+
+
+def test_the_held_out_part_is_never_trained_on(tiny):
+    dataset, root = tiny
+    splits = dataset.open(root, CPU).splits
+    train, held_out = (set(splits[name].files.names) for name in ("train", "held_out"))
+    assert not train & held_out
+    assert sorted(held_out) == [b"n01/004.JPEG", b"n02/004.JPEG", b"n03/004.JPEG"]
+
+
+def test_absent_data_say_where_to_get_them(tmp_path):
+    dataset = plugins.create("datasets", "imagenet", {})
+    for use in (dataset.prepare, dataset.check, lambda root: dataset.open(root, CPU)):
+        with pytest.raises(DatasetError, match=r"image-net.org(.|\n)*data check SUITE imagenet"):
+            use(tmp_path)
+
+
+def test_a_held_out_image_per_class_is_needed():
+    with pytest.raises(SpecError, match="held_out"):
+        plugins.create("datasets", "imagenet", {"held_out": 1500})

@@ -1,0 +1,62 @@
+from urllib.error import URLError
+
+import pytest
+import torch
+
+from bitswitch import plugins
+from bitswitch.errors import WeightsError
+
+NAMES = ("resnet18", "resnet50", "mobilenetv2")
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("resnet18", 11_689_512), ("resnet50", 25_557_032), ("mobilenetv2", 3_504_872)],
+)
+def test_the_number_of_weights_is_the_published_one(name, weights):
+    net = plugins.create("models", name, {}).build(1000, 0)
+    assert sum(p.numel() for p in net.parameters()) == weights
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_become_logits(name):
+    net = plugins.create("models", name, {}).build(7, 0).eval()
+    with torch.no_grad():
+        assert net(torch.randn(1, 3, 32, 32)).shape == (1, 7)
+
+
+def test_weights_depend_on_the_seed_alone():
+    state = torch.get_rng_state()
+    first, second, other = (
+        plugins.create("models", "mobilenetv2", {}).build(3, seed).state_dict()
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["classifier.1.weight"], other["classifier.1.weight"])
+
+
+def test_a_local_file_of_imagenet_weights_gets_a_new_classifier(tmp_path):
+    source = plugins.create("models", "resnet18", {}).build(1000, 0)
+    path = tmp_path / "resnet18.pth"
+    torch.save(source.state_dict(), path)
+    net = plugins.create("models", "resnet18", {"weights": str(path)}).build(10, 1)
+    assert torch.equal(net.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
+    assert net.fc.weight.shape == (10, 512)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    source = plugins.create("models", "resnet18", {}).build(1000, 0)
+    torch.save(source.state_dict(), tmp_path / "resnet18.pth")
+    model = plugins.create("models", "resnet50", {"weights": str(tmp_path / "resnet18.pth")})
+    with pytest.raises(WeightsError, match=r"do not fit ResNet: .* more"):
+        model.build(1000, 0)
+
+
+def test_unreachable_weights_name_the_file(monkeypatch):
+    def unreachable(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
+    with pytest.raises(WeightsError, match=r"no route to host(.|\n)*resnet50-.*\.pth"):
+        plugins.create("models", "resnet50", {"weights": "imagenet"}).build(1000, 0)
