@@ -65,10 +65,13 @@ class Optimizers(NamedTuple):
 
 
 def _optimizer(training: TrainingSpec, groups: Iterable[dict[str, Any]]) -> Optimizer:
-    """Return one optimizer; fused kernels, since the step of a small network is mostly overhead."""
+    """Return one optimizer, in few kernels: a step of a small network is mostly overhead.
+
+    The fused kernel of SGD fails where some parameters get their first gradient later than others.
+    """
     groups, rate = list(groups), training.learning_rate
     if training.optimizer == "sgd":
-        return SGD(groups, lr=rate, momentum=training.momentum, fused=True)
+        return SGD(groups, lr=rate, momentum=training.momentum, foreach=True)
     return Adam(groups, lr=rate, fused=True)
 
 

@@ -1,0 +1,39 @@
+"""What several areas need: a dataset that is made in a second, and runs on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitswitch.spec import Choice, RunSpec
+
+TINY = {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20, "test": 40}}
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder that holds 8x8 digits."""
+    from bitswitch import stages
+
+    folder = tmp_path_factory.mktemp("data")
+    stages.prepare(Choice.model_validate(TINY).resolved("datasets"), folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_run() -> Callable[..., RunSpec]:
+    """Return a function that makes a run of ResNet-8 on 8x8 digits, three steps per epoch."""
+
+    def make(bitset: tuple[int, ...] = (8, 4, 2), seed: int = 0, **training: Any) -> RunSpec:
+        fields = {
+            "method": "float32" if bitset == (32,) else "double-rounding",
+            "model": "resnet8",
+            "dataset": TINY,
+            "bitset": bitset,
+            "seed": seed,
+            "training": {"epochs": 2, "batch_size": 16, **training},
+        }
+        return RunSpec.model_validate(fields).resolved()
+
+    return make
