@@ -53,3 +53,13 @@ rule all:
     input:
         rules.html.output,
         rules.pdf.output,
+
+
+onsuccess:
+    print(f"report: {Path(REPORT, 'report.html').resolve()}")
+
+
+onerror:
+    print(
+        f"\nWhat is complete stays. The report of what there is: bitswitch report {config['suite']}"
+    )

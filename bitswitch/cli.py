@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Collection
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,6 +78,81 @@ def train(
         from bitswitch import stages
 
         typer.echo(stages.train(spec, results, data, device=device, threads=threads))
+
+
+@app.command()
+def collect(
+    suite: SuiteName,
+    results: Results = Path("results"),
+    allow_mixed: Annotated[bool, typer.Option(help="Take runs of different code.")] = False,
+) -> None:
+    """Put what the runs of SUITE say into tidy tables, published numbers beside them."""
+    from bitswitch.report import collect as step
+
+    typer.echo(step.write(_suite(suite), results, allow_mixed))
+
+
+@app.command()
+def table(suite: SuiteName, name: str, results: Results = Path("results")) -> None:
+    """Make the table NAME of SUITE, for LaTeX and HTML."""
+    from bitswitch.report import tables
+
+    loaded = _suite(suite)
+    _check_name(name, tables.names(loaded), f"Suite '{loaded.name}' has no table")
+    tables.write(name, results / loaded.name)
+
+
+@app.command()
+def figure(suite: SuiteName, name: str, results: Results = Path("results")) -> None:
+    """Draw the figure NAME of SUITE, as PDF and PNG."""
+    from bitswitch.report import figures
+
+    loaded = _suite(suite)
+    _check_name(name, figures.names(loaded), f"Suite '{loaded.name}' has no figure")
+    figures.write(name, results / loaded.name)
+
+
+class Document(StrEnum):
+    """What ``report`` makes."""
+
+    ALL = "all"
+    HTML = "html"
+    PDF = "pdf"
+
+
+@app.command()
+def report(
+    suite: SuiteName,
+    document: Annotated[Document, typer.Argument(help="all: tables and figures too.")] = (
+        Document.ALL
+    ),
+    results: Results = Path("results"),
+    allow_mixed: Annotated[bool, typer.Option(help="Take runs of different code.")] = False,
+) -> None:
+    """Build the report of SUITE from the runs that are there; the others become dashes."""
+    from bitswitch.report import collect, figures, html, pdf, tables
+
+    loaded = _suite(suite)
+    folder = results / loaded.name
+    if document is Document.ALL:
+        collect.write(loaded, results, allow_mixed)
+        for name in tables.names(loaded):
+            tables.write(name, folder)
+        for name in figures.names(loaded):
+            figures.write(name, folder)
+    if document is not Document.PDF:
+        typer.echo(html.write(loaded, folder))
+    if document is not Document.HTML:
+        typer.echo(pdf.write(loaded, folder))
+
+
+@app.command()
+def errata(path: Path = Path("docs/errata.md")) -> None:
+    """Write what the printed numbers of the paper themselves get wrong, computed from them."""
+    from bitswitch.report import errata as step
+
+    step.write(path)
+    typer.echo(path)
 
 
 @app.command()
@@ -191,10 +268,16 @@ def _datasets(name: str, suite_name: str) -> "dict[str, Choice]":
 
 
 def _pick(known: dict[str, Any], name: str, problem: str) -> Any:
-    """Return ``known[name]``.
+    """Return ``known[name]``."""
+    _check_name(name, known, problem)
+    return known[name]
+
+
+def _check_name(name: str, known: Collection[str], problem: str) -> None:
+    """Raise unless ``name`` is one of ``known``.
 
     Raises:
-        SpecError: it is not there.
+        SpecError: it is not; the message starts with ``problem``.
     """
     if name not in known:
         raise SpecError(
@@ -202,7 +285,6 @@ def _pick(known: dict[str, Any], name: str, problem: str) -> Any:
             f"  it has: {', '.join(known) or 'none'}\n"
             f"  was the suite edited since?"
         )
-    return known[name]
 
 
 def main() -> None:

@@ -89,13 +89,13 @@ def _sum(costs: Iterable[Cost]) -> Cost:
 def _notes(suite: Suite, gpu: bool) -> list[str]:
     """Return what a reader must know about the numbers."""
     notes = ["time: one step per kind of run, measured here on synthetic images"]
-    shrunk = {
+    scaled = {
         f"{run.model.name} on {run.dataset.name}"
         for run in suite.runs.values()
         if not gpu and shrunk(run).training.batch_size < run.training.batch_size
     }
-    if shrunk:
-        notes.append(f"measured at a smaller batch and scaled: {', '.join(sorted(shrunk))}")
+    if scaled:
+        notes.append(f"measured at a smaller batch and scaled: {', '.join(sorted(scaled))}")
     if not gpu:
         notes.append(
             f"GPU time is assumed, not measured: {GPU_FLOPS / 1e12:.0f} TFLOP/s sustained, and "

@@ -11,8 +11,9 @@ from bitswitch import plugins
 from bitswitch.spec import Choice, RunSpec
 from bitswitch.store import code_state, digest, remembered
 
-MEASURED_PIXELS = 2**18
+MEASURED_PIXELS = 2**17
 """On the processor, a step is measured at no more than this many pixels per batch."""
+PROBE_LEARNING_RATE = 1e-12
 FORWARD_SHARE = 1 / 3
 """Of a training pass, for one image in evaluation."""
 START_TIME_S = 5.0
@@ -80,11 +81,10 @@ def data_bytes(dataset: Choice) -> int:
 
 def _step_time(run: RunSpec, device: str, gpu: bool) -> float:
     """Return the time of one training step of ``run`` in seconds, measured once per kind."""
-    small = run if gpu else shrunk(run)
+    small = _probed(run if gpu else shrunk(run))
     kind = {
         "method": small.method.model_dump(),
-        "model": _unweighted(run)["options"],
-        "name": run.model.name,
+        "model": small.model.model_dump(),
         "shape": _facts(run)["shape"],
         "batch_size": small.training.batch_size,
         "passes": len(run.bitset),
@@ -103,24 +103,29 @@ def _step_time(run: RunSpec, device: str, gpu: bool) -> float:
 
 
 def shrunk(run: RunSpec) -> RunSpec:
-    """Return ``run`` from random weights, at a batch that the processor can take."""
+    """Return ``run`` at a batch that the processor can take."""
     _, height, width = _facts(run)["shape"]
     batch_size = min(run.training.batch_size, max(2, MEASURED_PIXELS // (height * width)))
     training = run.training.model_copy(update={"batch_size": batch_size})
-    model = run.model.model_copy(update=_unweighted(run))
+    return run.model_copy(update={"training": training})
+
+
+def _probed(run: RunSpec) -> RunSpec:
+    """Return ``run`` from random weights that stay as they are: on noise, training may diverge."""
+    training = run.training.model_copy(update={"learning_rate": PROBE_LEARNING_RATE})
+    model = run.model.model_copy(update={"options": _unweighted(run.model)})
     return run.model_copy(update={"training": training, "model": model, "start": None})
 
 
-def _unweighted(run: RunSpec) -> dict[str, Any]:
-    """Return the model's options without pretrained weights: time does not depend on them."""
-    options = run.model.options
-    return {"options": {**options, "weights": "none"} if "weights" in options else options}
+def _unweighted(model: Choice) -> dict[str, Any]:
+    """Return the options of ``model`` without pretrained weights: time does not depend on them."""
+    return {**model.options, "weights": "none"} if "weights" in model.options else model.options
 
 
 def _size(run: RunSpec) -> dict[str, int]:
     """Return the number of parameters, and of operations to train on one image once."""
     facts = _facts(run)
-    options = _unweighted(run)["options"]
+    options = _unweighted(run.model)
     key = digest(run.model.name, options, facts, code_state("bitswitch"))
 
     def count() -> dict[str, int]:
