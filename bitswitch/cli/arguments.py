@@ -1,0 +1,51 @@
+"""What several commands take, and how names become objects."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from bitswitch.errors import SpecError, hint
+
+if TYPE_CHECKING:
+    from bitswitch.spec import Suite
+
+SuiteName = Annotated[
+    str, typer.Argument(metavar="SUITE", help="Name in config/suites/, or a .yaml file.")
+]
+Data = Annotated[Path, typer.Option(help="Folder of the datasets.")]
+Results = Annotated[Path, typer.Option(help="Folder of runs and reports.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AllowMixed = Annotated[bool, typer.Option(help="Accept runs of different code.")]
+
+LISTED = 12
+"""A message lists at most this many names."""
+
+T = TypeVar("T")
+
+
+def load(name: str) -> "Suite":
+    """Return the suite ``name``."""
+    from bitswitch.spec import load_suite, suite_path
+
+    return load_suite(suite_path(name))
+
+
+def pick(known: Mapping[str, T], name: str, problem: str) -> T:
+    """Return ``known[name]``; see ``check_name``."""
+    check_name(name, known, problem)
+    return known[name]
+
+
+def check_name(name: str, known: Collection[str], problem: str) -> None:
+    """Raise unless ``name`` is one of ``known``.
+
+    Raises:
+        SpecError: it is not; the message starts with ``problem``.
+    """
+    if name not in known:
+        listed = ", ".join(list(known)[:LISTED]) or "none"
+        more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+        raise SpecError(f"{problem} '{name}'.{hint(name, known)}\n  known: {listed}{more}")

@@ -1,0 +1,79 @@
+"""Commands that make tables, figures and documents."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitswitch.cli.arguments import AllowMixed, Results, SuiteName, check_name, load
+
+
+def collect(
+    suite: SuiteName,
+    results: Results = Path("results"),
+    allow_mixed: AllowMixed = False,
+) -> None:
+    """Put what the runs of SUITE say into tidy tables, published numbers beside them."""
+    from bitswitch.report import collect as step
+
+    typer.echo(step.write(load(suite), results, allow_mixed))
+
+
+def table(suite: SuiteName, name: str, results: Results = Path("results")) -> None:
+    """Make the table NAME of SUITE, for LaTeX and HTML."""
+    from bitswitch.report import tables
+
+    loaded = load(suite)
+    check_name(name, tables.names(loaded), f"Suite '{loaded.name}' has no table")
+    tables.write(name, results / loaded.name)
+
+
+def figure(suite: SuiteName, name: str, results: Results = Path("results")) -> None:
+    """Draw the figure NAME of SUITE, as PDF and PNG."""
+    from bitswitch.report import figures
+
+    loaded = load(suite)
+    check_name(name, figures.names(loaded), f"Suite '{loaded.name}' has no figure")
+    figures.write(name, results / loaded.name)
+
+
+class Document(StrEnum):
+    """What ``report`` makes."""
+
+    ALL = "all"
+    HTML = "html"
+    PDF = "pdf"
+
+
+def report(
+    suite: SuiteName,
+    document: Annotated[Document, typer.Argument(help="all: tables and figures too.")] = (
+        Document.ALL
+    ),
+    results: Results = Path("results"),
+    allow_mixed: AllowMixed = False,
+) -> None:
+    """Build the report of SUITE from the runs that are there; the others become dashes."""
+    from bitswitch.report import collect, figures, html, pdf, tables
+
+    loaded = load(suite)
+    folder = results / loaded.name
+    if document is Document.ALL:
+        collect.write(loaded, results, allow_mixed)
+        for name in tables.names(loaded):
+            tables.write(name, folder)
+        for name in figures.names(loaded):
+            figures.write(name, folder)
+    if document is not Document.PDF:
+        typer.echo(html.write(loaded, folder))
+    if document is not Document.HTML:
+        typer.echo(pdf.write(loaded, folder))
+
+
+def errata(path: Path = Path("docs/errata.md")) -> None:
+    """Write what the printed numbers of the paper themselves get wrong, computed from them."""
+    from bitswitch.report import errata as step
+
+    step.write(path)
+    typer.echo(path)

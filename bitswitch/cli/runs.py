@@ -1,0 +1,68 @@
+"""Commands on suites and runs."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitswitch.cli.arguments import AsJson, Data, Device, Results, SuiteName, check_name, load, pick
+
+
+def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -> None:
+    """Expand suites and check every run of them; nothing is computed."""
+    for name in suites:
+        suite = load(name)
+        typer.echo(f"{suite.name}: {len(suite.cells)} table entries, {len(suite.runs)} runs, valid")
+
+
+def plan(
+    suite: SuiteName,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say what SUITE will cost: runs, steps, time, disk; needs no data."""
+    from bitswitch import plan as planning
+
+    found = planning.make(load(suite), device)
+    typer.echo(json.dumps(found.as_json()) if as_json else planning.render(found))
+
+
+def train(
+    suite: SuiteName,
+    run: Annotated[str, typer.Argument(help="Run identifier, as `bitswitch plan` lists them.")],
+    results: Results = Path("results"),
+    data: Data = Path("data"),
+    device: Device = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads of torch.")] = 1,
+    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
+) -> None:
+    """Train and evaluate one run of SUITE, or continue it where it was interrupted."""
+    from bitswitch.devices import claimed_gpu
+
+    loaded = load(suite)
+    spec = pick(loaded.runs, run, f"Suite '{loaded.name}' has no run")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    with claimed_gpu(device, runs_per_gpu):
+        from bitswitch import stages
+
+        typer.echo(stages.train(spec, results, data, device=device, threads=threads))
+
+
+def show(run: str, results: Results = Path("results")) -> None:
+    """Print the spec of RUN and how far it is."""
+    from bitswitch import progress
+
+    known = [path.parent.name for path in sorted((results / "runs").glob("*/spec.yaml"))]
+    check_name(run, known, f"{results / 'runs'} has no run")
+    folder = results / "runs" / run
+    typer.echo((folder / "spec.yaml").read_text())
+    typer.echo(progress.status(folder).line())
+
+
+def watch(suite: SuiteName, results: Results = Path("results")) -> None:
+    """Show how far the runs of SUITE are until they are done; on a terminal, live."""
+    from bitswitch import progress
+
+    progress.watch(list(load(suite).runs), results / "runs")
