@@ -1,0 +1,73 @@
+"""What all figures share: style, colours, stamp, files with the same bytes every time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitswitch.records import write_bytes
+from bitswitch.report.assets import asset
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH_IN = 6.75
+"""Text width of the document, inches."""
+
+COLOURS = {8: "#0072B2", 6: "#009E73", 4: "#E69F00", 3: "#CC79A7", 2: "#D55E00"}
+"""One colour per bit-width in every figure (Okabe and Ito, told apart by the colour-blind)."""
+MARKERS = {8: "o", 6: "s", 4: "^", 3: "D", 2: "v"}
+"""And one marker, for print without colour."""
+
+_NO_DATES: dict[str, dict[str, str | None]] = {
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "png": {"Software": None},
+}
+
+
+def colour(bits: int) -> str:
+    """Return the colour of a bit-width."""
+    return COLOURS.get(bits, "#56B4E9")
+
+
+def marker(bits: int) -> str:
+    """Return the marker of a bit-width."""
+    return MARKERS.get(bits, "P")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save in the report's style."""
+    from matplotlib import style
+
+    with style.context(asset("figures", "style.mplstyle")):
+        yield
+
+
+def figure(height_in: float, stamp: str) -> "Figure":
+    """Return an empty figure of the document's width; ``stamp`` is printed below it."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(WIDTH_IN, height_in))
+    drawn.supxlabel(stamp, fontsize=6, color="#666666", x=0.995, ha="right")
+    return drawn
+
+
+def save(drawn: "Figure", path: Path) -> list[Path]:
+    """Write ``drawn`` as PDF and PNG beside each other; return their paths."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for suffix, metadata in _NO_DATES.items():
+        content = BytesIO()
+        drawn.savefig(content, format=suffix, metadata=metadata)
+        paths.append(path.with_suffix(f".{suffix}"))
+        write_bytes(paths[-1], content.getvalue())
+    return paths
+
+
+def say_nothing_to_show(axes: "Axes", reason: str) -> None:
+    """Say in an empty panel why it is empty."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, reason, ha="center", va="center", color="#666666", wrap=True)

@@ -1,0 +1,80 @@
+"""The figures of a suite: which there are, what they show, and their files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from bitswitch.errors import ReportError, hint
+from bitswitch.report import drawing, gradient_figures, staircase_figure
+from bitswitch.report.frames import Frames
+from bitswitch.spec import Suite
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Drawing(NamedTuple):
+    """A figure that suites with ``experiment`` have; None: every suite."""
+
+    title: str
+    caption: str
+    draw: Callable[[Frames], "Figure"]
+    experiment: str | None = gradient_figures.EXPERIMENT
+
+
+_PER_LAYER = (
+    "Mean magnitude of the gradient of the loss by each quantization scale, without ALRS, "
+    "averaged over the steps of all epochs and over seeds; shaded: one standard deviation up."
+)
+
+FIGURES = {
+    "figure2": Drawing(
+        "Figure 2: staircases of four quantizers",
+        staircase_figure.CAPTION,
+        staircase_figure.draw,
+        None,
+    ),
+    "figure3": Drawing(
+        "Figure 3: scale gradients, and training without and with ALRS",
+        f"(a, b) {_PER_LAYER} (c, d) Mean over seeds; shaded: one standard deviation.",
+        gradient_figures.draw_overview,
+    ),
+    "figure7": Drawing(
+        "Figure 7: gradients of the weight scales per layer",
+        _PER_LAYER,
+        gradient_figures.scale_gradients("weight"),
+    ),
+    "figure8": Drawing(
+        "Figure 8: gradients of the activation scales per layer",
+        _PER_LAYER,
+        gradient_figures.scale_gradients("activation"),
+    ),
+}
+"""Numbered as in huang2025nearly."""
+
+
+def names(suite: Suite) -> list[str]:
+    """Return the names of a suite's figures."""
+    known = {None, *suite.experiments}
+    return [name for name, drawn in FIGURES.items() if drawn.experiment in known]
+
+
+def write(name: str, folder: Path) -> list[Path]:
+    """Draw ``figures/<name>.pdf`` and ``.png`` below ``folder``; return their paths.
+
+    Args:
+        name: One of ``names(suite)``.
+        folder: Where ``collect.write`` left its files.
+
+    Raises:
+        ReportError: the suite has no such figure.
+    """
+    frames = Frames.read(folder)
+    known = names(frames.suite)
+    if name not in known:
+        raise ReportError(
+            f"Suite '{frames.suite.name}' has no figure '{name}'.{hint(name, known)}\n"
+            f"  it has: {', '.join(known)}"
+        )
+    with drawing.style():
+        return drawing.save(FIGURES[name].draw(frames), folder / "figures" / name)

@@ -1,0 +1,127 @@
+"""How the runs of a suite went, and what made them."""
+
+import json
+from collections import Counter
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bitswitch.report.frames import Frames
+
+PROVENANCE = {
+    "bitswitch": "bitswitch_version",
+    "commit": "commit",
+    "code": "code_hash",
+    "python": "python",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "device": "device_name",
+    "threads": "threads",
+    "platform": "platform",
+}
+"""Title to column of ``runs.csv``."""
+
+
+class RunLine(NamedTuple):
+    """One run, as text."""
+
+    run: str
+    status: str
+    diagnosis: str
+    epochs: str
+    train: str
+    memory: str
+    negative: str
+
+
+class Fact(NamedTuple):
+    """A thing to know about a suite."""
+
+    title: str
+    text: str
+
+
+def summary(frames: Frames) -> list[Fact]:
+    """Return what became of the suite's runs, and what they cost."""
+    runs = frames.runs
+    counts = Counter(runs.status)
+    order = ("complete", "collapsed", "diverged", "missing")
+    states = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    facts = [Fact("runs", f"{len(runs)}: {states}")]
+    for kind, group in runs.groupby("time_kind"):
+        clock = "CPU time" if kind == "cpu" else "wall-clock time"
+        facts.append(Fact(f"training, {clock}", duration(group.train_time_s.sum())))
+    measured = runs[runs.wall_time_s.notna()]
+    if len(measured):
+        counted = measured[["train_time_s", "evaluate_time_s", "other_time_s"]].sum()
+        other = counted.other_time_s / max(counted.sum(), 1e-9)
+        facts.append(Fact("outside training and evaluation", f"{100 * other:.0f} % of the time"))
+        facts.append(Fact("peak memory of a run", memory(measured.peak_memory_mib.max())))
+    return facts
+
+
+def provenance(frames: Frames) -> list[Fact]:
+    """Return what made the runs; several values mean that not all runs had the same."""
+    runs = frames.runs
+    facts = [Fact(title, _distinct(runs[column])) for title, column in PROVENANCE.items()]
+    times = pd.concat([runs.started, runs.finished]).dropna().astype(str)
+    if len(times):
+        facts.append(Fact("from, to", f"{times.min()}, {times.max()}"))
+    return [fact for fact in facts if fact.text]
+
+
+def lines(frames: Frames) -> list[RunLine]:
+    """Return every run, those that went wrong first."""
+    found = [_line(row) for _, row in frames.runs.iterrows()]
+    return sorted(found, key=lambda line: line.status == "complete")
+
+
+def problems(frames: Frames) -> list[RunLine]:
+    """Return the runs that are not complete."""
+    return [line for line in lines(frames) if line.status != "complete"]
+
+
+def _line(row: "pd.Series[Any]") -> RunLine:
+    """Return one row of ``runs.csv`` as text."""
+    blank = row.where(row.notna(), None)
+    if blank["steps"] is None:
+        return RunLine(blank["run"], blank["status"], "not run to the end", "", "", "", "")
+    shares = json.loads(blank["negative_share"] or "{}")
+    negative = ", ".join(f"{bits}: {100 * share:.0f} %" for bits, share in shares.items() if share)
+    return RunLine(
+        run=blank["run"],
+        status=blank["status"],
+        diagnosis=blank["diagnosis"] or "",
+        epochs=f"{blank['epochs']:.0f}",
+        train=duration(blank["train_time_s"]),
+        memory=memory(blank["peak_memory_mib"]),
+        negative=negative or ("0 %" if shares else ""),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its natural unit.
+
+    >>> duration(42.0), duration(90.0), duration(9000.0)
+    ('42 s', '1.5 min', '2.5 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def memory(mib: float | None) -> str:
+    """Return an amount of memory.
+
+    >>> memory(640.0), memory(2048.0)
+    ('640 MiB', '2.0 GiB')
+    """
+    if mib is None or mib != mib:
+        return ""
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def _distinct(column: "pd.Series[Any]") -> str:
+    """Return the different values of a column."""
+    values = column.dropna().map(lambda v: int(v) if isinstance(v, float) else v)
+    return ", ".join(dict.fromkeys(map(str, values)))

@@ -1,0 +1,110 @@
+"""The report as a LaTeX document, and as PDF where there is a TeX engine."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bitswitch.errors import ReportError
+from bitswitch.records import write_bytes
+from bitswitch.report import figures, health, latex, tables
+from bitswitch.report.assets import asset
+from bitswitch.report.frames import Frames
+from bitswitch.spec import Suite
+
+DOCUMENT, PDF, NOTICE = "report.tex", "report.pdf", "report.pdf.missing.txt"
+
+TIMEOUT_S = 300
+
+HOW_TO_GET_TEX = """\
+There is no TeX engine here, so report.pdf was not made. Everything else is complete:
+report.html shows the same tables and figures, report.tex is the document.
+
+To get one (about 150 MB to download), then run the suite again:
+  apt-get install --no-install-recommends latexmk lmodern texlive-latex-base \\
+      texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended
+or with conda: conda install -c conda-forge texlive-core latexmk
+"""
+
+
+def find_engine() -> str | None:
+    """Return the path of ``latexmk`` if it and ``pdflatex`` are installed, else None."""
+    return shutil.which("latexmk") if shutil.which("pdflatex") else None
+
+
+def output_name() -> str:
+    """Return the name of the file that ``write`` makes here: the PDF, or why there is none."""
+    return PDF if find_engine() else NOTICE
+
+
+def write(suite: Suite, folder: Path) -> Path:
+    """Write ``report.tex`` and ``report.pdf`` below ``folder``; return the path of the PDF.
+
+    Without a TeX engine, the returned file says how to get one.
+
+    Args:
+        suite: Whose tables and figures lie in ``folder``.
+        folder: ``results/<suite>``.
+
+    Raises:
+        ReportError: a table or figure is missing, or TeX stops with an error.
+    """
+    write_bytes(folder / DOCUMENT, document(suite, folder).encode())
+    engine = find_engine()
+    if engine is None:
+        write_bytes(folder / NOTICE, HOW_TO_GET_TEX.encode())
+        return folder / NOTICE
+    with TemporaryDirectory() as build:
+        write_bytes(folder / PDF, _typeset(engine, folder.resolve(), Path(build)))
+    (folder / NOTICE).unlink(missing_ok=True)
+    return folder / PDF
+
+
+def document(suite: Suite, folder: Path) -> str:
+    """Return the LaTeX document; it includes ``tables/*.tex`` and ``figures/*.pdf``."""
+    frames = Frames.read(folder)
+    shown = {name: figures.FIGURES[name] for name in figures.names(suite)}
+    parts = [f"tables/{name}.tex" for name in tables.names(suite)]
+    for part in (*parts, *(f"figures/{name}.pdf" for name in shown)):
+        if not (folder / part).is_file():
+            raise ReportError(
+                f"{folder / part} is missing. Make it: bitswitch report {suite.name}."
+            )
+    return latex.render(
+        "paper/main.tex.j2",
+        suite=suite,
+        tables=parts,
+        figures=shown,
+        summary=health.summary(frames),
+        problems=health.problems(frames),
+        provenance=health.provenance(frames),
+    )
+
+
+def _typeset(engine: str, folder: Path, build: Path) -> bytes:
+    """Return the PDF of the document in ``folder``, the same bytes for the same content."""
+    shutil.copy(asset("references.bib"), build)
+    environment = os.environ | {
+        "SOURCE_DATE_EPOCH": "0",
+        "FORCE_SOURCE_DATE": "1",
+        "BIBINPUTS": f"{build}:",
+        "max_print_line": "1000",
+    }
+    options = ["-pdf", "-interaction=nonstopmode", "-halt-on-error", f"-outdir={build}", DOCUMENT]
+    done = subprocess.run(
+        [engine, *options],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if line.startswith(("!", "l."))]
+        raise ReportError(
+            f"TeX cannot set {folder / DOCUMENT}:\n  " + "\n  ".join(lines or [done.stderr[-500:]])
+        )
+    return (build / PDF).read_bytes()
