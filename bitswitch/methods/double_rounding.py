@@ -5,7 +5,8 @@ from typing import Literal
 from torch import Tensor
 
 from bitswitch.contracts import Method
-from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName, RoundingName
+from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
+from bitswitch.quant.grid import Rounding
 from bitswitch.quant.lsq import ActivationQuantizer, InitName, WeightQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import Strict
@@ -23,7 +24,7 @@ class DoubleRounding(Method):
         """``independent``: a weight scale per bit-width, as the rows marked with a star."""
         per_channel: bool = False
         """A weight scale per output channel; Eq. 1 has one per layer."""
-        rounding: RoundingName = "double"
+        rounding: Rounding = "double"
         """Of shared scales."""
         gradient: GradientName = "derivative"
         """Of shared scales; Eq. 13."""

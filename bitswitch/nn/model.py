@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bitswitch.nn.calibration import observe_inputs
+from bitswitch.nn.compilation import prepare_compilation
 from bitswitch.nn.convert import convert
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.norm import SwitchableBatchNorm
@@ -76,6 +77,7 @@ class QuantizedModel(nn.Module):
         Evaluation and full precision stay eager: they need no gradient, and each would cost a
         compilation of its own.
         """
+        prepare_compilation()
         self.net.compile(dynamic=False)
         self._compiled = True
 

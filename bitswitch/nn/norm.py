@@ -57,8 +57,7 @@ class SwitchableBatchNorm(nn.Module):
         return inactive(self, self.switch.bits)
 
     def _index(self) -> int | Tensor:
-        width = self.switch.width
-        return 0 if width is None else width.index
+        return self.switch.position
 
     def _count(self, index: int | Tensor) -> float:
         """Count the batch and return its weight in the running statistics."""

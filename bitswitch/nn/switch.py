@@ -36,6 +36,11 @@ class BitSwitch(nn.Module):
             self.index.fill_(int(width.index))
 
     @property
+    def position(self) -> int | Tensor:
+        """Position in the bit set of the bit-width in use."""
+        return self.index if torch.compiler.is_compiling() else self.bitset.index(self.bits)
+
+    @property
     def width(self) -> Width | None:
         """The width in use; None at full precision."""
         if self.is_float:

@@ -5,26 +5,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bitswitch.quant import grid
+from bitswitch.quant.grid import Rounding, grid_codes, integers
 from bitswitch.quant.initial import three_sigma_step
 from bitswitch.quant.integer import shift_half_even
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.ste import on_grid
 from bitswitch.types import BitSet
 
-RoundingName = Literal["double", "shift", "single", "floor"]
-"""``double``: Eq. 1-2. ``shift``: round, then floor. ``single``: round once on the narrow grid;
-``floor``: floor once on it."""
-
 GradientName = Literal["derivative", "printed"]
 """``derivative`` of the forward, with its factor 2^(h-b); ``printed``: Eq. 13, without."""
-
-_ROUNDINGS: dict[RoundingName, grid.Rounding] = {
-    "double": grid.half_even_twice,
-    "shift": grid.half_even_then_floor,
-    "single": grid.half_even,
-    "floor": grid.floor,
-}
 
 
 class DoubleRoundingQuantizer(Quantizer):
@@ -49,7 +38,7 @@ class DoubleRoundingQuantizer(Quantizer):
         weight: Tensor,
         bitset: BitSet,
         per_channel: bool = False,
-        rounding: RoundingName = "double",
+        rounding: Rounding = "double",
         gradient: GradientName = "derivative",
         gradient_scale: bool = True,
     ) -> None:
@@ -66,7 +55,7 @@ class DoubleRoundingQuantizer(Quantizer):
             count = x.numel() // self.scale.numel()
             gain = gain * (count * width.signed_high) ** -0.5
         low, high, ratio = width.signed_low, width.signed_high, width.ratio
-        return on_grid(x, self.scale * ratio, low, high, _ROUNDINGS[self.rounding], ratio, gain)
+        return on_grid(x, self.scale * ratio, low, high, self.rounding, ratio, gain)
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
@@ -74,15 +63,15 @@ class DoubleRoundingQuantizer(Quantizer):
         step = self.scale * width.ratio
         low, high = int(width.signed_low), int(width.signed_high)
         if self.rounding in ("single", "floor"):
-            codes = grid.grid_codes(x, step, low, high, _ROUNDINGS[self.rounding])
-            return Codes(grid.integers(codes), step)
+            codes = grid_codes(x, step, low, high, self.rounding)
+            return Codes(integers(codes), step)
         return Codes(self._narrow(self.stored(x, width), width).clamp(low, high), step)
 
     @torch.no_grad()
     def stored(self, x: Tensor, width: Width) -> Tensor:
         """Return the widest codes, int32, clipped to their range: all that has to be stored."""
         half = -int(width.signed_low * width.ratio)
-        return grid.integers(grid.grid_codes(x, self.scale, -half, half - 1))
+        return integers(grid_codes(x, self.scale, -half, half - 1))
 
     def _narrow(self, wide: Tensor, width: Width) -> Tensor:
         shift = int(width.ratio).bit_length() - 1

@@ -1,6 +1,7 @@
 """Uniform grids: real values to codes. Pure arithmetic, the same in training and deployment."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -8,32 +9,35 @@ from torch import Tensor
 from bitswitch.errors import EncodingError
 from bitswitch.quant.quantizer import Number
 
-Rounding = Callable[[Tensor, Number], Tensor]
-"""Rounds a scratch tensor of clipped codes in place, given 2 ** (widest - bits)."""
+Rounding = Literal["double", "shift", "single", "floor"]
+"""How a code becomes an integer. ``double``: rounded on the widest grid, then on its own.
+``shift``: rounded on the widest grid, then floored on its own. ``single``: rounded once.
+``floor``: floored once. Rounding is to nearest, ties to even."""
 
 
-def half_even(codes: Tensor, ratio: Number) -> Tensor:
-    """Return ``codes`` rounded once to the nearest integer, ties to even."""
-    return codes.round_()
-
-
-def floor(codes: Tensor, ratio: Number) -> Tensor:
-    """Return the integers below ``codes``."""
-    return codes.floor_()
-
-
-def half_even_twice(codes: Tensor, ratio: Number) -> Tensor:
-    """Return ``codes`` rounded on the widest grid, then on their own.
-
-    Source: huang2025nearly, Eq. 1-2. Scaling by a power of two is exact, so this equals rounding
-    ``x / scale``, dividing by ``ratio`` and rounding again.
-    """
+def _double(codes: Tensor, ratio: Number) -> Tensor:
     return codes.mul_(ratio).round_().div_(ratio).round_()
 
 
-def half_even_then_floor(codes: Tensor, ratio: Number) -> Tensor:
-    """Return ``codes`` rounded on the widest grid, then shifted right arithmetically."""
+def _shift(codes: Tensor, ratio: Number) -> Tensor:
     return codes.mul_(ratio).round_().div_(ratio).floor_()
+
+
+def _single(codes: Tensor, ratio: Number) -> Tensor:
+    return codes.round_()
+
+
+def _floor(codes: Tensor, ratio: Number) -> Tensor:
+    return codes.floor_()
+
+
+ROUNDINGS: dict[Rounding, Callable[[Tensor, Number], Tensor]] = {
+    "double": _double,
+    "shift": _shift,
+    "single": _single,
+    "floor": _floor,
+}
+"""Round clipped codes in place, given 2 ** (widest - bits); scaling by that is exact."""
 
 
 def clip_(values: Tensor, low: Number, high: Number) -> Tensor:
@@ -48,7 +52,7 @@ def grid_codes(
     step: Tensor,
     low: Number,
     high: Number,
-    rounding: Rounding = half_even,
+    rounding: Rounding = "single",
     ratio: Number = 1.0,
 ) -> Tensor:
     """Return the codes of ``x``: integers in ``[low, high]``, as floats.
@@ -67,7 +71,7 @@ def grid_codes(
     >>> grid_codes(torch.tensor([-9.0, 0.6, 1.5]), torch.tensor(1.0), -2.0, 1.0)
     tensor([-2.,  1.,  1.])
     """
-    return rounding(clip_(x / step, low, high), ratio)
+    return ROUNDINGS[rounding](clip_(x / step, low, high), ratio)
 
 
 def integers(codes: Tensor) -> Tensor:

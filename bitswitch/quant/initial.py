@@ -1,5 +1,7 @@
 """Initial steps, measured on the values they will quantize."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -23,9 +25,8 @@ def three_sigma_step(weight: Tensor, bits: int, per_channel: bool = False) -> Te
     mean = rows.mean(1)
     spread = 3 * rows.std(1, correction=min(1, rows.shape[1] - 1))
     step = torch.maximum((mean - spread).abs(), (mean + spread).abs()) / 2 ** (bits - 1)
-    shape = (-1, *[1] * (weight.dim() - 1)) if per_channel else ()
-    initial: Tensor = measured(step).reshape(shape)
-    return initial
+    shape = [-1, *[1] * (weight.dim() - 1)] if per_channel else []
+    return measured(step).reshape(shape)
 
 
 def mean_step(mean: Tensor, high: int) -> Tensor:
@@ -33,7 +34,7 @@ def mean_step(mean: Tensor, high: int) -> Tensor:
 
     Source: esser2020learned, section 2.1.
     """
-    return mean * (2 / high**0.5)
+    return 2 * mean / math.sqrt(high)
 
 
 def percentile_range(values: Tensor) -> Tensor:

@@ -15,12 +15,13 @@ class PerBit(nn.Module):
 
     def __init__(self, bitset: BitSet, value: Tensor) -> None:
         super().__init__()
-        for bits in bitset:
-            self.register_parameter(str(bits), nn.Parameter(value.detach().clone()))
+        self._names = tuple(map(str, bitset))
+        for name in self._names:
+            self.register_parameter(name, nn.Parameter(value.detach().clone()))
 
     def at(self, index: int | Tensor) -> Tensor:
         """Return the value at position ``index`` of the bit set."""
-        values = tuple(self.parameters())
+        values: list[Tensor] = [getattr(self, name) for name in self._names]
         if isinstance(index, Tensor):
             return torch.stack(values).index_select(0, index.reshape(1)).squeeze(0)
         return values[index]

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bitswitch.quant.grid import Rounding, clip_, grid_codes, half_even
+from bitswitch.quant.grid import ROUNDINGS, Rounding, clip_, grid_codes
 from bitswitch.quant.quantizer import Number
 
 
@@ -14,7 +14,7 @@ def on_grid(
     step: Tensor,
     low: Number,
     high: Number,
-    rounding: Rounding = half_even,
+    rounding: Rounding = "single",
     ratio: Number = 1.0,
     gain: Number = 1.0,
 ) -> Tensor:
@@ -60,6 +60,6 @@ class _OnGrid(torch.autograd.Function):
         to_x = grad * inside if ctx.needs_input_grad[0] else None
         to_step = None
         if ctx.needs_input_grad[1]:
-            slope = rounding(codes, ratio).sub_(ratios.masked_fill_(~inside, 0.0))
+            slope = ROUNDINGS[rounding](codes, ratio).sub_(ratios.masked_fill_(~inside, 0.0))
             to_step = slope.mul_(grad).sum_to_size(step.shape) * gain
         return to_x, to_step, None, None, None, None, None
