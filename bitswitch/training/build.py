@@ -63,10 +63,15 @@ class Parts:
         with blamed(f"model '{self.spec.model.name}'", "build()"):
             return self.model.build(self.dataset.classes, self.spec.seed)
 
-    def quantized(self, net: nn.Module) -> QuantizedModel:
-        """Return ``net`` at the bit-widths of the run; compiled if the recipe says so."""
+    def quantized(self, net: nn.Module, device: torch.device) -> QuantizedModel:
+        """Return ``net`` at the bit-widths of the run on ``device``.
+
+        Channels come last in memory, which convolutions prefer on every device; the model is
+        compiled if the recipe says so.
+        """
         with blamed(f"method '{self.spec.method.name}'", "quantization"):
             model = quantize(net, self.method)
+        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:
             model.compile()
         return model

@@ -136,7 +136,7 @@ def _open(
     if start is not None and spec.start is not None:
         load_start(net, spec.start, start)
     parameters = sum(value.numel() for value in net.parameters())
-    model = parts.quantized(net).to(device)
+    model = parts.quantized(net, device)
     return Session(
         spec=spec,
         parameters=parameters,

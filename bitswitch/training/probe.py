@@ -24,7 +24,7 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
         targets=torch.randint(parts.dataset.classes, (size,)).to(place),
         indices=torch.arange(size, device=place),
     )
-    model = parts.quantized(parts.float_net()).to(place).train()
+    model = parts.quantized(parts.float_net(), place).train()
     if not run.is_float:
         model.calibrate([batch.images])
     learner = parts.learner(model, size, place)

@@ -83,10 +83,10 @@ class ScaleGradients:
         self.steps = state["steps"]
 
 
-def scale_gradients(model: QuantizedModel, bitset: tuple[int, ...]) -> dict[int, ScaleGradients]:
+def scale_gradients(model: QuantizedModel) -> dict[int, ScaleGradients]:
     """Return an empty ``ScaleGradients`` for every bit-width of ``model``."""
     found = {}
-    for bits in bitset:
+    for bits in model.bitset:
         with model.at(bits):
             found[bits] = ScaleGradients(model.active_scales())
     return found

@@ -66,7 +66,7 @@ class Learner:
             passes=passes,
             optimizers=Optimizers.of(model, training),
             distillation=distillation,
-            gradients=scale_gradients(model, model.bitset),
+            gradients=scale_gradients(model),
             factors=alrs.factors(model.bitset, training.alrs.factors),
             scales=list(model.scale_parameters().values()),
             idle=idle,

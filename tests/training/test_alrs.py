@@ -1,0 +1,69 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitswitch.training.alrs import factor, factors, learning_rate, mean_clipped
+
+gradients = st.lists(st.floats(0, 100), min_size=1, max_size=30)
+rates = st.floats(1e-8, 1e-2)
+widths = st.integers(2, 8)
+
+
+def test_factors_are_the_published_ones():
+    assert factors((8, 6, 4, 2)) == {8: 1.0, 6: 0.1, 4: 0.01, 2: 0.001}
+    assert factors((4, 3, 2)) == {4: 1.0, 3: 0.5, 2: 0.1}
+
+
+def test_chosen_factors_replace_the_published_ones():
+    assert factors((4, 2), {8: 1.0, 4: 0.3, 2: 0.2}) == {4: 0.3, 2: 0.2}
+
+
+@given(widths, widths)
+def test_factor_follows_equation_7(a, b):
+    widest, bits = max(a, b), min(a, b)
+    delta = widest - bits
+    expected = 10 ** (-delta / 2) if delta % 2 == 0 else 5 * 10 ** (-(delta + 1) / 2)
+    assert math.isclose(factor(bits, widest), expected, rel_tol=1e-12)
+
+
+@given(gradients)
+def test_gradient_term_clips_every_layer_at_one(largest):
+    expected = 0.0
+    for value in largest:
+        clipped = value if value < 1.0 else 1.0
+        expected += min(clipped, 1.0) / len(largest)
+    assert math.isclose(mean_clipped(largest), expected, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def test_gradient_term_without_scales_is_zero():
+    assert mean_clipped([]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [
+        ("off", 5e-4),
+        ("factor-only", 5e-6),
+        ("relative", 5e-6 * (1 - 2e-3)),
+        ("clamped", 0.0),
+        ("literal", 0.01 * (5e-4 - 2e-3)),
+    ],
+)
+def test_readings_of_equation_6(reading, expected):
+    assert math.isclose(learning_rate(reading, 5e-4, 0.01, 2e-3), expected, rel_tol=1e-12)
+
+
+@given(rates, st.floats(1e-4, 1.0), st.floats(0, 1))
+def test_only_the_literal_reading_can_ascend(base, eta, mean):
+    literal = learning_rate("literal", base, eta, mean)
+    assert (literal < 0) == (eta * (base - mean) < 0)
+    for reading in ("off", "factor-only", "relative", "clamped"):
+        assert 0 <= learning_rate(reading, base, eta, mean) <= base
+
+
+@given(rates, st.floats(1e-4, 1.0))
+def test_readings_agree_where_there_is_no_gradient(base, eta):
+    values = {learning_rate(r, base, eta, 0.0) for r in ("factor-only", "relative", "clamped")}
+    assert values == {eta * base}
