@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from bitswitch.report import entries
+from bitswitch.report import entries, statistics
 from bitswitch.report.entries import is_best
 from bitswitch.report.frames import Frames
+from bitswitch.report.statistics import Effect
 from bitswitch.report.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.values import FP, Network, Place, Sample, Values
 
@@ -23,7 +24,7 @@ NOTES = {
     "mean ± standard deviation over seeds (n).",
     "bold": "Bold: highest mean of a network in its column; this claims no significance.",
     "effect": "Effect: the row minus the first row with the same bit set, paired by seed, "
-    "with its 95 % confidence interval.",
+    "± half its 95 % confidence interval.",
     "verdict": "Match: the published value lies within the larger of the 95 % confidence "
     "interval over seeds and the binomial noise of the test set.",
     "negative": f"{NEGATIVE}: share of steps in which the learning rate of the scales is negative.",
@@ -59,7 +60,7 @@ def stamp(frames: Frames, data: Iterable[str]) -> str:
     """Return what every table and figure says of its origin."""
     suite = frames.suite
     scale = "embedded data, not the published scale" if suite.data == "embedded" else "full scale"
-    names = ", ".join(dict.fromkeys(text for text in data if text))
+    names = "; ".join(dict.fromkeys(text for text in data if text))
     return f"suite {suite.name} · {names} · {scale}" if names else f"suite {suite.name} · {scale}"
 
 
@@ -97,11 +98,11 @@ class _SectionBuilder:
     def build(self) -> Section:
         """Return the section."""
         lines = [line for arm in self.arms for line in self._arm_lines(arm)]
-        return Section(self._title(), self._groups(), tuple(lines))
+        return Section(self.network.title, self._about(), self._groups(), tuple(lines))
 
-    def _title(self) -> str:
+    def _about(self) -> str:
         network = self.network
-        parts = [network.title]
+        parts = []
         if network.published_data and network.published_data != network.data:
             parts.append(f"published: {network.published_data}")
         if network.data:
@@ -118,20 +119,26 @@ class _SectionBuilder:
 
     def _arm_lines(self, arm: str) -> list[Line]:
         """Return all rows of one arm; the first one carries its title."""
+        effects = self._reproduced_effects(arm)
+        findings = {"effect, reproduced": [one.finding for one in effects if one]}
         rows = {
             "published": self._published(arm),
             "reproduced": self._reproduced(arm),
             "difference": self._difference(arm),
             "effect, published": self._published_effect(arm),
-            "effect, reproduced": self._reproduced_effect(arm),
+            "effect, reproduced": tuple(map(entries.measured_effect, effects)),
             NEGATIVE: self._negative(arm),
         }
-        kept = [(kind, row) for kind, row in rows.items() if row]
+        kept = [(kind, row) for kind, row in rows.items() if row and _says_something(row)]
         titles = [self.arms[arm], *("" for _ in kept[1:])]
         return [
-            Line(title, kind, row, rule=title != "")
+            Line(title, kind, row, self._marks(findings.get(kind, [])), rule=title != "")
             for title, (kind, row) in zip(titles, kept, strict=True)
         ]
+
+    def _marks(self, texts: list[str]) -> tuple[str, ...]:
+        """Return the letters of footnotes, each once."""
+        return tuple(dict.fromkeys(map(self.footnotes.mark, texts)))
 
     def _is_printed(self, arm: str) -> bool:
         return any(place in self.printed for place in self._places(arm))
@@ -176,25 +183,25 @@ class _SectionBuilder:
             entries.difference(self._sample(place), self.printed.get(place)) for place in places
         )
 
-    def _published_effect(self, arm: str) -> Entries | None:
+    def _published_effect(self, arm: str) -> Entries:
         """Return the printed effect of ``arm`` over the first arm with the same bit set."""
-        found = tuple(
+        return tuple(
             entries.printed_effect(self.printed.get(place), self.printed.get(reference))
             if reference
             else Entry()
             for place, reference in self._pairs(arm)
         )
-        return found if any(entry.text for entry in found) else None
 
-    def _reproduced_effect(self, arm: str) -> Entries | None:
-        """Return the measured effect of ``arm`` over the first arm with the same bit set."""
-        found = tuple(
-            entries.measured_effect(self._sample(place), self._sample(reference), self.footnotes)
-            if reference
-            else Entry()
-            for place, reference in self._pairs(arm)
-        )
-        return found if any(entry.text for entry in found) else None
+    def _reproduced_effects(self, arm: str) -> list[Effect | None]:
+        """Return the measured effects of ``arm`` over the first arm with the same bit set."""
+        found: list[Effect | None] = []
+        for place, reference in self._pairs(arm):
+            ours, theirs = self._sample(place), self._sample(reference) if reference else None
+            if ours is None or theirs is None:
+                found.append(None)
+            else:
+                found.append(statistics.effect(ours.values, theirs.values))
+        return found
 
     def _pairs(self, arm: str) -> list[tuple[Place, Place | None]]:
         """Return each place of ``arm`` with the same column of the first arm that has it."""
@@ -212,3 +219,8 @@ class _SectionBuilder:
         if not any(place in self.shares for place in places):
             return None
         return tuple(entries.share(self.shares.get(place)) for place in places)
+
+
+def _says_something(row: Entries) -> bool:
+    """Return whether any entry of a row has text."""
+    return any(entry.text for entry in row)

@@ -1,6 +1,6 @@
 """What joint training costs beside one training per bit-width: Table 5."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -43,6 +43,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             title=_title(frames, by_model.get(model), model),
             printed=printed[printed.model == model],
             clock=clocks.get(by_model.get(model, "")),
+            groups=_groups(clocks.values(), unit_s),
             unit_s=unit_s,
             footnotes=footnotes,
         ).build()
@@ -66,6 +67,18 @@ def _title(frames: Frames, network: str | None, model: str) -> str:
     return frames.suite.networks[network].title if network else PRINTED_TITLES.get(model, model)
 
 
+def _groups(clocks: Iterable[Clock], unit_s: float) -> tuple[Group, ...]:
+    """Return the columns; their unit is that of the clocks."""
+    kinds = "/".join(dict.fromkeys(clock.kind for clock in clocks if clock.kinds))
+    unit = f"{kinds} {'hours' if unit_s == HOUR_S else 'minutes'}".strip()
+    return (
+        Group("published, hours", ("average",)),
+        Group("saving, %", ("of joint", "of separate")),
+        Group(f"reproduced, {unit}", ("average", "joint", "sum of separate")),
+        Group("saving, %", ("of joint", "of separate")),
+    )
+
+
 @dataclass(frozen=True)
 class _Section:
     """Builds the rows of one network."""
@@ -73,6 +86,7 @@ class _Section:
     title: str
     printed: pd.DataFrame
     clock: Clock | None
+    groups: tuple[Group, ...]
     unit_s: float
     footnotes: Footnotes
 
@@ -87,10 +101,10 @@ class _Section:
             Line(bitset, "", (*self._printed(bitset.strip("{}")), *self._joint(bitset)))
             for bitset in bitsets
         ]
-        return Section(self._heading(), self._groups(), tuple(lines))
+        return Section(self.title, self._about(), self.groups, tuple(lines))
 
-    def _heading(self) -> str:
-        parts = [self.title]
+    def _about(self) -> str:
+        parts = []
         if len(self.printed):
             row = self.printed.iloc[0]
             data = PRINTED_TITLES.get(row.dataset, row.dataset)
@@ -100,17 +114,6 @@ class _Section:
         if self.clock:
             parts.append(f"reproduced: {self.clock.setup}")
         return " · ".join(parts)
-
-    def _groups(self) -> tuple[Group, ...]:
-        unit = "hours" if self.unit_s == HOUR_S else "minutes"
-        savings = ("saving, % of joint", "saving, % of separate")
-        return (
-            Group("published, hours", ("average", *savings)),
-            Group(
-                f"reproduced, {self.clock.kind} {unit}" if self.clock else "reproduced",
-                ("average", "joint", "sum of separate", *savings),
-            ),
-        )
 
     def _printed(self, bits: str) -> tuple[Entry, ...]:
         """Return published hours and savings of one row."""
@@ -153,7 +156,7 @@ class _Section:
         """Return a mean time over seeds."""
         values: Sequence[float] = [one / self.unit_s for one in seconds]
         spread = f"±{stdev(values):.2f} ({len(values)})" if len(values) > 1 else ""
-        return Entry(f"{fmean(values):.2f}", detail=spread)
+        return Entry(f"{fmean(values):.2f}", below=spread)
 
     def _dash(self, reason: str) -> Entry:
         return Entry(DASH, marks=(self.footnotes.mark(reason),))

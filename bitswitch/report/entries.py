@@ -5,13 +5,9 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean
 
 from bitswitch.report import statistics
+from bitswitch.report.statistics import Effect
 from bitswitch.report.table import DASH, Entry, Footnotes
 from bitswitch.report.values import Place, Sample
-
-TOO_FEW = (
-    f"fewer than {statistics.TESTABLE} seeds can reach no p below {statistics.LEVEL} "
-    "in a paired sign-flip test"
-)
 
 
 def printed(value: float | None, bold: bool) -> Entry:
@@ -27,8 +23,8 @@ def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
     if not sample.values:
         return Entry(DASH, marks=marks)
     count = f"({len(sample.values)})"
-    detail = count if sample.spread is None else f"±{sample.spread:.2f} {count}"
-    return Entry(f"{sample.mean:.2f}", detail=detail, bold=bold, marks=marks)
+    below = count if sample.spread is None else f"±{sample.spread:.2f} {count}"
+    return Entry(f"{sample.mean:.2f}", below=below, bold=bold, marks=marks)
 
 
 def reasons(sample: Sample) -> Iterator[str]:
@@ -53,29 +49,34 @@ def difference(sample: Sample | None, value: float | None) -> Entry:
     if not sample.values or sample.images is None:
         return Entry(DASH, tone="muted")
     found = statistics.verdict(value, list(sample.values.values()), sample.images)
-    return Entry(f"{sample.mean - value:+.2f}", below=found, tone=found)
+    return Entry(signed(sample.mean - value), below=found, tone=found)
 
 
 def printed_effect(value: float | None, reference: float | None) -> Entry:
     """Return the difference of two published values."""
     if value is None or reference is None:
         return Entry()
-    return Entry(f"{value - reference:+.2f}", tone="published")
+    return Entry(signed(value - reference), tone="published")
 
 
-def measured_effect(sample: Sample | None, reference: Sample | None, footnotes: Footnotes) -> Entry:
-    """Return the paired difference of two samples with its interval and what may be said of it."""
-    if sample is None or reference is None:
+def measured_effect(effect: Effect | None) -> Entry:
+    """Return a paired difference with its interval, and its p when it can be tested."""
+    if effect is None:
         return Entry()
-    found = statistics.effect(sample.values, reference.values)
-    if found is None:
-        return Entry(DASH, tone="muted")
-    mark = footnotes.mark(found.finding + (f": {TOO_FEW}" if found.p is None else ""))
-    below = ""
-    if found.half_width is not None:
-        low, high = found.mean - found.half_width, found.mean + found.half_width
-        below = f"[{low:+.2f}, {high:+.2f}]"
-    return Entry(f"{found.mean:+.2f}", below=below, tone="muted", marks=(mark,))
+    count = f"({effect.seeds})"
+    below = count if effect.half_width is None else f"±{effect.half_width:.2f} {count}"
+    if effect.p is not None:
+        below += f", p={effect.p:.3f}"
+    return Entry(signed(effect.mean), below=below, tone="muted")
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign.
+
+    >>> signed(-0.3)
+    '\N{MINUS SIGN}0.30'
+    """
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def share(value: float | None) -> Entry:

@@ -107,8 +107,6 @@ def entry(content: Entry) -> Markup:
     text = escape(content.text)
     if content.bold:
         text = rf"\textbf{{{text}}}"
-    if content.detail:
-        text += rf"\bsdetail{{{escape(content.detail)}}}"
     if content.marks:
         text += rf"\textsuperscript{{{','.join(content.marks)}}}"
     if content.tone != "plain":

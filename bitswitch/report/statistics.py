@@ -64,8 +64,11 @@ class Effect(NamedTuple):
     def finding(self) -> str:
         """What may be said of it."""
         if self.p is None:
-            return f"not testable (n={self.seeds})"
-        return f"{'significant' if self.p < LEVEL else 'not significant'} (p={self.p:.3f})"
+            return (
+                f"not testable: with fewer than {TESTABLE} seeds a paired sign-flip test "
+                f"reaches no p below {LEVEL}"
+            )
+        return f"{'significant' if self.p < LEVEL else 'not significant'} (p = {self.p:.3f})"
 
 
 def effect(with_it: dict[int, float], without: dict[int, float]) -> Effect | None:

@@ -14,10 +14,8 @@ class Entry:
     """One cell."""
 
     text: str = ""
-    detail: str = ""
-    """Small print after the text, e.g. a spread."""
     below: str = ""
-    """Small print under the text, e.g. an interval."""
+    """Small print under the text, e.g. a spread."""
     tone: Tone = "plain"
     bold: bool = False
     marks: tuple[str, ...] = ()
@@ -41,8 +39,10 @@ class Line:
     label: str
     kind: str
     entries: tuple[Entry, ...]
+    marks: tuple[str, ...] = ()
+    """Footnotes to all of its entries."""
     rule: bool = False
-    """Draw a thin rule above."""
+    """Leave some space above."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Section:
     """Rows that belong together, e.g. one network."""
 
     title: str
+    about: str
+    """Data and recipes."""
     groups: tuple[Group, ...]
     lines: tuple[Line, ...]
 

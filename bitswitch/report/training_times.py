@@ -37,12 +37,8 @@ class Clock:
         self.joint = _runs(frames, *JOINT, network)
         self.all = pd.concat([self.separate, self.joint])
         timed = self.all[self.all.train_time_s.notna()]
-        self.devices = sorted(
-            {
-                f"{name}, {threads:.0f} threads"
-                for name, threads in zip(timed.device_name, timed.threads, strict=True)
-            }
-        )
+        devices = zip(timed.device_name, timed.threads, strict=True)
+        self.devices = sorted({_device(str(name), int(threads)) for name, threads in devices})
         self.kinds = sorted(set(timed.time_kind))
 
     @property
@@ -104,3 +100,7 @@ def _times(runs: pd.DataFrame) -> list[float]:
         float(time)
         for time in runs.loc[runs.status.isin(["complete", "collapsed"]), "train_time_s"]
     ]
+
+
+def _device(name: str, threads: int) -> str:
+    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
