@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bitswitch.contracts import Dataset, OpenDataset
-from bitswitch.data.files import advise
+from bitswitch.data.files import advise, prepare_again
 from bitswitch.data.memory import InMemory, Look, Split
 from bitswitch.types import Strict
 
@@ -20,7 +20,9 @@ LOOK = Look(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), padding
 digits; ``check`` prints what it measures. (The often copied std 0.2023, 0.1994, 0.2010 is another
 quantity: the mean of the standard deviations of single images.) Crop and flip: he2016deep, 4.2.
 """
-REMEDY = "run 'bitswitch data prepare SUITE cifar10' with the suite that names it"
+REMEDY = (
+    "run 'bitswitch data prepare cifar10' (with '--suite SUITE' where a suite sets its options)"
+)
 
 
 class Cifar10(Dataset):

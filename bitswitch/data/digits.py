@@ -15,7 +15,7 @@ from bitswitch.errors import DatasetError
 from bitswitch.store import digest
 from bitswitch.types import Strict
 
-REMEDY = "run 'bitswitch data prepare SUITE digits' with the suite that names it"
+REMEDY = files.prepare_again("digits")
 LOOK = Look(mean=(0.43, 0.43, 0.43), std=(0.31, 0.31, 0.31), padding=1, flip=False)
 """Round numbers near the statistics of the training images; a mirrored digit is no digit."""
 

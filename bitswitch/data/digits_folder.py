@@ -12,7 +12,7 @@ from bitswitch.data.folder import Files, FolderData, FolderOptions, carve
 from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render
 from bitswitch.store import digest
 
-REMEDY = "run 'bitswitch data prepare SUITE digits-folder' with the suite that names it"
+REMEDY = files.prepare_again("digits-folder")
 JPEG_QUALITY = 90
 IMAGES = "*/*/*.jpg"
 HASH = "sha256"

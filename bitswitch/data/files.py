@@ -23,6 +23,11 @@ def advise(problem: str, path: Path, remedy: str) -> DatasetError:
     return DatasetError(f"{problem}: {path}\n  {remedy}")
 
 
+def prepare_again(name: str) -> str:
+    """Return what to do about missing or damaged data of the dataset ``name``."""
+    return f"run 'bitswitch data prepare {name}' (with '--suite SUITE' if one sets its options)"
+
+
 def _cannot_write(path: Path, error: OSError) -> DatasetError:
     problem = f"Cannot write data ({error.strerror or error})"
     return advise(problem, path, "free some space or choose another data folder (--data)")

@@ -16,7 +16,7 @@ REMEDY = (
     "get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from https://image-net.org/download\n"
     "  and unpack them to train/<synset>/*.JPEG and val/<synset>/*.JPEG (the validation images\n"
     "  come without folders: sort them by synset), "
-    "then run 'bitswitch data check SUITE imagenet'"
+    "then run 'bitswitch data check imagenet'"
 )
 
 
