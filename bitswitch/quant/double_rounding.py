@@ -13,7 +13,8 @@ from bitswitch.quant.ste import on_grid
 from bitswitch.types import BitSet
 
 GradientName = Literal["derivative", "printed"]
-"""``derivative`` of the forward, with its factor 2^(h-b); ``printed``: Eq. 13, without."""
+"""``derivative`` of the forward; ``printed``: Eq. 13 at v = w / (scale * 2^(h-b)), which rounds once
+whatever the forward does, and has no factor 2^(h-b)."""
 
 
 class DoubleRoundingQuantizer(Quantizer):
@@ -54,8 +55,16 @@ class DoubleRoundingQuantizer(Quantizer):
         if self.gradient_scale:
             count = x.numel() // self.scale.numel()
             gain = gain * (count * width.signed_high) ** -0.5
-        low, high, ratio = width.signed_low, width.signed_high, width.ratio
-        return on_grid(x, self.scale * ratio, low, high, self.rounding, ratio, gain)
+        return on_grid(
+            x,
+            self.scale * width.ratio,
+            width.signed_low,
+            width.signed_high,
+            self.rounding,
+            width.ratio,
+            gain,
+            slope="single" if self.gradient == "printed" else None,
+        )
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:

@@ -17,6 +17,7 @@ def on_grid(
     rounding: Rounding = "single",
     ratio: Number = 1.0,
     gain: Number = 1.0,
+    slope: Rounding | None = None,
 ) -> Tensor:
     """Return ``step * grid_codes(x, step, ...)`` with straight-through gradients.
 
@@ -32,10 +33,11 @@ def on_grid(
         rounding: How a code becomes an integer.
         ratio: 2 ** (widest - bits).
         gain: Factor on the gradient of ``step``.
+        slope: Rounding that gives q in the gradient of ``step``; None: ``rounding`` itself.
 
     Source: esser2020learned, Eq. 3-5; huang2025nearly, Eq. 13.
     """
-    result: Tensor = _OnGrid.apply(x, step, low, high, rounding, ratio, gain)
+    result: Tensor = _OnGrid.apply(x, step, low, high, rounding, ratio, gain, slope)
     return result
 
 
@@ -44,7 +46,7 @@ class _OnGrid(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, *grid: Any) -> Tensor:
-        low, high, rounding, ratio, _ = grid
+        low, high, rounding, ratio, *_ = grid
         ctx.save_for_backward(x, step)
         ctx.grid = grid
         return grid_codes(x, step, low, high, rounding, ratio).mul_(step)
@@ -53,13 +55,14 @@ class _OnGrid(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         x, step = ctx.saved_tensors
-        low, high, rounding, ratio, gain = ctx.grid
+        low, high, rounding, ratio, gain, slope = ctx.grid
         ratios = x / step
         codes = clip_(ratios.clone(), low, high)
         inside = codes == ratios
         to_x = grad * inside if ctx.needs_input_grad[0] else None
         to_step = None
         if ctx.needs_input_grad[1]:
-            slope = ROUNDINGS[rounding](codes, ratio).sub_(ratios.masked_fill_(~inside, 0.0))
-            to_step = slope.mul_(grad).sum_to_size(step.shape) * gain
-        return to_x, to_step, None, None, None, None, None
+            error = ROUNDINGS[slope or rounding](codes, ratio)
+            error.sub_(ratios.masked_fill_(~inside, 0.0)).mul_(grad)
+            to_step = error.sum_to_size(step.shape) * gain
+        return to_x, to_step, *[None] * 6
