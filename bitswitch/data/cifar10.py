@@ -20,9 +20,7 @@ LOOK = Look(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), padding
 digits; ``check`` prints what it measures. (The often copied std 0.2023, 0.1994, 0.2010 is another
 quantity: the mean of the standard deviations of single images.) Crop and flip: he2016deep, 4.2.
 """
-REMEDY = (
-    "run 'bitswitch data prepare cifar10' (with '--suite SUITE' where a suite sets its options)"
-)
+REMEDY = prepare_again("cifar10")
 
 
 class Cifar10(Dataset):
