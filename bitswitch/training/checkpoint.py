@@ -39,7 +39,10 @@ def load(path: Path, run_id: str, device: torch.device | str = "cpu") -> dict[st
         CheckpointError: the file cannot be read, or is of another run or format.
     """
     try:
+        _verify(path)
         content = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds a {type(content).__name__}")
         found, version, state = content["run_id"], content["format"], content["state"]
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}.") from None
@@ -69,6 +72,14 @@ _DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
 )
+
+
+def _verify(path: Path) -> None:
+    """Compare every part of the file with its checksum; ``torch.load`` does not."""
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise zipfile.BadZipFile(f"checksum of {broken} is wrong")
 
 
 def _start_over(path: Path) -> str:

@@ -1,0 +1,73 @@
+import time
+
+import pytest
+import torch
+
+from bitswitch.training.clock import Clock, Moment
+
+CPU = torch.device("cpu")
+
+
+def spin(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_time_counts_for_the_phase_it_is_spent_in():
+    clock = Clock(CPU, Moment.now())
+    with clock.phase("train"):
+        spin(0.05)
+        with clock.phase("other"):
+            spin(0.02)
+    with clock.phase("evaluate"):
+        spin(0.03)
+    spent = clock.read()
+    assert spent["train"] == pytest.approx(0.05, abs=0.01)
+    assert spent["evaluate"] == pytest.approx(0.03, abs=0.01)
+    assert spent["other"] == pytest.approx(0.02, abs=0.01)
+    assert spent["wall"] >= 0.1
+
+
+def test_processor_time_leaves_out_waiting():
+    clock = Clock(CPU, Moment.now())
+    with clock.phase("train"):
+        time.sleep(0.05)
+    spent = clock.read()
+    assert clock.kind == "cpu"
+    assert spent["train"] < 0.02
+    assert spent["wall"] >= 0.05
+
+
+def test_a_gpu_run_is_timed_by_the_wall():
+    clock = Clock(torch.device("cuda"), Moment.now())
+    with clock.phase("train"):
+        time.sleep(0.05)
+    assert clock.kind == "wall"
+    assert clock.read()["train"] >= 0.05
+
+
+def test_time_before_the_clock_counts_from_the_beginning():
+    began = Moment.now()
+    spin(0.03)
+    assert Clock(CPU, began).read()["other"] >= 0.03
+
+
+def test_times_and_peak_go_on_after_an_interruption():
+    first = Clock(CPU, Moment.now())
+    with first.phase("train"):
+        spin(0.03)
+    state = first.state_dict()
+    second = Clock(CPU, Moment.now())
+    second.load_state_dict({**state, "peak_mib": 1e6})
+    assert second.read()["train"] == state["train"]
+    assert second.peak_memory_mib() == 1e6
+
+
+def test_an_error_ends_its_phase():
+    clock = Clock(CPU, Moment.now())
+    with pytest.raises(ValueError, match="x"), clock.phase("train"):
+        raise ValueError("x")
+    train = clock.read()["train"]
+    spin(0.02)
+    assert clock.read()["train"] == train

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+
+from bitswitch.training.health import Diverged, at_chance, broken_scale, check_loss, check_scales
+
+
+@pytest.fixture
+def model(make_learner, tiny_run):
+    return make_learner(tiny_run()).model
+
+
+def scales(model):
+    return list(model.scale_parameters().values())
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_stops(model, loss):
+    with pytest.raises(Diverged, match=rf"the loss is {loss} at 4 bit in step 7$"):
+        check_loss(loss, "at 4 bit in step 7", model)
+
+
+def test_a_finite_loss_goes_on(model):
+    check_loss(1e30, "anywhere", model)
+
+
+def test_healthy_scales_go_on(model):
+    assert broken_scale(model) is None
+    check_scales(model, scales(model), "after step 3", {8: 1e-3})
+
+
+def test_a_network_without_scales_goes_on(make_learner, tiny_run):
+    check_scales(make_learner(tiny_run(bitset=(32,))).model, [], "after step 3", {})
+
+
+@pytest.mark.parametrize("value", [0.0, -0.5, math.nan])
+def test_a_broken_scale_is_named_with_its_place_and_rates(model, value):
+    layer = "stages.1.0.conv2"
+    scale = model.get_parameter(f"net.{layer}.activation_quantizer.scale.2")
+    with torch.no_grad():
+        scale.fill_(value)
+    with pytest.raises(Diverged) as caught:
+        check_scales(model, scales(model), "after step 3", {8: 5e-4, 2: -0.25})
+    message = f"the activation scale of layer '{layer}' at 2 bit is {value:.3g} after step 3"
+    assert str(caught.value) == f"{message}; learning rates of scales: 8 bit 0.0005, 2 bit -0.25"
+
+
+def test_a_broken_scale_explains_a_loss(model):
+    with torch.no_grad():
+        model.get_parameter("net.stages.0.0.conv1.weight_quantizer.scale").zero_()
+    with pytest.raises(Diverged, match=r"nan here; the weight scale of layer 'stages.0.0.conv1'"):
+        check_loss(math.nan, "here", model)
+
+
+def test_guessing_is_noticed_and_skill_is_not():
+    # 10 % of 1000 images: standard deviation 0.95 points, bound at 12.9 %.
+    assert at_chance({8: 95.0, 4: 13.0, 2: 12.9}, classes=10, images=1000) == [2]
+    assert at_chance({8: 0.0}, classes=10, images=1000) == [8]
+
+
+def test_the_bound_lets_one_guessing_network_in_a_thousand_pass():
+    draw = torch.Generator().manual_seed(0)
+    hits = torch.rand(4000, 1000, generator=draw).lt(0.1).sum(1)
+    passed = sum(not at_chance({8: 100 * int(n) / 1000}, 10, 1000) for n in hits)
+    assert 0 <= passed <= 16

@@ -1,0 +1,35 @@
+import os
+import signal
+
+import pytest
+
+from bitswitch.errors import Interrupted
+from bitswitch.training.interruption import SIGNALS, StopRequest
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_noted_and_raised_where_it_is_safe(number):
+    with StopRequest() as stop:
+        stop.check()
+        os.kill(os.getpid(), number)
+        with pytest.raises(Interrupted, match=f"Stopped by {number.name}"):
+            stop.check()
+
+
+def test_exit_code_is_that_of_a_terminated_process():
+    assert Interrupted.exit_code == 143
+
+
+def test_the_second_signal_is_not_caught():
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signal is signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_are_put_back():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with StopRequest():
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+    assert [signal.getsignal(number) for number in SIGNALS] == before

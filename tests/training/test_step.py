@@ -1,0 +1,161 @@
+import math
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from bitswitch.training.health import Diverged
+from bitswitch.training.step import train_step
+
+RATE = 1e-3
+PLAIN = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0}
+SUMMED = {"update": "conventional", "alrs": {"reading": "off"}}
+
+
+def values(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def gradients(model, batch, bits):
+    """Return the gradients of one pass of hard cross-entropy; statistics are put back."""
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    model.zero_grad()
+    model.switch(bits)
+    cross_entropy(model(batch.images), batch.targets).backward()
+    found = {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in model.named_parameters()
+    }
+    model.zero_grad()
+    model.load_state_dict(state)
+    return found
+
+
+def close(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_conventional_takes_one_step_along_the_sum_of_gradients(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run(**PLAIN, **SUMMED))
+    model, before = learner.model, values(learner.model)
+    passes = [gradients(model, batch, bits) for bits in (8, 4, 2)]
+    train_step(learner, batch, RATE, epoch=0, step=0)
+    for name, value in values(model).items():
+        close(value, before[name] - RATE * sum(found[name] for found in passes))
+
+
+def test_separate_updates_step_after_every_pass(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run(**PLAIN, alrs={"reading": "off"}))
+    reference = make_learner(tiny_run(**PLAIN, alrs={"reading": "off"})).model
+    for bits in (8, 4, 2):
+        found = gradients(reference, batch, bits)
+        with torch.no_grad():
+            for name, parameter in reference.named_parameters():
+                parameter -= RATE * found[name]
+    train_step(learner, batch, RATE, epoch=0, step=0)
+    for name, value in values(learner.model).items():
+        close(value, reference.get_parameter(name).detach())
+
+
+def test_scales_step_at_the_adapted_rate_and_weights_at_the_full_one(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run(bitset=(4, 2), **PLAIN))
+    model = learner.model
+    learner.passes = learner.passes[1:]
+    found, before = gradients(model, batch, 2), values(model)
+    (outcome,) = train_step(learner, batch, RATE, epoch=0, step=0)
+    largest = [
+        found[name].abs().max()
+        for name in model.scale_parameters()
+        if not name.endswith("scale.4")
+    ]
+    mean = float(torch.stack(largest).clamp(max=1).mean())
+    assert outcome.mean_gradient == pytest.approx(mean, rel=1e-4)
+    assert outcome.scale_learning_rate == pytest.approx(0.1 * RATE * (1 - mean), rel=1e-4)
+    for name, value in values(model).items():
+        is_scale = name in model.scale_parameters()
+        rate = outcome.scale_learning_rate if is_scale else RATE
+        close(value, before[name] - rate * found[name])
+
+
+def test_weights_take_the_adapted_rate_when_asked(make_learner, tiny_run, batch):
+    alrs = {"reading": "factor-only", "target": "scales+weights"}
+    learner = make_learner(tiny_run(bitset=(4, 2), **PLAIN, alrs=alrs))
+    learner.passes = learner.passes[1:]
+    found, before = gradients(learner.model, batch, 2), values(learner.model)
+    train_step(learner, batch, RATE, epoch=0, step=0)
+    for name, value in values(learner.model).items():
+        close(value, before[name] - 0.1 * RATE * found[name])
+
+
+def test_the_gradient_term_of_summed_passes_is_each_pass_own(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run(**PLAIN, **SUMMED))
+    model = learner.model
+    found = gradients(model, batch, 4)
+    outcome = train_step(learner, batch, RATE, epoch=0, step=0)[1]
+    with model.at(4):
+        active = {id(p) for p in model.active_scales().values()}
+    largest = [
+        found[name].abs().max()
+        for name, p in model.scale_parameters().items()
+        if id(p) in active
+    ]
+    mean = torch.stack(largest).clamp(max=1).mean()
+    assert outcome.mean_gradient == pytest.approx(float(mean), rel=1e-3)
+
+
+def test_an_update_leaves_other_bit_widths_alone(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run())
+    train_step(learner, batch, RATE, epoch=0, step=0)
+    learner.passes = learner.passes[:1]
+    before = values(learner.model)
+    train_step(learner, batch, RATE, epoch=0, step=1)
+    for name, value in values(learner.model).items():
+        if name.endswith((".4", ".2")):
+            assert torch.equal(value, before[name]), name
+
+
+def test_outcomes_report_loss_and_hits(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run(**SUMMED))
+    model = learner.model
+    expected = {}
+    for bits in (8, 4, 2):
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        with model.at(bits), torch.no_grad():
+            logits = model(batch.images)
+        model.load_state_dict(state)
+        hits = int((logits.argmax(1) == batch.targets).sum())
+        expected[bits] = float(cross_entropy(logits, batch.targets)), hits
+    for outcome in train_step(learner, batch, RATE, epoch=0, step=0):
+        loss, hits = expected[outcome.bits]
+        assert outcome.loss == pytest.approx(loss, rel=1e-5)
+        assert outcome.correct == hits
+
+
+def test_a_chain_of_teachers_changes_all_but_the_widest(make_learner, tiny_run, batch):
+    plain, chain = (
+        train_step(make_learner(tiny_run(distillation=name, **SUMMED)), batch, RATE, 0, 0)
+        for name in ("none", "neighbour")
+    )
+    assert plain[0].loss == chain[0].loss
+    assert all(a.loss != b.loss for a, b in zip(plain[1:], chain[1:], strict=True))
+
+
+def test_a_float_network_has_no_gradient_term(make_learner, tiny_run, batch):
+    (outcome,) = train_step(make_learner(tiny_run(bitset=(32,))), batch, RATE, epoch=0, step=0)
+    assert (outcome.bits, outcome.mean_gradient) == (32, 0.0)
+    assert math.isfinite(outcome.loss)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run())
+    before = values(learner.model)
+    broken = batch._replace(images=batch.images * math.nan)
+    with pytest.raises(Diverged, match="nan at 8 bit in step 5"):
+        train_step(learner, broken, RATE, epoch=0, step=5)
+    assert all(torch.equal(value, before[name]) for name, value in values(learner.model).items())
+
+
+def test_a_scale_pushed_below_zero_stops(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run(alrs={"reading": "off"}))
+    with pytest.raises(Diverged, match=r"scale of layer .* after step 5; learning rates of scales"):
+        train_step(learner, batch, 10.0, epoch=0, step=5)
