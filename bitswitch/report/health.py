@@ -28,10 +28,14 @@ class RunLine(NamedTuple):
     run: str
     status: str
     diagnosis: str
+    bitset: str
+    alrs: str
+    """Reading of Eq. 6."""
     epochs: str
-    train: str
-    memory: str
-    negative: str
+    train: str = ""
+    memory: str = ""
+    negative: str = ""
+    """Share of steps with a negative learning rate of the scales, per bit-width."""
 
 
 class Fact(NamedTuple):
@@ -83,20 +87,28 @@ def problems(frames: Frames) -> list[RunLine]:
 
 def _line(row: "pd.Series[Any]") -> RunLine:
     """Return one row of ``runs.csv`` as text."""
-    blank = row.where(row.notna(), None)
-    if blank["steps"] is None:
-        return RunLine(blank["run"], blank["status"], "not run to the end", "", "", "", "")
-    shares = json.loads(blank["negative_share"] or "{}")
-    negative = ", ".join(f"{bits}: {100 * share:.0f} %" for bits, share in shares.items() if share)
-    return RunLine(
+    blank = row.astype(object).where(row.notna(), None)
+    missing = blank["status"] == "missing"
+    line = RunLine(
         run=blank["run"],
         status=blank["status"],
-        diagnosis=blank["diagnosis"] or "",
-        epochs=f"{blank['epochs']:.0f}",
-        train=duration(blank["train_time_s"]),
-        memory=memory(blank["peak_memory_mib"]),
-        negative=negative or ("0 %" if shares else ""),
+        diagnosis="not run to the end" if missing else blank["diagnosis"] or "",
+        bitset=blank["bitset"],
+        alrs=blank["alrs"] or "",
+        epochs=str(blank["epochs"]),
     )
+    return line if missing else line._replace(**_measured(blank))
+
+
+def _measured(blank: "pd.Series[Any]") -> dict[str, str]:
+    """Return what only a run that ended can say."""
+    shares = json.loads(blank["negative_share"] or "{}")
+    negative = ", ".join(f"{bits}: {100 * share:.0f} %" for bits, share in shares.items() if share)
+    return {
+        "train": duration(blank["train_time_s"]),
+        "memory": memory(blank["peak_memory_mib"]),
+        "negative": negative or ("0 %" if shares else ""),
+    }
 
 
 def duration(seconds: float) -> str:
