@@ -119,10 +119,11 @@ class Lines:
         self.path = path
         with writing(path):
             self._file = path.open("ab")
-        if self.size < size:
+        found = self.size
+        if found < size:
             self.close()
             raise RecordError(
-                f"{path} has {self.size} bytes where the checkpoint counts {size}: "
+                f"{path} has {found} bytes where the checkpoint counts {size}: "
                 f"it was damaged or edited.\n  Delete {path.parent} to start the run over."
             )
         self._file.truncate(size)

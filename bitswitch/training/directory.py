@@ -1,5 +1,6 @@
 """The directory of one run: its record files, and the lock that keeps others out."""
 
+import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,4 +74,5 @@ class RunDirectory:
         moment = time.monotonic()
         if at_once or moment - self._last_heartbeat >= HEARTBEAT_S:
             self._last_heartbeat = moment
-            write_json(self.path / "progress.json", {**progress, "updated": time.time()})
+            beat = {**progress, "pid": os.getpid(), "updated": time.time()}
+            write_json(self.path / "progress.json", beat)

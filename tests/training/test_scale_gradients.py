@@ -9,9 +9,7 @@ KEYS = [("conv1", "weight"), ("conv1", "activation"), ("conv2", "weight")]
 
 
 def scales(*shapes):
-    return {
-        key: nn.Parameter(torch.ones(shape)) for key, shape in zip(KEYS, shapes, strict=False)
-    }
+    return {key: nn.Parameter(torch.ones(shape)) for key, shape in zip(KEYS, shapes, strict=False)}
 
 
 def run_steps(gradients, steps, seed=0):

@@ -64,9 +64,7 @@ def test_scales_step_at_the_adapted_rate_and_weights_at_the_full_one(make_learne
     found, before = gradients(model, batch, 2), values(model)
     (outcome,) = train_step(learner, batch, RATE, epoch=0, step=0)
     largest = [
-        found[name].abs().max()
-        for name in model.scale_parameters()
-        if not name.endswith("scale.4")
+        found[name].abs().max() for name in model.scale_parameters() if not name.endswith("scale.4")
     ]
     mean = float(torch.stack(largest).clamp(max=1).mean())
     assert outcome.mean_gradient == pytest.approx(mean, rel=1e-4)
@@ -95,9 +93,7 @@ def test_the_gradient_term_of_summed_passes_is_each_pass_own(make_learner, tiny_
     with model.at(4):
         active = {id(p) for p in model.active_scales().values()}
     largest = [
-        found[name].abs().max()
-        for name, p in model.scale_parameters().items()
-        if id(p) in active
+        found[name].abs().max() for name, p in model.scale_parameters().items() if id(p) in active
     ]
     mean = torch.stack(largest).clamp(max=1).mean()
     assert outcome.mean_gradient == pytest.approx(float(mean), rel=1e-3)

@@ -1,0 +1,104 @@
+import subprocess
+import sys
+
+import pytest
+
+from bitswitch import provenance
+from bitswitch.provenance import code_hash, collect, commit, continued
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """Return the source file of an importable package of someone else."""
+    package = tmp_path / "stranger_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    file = package / "method.py"
+    file.write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return file
+
+
+def test_code_hash_is_that_of_the_content():
+    assert code_hash() == code_hash()
+    assert len(code_hash()) == 16
+
+
+def test_code_hash_changes_with_what_decides_numbers(tmp_path, monkeypatch):
+    for part in provenance.DECISIVE:
+        path = tmp_path / part
+        if part.endswith(".py"):
+            path.write_text("x = 1\n")
+        else:
+            path.mkdir()
+            (path / "a.py").write_text("x = 1\n")
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    before = code_hash()
+    (tmp_path / "cli.py").write_text("x = 1\n")
+    assert code_hash() == before
+    (tmp_path / "quant" / "a.py").write_text("x = 2\n")
+    assert code_hash() != before
+
+
+def test_every_decisive_part_exists():
+    assert all((provenance.PACKAGE / part).exists() for part in provenance.DECISIVE)
+
+
+def test_code_hash_covers_plugins_of_others(stranger):
+    before = code_hash(["stranger_package.method"])
+    assert before != code_hash()
+    stranger.write_text("x = 2\n")
+    assert code_hash(["stranger_package.method"]) != before
+
+
+def test_code_hash_needs_no_order():
+    assert code_hash(["bitswitch.methods.a", "torch"]) == code_hash(["torch", "bitswitch.nn.b"])
+
+
+def test_commit_is_none_outside_a_repository(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    assert commit() is None
+
+
+def test_commit_is_none_in_a_repository_that_does_not_hold_the_package(tmp_path, monkeypatch):
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    assert commit() is None
+
+
+def test_commit_marks_uncommitted_changes(tmp_path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    (tmp_path / "provenance.py").write_text("x = 1\n")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *arguments], check=True)
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    clean = commit()
+    assert clean is not None
+    assert len(clean) == 40
+    (tmp_path / "provenance.py").write_text("x = 2\n")
+    assert commit() == f"{clean}-dirty"
+
+
+def test_provenance_names_versions_and_machine():
+    import torch
+
+    facts = collect([], "cpu", "a processor", threads=2)
+    assert facts["torch"] == torch.__version__.partition("+")[0]
+    assert facts["python"] == sys.version.split()[0]
+    assert facts["device_name"] == "a processor"
+    assert facts["threads"] == 2
+    assert facts["started"].endswith("+00:00")
+    assert facts["finished"] is None
+
+
+def test_a_run_continued_by_the_same_code_keeps_its_hash():
+    before = {"code_hash": "a", "started": "then"}
+    now = {"code_hash": "a", "started": "now", "torch": "2"}
+    assert continued(before, now) == {"code_hash": "a", "started": "then", "torch": "2"}
+
+
+def test_a_run_continued_by_other_code_carries_all_hashes():
+    facts = {"code_hash": "a", "started": "then"}
+    for code in ("b", "a", "b"):
+        facts = continued(facts, {"code_hash": code, "started": "now"})
+    assert facts["code_hash"] == "a+b"

@@ -1,0 +1,79 @@
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from bitswitch.errors import RecordError, RunDirectoryError
+from bitswitch.records import read_json, read_lines
+from bitswitch.training import directory
+from bitswitch.training.directory import RunDirectory
+
+
+def enter(path: str, answers) -> None:
+    try:
+        with RunDirectory(Path(path)):
+            answers.put("entered")
+    except RunDirectoryError as error:
+        answers.put(str(error))
+
+
+def enter_elsewhere(path: Path) -> str:
+    """Return what another process meets."""
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    process = context.Process(target=enter, args=(str(path), answers))
+    process.start()
+    answer = answers.get(timeout=30)
+    process.join()
+    return answer
+
+
+def test_a_second_process_is_refused_and_told_the_first(tmp_path):
+    with RunDirectory(tmp_path / "run"):
+        answer = enter_elsewhere(tmp_path / "run")
+    assert f"(pid {os.getpid()}) is training in {tmp_path / 'run'}" in answer
+
+
+def test_a_directory_is_free_again_afterwards(tmp_path):
+    with RunDirectory(tmp_path):
+        pass
+    assert enter_elsewhere(tmp_path) == "entered"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "results").write_text("a file where a folder should be")
+    with pytest.raises(RunDirectoryError, match="results/run/lock cannot be written"):
+        RunDirectory(tmp_path / "results" / "run").__enter__()
+
+
+def test_growing_files_are_cut_back_to_the_checkpoint(tmp_path):
+    with RunDirectory(tmp_path) as run:
+        run.open_lines({})
+        run.append("train", {"epoch": 0})
+        sizes = run.sync()
+        run.append("train", {"epoch": 1})
+        run.append("steps", {"step": 0})
+    with RunDirectory(tmp_path) as run:
+        run.open_lines(sizes)
+        run.append("train", {"epoch": 10})
+    assert read_lines(tmp_path / "train.jsonl") == [{"epoch": 0}, {"epoch": 10}]
+    assert read_lines(tmp_path / "steps.jsonl") == []
+
+
+def test_a_file_shorter_than_the_checkpoint_says_is_an_error(tmp_path):
+    with RunDirectory(tmp_path) as run, pytest.raises(RecordError, match=r"train.jsonl has 0"):
+        run.open_lines({"train": 10})
+
+
+def test_heartbeats_are_rare_unless_urgent(tmp_path, monkeypatch):
+    monkeypatch.setattr(directory, "HEARTBEAT_S", 1000.0)
+    with RunDirectory(tmp_path) as run:
+        for step in range(3):
+            run.heartbeat({"step": step})
+        assert read_json(tmp_path / "progress.json")["step"] == 0
+        run.heartbeat({"step": 3}, at_once=True)
+    progress = read_json(tmp_path / "progress.json")
+    assert progress["step"] == 3
+    assert progress["pid"] == os.getpid()
+    assert progress["updated"] > 0
