@@ -30,6 +30,7 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
         reports.report,
         reports.errata,
         tools.plugins,
+        tools.schema,
         tools.bench,
     ),
     data: (datasets.prepare, datasets.check),

@@ -16,6 +16,13 @@ def plugins(as_json: AsJson = False) -> None:
     typer.echo(json.dumps(found) if as_json else "\n".join(lines))
 
 
+def schema() -> None:
+    """Print the JSON schema of a suite file."""
+    from bitswitch.schema import suite_schema
+
+    typer.echo(json.dumps(suite_schema(), indent=1))
+
+
 def bench(name: str, as_json: AsJson = False) -> None:
     """Measure NAME on this machine: ratios, side by side in one run."""
     from bitswitch.bench import BENCHMARKS

@@ -1,0 +1,226 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bitswitch.errors import SpecError, UnknownPluginError
+from bitswitch.spec import RunSpec, Suite, load_suite, read_run, suite_path
+
+SUITES = sorted(Path("config/suites").glob("*.yaml"))
+
+CONTENT = {
+    "name": "small",
+    "title": "a small suite",
+    "data": "embedded",
+    "seeds": [0, 1],
+    "networks": {
+        "net": {
+            "title": "Net",
+            "published": "none",
+            "model": "resnet8",
+            "dataset": "digits",
+            "bitsets": [[8, 4]],
+            "float_training": {"epochs": 2, "batch_size": 64},
+            "training": {"epochs": 3, "batch_size": 64},
+        }
+    },
+    "experiments": {
+        "one": {"title": "One", "networks": ["net"], "arms": {"only": {"title": "only"}}},
+    },
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(**changes):
+        path = tmp_path / "config" / "suites" / "small.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({**CONTENT, **changes}))
+        return path
+
+    return write
+
+
+def with_arm(**arm):
+    experiment = {**CONTENT["experiments"]["one"], "arms": {"only": {"title": "only", **arm}}}
+    return {"experiments": {"one": experiment}}
+
+
+def with_network(**network):
+    return {"networks": {"net": {**CONTENT["networks"]["net"], **network}}}
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_every_shipped_suite_expands(path):
+    suite = load_suite(path)
+    assert suite.name == path.stem
+    assert {cell.run.run_id for cell in suite.cells} <= set(suite.runs)
+    for run in suite.runs.values():
+        assert run.start is None or run.start.run_id in suite.runs
+
+
+def test_one_run_per_seed_and_one_start_each(write):
+    suite = load_suite(write())
+    assert len(suite.cells) == 2
+    assert [run.is_float for run in suite.runs.values()] == [True, True, False, False]
+
+
+def test_titles_do_not_change_a_run(write):
+    before = load_suite(write()).runs
+    assert load_suite(write(title="another", **with_network(title="another"))).runs == before
+
+
+def test_one_changed_value_changes_only_the_runs_that_use_it(write):
+    before = load_suite(write()).runs
+    changed = load_suite(write(**with_arm(training={"learning_rate": 0.1}))).runs
+    assert {run.method.name for key, run in changed.items() if key in before} == {"float32"}
+    assert {run.method.name for key, run in changed.items() if key not in before} == {
+        "double-rounding"
+    }
+
+
+def test_a_changed_start_changes_what_starts_from_it(write):
+    before = load_suite(write()).runs
+    longer = with_network(float_training={"epochs": 4, "batch_size": 64})
+    assert not set(load_suite(write(**longer)).runs) & set(before)
+
+
+def test_spelling_out_a_default_does_not_change_a_run(write):
+    before = load_suite(write()).runs
+    spelled = with_network(model={"name": "resnet8", "options": {"form": "preactivation"}})
+    assert load_suite(write(**spelled)).runs == before
+
+
+def test_suites_share_runs_of_the_same_content():
+    cifar10, paper = (load_suite(suite_path(name)) for name in ("cifar10", "paper"))
+    assert set(cifar10.runs) <= set(paper.runs)
+
+
+def test_an_arm_changes_epochs_rate_and_recipe(write):
+    arm = {
+        "epochs_factor": 4 / 3,
+        "learning_rate_factor": 2,
+        "training": {"alrs": {"reading": "off"}},
+    }
+    run = load_suite(write(**with_arm(**arm))).cells[0].run
+    assert run.training.epochs == 4
+    assert run.training.learning_rate == pytest.approx(1e-3)
+    assert run.training.alrs.reading == "off"
+    assert run.start.training.epochs == 2
+
+
+def test_shared_experiments_are_laid_under_the_suite(write, tmp_path):
+    path = write(experiments={"one": {"networks": ["net"]}})
+    shared = {"one": {"title": "Shared", "arms": {"a": {"title": "a"}}}}
+    (tmp_path / "config" / "experiments.yaml").write_text(yaml.safe_dump(shared))
+    assert load_suite(path).experiments["one"].title == "Shared"
+
+
+def test_a_run_survives_being_written(tmp_path, tiny_run):
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(tiny_run().model_dump(mode="json")))
+    assert read_run(path) == tiny_run()
+
+
+def test_a_path_ends_in_yaml():
+    assert suite_path("mini") == Path("config/suites/mini.yaml")
+    assert suite_path("my/own.yaml") == Path("my/own.yaml")
+
+
+BAD = {
+    "unknown key": ({"sedes": [0]}, "Did you mean 'seeds'?"),
+    "unknown recipe key": (with_arm(training={"epoch": 3}), "Did you mean 'epochs'?"),
+    "unknown reading": (
+        with_arm(training={"alrs": {"reading": "relativ"}}),
+        "Did you mean 'relative'?",
+    ),
+    "unknown network": (
+        {"experiments": {"one": {**CONTENT["experiments"]["one"], "networks": ["nett"]}}},
+        "Did you mean 'net'?",
+    ),
+    "unknown option": (
+        with_network(model={"name": "resnet8", "options": {"from": "original"}}),
+        "Did you mean 'form'?",
+    ),
+    "option out of range": (
+        with_network(model={"name": "resnet8", "options": {"form": "other"}}),
+        "'original' or 'preactivation'",
+    ),
+    "bit-width too small": (with_arm(bitsets=[[8, 1]]), "greater than or equal to 2"),
+    "bit-width too large": (with_arm(bitsets=[[16, 8]]), "integer bit-widths are 2 to 8"),
+    "bit-widths in the wrong order": (with_arm(bitsets=[[2, 8]]), "widest first"),
+    "a bit-width twice": (with_arm(bitsets=[[8, 8]]), "distinct"),
+    "full precision among others": (with_arm(bitsets=[[32, 8]]), "[32] alone"),
+    "float bit set for another method": (with_arm(bitsets=[[32]], training={"epochs": 9}), None),
+    "a factor is missing": (
+        with_arm(training={"alrs": {"factors": {8: 1.0}}}),
+        "no factor for bit-width 4",
+    ),
+    "no seeds": ({"seeds": []}, "at least 1 item"),
+    "no experiments": ({"experiments": {}}, "at least 1 item"),
+    "a name that is no file name": ({"name": "a/b"}, "pattern"),
+    "no epochs": (with_network(training={"epochs": 0, "batch_size": 64}), "greater than 0"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
+def test_bad_suites_are_refused_with_the_nearest_choice(write, changes, message):
+    if message is None:
+        assert load_suite(write(**changes)).cells[0].run.method.name == "float32"
+        return
+    with pytest.raises(SpecError, match=r"(?s).*") as caught:
+        load_suite(write(**changes))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "near"),
+    [
+        (with_arm(method="double-roundin"), "double-rounding"),
+        (with_network(model="resnet21"), "resnet20"),
+        (with_network(dataset="digit"), "digits"),
+    ],
+)
+def test_unknown_plugins_are_refused_with_the_nearest_name(write, changes, near):
+    with pytest.raises(UnknownPluginError, match=f"Did you mean '{near}'"):
+        load_suite(write(**changes))
+
+
+def test_float32_takes_no_integer_bit_widths(write):
+    with pytest.raises(SpecError, match="'float32' takes"):
+        load_suite(write(**with_arm(method="float32")))
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "", "\x00"])
+def test_a_file_that_holds_no_suite_is_refused(tmp_path, text):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=r"broken\.yaml"):
+        load_suite(path)
+
+
+def test_a_missing_file_is_refused_with_the_nearest_name(write):
+    path = write()
+    with pytest.raises(SpecError, match="Did you mean 'small'"):
+        load_suite(path.with_stem("smal"))
+
+
+def test_a_skipped_cell_has_no_run(write, monkeypatch):
+    from bitswitch import plugins
+
+    monkeypatch.setattr(plugins, "refusal", lambda run: "too big" if run.seed else None)
+    suite = load_suite(write())
+    assert [cell.skipped for cell in suite.cells] == [None, "too big"]
+    assert {run.seed for run in suite.runs.values()} == {0}
+
+
+def test_run_specs_are_frozen_and_hashable_by_content(tiny_run):
+    assert tiny_run().run_id == tiny_run().run_id != tiny_run(seed=1).run_id
+    with pytest.raises(ValueError, match="frozen"):
+        tiny_run().seed = 3
+
+
+def test_the_models_are_strict():
+    for model in (Suite, RunSpec):
+        assert model.model_config["extra"] == "forbid"
+        assert model.model_config["frozen"]

@@ -1,0 +1,61 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from bitswitch import store
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "FOLDER", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_a_value_is_computed_once():
+    answers = iter([1, 2])
+    assert [store.remembered("s", "key", lambda: next(answers)) for _ in range(2)] == [1, 1]
+
+
+def test_a_value_outlives_the_process():
+    store.remembered("s", "key", lambda: {"a": 1})
+    store._load.cache_clear()
+    assert store.remembered("s", "key", lambda: pytest.fail("computed again")) == {"a": 1}
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", ""])
+def test_a_damaged_store_counts_as_empty(folder, content):
+    folder.mkdir()
+    (folder / "s.json").write_text(content)
+    assert store.remembered("s", "key", lambda: 3) == 3
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_store_that_cannot_be_written_is_done_without(folder):
+    folder.mkdir(mode=0o500)
+    assert store.remembered("s", "key", lambda: 3) == 3
+
+
+def test_a_digest_stands_for_content():
+    assert store.digest({"a": 1}, (2,)) == store.digest({"a": 1}, [2])
+    assert store.digest({"a": 1}) != store.digest({"a": 2})
+
+
+def test_code_state_follows_edits(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "edited_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    states = []
+    for text in ("x = 1\n", "x = 22\n"):
+        (package / "inner.py").write_text(text)
+        store.code_state.cache_clear()
+        states.append(store.code_state("edited_package.inner:Thing"))
+    assert states[0] != states[1]
+    assert store.code_state("no_such_package") == "absent"
+
+
+def test_code_state_imports_nothing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    Path(tmp_path, "raising_module.py").write_text("raise RuntimeError\n")
+    assert store.code_state("raising_module") != "absent"
