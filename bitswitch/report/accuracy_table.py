@@ -16,7 +16,7 @@ Entries = tuple[Entry, ...]
 
 VERDICTS = ("match", "higher", "lower")
 
-NEGATIVE = "λ_b < 0"
+NEGATIVE = "λ < 0"
 """Kind of the row that says how often Eq. 6 turned negative."""
 
 NOTES = {

@@ -146,15 +146,24 @@ class Frames:
             write_bytes(folder / f"{name}.csv", table.to_csv(index=False).encode())
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path, *names: str) -> Self:
         """Return what ``write`` left in ``folder``.
+
+        Args:
+            folder: ``results/<suite>``.
+            names: Tables that are needed, the others stay empty; default: all.
 
         Raises:
             RecordError: a table is missing or damaged, or mixes embedded and published scale.
         """
         frames = cls(
             suite=Suite.model_validate(read_yaml(folder / "suite.yaml")),
-            **{name: _read(folder / f"{name}.csv", columns) for name, columns in TABLES.items()},
+            **{
+                name: _read(folder / f"{name}.csv", columns)
+                if not names or name in names
+                else frame((), columns)
+                for name, columns in TABLES.items()
+            },
         )
         reproduced = frames.metrics.loc[frames.metrics.source == "reproduced", "data"]
         if foreign := set(reproduced) - {frames.suite.data}:

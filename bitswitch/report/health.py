@@ -35,7 +35,7 @@ class RunLine(NamedTuple):
     train: str = ""
     memory: str = ""
     negative: str = ""
-    """Share of steps with a negative learning rate of the scales, per bit-width."""
+    """Share of steps with a negative learning rate of the scales, at the worst bit-width."""
 
 
 class Fact(NamedTuple):
@@ -103,11 +103,11 @@ def _line(row: "pd.Series[Any]") -> RunLine:
 def _measured(blank: "pd.Series[Any]") -> dict[str, str]:
     """Return what only a run that ended can say."""
     shares = json.loads(blank["negative_share"] or "{}")
-    negative = ", ".join(f"{bits}: {100 * share:.0f} %" for bits, share in shares.items() if share)
+    worst = f"{100 * max(shares.values()):.0f} %" if shares else ""
     return {
         "train": duration(blank["train_time_s"]),
         "memory": memory(blank["peak_memory_mib"]),
-        "negative": negative or ("0 %" if shares else ""),
+        "negative": worst,
     }
 
 

@@ -25,7 +25,7 @@ def write(suite: Suite, folder: Path) -> Path:
     Raises:
         ReportError: a table or figure is missing.
     """
-    frames = Frames.read(folder)
+    frames = Frames.read(folder, "metrics", "runs")
     shown = {name: figures.FIGURES[name] for name in figures.names(suite)}
     text = page.render(
         "html/report.html.j2",

@@ -48,7 +48,7 @@ def write(name: str, folder: Path) -> list[Path]:
     Raises:
         ReportError: the suite has no such table.
     """
-    table = build(Frames.read(folder), name)
+    table = build(Frames.read(folder, "metrics", "runs"), name)
     texts = {"tex": latex.table(table), "html": page.table(table)}
     paths = []
     for suffix, text in texts.items():
