@@ -103,10 +103,12 @@ def load_start(net: nn.Module, start: RunSpec, folder: Path) -> None:
 
 
 def calibrate(model: QuantizedModel, spec: RunSpec, dataset: OpenDataset) -> None:
-    """Initialise activation scales from a few shuffled training batches.
+    """Initialise activation scales, if there are any, from a few shuffled training batches.
 
     They are augmented: that is what the layers will see in training.
     """
+    if spec.is_float:
+        return
     size = spec.training.batch_size
     batches = dataset.train_batches(size, CALIBRATION_EPOCH, spec.seed, skip=0)
     with blamed(f"method '{spec.method.name}' on dataset '{spec.dataset.name}'", "calibration"):

@@ -49,14 +49,14 @@ def load(path: Path, run_id: str, device: torch.device | str = "cpu") -> dict[st
     except _DAMAGE as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(
-            f"{path} is damaged, or no checkpoint of bitswitch: {reason}\n{_start_over(path)}"
+            f"{path} is damaged, or no checkpoint of bitswitch: {reason}\n{start_over(path)}"
         ) from error
     if found != run_id:
-        raise CheckpointError(f"{path} is of run '{found}', not '{run_id}'.\n{_start_over(path)}")
+        raise CheckpointError(f"{path} is of run '{found}', not '{run_id}'.\n{start_over(path)}")
     if version != FORMAT:
         raise CheckpointError(
             f"{path} has format {version}; this version of bitswitch reads {FORMAT}.\n"
-            f"{_start_over(path)}"
+            f"{start_over(path)}"
         )
     loaded: dict[str, Any] = state
     return loaded
@@ -82,6 +82,6 @@ def _verify(path: Path) -> None:
         raise zipfile.BadZipFile(f"checksum of {broken} is wrong")
 
 
-def _start_over(path: Path) -> str:
+def start_over(path: Path) -> str:
     """Return what to do about a checkpoint that cannot be used."""
     return f"  To start the run over, delete that file and run again: rm '{path}'"

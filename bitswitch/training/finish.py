@@ -9,7 +9,7 @@ from bitswitch.training.loop import score
 from bitswitch.training.session import Position, Session
 
 
-def test_and_record(session: Session) -> tuple[str, str | None]:
+def conclude(session: Session) -> tuple[str, str | None]:
     """Evaluate the trained model on the test split and write ``metrics.jsonl``.
 
     Returns:

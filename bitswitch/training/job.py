@@ -16,7 +16,7 @@ from bitswitch.training import checkpoint
 from bitswitch.training.build import Parts, calibrate, load_start
 from bitswitch.training.clock import Clock, Moment
 from bitswitch.training.directory import RunDirectory
-from bitswitch.training.finish import result, test_and_record
+from bitswitch.training.finish import conclude, result
 from bitswitch.training.health import Diverged
 from bitswitch.training.interruption import StopRequest
 from bitswitch.training.loop import run_epochs
@@ -51,13 +51,15 @@ def run_job(run: RunSpec, execution: Execution, began: Moment) -> None:
         try:
             start = None if state else _start_of(run, execution.runs)
             session = _open(parts, execution, directory, clock, stop, start)
-            session.resume(state)
-            if not state and not run.is_float:
+            if state:
+                session.resume(state)
+            else:
                 calibrate(session.learner.model, run, session.dataset)
+                session.begin()
             at, parameters = session.at, session.parameters
             log.info("%s: step %d of %d", run.run_id, at.step, session.steps)
             run_epochs(session)
-            status, diagnosis = test_and_record(session)
+            status, diagnosis = conclude(session)
         except Diverged as finding:
             status, diagnosis = "diverged", str(finding)
             write_lines(directory.path / "metrics.jsonl", [])

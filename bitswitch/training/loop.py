@@ -24,6 +24,7 @@ def run_epochs(session: Session) -> None:
         Interrupted: it was asked to stop, and the state is saved.
         PluginError: a method, model or dataset raised an error.
     """
+    session.heartbeat(at_once=True)
     try:
         while session.at.epoch < session.spec.training.epochs:
             with session.clock.phase("train"):

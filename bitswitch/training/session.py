@@ -6,7 +6,7 @@ from math import ceil
 from typing import Any, Self
 
 from bitswitch.contracts import OpenDataset
-from bitswitch.errors import SpecError
+from bitswitch.errors import CheckpointError, SpecError
 from bitswitch.spec import RunSpec
 from bitswitch.training import checkpoint
 from bitswitch.training.clock import Clock
@@ -82,11 +82,28 @@ class Session:
         self._resumed_step, self._resumed_time = 0, time.monotonic()
         self._saved_time = self._resumed_time
 
+    def begin(self) -> None:
+        """Open the record files of a run before its first step."""
+        self.directory.open_lines({})
+
     def resume(self, state: dict[str, Any]) -> None:
-        """Open the record files and take up ``state``; an empty one is the start of a run."""
-        self.directory.open_lines(state.get("sizes", {}))
-        if not state:
-            return
+        """Take up ``state``, as ``save`` wrote it, and cut the record files back to it.
+
+        Raises:
+            CheckpointError: it does not fit this version of the code.
+            RecordError: a record file is shorter than the state says.
+        """
+        try:
+            self._take_up(state)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            path = self.directory.path / checkpoint.NAME
+            raise CheckpointError(
+                f"{path} does not fit the code: {type(error).__name__}: {error}\n"
+                f"{checkpoint.start_over(path)}"
+            ) from error
+        self.directory.open_lines(state["sizes"])
+
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.clock.load_state_dict(state["clock"])
         tallies = {bits: Tally(**sums) for bits, sums in state["position"].pop("tallies").items()}
         self.at = Position(tallies=tallies, **state["position"])

@@ -1,6 +1,8 @@
-"""A learner that is ready to step, and a batch for it."""
+"""A learner that is ready to step, a batch for it, and a session around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +10,10 @@ import torch
 from bitswitch.contracts import Batch
 from bitswitch.spec import RunSpec
 from bitswitch.training.build import Parts
+from bitswitch.training.clock import Clock, Moment
+from bitswitch.training.directory import RunDirectory
+from bitswitch.training.interruption import StopRequest
+from bitswitch.training.session import Session
 from bitswitch.training.step import Learner
 
 
@@ -31,3 +37,28 @@ def make_learner(batch: Batch) -> Callable[[RunSpec], Learner]:
         return parts.learner(model, images=48, device=torch.device("cpu"))
 
     return make
+
+
+@pytest.fixture
+def open_session(
+    tmp_path: Path, tiny_data: Path, make_learner: Callable[[RunSpec], Learner]
+) -> Iterator[Callable[[RunSpec], Session]]:
+    """Return a function that opens a session in ``tmp_path``; one after another."""
+    with ExitStack() as stack:
+
+        def make(run: RunSpec) -> Session:
+            stack.close()
+            device = torch.device("cpu")
+            return Session(
+                spec=run,
+                parameters=0,
+                learner=make_learner(run),
+                dataset=Parts.of(run).open(tiny_data, device),
+                classes=10,
+                directory=stack.enter_context(RunDirectory(tmp_path)),
+                clock=Clock(device, Moment.now()),
+                stop=StopRequest(),
+                save_interval_s=60.0,
+            )
+
+        yield make

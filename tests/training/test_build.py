@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from bitswitch.errors import CheckpointError, PluginError
+from bitswitch.training import checkpoint
+from bitswitch.training.build import Parts, calibrate, load_start
+
+CPU = torch.device("cpu")
+
+
+def save_start(folder, run, net):
+    folder.mkdir()
+    state = {f"net.{name}": value for name, value in net.state_dict().items()}
+    checkpoint.save(folder / checkpoint.NAME, run.run_id, {"model": state})
+
+
+def test_a_start_gives_its_weights(tmp_path, tiny_run):
+    start = tiny_run(bitset=(32,), seed=1)
+    trained = Parts.of(start).float_net()
+    save_start(tmp_path / "start", start, trained)
+    net = Parts.of(tiny_run(seed=0)).float_net()
+    load_start(net, start, tmp_path / "start")
+    for name, value in trained.state_dict().items():
+        assert torch.equal(net.state_dict()[name], value)
+
+
+def test_a_start_that_does_not_fit_is_named(tmp_path, tiny_run):
+    start = tiny_run(bitset=(32,))
+    save_start(tmp_path / "start", start, torch.nn.Linear(2, 2))
+    with pytest.raises(CheckpointError, match="does not fit model 'resnet8'"):
+        load_start(Parts.of(tiny_run()).float_net(), start, tmp_path / "start")
+
+
+def test_the_seed_decides_the_initial_weights(tiny_run):
+    first, again, other = (
+        Parts.of(tiny_run(seed=seed)).float_net().state_dict()["conv1.weight"] for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_channels_come_last_in_memory(tiny_run):
+    parts = Parts.of(tiny_run())
+    model = parts.quantized(parts.float_net(), CPU)
+    weight = model.get_parameter("net.stages.0.0.conv1.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_calibration_sets_the_activation_scales_and_repeats(tiny_run, tiny_data):
+    def scales():
+        parts = Parts.of(tiny_run())
+        model = parts.quantized(parts.float_net(), CPU)
+        calibrate(model, parts.spec, parts.open(tiny_data, CPU))
+        found = model.scale_parameters().items()
+        return torch.stack([p.detach() for name, p in found if "activation" in name])
+
+    first = scales()
+    assert not (first == 1).any()
+    assert torch.equal(first, scales())
+
+
+def test_modules_are_those_of_the_plugins(tiny_run):
+    assert Parts.of(tiny_run()).modules == [
+        "bitswitch.methods.double_rounding",
+        "bitswitch.models.cifar_resnet",
+        "bitswitch.data.digits",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "hook", "call"),
+    [
+        ("model", "build", lambda parts: parts.float_net()),
+        ("dataset", "open", lambda parts: parts.open(None, CPU)),
+        ("method", "weight_quantizer", lambda parts: parts.quantized(parts.float_net(), CPU)),
+        ("method", "passes", lambda parts: parts.learner(None, 1, CPU)),
+    ],
+)
+def test_a_plugin_that_fails_is_named(tiny_run, monkeypatch, part, hook, call):
+    def fail(*_):
+        raise ZeroDivisionError("by mistake")
+
+    parts = Parts.of(tiny_run())
+    plugin = getattr(parts, part)
+    monkeypatch.setattr(type(plugin), hook, fail)
+    name = getattr(parts.spec, part).name
+    with pytest.raises(PluginError, match=f"of {part} '{name}' fails: ZeroDivisionError"):
+        call(parts)

@@ -1,0 +1,64 @@
+import pytest
+
+from bitswitch.records import read_lines, write_lines
+from bitswitch.training.clock import Clock
+from bitswitch.training.evaluation import Score
+from bitswitch.training.finish import conclude, result
+from bitswitch.training.session import Position
+
+HELD_OUT = {str(bits): {"held_out_top1": 50.0 + bits, "held_out_loss": 0.5} for bits in (8, 4, 2)}
+
+
+@pytest.fixture
+def session(open_session, tiny_run):
+    session = open_session(tiny_run())
+    write_lines(session.directory.path / "train.jsonl", [{"bits": {}}, {"bits": HELD_OUT}])
+    return session
+
+
+def scored(monkeypatch, **top1):
+    scores = {int(bits[1:]): Score(value, 0.25) for bits, value in top1.items()}
+    monkeypatch.setattr("bitswitch.training.finish.score", lambda session, split: scores)
+
+
+def test_metrics_of_both_splits_are_written(session, monkeypatch):
+    scored(monkeypatch, b8=90.0, b4=80.0, b2=70.0)
+    assert conclude(session) == ("complete", None)
+    lines = read_lines(session.directory.path / "metrics.jsonl")
+    assert len(lines) == 12
+    assert lines[0] == {
+        "split": "held_out",
+        "policy": "8",
+        "metric": "top1",
+        "value": 58.0,
+        "unit": "percent",
+    }
+    assert lines[-1] == {
+        "split": "test",
+        "policy": "2",
+        "metric": "loss",
+        "value": 0.25,
+        "unit": "nats",
+    }
+
+
+def test_a_bit_width_at_chance_is_a_finding(session, monkeypatch):
+    scored(monkeypatch, b8=90.0, b4=80.0, b2=10.0)
+    status, diagnosis = conclude(session)
+    assert status == "collapsed"
+    assert diagnosis == "test accuracy is that of guessing (10 classes): 2 bit 10.0 %"
+    assert len(read_lines(session.directory.path / "metrics.jsonl")) == 12
+
+
+def test_result_tells_shares_of_negative_rates(session):
+    at = Position.start((4, 2))
+    at.step, at.negative = 8, {4: 0, 2: 6}
+    found = result(at, session.clock)
+    assert found["negative_share"] == {"4": 0.0, "2": 0.75}
+    assert found["time_kind"] == "cpu"
+    assert found["wall_time_s"] > 0
+
+
+def test_result_of_a_run_that_never_started(session):
+    assert isinstance(session.clock, Clock)
+    assert result(Position.start((4,)), session.clock)["negative_share"] == {"4": 0.0}

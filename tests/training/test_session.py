@@ -1,0 +1,131 @@
+import json
+
+import pytest
+import torch
+
+from bitswitch.errors import CheckpointError, RecordError, SpecError
+from bitswitch.records import read_json
+from bitswitch.training import checkpoint
+from bitswitch.training.step import Outcome, train_step
+
+
+def outcome(bits, rate):
+    return Outcome(bits, loss=1.0, correct=2, mean_gradient=0.5, scale_learning_rate=rate)
+
+
+def stored(session):
+    return checkpoint.load(session.directory.path / checkpoint.NAME, session.spec.run_id)
+
+
+def advance(session, batch):
+    outcomes = train_step(session.learner, batch, 1e-3, session.at.epoch, session.at.step)
+    session.at.count(outcomes, len(batch.targets))
+
+
+def test_steps_follow_from_images_epochs_and_batch(open_session, tiny_run):
+    session = open_session(tiny_run(epochs=5))
+    assert (session.steps_per_epoch, session.steps, session.line_interval) == (3, 15, 1)
+
+
+def test_a_batch_larger_than_the_split_is_refused(open_session, tiny_run):
+    with pytest.raises(SpecError, match="batch_size 49 is larger than the 48 training images"):
+        open_session(tiny_run(batch_size=49))
+
+
+def test_steps_with_a_negative_rate_are_counted(open_session, tiny_run):
+    at = open_session(tiny_run(bitset=(4, 2))).at
+    at.count([outcome(4, 0.1), outcome(2, -0.1)], images=16)
+    at.count([outcome(4, 0.1), outcome(2, 0.1)], images=16)
+    assert at.step == 2
+    assert at.negative == {4: 0, 2: 1}
+    assert at.tallies[2].images == 32
+
+
+@pytest.mark.parametrize("distillation", ["none", "ps-kd"])
+def test_everything_that_changes_survives(open_session, tiny_run, batch, distillation):
+    run = tiny_run(distillation=distillation)
+    first = open_session(run)
+    first.begin()
+    first.directory.append("steps", {"step": 0})
+    advance(first, batch)
+    first.save()
+    expected = [p.detach().clone() for p in first.learner.model.parameters()]
+    advance(first, batch)
+    first.directory.append("steps", {"step": 1})
+    first.directory.__exit__()
+
+    second = open_session(run)
+    second.resume(stored(second))
+    assert second.at.step == 1
+    assert (second.directory.path / "steps.jsonl").read_text() == '{"step": 0}\n'
+    for value, before in zip(second.learner.model.parameters(), expected, strict=True):
+        assert torch.equal(value, before)
+    advance(second, batch)
+    for a, b in zip(
+        first.learner.model.state_dict().values(),
+        second.learner.model.state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+    assert second.at.tallies == first.at.tallies
+    assert torch.equal(second.learner.distillation.memory, first.learner.distillation.memory)
+    for bits, gradients in first.learner.gradients.items():
+        assert second.learner.gradients[bits].summary() == gradients.summary()
+
+
+def test_a_finished_training_keeps_no_more_than_the_model(open_session, tiny_run):
+    session = open_session(tiny_run(epochs=1))
+    session.begin()
+    session.save()
+    assert "optimizers" in stored(session)
+    session.at.epoch = 1
+    session.save()
+    assert "optimizers" not in stored(session)
+
+
+def test_a_checkpoint_is_due_when_the_last_one_is_old(open_session, tiny_run):
+    session = open_session(tiny_run())
+    session.begin()
+    path = session.directory.path / checkpoint.NAME
+    session.save_interval_s = 1000.0
+    session.save_if_due()
+    assert not path.exists()
+    session.save_interval_s = 0.0
+    session.save_if_due()
+    assert path.exists()
+
+
+def test_a_state_that_does_not_fit_says_how_to_start_over(open_session, tiny_run):
+    session = open_session(tiny_run())
+    session.begin()
+    session.save()
+    state = stored(session)
+    state["model"].popitem()
+    with pytest.raises(CheckpointError, match=r"does not fit the code: RuntimeError(.*\n)*.*rm '"):
+        open_session(tiny_run()).resume(state)
+
+
+def test_shortened_records_are_noticed(open_session, tiny_run):
+    session = open_session(tiny_run())
+    session.begin()
+    session.directory.append("train", {"epoch": 0})
+    session.save()
+    (session.directory.path / "train.jsonl").write_text("")
+    with pytest.raises(RecordError, match="the checkpoint counts"):
+        open_session(tiny_run()).resume(stored(session))
+
+
+def test_a_heartbeat_tells_how_far_the_run_is(open_session, tiny_run, batch):
+    session = open_session(tiny_run())
+    session.begin()
+    session.heartbeat(at_once=True)
+    path = session.directory.path / "progress.json"
+    assert read_json(path)["eta_s"] is None
+    advance(session, batch)
+    session.at.top1 = {8: 50.0, 4: 40.0, 2: 30.0}
+    session.heartbeat(at_once=True)
+    progress = read_json(path)
+    assert progress["run_id"] == session.spec.run_id
+    assert [progress[key] for key in ("epoch", "epochs", "step", "steps")] == [0, 2, 1, 6]
+    assert json.dumps(progress["top1"]) == '{"8": 50.0, "4": 40.0, "2": 30.0}'
+    assert progress["eta_s"] > 0
