@@ -13,8 +13,8 @@ from bitswitch.quant.ste import on_grid
 from bitswitch.types import BitSet
 
 GradientName = Literal["derivative", "printed"]
-"""``derivative`` of the forward; ``printed``: Eq. 13 at v = w / (scale * 2^(h-b)), which rounds once
-whatever the forward does, and has no factor 2^(h-b)."""
+"""``derivative`` of the forward; ``printed``: Eq. 13 at v = w / (scale * 2^(h-b)), rounded once
+whatever the forward does, without a factor 2^(h-b)."""
 
 
 class DoubleRoundingQuantizer(Quantizer):

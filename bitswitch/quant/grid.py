@@ -40,11 +40,11 @@ ROUNDINGS: dict[Rounding, Callable[[Tensor, Number], Tensor]] = {
 """Round clipped codes in place, given 2 ** (widest - bits); scaling by that is exact."""
 
 
-def clip_(values: Tensor, low: Number, high: Number) -> Tensor:
-    """Clip ``values`` in place; NaN stays NaN."""
+def clip(values: Tensor, low: Number, high: Number, out: Tensor | None = None) -> Tensor:
+    """Return ``values`` clipped to ``[low, high]``, in ``out`` if given; NaN stays NaN."""
     if isinstance(low, Tensor) or isinstance(high, Tensor):
-        return values.clamp_min_(low).clamp_max_(high)
-    return values.clamp_(low, high)
+        return values.clamp_min(low).clamp_max(high)
+    return torch.clamp(values, low, high, out=out)
 
 
 def grid_codes(
@@ -71,7 +71,8 @@ def grid_codes(
     >>> grid_codes(torch.tensor([-9.0, 0.6, 1.5]), torch.tensor(1.0), -2.0, 1.0)
     tensor([-2.,  1.,  1.])
     """
-    return ROUNDINGS[rounding](clip_(x / step, low, high), ratio)
+    ratios = x / step
+    return ROUNDINGS[rounding](clip(ratios, low, high, out=ratios), ratio)
 
 
 def integers(codes: Tensor) -> Tensor:
