@@ -1,0 +1,185 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bitswitch import cli, plugins, stages
+from bitswitch.errors import DeviceError, Interrupted
+from bitswitch.spec import load_suite
+
+SUITE = {
+    "name": "one",
+    "title": "one run",
+    "data": "embedded",
+    "seeds": [0],
+    "networks": {
+        "net": {
+            "title": "Net",
+            "published": "none",
+            "model": "resnet8",
+            "dataset": {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20}},
+            "bitsets": [[8, 4]],
+            "training": {"epochs": 1, "batch_size": 16},
+        }
+    },
+    "experiments": {
+        "only": {"title": "Only", "networks": ["net"], "arms": {"arm": {"title": "arm"}}}
+    },
+}
+
+
+@pytest.fixture
+def suite(tmp_path):
+    path = tmp_path / "one.yaml"
+    path.write_text(yaml.safe_dump(SUITE))
+    return str(path)
+
+
+@pytest.fixture
+def bitswitch(monkeypatch, capsys):
+    """Run the command line; return exit code, output and messages."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bitswitch", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        written = capsys.readouterr()
+        return ended.value.code or 0, written.out, written.err
+
+    return run
+
+
+def test_help_is_there_at_once():
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        command = [sys.executable, "-c", "from bitswitch.cli import main; main()", "--help"]
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - began)
+    assert min(times) <= 0.5
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys, bitswitch.cli; print(*{'torch', 'pandas', 'snakemake'} & set(sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert answer.stdout.strip() == ""
+
+
+def test_plugins_are_listed_as_json(bitswitch):
+    code, out, _ = bitswitch("plugins", "--json")
+    assert code == 0
+    assert json.loads(out) == {group: plugins.names(group) for group in plugins.GROUPS}
+
+
+def test_shipped_suites_are_valid(bitswitch):
+    code, out, _ = bitswitch("validate", "smoke", "mini", "cifar10", "paper")
+    assert code == 0
+    assert len(out.splitlines()) == 4
+
+
+def test_the_plan_is_one_json_object(bitswitch, suite, monkeypatch):
+    monkeypatch.setattr(stages, "measure_step", lambda run, device: 0.25)
+    code, out, _ = bitswitch("plan", suite, "--json", "--device", "cpu")
+    assert code == 0
+    assert json.loads(out)["total"]["steps"] == 3
+
+
+def test_a_run_is_trained_where_it_is_told(bitswitch, suite, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(stages, "train", lambda *args, **options: calls.append((args, options)))
+    run_id = run_of(suite)
+    code, _, _ = bitswitch(
+        "train", suite, run_id, "--results", tmp_path, "--device", "cpu", "--threads", 2
+    )
+    assert code == 0
+    ((spec, results, data), options) = calls[0]
+    assert (spec.run_id, results, data) == (run_id, tmp_path, Path("data"))
+    assert options == {"device": "cpu", "threads": 2}
+
+
+def run_of(suite):
+    return next(iter(load_suite(Path(suite)).runs))
+
+
+def test_data_is_prepared_checked_and_its_facts_written(bitswitch, suite, tmp_path):
+    facts = tmp_path / "facts.json"
+    where = ("--suite", suite, "--data", tmp_path)
+    assert bitswitch("data", "prepare", *where, "--facts", facts)[0] == 0
+    (found,) = json.loads(facts.read_text()).values()
+    assert found["train"] == "48"
+    assert bitswitch("data", "check", "digits", *where)[0] == 0
+
+
+def test_a_run_is_shown(bitswitch, tmp_path):
+    folder = tmp_path / "runs" / "a-run"
+    folder.mkdir(parents=True)
+    (folder / "spec.yaml").write_text("seed: 3\n")
+    code, out, _ = bitswitch("show", "a-run", "--results", tmp_path)
+    assert (code, out) == (0, "seed: 3\n\na-run  waiting\n")
+
+
+WRONG = {
+    "suite": (["validate", "minni"], 2, "Did you mean 'mini'?"),
+    "command": (["trian"], 2, "Did you mean 'train'?"),
+    "option": (["validate", "mini", "--jsn"], 2, "No such option"),
+    "run": (["train", "{suite}", "double-rounding-resnet8"], 2, "Did you mean"),
+    "table": (["table", "smoke", "tabel4"], 2, "Did you mean 'table4'?"),
+    "figure": (["figure", "smoke", "figure-22"], 2, "Did you mean"),
+    "benchmark": (["bench", "stepp"], 2, "Did you mean 'step'?"),
+    "dataset": (["data", "check", "digitz"], 2, "Did you mean 'digits'?"),
+    "dataset of a suite": (["data", "check", "cifar", "--suite", "{suite}"], 2, "no dataset"),
+    "no dataset at all": (["data", "check"], 2, "Name a dataset"),
+    "missing data": (["data", "check", "digits", "--data", "{tmp}"], 4, "not found"),
+    "shown run": (["show", "nothing", "--results", "{tmp}"], 2, "has no run 'nothing'"),
+    "device": (["train", "{suite}", "{run}", "--device", "cdua"], 6, "cuda"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_input_is_one_message(bitswitch, suite, tmp_path, arguments, code, message):
+    known = {"suite": suite, "tmp": tmp_path, "run": run_of(suite)}
+    found, out, err = bitswitch(*(argument.format(**known) for argument in arguments))
+    assert found == code
+    assert message in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("error", [DeviceError("no GPU"), Interrupted("stopped, saved")])
+def test_an_expected_error_is_its_text_and_its_exit_code(bitswitch, suite, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(stages, "train", fail)
+    code, _, err = bitswitch("train", suite, run_of(suite))
+    assert (code, err) == (error.exit_code, f"error: {error}\n")
+
+
+def test_a_traceback_is_shown_on_request(suite, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bitswitch", "--debug", "validate", "no-such-suite"])
+    with pytest.raises(Exception, match="There is no file"):
+        cli.main()
+
+
+def test_a_defect_is_not_hidden(suite, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(stages, "train", fail)
+    monkeypatch.setattr(sys, "argv", ["bitswitch", "train", suite, run_of(suite)])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_every_command_says_what_it_does(bitswitch):
+    for group, commands in cli.COMMANDS.items():
+        prefix = ["data"] if group is cli.data else []
+        for command in commands:
+            code, out, _ = bitswitch(*prefix, command.__name__, "--help")
+            assert code == 0
+            assert (command.__doc__ or "").split()[0] in out

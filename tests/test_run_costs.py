@@ -1,0 +1,79 @@
+import pytest
+
+from bitswitch import run_costs, stages, store
+from bitswitch.run_costs import Cost, data_bytes, estimate, shrunk
+from bitswitch.spec import Choice, load_suite, suite_path
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """Measure every step as a quarter of a second, and return what was measured."""
+    monkeypatch.setattr(store, "FOLDER", tmp_path)
+    runs = []
+
+    def measure(run, device):
+        runs.append(run)
+        return 0.25
+
+    monkeypatch.setattr(stages, "measure_step", measure)
+    return runs
+
+
+def test_steps_are_epochs_of_whole_batches(measured, tiny_run):
+    run = tiny_run()  # 48 images in batches of 16, twice
+    assert estimate(run, "cpu", gpu=False).steps == 6
+
+
+def test_time_is_start_training_and_evaluation(measured, tiny_run):
+    # 20 held-out images per epoch and 40 test images, forward only.
+    evaluation = (2 * 20 + 40) / 16 * run_costs.FORWARD_SHARE
+    expected = run_costs.START_TIME_S + (6 + evaluation) * 0.25
+    assert estimate(tiny_run(), "cpu", gpu=False).time_s == pytest.approx(expected)
+
+
+def test_a_kind_of_run_is_measured_once(measured, tiny_run):
+    same = [tiny_run(seed=seed, epochs=epochs) for seed in (0, 1) for epochs in (1, 2)]
+    others = [tiny_run(bitset=(8, 4)), tiny_run(update="conventional", alrs={"reading": "off"})]
+    for run in (*same, *others):
+        estimate(run, "cpu", gpu=False)
+    assert len(measured) == 3
+
+
+def test_measuring_neither_trains_nor_downloads(measured):
+    runs = load_suite(suite_path("paper")).runs.values()
+    for run in runs:
+        estimate(run, "cpu", gpu=False)
+    assert all(run.model.options.get("weights", "none") == "none" for run in measured)
+    assert all(run.training.learning_rate < 1e-9 for run in measured)
+    assert len(measured) < len(runs) / 2
+
+
+def test_big_images_are_measured_at_a_small_batch_and_scaled(measured):
+    runs = load_suite(suite_path("paper")).runs.values()
+    run = next(run for run in runs if run.dataset.name == "imagenet")
+    assert shrunk(run).training.batch_size == 2
+    per_step = (estimate(run, "cpu", gpu=False).time_s - run_costs.START_TIME_S) / (
+        estimate(run, "cpu", gpu=False).steps
+    )
+    assert per_step >= 0.25 * 256 / 2
+
+
+def test_on_a_gpu_the_whole_batch_is_measured(measured, tiny_run):
+    cost = estimate(tiny_run(), "cuda", gpu=True)
+    assert measured[0].training.batch_size == 16
+    assert cost.gpu_time_s == cost.time_s
+
+
+def test_disk_holds_the_checkpoint(measured, tiny_run):
+    parameters = 77_000  # of ResNet-8, roughly
+    cost = estimate(tiny_run(), "cpu", gpu=False)
+    assert cost.disk_bytes - run_costs.RECORDS_BYTES == pytest.approx(12 * parameters, rel=0.05)
+
+
+def test_datasets_are_counted_in_pixels():
+    dataset = Choice(name="digits", options={"size": 8, "train": 48, "held_out": 20, "test": 40})
+    assert data_bytes(dataset.resolved("datasets")) == 108 * 3 * 8 * 8
+
+
+def test_costs_add_up():
+    assert Cost(1, 2.0, 3.0, 4) + Cost(10, 20.0, 30.0, 40) == Cost(11, 22.0, 33.0, 44)

@@ -1,0 +1,110 @@
+"""Snakemake, run as a user runs it, in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bitswitch.spec import load_suite
+
+TOP = Path(__file__).resolve().parents[2]
+
+DIGITS = {"name": "digits", "options": {"size": 8, "train": 64, "held_out": 20, "test": 40}}
+TRAINING = {"epochs": 1, "batch_size": 16}
+SUITE = {
+    "name": "tiny",
+    "title": "a suite for tests",
+    "data": "embedded",
+    "seeds": [0],
+    "networks": {
+        "resnet20": {
+            "title": "ResNet-20",
+            "published": "resnet20",
+            "model": "resnet8",
+            "dataset": DIGITS,
+            "bitsets": [[8, 6, 4, 2]],
+            "float_training": TRAINING,
+            "training": TRAINING,
+        }
+    },
+    "experiments": {"alrs": {"networks": ["resnet20"]}},
+}
+
+
+class Project:
+    """A working folder with one suite, sharing the repository's rules."""
+
+    def __init__(self, folder, cache):
+        self.folder = folder
+        self.path = folder / "config" / "suites" / "tiny.yaml"
+        self.path.parent.mkdir(parents=True)
+        (folder / "config" / "experiments.yaml").symlink_to(TOP / "config" / "experiments.yaml")
+        (folder / ".cache").symlink_to(cache)
+        self.write(SUITE)
+
+    def write(self, content):
+        """Make ``content`` the suite."""
+        self.path.write_text(yaml.safe_dump(content))
+
+    def change(self, **changes):
+        """Replace top-level keys of the suite."""
+        self.write({**yaml.safe_load(self.path.read_text()), **changes})
+
+    @property
+    def runs(self):
+        """The suite's runs by id."""
+        return load_suite(self.path).runs
+
+    def snakemake(self, *arguments, config="", **environment):
+        """Run Snakemake on the suite; return exit code and everything it wrote."""
+        command = [sys.executable, "-m", "snakemake", "--snakefile", TOP / "Snakefile"]
+        command += ["--cores", "8", "all", *arguments]
+        return self.run(
+            [*command, "--config", f"suite={self.path}", *config.split()], **environment
+        )
+
+    def run(self, command, **environment):
+        """Run ``command`` in the folder."""
+        answer = subprocess.run(
+            [str(part) for part in command],
+            cwd=self.folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return answer.returncode, answer.stdout
+
+    def planned(self):
+        """Return the ids of the runs that would be trained now."""
+        code, text = self.snakemake("--dry-run")
+        assert code == 0, text
+        return {line.split("run=")[1] for line in text.splitlines() if "wildcards: run=" in line}
+
+    def pretend(self):
+        """Make every training run look complete."""
+        for choice in load_suite(self.path).datasets:
+            self._touch(self.folder / "data" / "ready" / f"{choice}.json")
+        for run_id in self.runs:
+            folder = self.folder / "results" / "runs" / run_id
+            self._touch(folder / "result.json")
+            self._touch(folder / "metrics.jsonl")
+
+    def _touch(self, path):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def project(tmp_path, cache):
+    return Project(tmp_path, cache)

@@ -1,0 +1,91 @@
+"""What is run, and what is run again; nothing is trained here."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from bitswitch.devices import available_cpus
+
+TOP = Path(__file__).resolve().parents[2]
+RULE_FILES = [TOP / "Snakefile", *sorted((TOP / "workflow" / "rules").glob("*.smk"))]
+
+
+def with_arm(**training):
+    """Return experiments whose arm with ALRS has another recipe."""
+    arm = {"title": "w. ALRS", "training": training}
+    return {"alrs": {"networks": ["resnet20"], "arms": {"with-alrs": arm}}}
+
+
+def test_everything_is_run_at_first_and_nothing_twice(project):
+    assert project.planned() == set(project.runs)
+    project.pretend()
+    assert project.planned() == set()
+
+
+def test_one_changed_value_repeats_only_what_depends_on_it(project):
+    project.pretend()
+    before = set(project.runs)
+    project.change(experiments=with_arm(learning_rate=0.01))
+    again = project.planned()
+    assert again == set(project.runs) - before
+    assert len(again) == 1
+
+
+def test_a_start_that_is_gone_repeats_what_starts_from_it(project):
+    project.pretend()
+    (start,) = (key for key, run in project.runs.items() if run.is_float)
+    (project.folder / "results" / "runs" / start / "result.json").unlink()
+    assert project.planned() == set(project.runs)
+
+
+def test_data_made_again_repeats_nothing(project):
+    project.pretend()
+    for marker in (project.folder / "data" / "ready").iterdir():
+        os.utime(marker)
+    assert project.planned() == set()
+
+
+def test_no_more_runs_start_than_there_are_slots(project):
+    text = project.snakemake("--dry-run", CUDA_VISIBLE_DEVICES="")[1]
+    (threads,) = set(re.findall(r"rule train:.*?threads: (\d+)", text, re.DOTALL)) or {"1"}
+    assert 8 // int(threads) <= available_cpus()
+
+
+def test_with_gpus_one_run_each(project):
+    text = project.snakemake("--dry-run", CUDA_VISIBLE_DEVICES="0,1")[1]
+    assert "threads: 4" in text
+    assert "gpu=1" in text
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [("suite=minni", "Did you mean 'mini'?"), ("devise=cpu", "devise"), ("device=tpu", "tpu")],
+)
+def test_a_wrong_setting_stops_before_any_job(project, config, message):
+    code, text = project.snakemake(config=config)
+    assert code != 0
+    assert message in text
+    assert "Traceback" not in text
+
+
+def test_a_wrong_suite_stops_before_any_job(project):
+    project.change(sedes=[0])
+    code, text = project.snakemake()
+    assert code != 0
+    assert "Did you mean 'seeds'?" in text
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)
+def test_rules_are_small_and_call_the_command_line(path):
+    text = path.read_text()
+    assert "run:" not in re.sub(r"\S+run:", "", text).replace("    run=", "")
+    assert "script:" not in text
+    for rule in re.split(r"^(?=rule )", text, flags=re.MULTILINE)[1:]:
+        body = rule.split("\n\n\n")[0]
+        assert body.count("\n") <= 25, body
+        name = body.split()[1].rstrip(":")
+        if name != "all":
+            assert all(f"    {part}:" in body for part in ("output", "log", "shell")), name
+            assert '"bitswitch ' in body, name
