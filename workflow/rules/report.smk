@@ -16,8 +16,9 @@ rule collect:
         f"{REPORT}/logs/collect.log",
     params:
         suite=SUITE_FILE,
+        mixed="--allow-mixed" if config["allow_mixed"] else "--no-allow-mixed",
     shell:
-        "bitswitch collect {params.suite} > {log} 2>&1"
+        "bitswitch collect {params.suite} {params.mixed} > {log} 2>&1"
 
 
 rule table:
