@@ -45,7 +45,7 @@ def _metrics(split: str, bits: int, top1: float, loss: float) -> list[dict[str, 
     ]
 
 
-def result(at: Position, clock: Clock) -> dict[str, Any]:
+def measured(at: Position, clock: Clock) -> dict[str, Any]:
     """Return the measured part of ``result.json``."""
     spent = clock.read()
     return {

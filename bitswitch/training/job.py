@@ -16,7 +16,7 @@ from bitswitch.training import checkpoint
 from bitswitch.training.build import Parts, calibrate, load_start
 from bitswitch.training.clock import Clock, Moment
 from bitswitch.training.directory import RunDirectory
-from bitswitch.training.finish import conclude, result
+from bitswitch.training.finish import conclude, measured
 from bitswitch.training.health import Diverged
 from bitswitch.training.interruption import StopRequest
 from bitswitch.training.loop import run_epochs
@@ -46,6 +46,7 @@ def run_job(run: RunSpec, execution: Execution, began: Moment) -> None:
     parts, clock = Parts.of(run), Clock(execution.device, began)
     with StopRequest() as stop, RunDirectory(execution.runs / run.run_id) as directory:
         state = _last_state(run, directory.path, execution.device)
+        directory.open_lines(state.get("sizes", {}))
         facts = _identify(parts, directory.path, execution, continued=bool(state))
         at, parameters = Position.start(run.bitset), None
         try:
@@ -55,7 +56,6 @@ def run_job(run: RunSpec, execution: Execution, began: Moment) -> None:
                 session.resume(state)
             else:
                 calibrate(session.learner.model, run, session.dataset)
-                session.begin()
             at, parameters = session.at, session.parameters
             log.info("%s: step %d of %d", run.run_id, at.step, session.steps)
             run_epochs(session)
@@ -63,13 +63,18 @@ def run_job(run: RunSpec, execution: Execution, began: Moment) -> None:
         except Diverged as finding:
             status, diagnosis = "diverged", str(finding)
             write_lines(directory.path / "metrics.jsonl", [])
-        facts["finished"] = provenance.now()
-        write_json(directory.path / "provenance.json", facts)
         outcome: dict[str, Any] = {"run_id": run.run_id, "status": status, "diagnosis": diagnosis}
-        outcome |= {key: facts[key] for key in ("threads", "device_name")}
-        outcome |= {"parameters": parameters, **result(at, clock)}
-        write_json(directory.path / "result.json", outcome)
-        log.info("%s: %s%s", run.run_id, status, f": {diagnosis}" if diagnosis else "")
+        outcome |= {"parameters": parameters, **measured(at, clock)}
+        _close(directory.path, facts, outcome)
+
+
+def _close(folder: Path, facts: dict[str, Any], outcome: dict[str, Any]) -> None:
+    """Write the last two files; from ``result.json`` on the run counts as finished."""
+    write_json(folder / "provenance.json", {**facts, "finished": provenance.now()})
+    machine = {key: facts[key] for key in ("threads", "device_name")}
+    write_json(folder / "result.json", {**outcome, **machine})
+    because = f": {outcome['diagnosis']}" if outcome["diagnosis"] else ""
+    log.info("%s: %s%s", outcome["run_id"], outcome["status"], because)
 
 
 def _last_state(run: RunSpec, folder: Path, device: torch.device) -> dict[str, Any]:

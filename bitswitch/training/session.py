@@ -82,16 +82,11 @@ class Session:
         self._resumed_step, self._resumed_time = 0, time.monotonic()
         self._saved_time = self._resumed_time
 
-    def begin(self) -> None:
-        """Open the record files of a run before its first step."""
-        self.directory.open_lines({})
-
     def resume(self, state: dict[str, Any]) -> None:
-        """Take up ``state``, as ``save`` wrote it, and cut the record files back to it.
+        """Take up ``state``, as ``save`` wrote it.
 
         Raises:
             CheckpointError: it does not fit this version of the code.
-            RecordError: a record file is shorter than the state says.
         """
         try:
             self._take_up(state)
@@ -101,7 +96,6 @@ class Session:
                 f"{path} does not fit the code: {type(error).__name__}: {error}\n"
                 f"{checkpoint.start_over(path)}"
             ) from error
-        self.directory.open_lines(state["sizes"])
 
     def _take_up(self, state: dict[str, Any]) -> None:
         self.clock.load_state_dict(state["clock"])

@@ -3,7 +3,7 @@ import pytest
 from bitswitch.records import read_lines, write_lines
 from bitswitch.training.clock import Clock
 from bitswitch.training.evaluation import Score
-from bitswitch.training.finish import conclude, result
+from bitswitch.training.finish import conclude, measured
 from bitswitch.training.session import Position
 
 HELD_OUT = {str(bits): {"held_out_top1": 50.0 + bits, "held_out_loss": 0.5} for bits in (8, 4, 2)}
@@ -50,15 +50,15 @@ def test_a_bit_width_at_chance_is_a_finding(session, monkeypatch):
     assert len(read_lines(session.directory.path / "metrics.jsonl")) == 12
 
 
-def test_result_tells_shares_of_negative_rates(session):
+def test_measurements_tells_shares_of_negative_rates(session):
     at = Position.start((4, 2))
     at.step, at.negative = 8, {4: 0, 2: 6}
-    found = result(at, session.clock)
+    found = measured(at, session.clock)
     assert found["negative_share"] == {"4": 0.0, "2": 0.75}
     assert found["time_kind"] == "cpu"
     assert found["wall_time_s"] > 0
 
 
-def test_result_of_a_run_that_never_started(session):
+def test_measurements_of_a_run_that_never_started(session):
     assert isinstance(session.clock, Clock)
-    assert result(Position.start((4,)), session.clock)["negative_share"] == {"4": 0.0}
+    assert measured(Position.start((4,)), session.clock)["negative_share"] == {"4": 0.0}

@@ -17,7 +17,7 @@ BITS = ["8", "4", "2"]
 @pytest.fixture
 def session(open_session, tiny_run):
     session = open_session(tiny_run())
-    session.begin()
+    session.directory.open_lines({})
     return session
 
 
@@ -74,7 +74,7 @@ def test_steps_of_a_long_run_are_thinned_out(session):
 
 def test_a_float_run_says_nothing_of_scales(open_session, tiny_run):
     session = open_session(tiny_run(bitset=(32,)))
-    session.begin()
+    session.directory.open_lines({})
     run_epochs(session)
     line = records(session, "train")[-1]
     assert set(line["bits"]["32"]) == {"loss", "top1", "held_out_loss", "held_out_top1"}
@@ -84,7 +84,7 @@ def test_a_float_run_says_nothing_of_scales(open_session, tiny_run):
 
 def test_training_learns(open_session, tiny_run):
     session = open_session(tiny_run(bitset=(32,), epochs=15, learning_rate=0.02))
-    session.begin()
+    session.directory.open_lines({})
     run_epochs(session)
     lines = records(session, "train")
     assert lines[-1]["bits"]["32"]["loss"] < 0.7 * lines[0]["bits"]["32"]["loss"]
