@@ -69,7 +69,7 @@ class DoubleRoundingQuantizer(Quantizer):
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
         """Return the codes of ``width``, by integer operations from the widest where possible."""
-        step = self.scale * width.ratio
+        x, step = x.to(self.scale.dtype), self.scale * width.ratio
         low, high = int(width.signed_low), int(width.signed_high)
         if self.rounding in ("single", "floor"):
             codes = grid_codes(x, step, low, high, self.rounding)
@@ -80,6 +80,7 @@ class DoubleRoundingQuantizer(Quantizer):
     def stored(self, x: Tensor, width: Width) -> Tensor:
         """Return the widest codes, int32, clipped to their range: all that has to be stored."""
         half = -int(width.signed_low * width.ratio)
+        x = x.to(self.scale.dtype)
         return integers(grid_codes(x, self.scale, -half, half - 1))
 
     def _narrow(self, wide: Tensor, width: Width) -> Tensor:

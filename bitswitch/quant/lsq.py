@@ -47,7 +47,8 @@ class StepQuantizer(Quantizer):
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
         step = self.scale.at(width.index)
-        return Codes(integers(grid_codes(x, step, *self.bounds(width))), step.clone())
+        codes = grid_codes(x.to(step.dtype), step, *self.bounds(width))
+        return Codes(integers(codes), step.clone())
 
 
 class WeightQuantizer(StepQuantizer):

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from bitswitch.quant.grid import ROUNDINGS, Rounding, clip, grid_codes
 from bitswitch.quant.quantizer import Number
@@ -52,6 +53,7 @@ class _OnGrid(torch.autograd.Function):
         return grid_codes(x, step, low, high, rounding, ratio).mul_(step)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         x, step = ctx.saved_tensors

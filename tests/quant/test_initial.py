@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from bitswitch.quant.initial import mean_step, measured, percentile_range, three_sigma_step
+
+
+def test_three_sigma_reaches_further_from_zero_on_the_heavier_side():
+    weight = torch.tensor([[1.0, 2.0, 3.0]])
+    assert three_sigma_step(weight, 8).item() == pytest.approx((2 + 3 * 1) / 128)
+    assert three_sigma_step(-weight, 8) == three_sigma_step(weight, 8)
+
+
+def test_three_sigma_per_channel_broadcasts_to_the_weight():
+    weight = torch.randn(5, 3, 2, 2)
+    step = three_sigma_step(weight, 4, per_channel=True)
+    assert step.shape == (5, 1, 1, 1)
+    torch.testing.assert_close(step[2].squeeze(), three_sigma_step(weight[2:3], 4))
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_nothing_to_measure_gives_a_step_of_one(value):
+    assert three_sigma_step(torch.full((2, 3), value), 8) == 1
+    assert measured(percentile_range(torch.full((7,), value))) == 1
+
+
+def test_one_value_has_no_deviation():
+    assert three_sigma_step(torch.tensor([[-0.5]]), 2) == 0.25
+
+
+def test_constant_values_span_their_magnitude():
+    assert percentile_range(torch.full((9,), -3.0)) == 3
+
+
+def test_percentile_range_ignores_outliers():
+    values = torch.cat([torch.linspace(0, 1, 100_000), torch.tensor([1e6])])
+    assert percentile_range(values).item() == pytest.approx(0.998, abs=1e-3)
+
+
+def test_mean_step():
+    assert mean_step(torch.tensor(3.0), 4).item() == 3
