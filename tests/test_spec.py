@@ -224,3 +224,15 @@ def test_the_models_are_strict():
     for model in (Suite, RunSpec):
         assert model.model_config["extra"] == "forbid"
         assert model.model_config["frozen"]
+
+
+def test_conventional_training_with_adaptive_rates_is_refused(write):
+    path = write(**with_arm(training={"update": "conventional"}))
+    with pytest.raises(SpecError, match=r"'relative' needs an update per bit-width.*'off'"):
+        load_suite(path)
+
+
+def test_conventional_training_of_a_float_network_has_no_rates_to_adapt():
+    fields = {"method": "float32", "model": "resnet8", "dataset": "digits", "bitset": [32]}
+    training = {"epochs": 1, "batch_size": 8, "update": "conventional"}
+    assert RunSpec.model_validate({**fields, "training": training, "seed": 0}).is_float
