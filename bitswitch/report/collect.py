@@ -13,13 +13,11 @@ from bitswitch.errors import RecordError
 from bitswitch.report import published
 from bitswitch.report.frames import CURVES, METRICS, RUNS, SCALE_GRADIENTS, TABLES, Frames, frame
 from bitswitch.report.run_records import Metric, RunRecord, read_run
+from bitswitch.report.statistics import guessing_bound
 from bitswitch.spec import Cell, RunSpec, Suite, title_of
 
 OUTPUTS = ("suite.yaml", *(f"{name}.csv" for name in TABLES))
 """Files that ``write`` makes in ``results/<suite>/``."""
-
-AT_CHANCE = 1.5
-"""In a run flagged as collapsed, a bit-width below this multiple of chance counts as collapsed."""
 
 Records = Mapping[str, RunRecord | None]
 Row = dict[str, Any]
@@ -68,13 +66,20 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
 
 
 def _refuse_mixed_code(records: Records) -> None:
-    """Raise unless all runs were made by the same numeric code."""
-    by_code: dict[str, list[str]] = defaultdict(list)
+    """Raise unless all runs were made by the same numeric code, that of plugins included."""
+    by_code: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for run_id, record in records.items():
         if record is not None:
-            by_code[str(record.provenance["code_hash"])].append(run_id)
-    if len(by_code) > 1:
-        lines = [f"  {code}: {len(ids)} runs, e.g. {ids[0]}" for code, ids in by_code.items()]
+            by_code["bitswitch"][str(record.provenance["code_hash"])].append(run_id)
+            for package, code in record.provenance.get("plugin_hashes", {}).items():
+                by_code[package][code].append(run_id)
+    lines = [
+        f"  {package} {code}: {len(ids)} runs, e.g. {ids[0]}"
+        for package, versions in by_code.items()
+        for code, ids in versions.items()
+        if len(versions) > 1
+    ]
+    if lines:
         raise RecordError(
             "Runs of different code versions do not go into one table:\n" + "\n".join(lines) + "\n"
             "  Delete the directories of the older runs and run the suite again,\n"
@@ -117,8 +122,9 @@ def _cell_rows(
     record = None if cell.skipped else records[run.run_id]
     status, reason = _state(cell, record)
     if record is not None:
-        chance = 100.0 / facts[run.dataset.identifier]["classes"]
-        yield from (shared | row for row in _measured(record, chance))
+        about = facts[run.dataset.identifier]
+        bound = guessing_bound(about["classes"], about["sizes"]["test"])
+        yield from (shared | row for row in _measured(record, bound))
     if status not in ("complete", "collapsed"):
         for bits in cell.bitset:
             missing = {"policy": str(bits), "split": "test", "metric": "top1", "unit": "percent"}
@@ -134,18 +140,18 @@ def _state(cell: Cell, record: RunRecord | None) -> tuple[str, str | None]:
     return record.result.status, record.result.diagnosis
 
 
-def _measured(record: RunRecord, chance: float) -> Iterator[Row]:
+def _measured(record: RunRecord, bound: float) -> Iterator[Row]:
     """Yield one row per measured value of a run.
 
     Args:
-        record: The run.
-        chance: Accuracy of guessing, percent.
+        record: The run; if it is flagged as collapsed, some of its bit-widths may still be good.
+        bound: Accuracy in percent up to which a bit-width counts as collapsed.
     """
     result = record.result
     collapsed = {
         line.policy
         for line in record.metrics
-        if result.status == "collapsed" and _is_test_top1(line) and line.value < AT_CHANCE * chance
+        if result.status == "collapsed" and _is_test_top1(line) and line.value <= bound
     }
     for line in record.metrics:
         flagged = line.policy in collapsed

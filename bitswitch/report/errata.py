@@ -1,7 +1,4 @@
-"""What the publication's own numbers get wrong: computed, never copied by hand.
-
-``python -m bitswitch.report.errata`` writes ``docs/errata.md``.
-"""
+"""What the publication's own numbers get wrong: computed, never copied by hand."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -219,7 +216,3 @@ def markdown(header: Sequence[str], rows: Iterable[Cells]) -> str:
     lines = [header, *rows]
     body = ["| " + " | ".join(map(str, line)) + " |" for line in lines]
     return "\n".join([body[0], "|-" * len(header) + "|", *body[1:]])
-
-
-if __name__ == "__main__":
-    write()

@@ -13,6 +13,9 @@ TESTABLE = 6
 LEVEL = 0.05
 """Of every test and interval."""
 
+GUESSING_QUANTILE = 3.09
+"""Standard deviations that 99.9 % of guessing networks stay below."""
+
 Verdict = Literal["match", "higher", "lower"]
 
 
@@ -36,6 +39,20 @@ def sampling_noise(top1: float, images: int) -> float:
     """
     share = top1 / 100
     return 196.0 * sqrt(share * (1 - share) / images)
+
+
+def guessing_bound(classes: int, images: int) -> float:
+    """Return the accuracy in percent that 99.9 % of guessing networks stay below.
+
+    Args:
+        classes: Equally frequent ones.
+        images: Size of the test set.
+
+    >>> round(guessing_bound(10, 1000), 2)
+    12.93
+    """
+    chance = 1 / classes
+    return 100 * (chance + GUESSING_QUANTILE * sqrt(chance * (1 - chance) / images))
 
 
 def verdict(published: float, values: Sequence[float], images: int) -> Verdict:

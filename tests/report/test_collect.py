@@ -75,9 +75,7 @@ def test_only_bit_widths_at_chance_count_as_collapsed(suite: Suite, results: Pat
 
 
 def test_a_skipped_cell_keeps_the_reason(results: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(
-        plugins, "refusal", lambda spec: "no GPU" if 3 in spec.bitset else None
-    )
+    monkeypatch.setattr(plugins, "refusal", lambda spec: "no GPU" if 3 in spec.bitset else None)
     suite = make_suite()
     write_all(suite, results)
     rows = reproduced(collect.collect(suite, results))

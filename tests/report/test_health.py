@@ -1,0 +1,51 @@
+"""Tests of ``bitswitch.report.health``."""
+
+from pathlib import Path
+
+from conftest import write_run
+
+from bitswitch.report import collect, health
+from bitswitch.report.frames import Frames
+from bitswitch.spec import Suite
+
+
+def test_summary_counts_and_adds_up(folder: Path, suite: Suite):
+    facts = dict(health.summary(Frames.read(folder)))
+    assert facts["runs"] == f"{len(suite.runs)}: {len(suite.runs)} complete"
+    assert facts["training, CPU time"].endswith(" min")
+    assert facts["peak memory of a run"] == "600 MiB"
+
+
+def test_provenance_lists_what_differs(folder: Path):
+    frames = Frames.read(folder)
+    frames.runs.loc[0, "device_name"] = "Epyc"
+    facts = dict(health.provenance(frames))
+    assert facts["device"] == "Epyc, Xeon"
+    assert facts["threads"] == "1"
+    assert facts["from, to"] == "2026-01-01T00:00:00+00:00, 2026-01-01T00:01:00+00:00"
+
+
+def test_problems_come_first_and_say_what_happened(suite: Suite, results: Path):
+    missing, diverged, *good = suite.runs.values()
+    write_run(diverged, results, status="diverged", diagnosis="loss is nan")
+    for run in good:
+        write_run(run, results)
+    frames = collect.collect(suite, results)
+    problems = health.problems(frames)
+    assert {line.run: line.diagnosis for line in problems} == {
+        missing.run_id: "not run to the end",
+        diverged.run_id: "loss is nan",
+    }
+    assert health.lines(frames)[:2] == problems
+
+
+def test_the_worst_bit_width_is_shown(folder: Path):
+    lines = health.lines(Frames.read(folder))
+    assert {line.negative for line in lines if line.alrs == "literal"} == {"70 %"}
+    assert {line.negative for line in lines if line.bitset == "FP"} == {""}
+
+
+def test_an_empty_suite_has_a_summary(suite: Suite, results: Path):
+    frames = collect.collect(suite, results)
+    assert [fact.title for fact in health.summary(frames)] == ["runs"]
+    assert health.provenance(frames) == []

@@ -1,0 +1,71 @@
+"""Tests of ``bitswitch.report.html``."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bitswitch.errors import ReportError
+from bitswitch.report import figures, html, tables
+from bitswitch.report.frames import Frames
+from bitswitch.spec import Suite
+
+VOID = {"meta", "link", "br", "img"}
+
+
+@pytest.fixture
+def text(suite: Suite, folder: Path) -> str:
+    for name in tables.names(suite):
+        tables.write(name, folder)
+    (folder / "figures").mkdir()
+    for name in figures.names(suite):
+        (folder / f"figures/{name}.png").write_bytes(b"no picture")
+    return html.write(suite, folder).read_text()
+
+
+class Nesting(HTMLParser):
+    """Checks that every element is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole(text: str):
+    parser = Nesting()
+    parser.feed(text)
+    assert parser.open == []
+    assert len(text) < 2_000_000
+
+
+def test_nothing_is_loaded_from_elsewhere(text: str):
+    sources = re.findall(r'(?:src|href)="([^"#][^"]*)"', text)
+    assert all(source.startswith(("data:", "https://arxiv.org/")) for source in sources)
+    assert "<script" not in text
+    assert "@import" not in text
+
+
+def test_every_link_of_the_menu_leads_somewhere(text: str):
+    for target in re.findall(r'href="#([^"]+)"', text):
+        assert f'id="{target}"' in text
+
+
+def test_tables_runs_and_origin_are_there(text: str, folder: Path):
+    for run in Frames.read(folder).runs.run:
+        assert run in text
+    assert "0123456789abcdef" in text
+    assert "Embedded data, not the published scale" in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_a_missing_part_is_named(suite: Suite, folder: Path):
+    with pytest.raises(ReportError, match=r"table4\.html is missing"):
+        html.write(suite, folder)

@@ -1,0 +1,69 @@
+"""Tests of ``bitswitch.report.pdf``."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import EXPERIMENTS, make_suite, write_run
+
+from bitswitch.errors import ReportError
+from bitswitch.report import collect, figures, pdf, tables
+from bitswitch.spec import Suite
+
+needs_tex = pytest.mark.skipif(pdf.find_engine() is None, reason="no TeX engine here")
+NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — 漢字 " + "very-long-name-" * 6
+
+
+def make_parts(suite: Suite, folder: Path) -> None:
+    for name in tables.names(suite):
+        tables.write(name, folder)
+    drawn, _ = figures.write("figure2", folder)
+    for name in figures.names(suite)[1:]:
+        shutil.copy(drawn, folder / f"figures/{name}.pdf")
+
+
+@needs_tex
+def test_nasty_names_are_typeset(results: Path):
+    arms = {"a": {"title": NASTY}, "b": {"title": "plain"}}
+    mine = {"title": NASTY, "networks": ["resnet20"], "arms": arms}
+    suite = make_suite(title=NASTY, experiments=EXPERIMENTS | {"mine": mine})
+    first, *others = suite.runs.values()
+    write_run(first, results, status="diverged", diagnosis=NASTY)
+    for run in others:
+        write_run(run, results)
+    folder = collect.write(suite, results)
+    make_parts(suite, folder)
+    path = pdf.write(suite, folder)
+    assert path.name == pdf.output_name() == "report.pdf"
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert pdf.write(suite, folder).read_bytes() == content
+    if shutil.which("pdftotext"):
+        text = subprocess.check_output(["pdftotext", str(path), "-"], text=True)
+        assert "LSQ_a & b%" in text
+        assert "Table 4: adaptive learning-rate scaling" in text
+
+
+def test_without_an_engine_a_notice_says_how_to_get_one(
+    suite: Suite, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_parts(suite, folder)
+    monkeypatch.setattr(pdf, "find_engine", lambda: None)
+    path = pdf.write(suite, folder)
+    assert path.name == pdf.output_name() == "report.pdf.missing.txt"
+    assert "apt-get install" in path.read_text()
+    assert (folder / "report.tex").is_file()
+
+
+@needs_tex
+def test_an_error_of_tex_is_shown(suite: Suite, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    make_parts(suite, folder)
+    monkeypatch.setattr(pdf, "document", lambda *_: r"\documentclass{article}\nonsense")
+    with pytest.raises(ReportError, match=r"TeX cannot set(.|\n)*Undefined control sequence"):
+        pdf.write(suite, folder)
+
+
+def test_a_missing_part_is_named(suite: Suite, folder: Path):
+    with pytest.raises(ReportError, match=r"table4\.tex is missing"):
+        pdf.document(suite, folder)
