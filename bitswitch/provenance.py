@@ -18,20 +18,30 @@ DECISIVE = (
 """Parts of the package that decide numbers; the rest may change without making runs differ."""
 
 
-def code_hash(modules: Iterable[str] = ()) -> str:
-    """Return sixteen hex digits of the source code that decides numbers.
+def code_hash() -> str:
+    """Return sixteen hex digits of the source code of this package that decides numbers."""
+    return _hash([file for part in DECISIVE for file in _sources(PACKAGE / part)])
+
+
+def plugin_hashes(modules: Iterable[str]) -> dict[str, str]:
+    """Return the hash of all source files of each foreign package among ``modules``, by its name.
 
     Args:
-        modules: Modules of the plugins in use; those of other packages count with all source
-            files of their top-level package.
+        modules: Modules of the plugins in use.
     """
-    files = [file for part in DECISIVE for file in _sources(PACKAGE / part)]
     strangers = {module.partition(".")[0] for module in modules} - {PACKAGE.name}
+    hashes = {}
     for name in sorted(strangers):
         spec = find_spec(name)
         if spec is not None and spec.origin is not None:
             origin = Path(spec.origin)
-            files += _sources(origin.parent if spec.submodule_search_locations else origin)
+            hashes[name] = _hash(
+                _sources(origin.parent if spec.submodule_search_locations else origin)
+            )
+    return hashes
+
+
+def _hash(files: Iterable[Path]) -> str:
     content = hashlib.sha256()
     for file in files:
         content.update(f"{file.name}\0".encode() + file.read_bytes())
@@ -66,7 +76,7 @@ def collect(modules: Iterable[str], device: str, device_name: str, threads: int)
     """Return the content of ``provenance.json`` for a run that starts now.
 
     Args:
-        modules: See ``code_hash``.
+        modules: Modules of the plugins in use.
         device: Of the model, e.g. ``cpu``.
         device_name: What it is sold as.
         threads: Processor threads of torch.
@@ -74,7 +84,8 @@ def collect(modules: Iterable[str], device: str, device_name: str, threads: int)
     return {
         "bitswitch_version": installed("bitswitch"),
         "commit": commit(),
-        "code_hash": code_hash(modules),
+        "code_hash": code_hash(),
+        "plugin_hashes": plugin_hashes(modules),
         "python": platform.python_version(),
         "torch": installed("torch"),
         "torchvision": installed("torchvision"),
@@ -93,10 +104,22 @@ def continued(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     A run that more than one version of the code has worked on carries all their hashes, joined
     by ``+``, and so is never taken for a run of one of them.
     """
-    hashes = str(before["code_hash"]).split("+")
-    if now["code_hash"] not in hashes:
-        hashes.append(now["code_hash"])
-    return {**now, "code_hash": "+".join(hashes), "started": before["started"]}
+    plugins = {
+        name: _joined(before["plugin_hashes"].get(name, digest), digest)
+        for name, digest in now["plugin_hashes"].items()
+    }
+    return {
+        **now,
+        "code_hash": _joined(before["code_hash"], now["code_hash"]),
+        "plugin_hashes": plugins,
+        "started": before["started"],
+    }
+
+
+def _joined(before: str, now: str) -> str:
+    """Return all hashes of ``before``, and ``now`` if it is none of them."""
+    hashes = before.split("+")
+    return before if now in hashes else f"{before}+{now}"
 
 
 def installed(package: str) -> str | None:
