@@ -15,6 +15,9 @@ from bitswitch.spec import Suite
 
 DOCUMENT, PDF, NOTICE = "report.tex", "report.pdf", "report.pdf.missing.txt"
 
+PACKAGES = ("adjustbox", "booktabs", "caption", "hyperref", "lmodern", "microtype")
+"""Beyond the base of LaTeX; an engine without them is none."""
+
 TIMEOUT_S = 300
 
 HOW_TO_GET_TEX = """\
@@ -29,8 +32,12 @@ or with conda: conda install -c conda-forge texlive-core latexmk
 
 
 def find_engine() -> str | None:
-    """Return the path of ``latexmk`` if it and ``pdflatex`` are installed, else None."""
-    return shutil.which("latexmk") if shutil.which("pdflatex") else None
+    """Return the path of ``latexmk`` if it and all that the document needs are installed."""
+    if not all(map(shutil.which, ("pdflatex", "kpsewhich"))):
+        return None
+    files = [f"{package}.sty" for package in PACKAGES]
+    found = subprocess.run(["kpsewhich", *files], capture_output=True, text=True, check=False)
+    return shutil.which("latexmk") if found.returncode == 0 else None
 
 
 def output_name() -> str:
@@ -90,16 +97,19 @@ def _typeset(engine: str, folder: Path, build: Path) -> bytes:
         "max_print_line": "1000",
     }
     options = ["-pdf", "-interaction=nonstopmode", "-halt-on-error", f"-outdir={build}", DOCUMENT]
-    done = subprocess.run(
-        [engine, *options],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [engine, *options],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ReportError(f"TeX takes more than {TIMEOUT_S} s for {folder / DOCUMENT}.") from None
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.startswith(("!", "l."))]
         raise ReportError(
