@@ -71,14 +71,16 @@ class QuantizedModel(nn.Module):
             output = self.net(x)
             return output
 
-    def compile(self) -> None:
+    def compile(self, backend: str = "inductor") -> None:
         """Train through one compiled graph for all bit-widths from now on.
 
-        Evaluation and full precision stay eager: they need no gradient, and each would cost a
-        compilation of its own.
+        Evaluation and full precision stay eager: each would cost a compilation of its own.
+
+        Args:
+            backend: Of ``torch.compile``.
         """
         prepare_compilation()
-        self.net.compile(dynamic=False)
+        self.net.compile(backend=backend, dynamic=False)
         self._compiled = True
 
     def switch(self, policy: int | Policy) -> None:

@@ -1,0 +1,45 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from bitswitch.methods.double_rounding import DoubleRounding
+from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
+from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
+
+WEIGHT = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+
+
+def method(**options):
+    return DoubleRounding(DoubleRounding.Options(**options), (8, 4, 2))
+
+
+def test_defaults_are_as_published():
+    quantizer = method().weight_quantizer(WEIGHT)
+    assert isinstance(quantizer, DoubleRoundingQuantizer)
+    assert (quantizer.rounding, quantizer.gradient) == ("double", "derivative")
+    assert quantizer.scale.shape == ()
+
+
+def test_options_reach_the_quantizers():
+    quantizer = method(per_channel=True, rounding="floor", gradient="printed", gradient_scale=False)
+    weights = quantizer.weight_quantizer(WEIGHT)
+    assert (weights.rounding, weights.gradient, weights.gradient_scale) == (
+        "floor",
+        "printed",
+        False,
+    )
+    assert weights.scale.shape == (4, 1, 1, 1)
+    activations = method(activation_init="mean").activation_quantizer()
+    assert isinstance(activations, ActivationQuantizer)
+    assert activations.init == "mean"
+
+
+def test_scales_may_be_independent():
+    quantizer = method(scales="independent").weight_quantizer(WEIGHT)
+    assert isinstance(quantizer, WeightQuantizer)
+    assert list(quantizer.scales()) == ["scale.8", "scale.4", "scale.2"]
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(ValidationError):
+        DoubleRounding.Options(roundings="double")

@@ -1,0 +1,17 @@
+import pytest
+import torch
+from small_network import double_rounding, float_net
+
+from bitswitch.nn.model import quantize
+
+
+@pytest.fixture
+def images():
+    return torch.randn(6, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def model(images):
+    quantized = quantize(float_net(), double_rounding())
+    quantized.calibrate([images])
+    return quantized

@@ -1,0 +1,91 @@
+import copy
+import os
+
+import pytest
+import torch
+from small_network import BITSET, double_rounding, float_net
+from torch._dynamo.utils import counters
+
+from bitswitch.nn.compilation import prepare_compilation
+from bitswitch.nn.model import quantize
+from bitswitch.types import FLOAT_BITS
+
+POLICIES = [*BITSET, 8, {"3": (8, 2), "6": 4, "9": (2, 8)}]
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch.compiler.reset()
+    counters.clear()
+
+
+def step(model, images, policy):
+    model.zero_grad()
+    model.switch(policy)
+    output = model(images)
+    output.square().mean().backward()
+    return output.detach()
+
+
+def compare(model, compiled, images):
+    """Train both a little; outputs, gradients and statistics must agree."""
+    for policy in POLICIES:
+        torch.testing.assert_close(
+            step(compiled, images, policy), step(model, images, policy), rtol=1e-3, atol=1e-4
+        )
+        idle = {id(p) for p in compiled.inactive_parameters()}
+        for (name, p), q in zip(model.named_parameters(), compiled.parameters(), strict=True):
+            if p.grad is not None:
+                torch.testing.assert_close(q.grad, p.grad, rtol=1e-3, atol=1e-3, msg=name)
+            else:
+                assert id(q) in idle
+                assert q.grad is None or not q.grad.any()
+    for (name, a), b in zip(model.named_buffers(), compiled.buffers(), strict=True):
+        torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("options", [{}, {"per_channel": True, "scales": "independent"}])
+def test_one_graph_serves_every_policy(images, options):
+    model = quantize(float_net(), double_rounding(**options))
+    model.calibrate([images])
+    compiled = copy.deepcopy(model)
+    compiled.compile(backend="aot_eager")
+    compare(model, compiled, images)
+    assert counters["stats"]["unique_graphs"] == 1
+
+
+def test_evaluation_and_full_precision_compile_nothing(model, images):
+    expected = model.eval()(images)
+    model.compile(backend="aot_eager")
+    assert torch.equal(model(images), expected)
+    with model.train().at(FLOAT_BITS):
+        model(images)
+    assert counters["stats"]["unique_graphs"] == 0
+
+
+def test_a_whole_model_compiled_by_hand_needs_one_graph_too(model, images):
+    compiled = torch.compile(model, backend="aot_eager", dynamic=False)
+    for bits in BITSET:
+        model.switch(bits)
+        expected = copy.deepcopy(model)(images)
+        torch.testing.assert_close(compiled(images), expected, rtol=1e-3, atol=1e-4)
+    assert counters["stats"]["unique_graphs"] == 1
+
+
+def test_the_cache_folder_is_the_users_unless_set(monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
+    prepare_compilation()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/elsewhere"
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setattr(os, "environ", environment := {})
+    prepare_compilation()
+    assert environment["TORCHINDUCTOR_CACHE_DIR"].endswith("bitswitch/compiled")
+
+
+@pytest.mark.slow
+def test_fused_kernels_compute_the_same(model, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    compiled = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    compiled.compile()
+    compare(model, compiled, images)
+    assert counters["stats"]["unique_graphs"] == 1

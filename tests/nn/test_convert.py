@@ -1,0 +1,61 @@
+import pytest
+import torch
+from small_network import double_rounding, float_net
+from torch import nn
+
+from bitswitch.errors import BitWidthError
+from bitswitch.nn.model import quantize
+from bitswitch.nn.norm import SwitchableBatchNorm
+
+
+def test_first_and_last_layer_stay_float():
+    model = quantize(float_net(), double_rounding())
+    assert list(model.layers) == ["3", "6", "9"]
+    assert type(model.net[0]) is nn.Conv2d
+    assert type(model.net[11]) is nn.Linear
+    assert sum(isinstance(m, SwitchableBatchNorm) for m in model.modules()) == 2
+
+
+def test_layers_to_keep_may_be_named():
+    model = quantize(float_net(), double_rounding(), keep=["3"])
+    assert list(model.layers) == ["0", "6", "9", "11"]
+    with pytest.raises(BitWidthError, match="Did you mean '11'"):
+        quantize(float_net(), double_rounding(), keep=["111"])
+
+
+def test_parameters_are_taken_over():
+    net = float_net()
+    weight = net[3].weight
+    assert quantize(net, double_rounding()).layers["3"].weight is weight
+
+
+def test_a_shared_layer_stays_shared():
+    linear = nn.Linear(3, 3)
+    net = nn.Sequential(nn.Linear(3, 3), linear, nn.ReLU(), linear, nn.Linear(3, 3))
+    model = quantize(net, double_rounding())
+    assert list(model.layers) == ["1"]
+    assert model.net[1] is model.net[3]
+
+
+def test_unknown_arithmetic_is_refused_unless_kept():
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    def net():
+        return nn.Sequential(nn.Linear(3, 3), Doubled(3, 3), nn.Linear(3, 3))
+
+    with pytest.raises(BitWidthError, match=r"'1': Doubled computes something of its own"):
+        quantize(net(), double_rounding())
+    assert quantize(net(), double_rounding(), keep=["1"]).layers.keys() == {"0", "2"}
+
+
+def test_an_activation_fused_into_a_batch_norm_stays():
+    timm_layers = pytest.importorskip("timm.layers")
+    conv = [nn.Conv2d(3, 3, 1) for _ in range(3)]
+    net = nn.Sequential(conv[0], timm_layers.BatchNormAct2d(3), conv[1], conv[2])
+    x = torch.randn(2, 3, 4, 4)
+    expected = net(x)
+    model = quantize(net, double_rounding())
+    with model.at(32):
+        torch.testing.assert_close(model(x), expected)

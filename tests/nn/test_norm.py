@@ -1,0 +1,54 @@
+import pytest
+import torch
+from small_network import BITSET
+from torch import nn
+
+from bitswitch.nn.norm import SwitchableBatchNorm
+
+NORMS = {
+    "plain": lambda: nn.BatchNorm2d(4),
+    "not affine": lambda: nn.BatchNorm2d(4, affine=False),
+    "untracked": lambda: nn.BatchNorm2d(4, track_running_stats=False),
+    "cumulative": lambda: nn.BatchNorm2d(4, momentum=None),
+    "one dimension": lambda: nn.BatchNorm1d(4),
+}
+
+
+def inputs(kind):
+    shape = (8, 4) if kind == "one dimension" else (8, 4, 3, 3)
+    return [torch.randn(shape) * scale + scale for scale in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_every_bit_width_is_the_batch_norm_it_came_from(kind):
+    for bits in BITSET:
+        norm = NORMS[kind]()
+        switchable = SwitchableBatchNorm(NORMS[kind](), BITSET)
+        switchable.switch.set(bits)
+        for x in inputs(kind):
+            assert torch.equal(switchable(x), norm(x))
+        norm.eval()
+        switchable.eval()
+        assert torch.equal(switchable(x), norm(x))
+
+
+def test_bit_widths_have_their_own_statistics_and_parameters():
+    norm = SwitchableBatchNorm(nn.BatchNorm2d(4), BITSET)
+    norm.switch.set(4)
+    norm(torch.randn(8, 4, 3, 3) + 5).sum().backward()
+    assert norm.num_batches_tracked.tolist() == [0, 1, 0]
+    assert [row.abs().sum() > 0 for row in norm.running_mean] == [False, True, False]
+    used = [name for name, p in norm.named_parameters() if p.grad is not None]
+    assert used == ["weight.4", "bias.4"]
+    idle = {id(p) for p in norm.inactive_parameters()}
+    assert {id(p) for p in norm.parameters() if p.grad is None} == idle
+
+
+def test_mode_and_values_are_taken_over():
+    norm = nn.BatchNorm2d(4).eval()
+    nn.init.uniform_(norm.weight)
+    norm.running_mean.fill_(3)
+    switchable = SwitchableBatchNorm(norm, BITSET)
+    assert not switchable.training
+    assert torch.equal(switchable.weight.of(2), norm.weight)
+    assert (switchable.running_mean == 3).all()

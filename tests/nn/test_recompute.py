@@ -1,0 +1,54 @@
+import pytest
+import torch
+from small_network import double_rounding
+from torch import nn
+
+from bitswitch.nn.layers import QuantizedConv2d, QuantizedLinear
+from bitswitch.nn.recompute import quantized_again_in_backward
+
+LAYERS = {
+    "convolution": (lambda: QuantizedConv2d(nn.Conv2d(4, 8, 3), double_rounding()), (2, 4, 9, 9)),
+    "linear": (lambda: QuantizedLinear(nn.Linear(6, 4), double_rounding()), (3, 6)),
+    "tokens": (lambda: QuantizedLinear(nn.Linear(6, 4), double_rounding()), (2, 3, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_gradients_are_those_of_keeping_the_copy(kind, channels_last, monkeypatch):
+    make, shape = LAYERS[kind]
+    torch.manual_seed(0)
+    layer, x = make(), torch.rand(shape)
+    if channels_last and x.dim() == 4:
+        x = x.to(memory_format=torch.channels_last)
+    x.requires_grad_()
+    parameters = [x, *(p for p in layer.parameters() if p.requires_grad)]
+
+    def grads():
+        return torch.autograd.grad(layer(x).square().sum(), parameters, allow_unused=True)
+
+    again = grads()
+    monkeypatch.setattr(
+        "bitswitch.nn.layers.quantized_again_in_backward",
+        lambda *args: torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t),
+    )
+    kept = grads()
+    assert all(a is k is None or torch.equal(a, k) for a, k in zip(again, kept, strict=True))
+
+
+def test_only_the_input_is_kept():
+    make, shape = LAYERS["convolution"]
+    layer, x = make(), torch.rand(shape, requires_grad=True)
+    quantized = layer.activation_quantizer(x, layer.activation_switch.width)
+    width = layer.activation_switch.width
+    kept = []
+    outer = torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t)
+    with outer, quantized_again_in_backward(layer.activation_quantizer, x, width, quantized):
+        layer.apply_weight(quantized, layer.weight)
+    assert all(t.data_ptr() != quantized.data_ptr() for t in kept)
+
+
+def test_nothing_happens_without_gradients():
+    make, shape = LAYERS["linear"]
+    with torch.no_grad():
+        assert make()(torch.rand(shape)).grad_fn is None

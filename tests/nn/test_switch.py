@@ -1,0 +1,37 @@
+import pytest
+import torch
+
+from bitswitch.nn.switch import BitSwitch
+from bitswitch.quant.quantizer import Width
+from bitswitch.types import FLOAT_BITS
+
+BITSET = (8, 4, 2)
+
+
+@pytest.mark.parametrize("bits", BITSET)
+def test_numbers_and_data_agree(bits):
+    switch = BitSwitch(BITSET)
+    switch.set(bits)
+    assert switch.width == Width.of(bits, BITSET)
+    assert switch.position == switch.index.item()
+    assert switch.row.tolist() == list(map(float, Width.of(bits, BITSET)))
+
+
+def test_full_precision_has_no_width():
+    switch = BitSwitch(BITSET)
+    switch.set(FLOAT_BITS)
+    assert switch.width is None
+
+
+def test_a_graph_reads_tensors():
+    switch = BitSwitch(BITSET)
+    read = torch.compile(lambda: switch.width.unsigned_high * 1, backend="eager", fullgraph=True)
+    values = []
+    for bits in BITSET:
+        switch.set(bits)
+        values.append(read().item())
+    assert values == [255, 15, 3]
+
+
+def test_nothing_is_stored():
+    assert BitSwitch(BITSET).state_dict() == {}
