@@ -87,6 +87,8 @@ class TrainingSpec(Strict):
     """Soft targets: from the bit-width above, or from the last epoch's widest predictions."""
     distillation_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of the soft target in ``neighbour``."""
+    scale_guard: Literal["reflect", "stop"] = "reflect"
+    """A scale that a step pushed below zero is mirrored there and counted, or ends the run."""
     compile: bool = False
     """Train through one compiled graph; last digits differ from eager."""
 

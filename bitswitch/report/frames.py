@@ -91,6 +91,7 @@ RUNS = (
     "threads",
     "device_name",
     "negative_share",
+    "reflections",
     "data_stamp",
     "classes",
     "test_images",

@@ -36,6 +36,8 @@ class RunLine(NamedTuple):
     memory: str = ""
     negative: str = ""
     """Share of steps with a negative learning rate of the scales, at the worst bit-width."""
+    reflections: str = ""
+    """How often a scale crossed zero and was mirrored."""
 
 
 class Fact(NamedTuple):
@@ -108,6 +110,7 @@ def _measured(blank: "pd.Series[Any]") -> dict[str, str]:
         "train": duration(blank["train_time_s"]),
         "memory": memory(blank["peak_memory_mib"]),
         "negative": worst,
+        "reflections": str(int(blank["reflections"] or 0) or ""),
     }
 
 

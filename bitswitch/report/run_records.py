@@ -83,6 +83,7 @@ class Result(Record):
     threads: int | None = None
     device_name: str = ""
     negative_share: dict[int, float] = {}
+    reflections: int = 0
 
 
 @dataclass(frozen=True)

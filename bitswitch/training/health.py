@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite, sqrt
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bitswitch.nn.model import QuantizedModel
 
@@ -26,6 +26,20 @@ def check_loss(loss: float, place: str, model: QuantizedModel) -> None:
         broken = broken_scale(model)
         because = f"; {broken}" if broken else ""
         raise Diverged(f"the loss is {loss} {place}{because}")
+
+
+def reflect_scales(scales: Sequence[nn.Parameter]) -> Tensor:
+    """Mirror negative scales at zero, in place, and return how many there were, int64 [].
+
+    A quantizer with step -s gives what one with step s gives, up to the asymmetry of its range, so
+    this changes next to nothing in a step; but it keeps every step positive. Adam moves a scale by
+    about the learning rate however small the scale is, and so can push it across zero.
+    """
+    with torch.no_grad():
+        crossed = torch.cat([scale.reshape(-1) for scale in scales]) < 0
+        for scale in scales:
+            scale.abs_()
+    return crossed.sum()
 
 
 def check_scales(

@@ -104,6 +104,7 @@ class Session:
         self._resumed_step = self.at.step
         learner = self.learner
         learner.model.load_state_dict(state["model"])
+        learner.reflections.fill_(state["reflections"])
         if "optimizers" in state:
             learner.optimizers.load_state_dict(state["optimizers"])
             learner.distillation.memory.copy_(state["memory"])
@@ -114,7 +115,10 @@ class Session:
         """Write a checkpoint; one of a finished training holds no more than the model."""
         with self.clock.phase("other"):
             learner = self.learner
-            state: dict[str, Any] = {"model": learner.model.state_dict()}
+            state: dict[str, Any] = {
+                "model": learner.model.state_dict(),
+                "reflections": int(learner.reflections),
+            }
             if self.at.epoch < self.spec.training.epochs:
                 state |= {
                     "optimizers": learner.optimizers.state_dict(),

@@ -12,7 +12,7 @@ from bitswitch.nn.model import QuantizedModel
 from bitswitch.spec import TrainingSpec
 from bitswitch.training import alrs
 from bitswitch.training.distillation import Distillation, probabilities
-from bitswitch.training.health import check_loss, check_scales
+from bitswitch.training.health import check_loss, check_scales, reflect_scales
 from bitswitch.training.optimizers import Optimizers, drop_gradients
 from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
 
@@ -46,6 +46,8 @@ class Learner:
     """All scales of the model."""
     idle: dict[int, list[nn.Parameter]]
     """Parameters that each bit-width does not use."""
+    reflections: Tensor
+    """How many scales crossed zero and were mirrored since the start, int64 []."""
 
     @classmethod
     def of(
@@ -70,7 +72,14 @@ class Learner:
             factors=alrs.factors(model.bitset, training.alrs.factors),
             scales=list(model.scale_parameters().values()),
             idle=idle,
+            reflections=torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device),
         )
+
+    def step(self, rate: float, scale_rate: float) -> None:
+        """Update weights and scales at these learning rates; scales stay positive."""
+        self.optimizers.step(rate, scale_rate)
+        if self.scales and self.training.scale_guard == "reflect":
+            self.reflections += reflect_scales(self.scales)
 
 
 def train_step(learner: Learner, batch: Batch, rate: float, epoch: int, step: int) -> list[Outcome]:
@@ -102,7 +111,7 @@ def train_step(learner: Learner, batch: Batch, rate: float, epoch: int, step: in
         if part.update:
             _update(learner, part.bits, rate, outcome.scale_learning_rate)
     if not learner.passes[-1].update:
-        learner.optimizers.step(rate, rate)
+        learner.step(rate, rate)
     learner.distillation.remember(batch, predictions)
     rates = {outcome.bits: outcome.scale_learning_rate for outcome in outcomes}
     check_scales(learner.model, learner.scales, f"after step {step}", rates)
@@ -143,4 +152,4 @@ def _update(learner: Learner, bits: int, rate: float, scale_rate: float) -> None
     """Step after one pass; parameters of other bit-widths stay as they are."""
     drop_gradients(learner.idle[bits])
     both = learner.training.alrs.target == "scales+weights"
-    learner.optimizers.step(scale_rate if both else rate, scale_rate)
+    learner.step(scale_rate if both else rate, scale_rate)

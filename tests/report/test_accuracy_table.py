@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from conftest import EXPERIMENTS, make_suite, write_run
 
 from bitswitch.report import accuracy_table, collect
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Line, Section, Table
 from bitswitch.spec import Suite
+from tests.report.conftest import EXPERIMENTS, make_suite, write_run
 
 
 @pytest.fixture

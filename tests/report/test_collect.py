@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import make_suite, write_run
 
 from bitswitch import plugins
 from bitswitch.errors import RecordError
 from bitswitch.report import collect
 from bitswitch.report.frames import Frames
 from bitswitch.spec import Suite
+from tests.report.conftest import make_suite, write_run
 
 
 def write_all(suite: Suite, results: Path) -> dict[str, Path]:

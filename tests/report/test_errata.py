@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-from conftest import write_run
-
 from bitswitch.report import collect, errata
 from bitswitch.spec import Suite
+from tests.report.conftest import write_run
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from conftest import EXPERIMENTS, make_suite
 
 from bitswitch.errors import ReportError
 from bitswitch.report import collect, figures
 from bitswitch.spec import Suite
+from tests.report.conftest import EXPERIMENTS, make_suite
 
 
 def test_suites_without_alrs_have_no_figures_about_it(suite: Suite):

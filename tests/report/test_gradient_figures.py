@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from conftest import LAYERS, top1_of
 
 from bitswitch.report import gradient_figures
 from bitswitch.report.frames import Frames
 from bitswitch.report.gradient_figures import Study
 from bitswitch.spec import Suite
+from tests.report.conftest import LAYERS, top1_of
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from conftest import write_run
-
 from bitswitch.report import collect, health
 from bitswitch.report.frames import Frames
 from bitswitch.spec import Suite
+from tests.report.conftest import write_run
 
 
 def test_summary_counts_and_adds_up(folder: Path, suite: Suite):

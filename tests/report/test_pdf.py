@@ -5,11 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import EXPERIMENTS, make_suite, write_run
 
 from bitswitch.errors import ReportError
 from bitswitch.report import collect, figures, pdf, tables
 from bitswitch.spec import Suite
+from tests.report.conftest import EXPERIMENTS, make_suite, write_run
 
 needs_tex = pytest.mark.skipif(pdf.find_engine() is None, reason="no TeX engine here")
 NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — 漢字 " + "very-long-name-" * 6

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import write_run
 
 from bitswitch.errors import RecordError
 from bitswitch.report.run_records import read_run
 from bitswitch.spec import Suite
+from tests.report.conftest import write_run
 
 
 @pytest.fixture

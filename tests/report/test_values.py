@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from conftest import NETWORK, make_suite, write_run
 
 from bitswitch.report import collect
 from bitswitch.report.frames import Frames
 from bitswitch.report.values import Place, Values
 from bitswitch.spec import Suite
+from tests.report.conftest import NETWORK, make_suite, write_run
 
 
 def test_samples_hold_every_seed(folder: Path):

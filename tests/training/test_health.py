@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from bitswitch.training.health import Diverged, at_chance, broken_scale, check_loss, check_scales
+from bitswitch.training.health import (
+    Diverged,
+    at_chance,
+    broken_scale,
+    check_loss,
+    check_scales,
+    reflect_scales,
+)
 
 
 @pytest.fixture
@@ -32,6 +39,13 @@ def test_healthy_scales_go_on(model):
 
 def test_a_network_without_scales_goes_on(make_learner, tiny_run):
     check_scales(make_learner(tiny_run(bitset=(32,))).model, [], "after step 3", {})
+
+
+def test_negative_scales_are_mirrored_and_counted():
+    values = [torch.tensor(-0.25), torch.tensor([0.5, -2.0, 0.0])]
+    parameters = [torch.nn.Parameter(value) for value in values]
+    assert int(reflect_scales(parameters)) == 2
+    assert [p.tolist() for p in parameters] == [0.25, [0.5, 2.0, 0.0]]
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, math.nan])

@@ -192,7 +192,7 @@ def test_a_start_that_diverged_is_passed_on_as_a_finding(work, tiny_run):
 
 
 def test_a_run_that_diverges_ends_with_a_diagnosis(work, tiny_run):
-    folder = work(tiny_run(learning_rate=1.0, alrs={"reading": "literal"}))
+    folder = work(tiny_run(learning_rate=1.0, alrs={"reading": "literal"}, scale_guard="stop"))
     result = read_json(folder / "result.json")
     assert result["status"] == "diverged"
     assert "step" in result["diagnosis"]

@@ -152,6 +152,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(make_learner, tiny_ru
 
 
 def test_a_scale_pushed_below_zero_stops(make_learner, tiny_run, batch):
-    learner = make_learner(tiny_run(alrs={"reading": "off"}))
+    learner = make_learner(tiny_run(alrs={"reading": "off"}, scale_guard="stop"))
     with pytest.raises(Diverged, match=r"scale of layer .* after step 5; learning rates of scales"):
         train_step(learner, batch, 10.0, epoch=0, step=5)
+
+
+def test_a_scale_pushed_below_zero_is_mirrored_and_counted(make_learner, tiny_run, batch):
+    learner = make_learner(tiny_run(alrs={"reading": "off"}))
+    train_step(learner, batch, 10.0, epoch=0, step=5)
+    assert int(learner.reflections) > 0
+    assert all(bool((scale > 0).all()) for scale in learner.scales)
