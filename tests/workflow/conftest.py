@@ -51,20 +51,27 @@ class Project:
 
     def change(self, **changes):
         """Replace top-level keys of the suite."""
-        self.write({**yaml.safe_load(self.path.read_text()), **changes})
+        self.write({**self.suite, **changes})
 
     @property
     def runs(self):
         """The suite's runs by id."""
         return load_suite(self.path).runs
 
+    @property
+    def suite(self):
+        """The content of the suite file."""
+        return yaml.safe_load(self.path.read_text())
+
+    def command(self, *arguments):
+        """Return the command line of Snakemake."""
+        command = [sys.executable, "-m", "snakemake", "--snakefile", TOP / "Snakefile"]
+        return [*command, "--cores", "8", "all", *arguments]
+
     def snakemake(self, *arguments, config="", **environment):
         """Run Snakemake on the suite; return exit code and everything it wrote."""
-        command = [sys.executable, "-m", "snakemake", "--snakefile", TOP / "Snakefile"]
-        command += ["--cores", "8", "all", *arguments]
-        return self.run(
-            [*command, "--config", f"suite={self.path}", *config.split()], **environment
-        )
+        settings = ("--config", f"suite={self.path}", *config.split())
+        return self.run(self.command(*arguments, *settings), **environment)
 
     def run(self, command, **environment):
         """Run ``command`` in the folder."""

@@ -1,0 +1,99 @@
+"""A whole suite from nothing to its report; interrupted, broken and changed on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def finished(project):
+    """Return the ids of the runs that have a result."""
+    return {path.parent.name for path in project.folder.glob("results/runs/*/result.json")}
+
+
+def trained(text):
+    """Return how many runs the output says were trained."""
+    return sum("] train " in line for line in text.splitlines())
+
+
+def test_a_suite_is_built_once_and_then_only_where_it_changed(project):
+    code, text = project.snakemake()
+    assert code == 0, text
+    assert trained(text) == len(project.runs) == 3
+    report = project.folder / "results" / "tiny" / "report.html"
+    assert f"report: {report}" in text
+
+    began = time.monotonic()
+    code, text = project.snakemake()
+    assert code == 0
+    assert "Nothing to be done" in text
+    assert time.monotonic() - began < 10
+
+    before = report.read_text()
+    arm = {"without-alrs": {"training": {"learning_rate": 0.001}}}
+    project.change(experiments={"alrs": {"networks": ["resnet20"], "arms": arm}})
+    code, text = project.snakemake()
+    assert code == 0, text
+    assert trained(text) == 1
+    assert report.read_text() != before
+
+
+def test_a_run_that_fails_stops_no_other_and_the_report_can_be_had(project):
+    broken = next(key for key, run in project.runs.items() if not run.is_float)
+    folder = project.folder / "results" / "runs" / broken
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.pt").write_bytes(b"truncated")
+    code, text = project.snakemake()
+    assert code != 0
+    assert "checkpoint.pt" in text  # the log of the failed job, not just its name
+    assert "Traceback" not in text
+    assert finished(project) == set(project.runs) - {broken}
+
+    command = [sys.executable, "-c", "from bitswitch.cli import main; main()"]
+    code, text = project.run([*command, "report", project.path])
+    assert code == 0, text
+    table = (project.folder / "results" / "tiny" / "tables" / "table4.html").read_text()
+    assert "not run to the end" in table
+
+
+def test_a_killed_build_continues_after_unlocking(project):
+    training = {"epochs": 15, "batch_size": 16}
+    network = {**project.suite["networks"]["resnet20"], "training": training}
+    project.change(networks={"resnet20": network})
+    command = project.command("--config", f"suite={project.path}")
+    with subprocess.Popen(command, cwd=project.folder, start_new_session=True) as process:
+        wait_for(lambda: any("32" not in top1 for top1 in heartbeats(project)))
+        os.killpg(process.pid, signal.SIGKILL)
+    before = finished(project)
+    assert before < set(project.runs)
+
+    code, text = project.snakemake()
+    assert code != 0
+    assert "--unlock" in text
+    assert project.snakemake("--unlock")[0] == 0
+    code, text = project.snakemake("--until", "train")
+    assert code == 0, text
+    assert trained(text) == len(set(project.runs) - before)
+    assert finished(project) == set(project.runs)
+
+
+def heartbeats(project):
+    """Yield the accuracies of every run that has trained an epoch."""
+    for path in project.folder.glob("results/runs/*/progress.json"):
+        top1 = json.loads(path.read_text())["top1"]
+        if top1:
+            yield top1
+
+
+def wait_for(condition, limit_s=120):
+    """Return when ``condition()`` holds."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.2)
