@@ -64,12 +64,17 @@ class QuantizedModel(nn.Module):
         return {name: module for name, module in modules if isinstance(module, QuantizedLayer)}
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self._compiled or (self.training and self._policy != FLOAT_BITS):
-            output: Tensor = self.net(x)
-            return output
-        with torch.compiler.set_stance("force_eager"):
-            output = self.net(x)
-            return output
+        if self._compiled and not self._in_graph:
+            with torch.compiler.set_stance("force_eager"):
+                output: Tensor = self.net(x)
+                return output
+        output = self.net(x)
+        return output
+
+    @property
+    def _in_graph(self) -> bool:
+        """Whether the compiled graph serves the present mode and policy."""
+        return self.training and (self._policy != FLOAT_BITS or self.bitset == (FLOAT_BITS,))
 
     def compile(self, backend: str = "inductor") -> None:
         """Train through one compiled graph for all bit-widths from now on.

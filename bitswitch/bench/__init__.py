@@ -1,0 +1,21 @@
+"""What bitswitch costs on this machine: ratios, measured side by side in one run."""
+
+from collections.abc import Callable
+
+from bitswitch.bench.measured import Measured
+
+
+def _step() -> Measured:
+    from bitswitch.bench.step import measure
+
+    return measure()
+
+
+def _startup() -> Measured:
+    from bitswitch.bench.startup import measure
+
+    return measure()
+
+
+BENCHMARKS: dict[str, Callable[[], Measured]] = {"step": _step, "startup": _startup}
+"""Benchmark by name; running one takes minutes and imports torch."""

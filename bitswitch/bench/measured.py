@@ -1,0 +1,37 @@
+"""What a benchmark returns: a table to read, and figures to check."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Result of one benchmark."""
+
+    title: str
+    """What was measured, on which machine."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    figures: dict[str, float]
+    """Name to number; units end the names, ratios have none."""
+
+    def render(self) -> str:
+        """Return the table as aligned text.
+
+        >>> print(Measured("Title", ("what", "time"), (("a", "1.0 s"),), {}).render())
+        Title
+        what  time
+        a     1.0 s
+        """
+        lines = (self.columns, *self.rows)
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        text = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        return "\n".join([self.title, *text])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return one JSON object with all of it."""
+        rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        return {"title": self.title, "rows": rows, "figures": self.figures}
