@@ -1,0 +1,107 @@
+"""The ways to install the package agree with each other and with what is installed here."""
+
+import re
+import subprocess
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+TOP = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+WANTED = {
+    requirement.name: requirement
+    for requirement in map(
+        Requirement, PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    )
+}
+PINS = {
+    requirement.name: requirement
+    for requirement in map(
+        Requirement,
+        (line for line in (TOP / "constraints.txt").read_text().splitlines() if line[0] != "#"),
+    )
+}
+CONDA = yaml.safe_load((TOP / "environment.yml").read_text())
+
+
+def exact(requirement):
+    """Return the one version that ``requirement`` allows."""
+    (only,) = requirement.specifier
+    assert only.operator == "=="
+    return only.version
+
+
+def test_every_dependency_is_pinned_inside_its_range():
+    assert set(WANTED) <= set(PINS)
+    for name, wanted in WANTED.items():
+        assert wanted.specifier.contains(exact(PINS[name])), name
+
+
+def test_pins_are_what_is_installed_here():
+    if version("torch") != exact(PINS["torch"]):
+        pytest.skip("this environment was not made by make")
+    assert {name: exact(pin) for name, pin in PINS.items()} == {
+        name: version(name) for name in PINS
+    }
+
+
+def test_whatever_snakemake_brings_for_plugins_is_pinned():
+    brought = [line for line in PINS if line.startswith("snakemake-interface-")]
+    assert len(brought) >= 5
+
+
+def test_conda_installs_the_same_package():
+    (pip,) = (part["pip"] for part in CONDA["dependencies"] if isinstance(part, dict))
+    assert pip[-1] == "-e ."
+    assert {line.name: line for line in map(Requirement, pip[:-1])} == PINS
+
+
+def test_conda_has_a_python_that_the_package_takes():
+    (python,) = (part for part in CONDA["dependencies"] if str(part).startswith("python="))
+    lowest = PROJECT["requires-python"].removeprefix(">=")
+    assert [int(x) for x in python.removeprefix("python=").split(".")] >= [
+        int(x) for x in lowest.split(".")
+    ]
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "environment.yml"])
+def test_no_host_is_named(name):
+    text = (TOP / name).read_text()
+    assert not re.search(r"://|index-url|find-links| @ ", text)
+
+
+def make(*arguments, **variables):
+    command = ["make", "--dry-run", *arguments, *(f"{k}={v}" for k, v in variables.items())]
+    return subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_all_is_the_command_a_user_types():
+    assert "\nsnakemake --cores 8 all\n" in "\n" + make("all").replace(" \n", "\n")
+    assert "--config suite=smoke" in make("all", SUITE="smoke")
+
+
+def test_make_test_checks_and_runs_everything():
+    text = make("test")
+    for command in ("ruff check", "mypy", "lint-imports", "codespell", "pytest", "suite=smoke"):
+        assert command in text
+
+
+def test_an_old_python_is_told_so(tmp_path):
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    command = ["make", "env", f"PYTHON={old}", f"VENV={tmp_path}/none"]
+    answer = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+    assert answer.returncode != 0
+    assert "needs Python 3.11 or newer" in answer.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_continuous_integration_runs_make_test():
+    script = (TOP / ".ci" / "run").read_text()
+    assert "exec make test" in script
+    assert (TOP / ".ci" / "run").stat().st_mode & 0o111
