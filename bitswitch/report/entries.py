@@ -29,17 +29,24 @@ def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
 
 def reasons(sample: Sample) -> Iterator[str]:
     """Yield one text per way in which seeds of ``sample`` failed."""
-    groups: dict[tuple[str, str], list[float | None]] = defaultdict(list)
+    groups: dict[str, list[tuple[str, float | None]]] = defaultdict(list)
     for status, reason, value in sample.failed:
-        groups[status, reason].append(value)
+        groups[status].append((reason, value))
     total = len(sample.values) + len(sample.failed)
-    for (status, reason), values in groups.items():
-        known = [value for value in values if value is not None]
+    for status, failures in groups.items():
+        known = [value for _, value in failures if value is not None]
         at = f" at {fmean(known):.2f} %" if known else ""
-        why = f": {reason}" if reason else ""
         left_out = ", left out of the mean" if sample.values else ""
-        share = f"{len(values)} of {total} seeds " if total > 1 else ""
-        yield f"{share}{status}{at}{left_out}{why}"
+        share = f"{len(failures)} of {total} seeds " if total > 1 else ""
+        yield f"{share}{status}{at}{left_out}{_why([reason for reason, _ in failures])}"
+
+
+def _why(reasons: list[str]) -> str:
+    """Return the first of several reasons, its details left to the list of runs."""
+    different = dict.fromkeys(reason.partition(";")[0] for reason in reasons if reason)
+    if not different:
+        return ""
+    return (", e.g.: " if len(different) > 1 else ": ") + next(iter(different))
 
 
 def difference(sample: Sample | None, value: float | None) -> Entry:

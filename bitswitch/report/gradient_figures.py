@@ -1,8 +1,8 @@
 """Figures 3, 7 and 8: gradients of the quantization scales, and training with and without ALRS."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -23,6 +23,9 @@ NAMED_LAYERS = 24
 OPERANDS = {"weight": "weight scales", "activation": "activation scales"}
 
 NOTHING = "not run yet"
+
+Outside = Literal["outside upper right", "outside lower center"]
+"""Where the legend of several panels goes."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,8 @@ def scale_gradients(operand: str) -> Callable[[Frames], "Figure"]:
         for axes, bitset in zip(panels, study.bitsets, strict=True):
             _draw_layers(axes, study.per_layer(operand, bitset))
             axes.set_title(f"{OPERANDS[operand]}, {bitset}")
-        panels[0].set_ylabel("mean |gradient| per step")
-        _share_legend(figure)
+        panels[0].set(yscale="log", ylabel="mean |gradient| per step")
+        _share_legend(figure, panels, "outside upper right")
         return figure
 
     return draw
@@ -116,12 +119,14 @@ def draw_overview(frames: Frames) -> "Figure":
     for axes, letter, (operand, title) in zip(top, "ab", OPERANDS.items(), strict=True):
         layers = study.per_layer(operand, bitset)
         _draw_layers(axes, {bits: layers[bits] for bits in (4, 2) if bits in layers})
-        axes.set(title=f"({letter}) {title}, {bitset}", ylabel="mean |gradient| per step")
-        axes.legend(*axes.get_legend_handles_labels(), loc="best", ncols=2)
+        axes.set(title=f"({letter}) {title}, {bitset}", yscale="log")
+        axes.set_ylabel("mean |gradient| per step")
     _draw_curves(bottom[0], study, "loss", "training loss")
     bottom[0].set_title("(c) training loss")
     _draw_curves(bottom[1], study, "held_out_top1", "held-out top-1 (%)")
     bottom[1].set_title("(d) held-out accuracy")
+    _share_legend(figure, top, "outside upper right")
+    _share_legend(figure, bottom, "outside lower center")
     return figure
 
 
@@ -136,7 +141,6 @@ def _draw_layers(axes: "Axes", layers: dict[int, pd.DataFrame]) -> None:
         line[0].set_marker(drawing.marker(bits))
         upper = rows.mean_abs + rows["std"]
         axes.fill_between(rows.position, rows.mean_abs, upper, color=look, alpha=0.15, linewidth=0)
-    _set_log_scale(axes, [float(value) for rows in layers.values() for value in rows.mean_abs])
     rows = next(iter(layers.values()))
     if len(rows) <= NAMED_LAYERS:
         axes.set_xticks(rows.position, rows.layer, rotation=90, fontsize=5.5)
@@ -158,32 +162,16 @@ def _draw_curves(axes: "Axes", study: Study, column: str, label: str) -> None:
             axes.fill_between(rows.number, low, high, color=look, alpha=0.15, linewidth=0)
     axes.set(xlabel="epoch", ylabel=label)
     axes.locator_params(axis="x", integer=True)
-    axes.legend(loc="best")
 
 
-def _set_log_scale(axes: "Axes", values: Sequence[float]) -> None:
-    """Use a logarithmic axis, with plain numbers between decades when there are few of them."""
-    axes.set_yscale("log")
-    if max(values) < 100 * min(values):
-        from matplotlib.ticker import LogLocator, NullLocator
-
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _share_legend(figure: "Figure") -> None:
-    """Put one legend for all panels above them, widest first."""
+def _share_legend(figure: "Figure", panels: Iterable["Axes"], place: Outside) -> None:
+    """Put one legend for several panels outside of them, widest first."""
     handles = {
         label: handle
-        for axes in figure.axes
+        for axes in panels
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     labels = sorted(handles, reverse=True)
     if labels:
-        figure.legend(
-            [handles[label] for label in labels],
-            labels,
-            loc="outside upper right",
-            ncols=len(labels),
-        )
+        shown = [handles[label] for label in labels]
+        figure.legend(shown, labels, loc=place, ncols=len(labels))
