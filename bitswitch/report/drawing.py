@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 WIDTH_IN = 6.75
 """Text width of the document, inches."""
 
+STAMP_IN = 0.16
+"""Height of the strip that holds the stamp, inches."""
+
 COLOURS = {8: "#0072B2", 6: "#009E73", 4: "#E69F00", 3: "#CC79A7", 2: "#D55E00"}
 """One colour per bit-width in every figure (Okabe and Ito, told apart by the colour-blind)."""
 MARKERS = {8: "o", 6: "s", 4: "^", 3: "D", 2: "v"}
@@ -51,8 +54,22 @@ def figure(height_in: float, stamp: str) -> "Figure":
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(WIDTH_IN, height_in))
-    drawn.supxlabel(stamp, fontsize=6, color="#666666", x=0.995, ha="right")
+    strip = STAMP_IN / height_in
+    drawn.set_layout_engine("constrained", rect=(0, strip, 1, 1 - strip))
+    drawn.text(0.995, 0.1 * strip, stamp, fontsize=6, color="#666666", ha="right")
     return drawn
+
+
+def set_log_scale(axes: "Axes") -> None:
+    """Use a logarithmic vertical axis; with plain numbers where it spans few decades."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 300 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
 
 
 def save(drawn: "Figure", path: Path) -> list[Path]:

@@ -103,7 +103,8 @@ def scale_gradients(operand: str) -> Callable[[Frames], "Figure"]:
         for axes, bitset in zip(panels, study.bitsets, strict=True):
             _draw_layers(axes, study.per_layer(operand, bitset))
             axes.set_title(f"{OPERANDS[operand]}, {bitset}")
-        panels[0].set(yscale="log", ylabel="mean |gradient| per step")
+        panels[0].set_ylabel("mean |gradient|")
+        drawing.set_log_scale(panels[0])
         _share_legend(figure, panels, "outside upper right")
         return figure
 
@@ -119,8 +120,8 @@ def draw_overview(frames: Frames) -> "Figure":
     for axes, letter, (operand, title) in zip(top, "ab", OPERANDS.items(), strict=True):
         layers = study.per_layer(operand, bitset)
         _draw_layers(axes, {bits: layers[bits] for bits in (4, 2) if bits in layers})
-        axes.set(title=f"({letter}) {title}, {bitset}", yscale="log")
-        axes.set_ylabel("mean |gradient| per step")
+        axes.set(title=f"({letter}) {title}, {bitset}", ylabel="mean |gradient|")
+        drawing.set_log_scale(axes)
     _draw_curves(bottom[0], study, "loss", "training loss")
     bottom[0].set_title("(c) training loss")
     _draw_curves(bottom[1], study, "held_out_top1", "held-out top-1 (%)")

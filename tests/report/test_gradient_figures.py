@@ -42,7 +42,7 @@ def test_curves_are_means_over_seeds_of_the_widest_bit_set(study: Study, suite: 
 def test_figures_carry_suite_and_data(folder: Path):
     frames = Frames.read(folder)
     for draw in (gradient_figures.draw_overview, gradient_figures.scale_gradients("weight")):
-        stamp = draw(frames).get_supxlabel()
+        stamp = draw(frames).texts[0].get_text()
         assert stamp.startswith("ResNet-20 · suite tiny · embedded digits 16x16")
 
 
