@@ -1,4 +1,4 @@
-"""Make compiled graphs cheap to start: one cache for all jobs, nothing traced twice."""
+"""Make compiled graphs cheap to start: one cache for all jobs, nothing done twice."""
 
 import hashlib
 import inspect
@@ -13,9 +13,12 @@ from bitswitch.quant import grid, ste
 def prepare_compilation() -> None:
     """Set up the compiler for this process; calling it again changes nothing.
 
-    Compiled code is kept in ``~/.cache/bitswitch/compiled`` unless ``TORCHINDUCTOR_CACHE_DIR``
-    names another folder. The straight-through function is passed to the compiler whole, which
-    traces it faster; its source is part of the cache key.
+    - Compiled code is kept in ``~/.cache/bitswitch/compiled``, unless
+      ``TORCHINDUCTOR_CACHE_DIR`` names another folder.
+    - The straight-through function is handed to the compiler whole, which traces it faster; its
+      source is part of the cache key.
+    - The instruction sets that the processor reports are believed; trying each with a program
+      of its own takes a third of a cold start. ``TORCHINDUCTOR_VEC_ISA_OK`` overrides that.
     """
     from torch._inductor import config
 
@@ -25,3 +28,5 @@ def prepare_compilation() -> None:
     source = inspect.getsource(ste) + inspect.getsource(grid)
     name = f"{ste.on_grid.__module__}.{ste.on_grid.__name__}"
     config.unsafe_marked_cacheable_functions[name] = hashlib.sha256(source.encode()).hexdigest()
+    if config.cpp.vec_isa_ok is None:
+        config.cpp.vec_isa_ok = True
