@@ -1,8 +1,9 @@
 import pytest
 import torch
-from small_network import double_rounding, float_net
 
 from bitswitch.nn.model import quantize
+
+from .small_network import double_rounding, float_net
 
 
 @pytest.fixture

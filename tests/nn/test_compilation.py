@@ -3,12 +3,13 @@ import os
 
 import pytest
 import torch
-from small_network import BITSET, double_rounding, float_net
 from torch._dynamo.utils import counters
 
 from bitswitch.nn.compilation import prepare_compilation
 from bitswitch.nn.model import quantize
 from bitswitch.types import FLOAT_BITS
+
+from .small_network import BITSET, double_rounding, float_net
 
 POLICIES = [*BITSET, 8, {"3": (8, 2), "6": 4, "9": (2, 8)}]
 

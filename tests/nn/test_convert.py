@@ -1,11 +1,12 @@
 import pytest
 import torch
-from small_network import double_rounding, float_net
 from torch import nn
 
 from bitswitch.errors import BitWidthError
 from bitswitch.nn.model import quantize
 from bitswitch.nn.norm import SwitchableBatchNorm
+
+from .small_network import double_rounding, float_net
 
 
 def test_first_and_last_layer_stay_float():

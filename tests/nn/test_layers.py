@@ -2,11 +2,12 @@ from itertools import pairwise
 
 import pytest
 import torch
-from small_network import BITSET, double_rounding
 from torch import nn
 
 from bitswitch.nn.layers import QuantizedConv2d, QuantizedLinear
 from bitswitch.types import FLOAT_BITS
+
+from .small_network import BITSET, double_rounding
 
 CONVOLUTIONS = {
     "plain": {},

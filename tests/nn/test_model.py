@@ -3,12 +3,13 @@ import io
 
 import pytest
 import torch
-from small_network import BITSET, double_rounding, float_net
 
 from bitswitch.errors import BitWidthError
 from bitswitch.methods.float32 import Float32
 from bitswitch.nn.model import quantize
 from bitswitch.types import FLOAT_BITS
+
+from .small_network import BITSET, double_rounding, float_net
 
 POLICIES = [*BITSET, FLOAT_BITS, {"3": (8, 2), "6": 4, "9": FLOAT_BITS}]
 

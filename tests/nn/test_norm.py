@@ -1,9 +1,10 @@
 import pytest
 import torch
-from small_network import BITSET
 from torch import nn
 
 from bitswitch.nn.norm import SwitchableBatchNorm
+
+from .small_network import BITSET
 
 NORMS = {
     "plain": lambda: nn.BatchNorm2d(4),

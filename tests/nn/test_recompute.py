@@ -1,10 +1,11 @@
 import pytest
 import torch
-from small_network import double_rounding
 from torch import nn
 
 from bitswitch.nn.layers import QuantizedConv2d, QuantizedLinear
 from bitswitch.nn.recompute import quantized_again_in_backward
+
+from .small_network import double_rounding
 
 LAYERS = {
     "convolution": (lambda: QuantizedConv2d(nn.Conv2d(4, 8, 3), double_rounding()), (2, 4, 9, 9)),
