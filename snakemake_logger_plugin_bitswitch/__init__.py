@@ -1,8 +1,8 @@
 """Snakemake's view of a suite: one live picture on a terminal, one line per finished job elsewhere.
 
-Snakemake finds this package by its name; ``profiles/default/config.yaml`` switches it on, and
-``--workflow-profile none`` gives back Snakemake's own messages. Errors, warnings and the logs of
-failed jobs are always printed in full, and so is a dry run.
+Snakemake finds this package by its name; ``profiles/default/config.yaml`` switches it on. Errors,
+warnings and the logs of failed jobs are always printed in full. A dry run looks as Snakemake makes
+it, and so does everything with ``--printshellcmds`` or ``--verbose``.
 """
 
 import logging
@@ -45,6 +45,8 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
+        settings = self.common_settings
+        self.verbatim = settings.dryrun or settings.printshellcmds or settings.verbose
         self.jobs: dict[int, Job] = {}
         self.board = Board(total=0)
         self.finished = 0
@@ -79,7 +81,9 @@ class LogHandler(LogHandlerBase):
             self.handleError(record)
 
     def _show(self, record: LogRecord, event: LogEvent | None) -> None:
-        if self.common_settings.dryrun or record.levelno >= logging.WARNING:
+        if self.verbatim:
+            self._print(self.format(record))
+        elif record.levelno >= logging.WARNING:
             self._failed(record, event)
             self._print(self.format(record))
         elif event == LogEvent.RUN_INFO:
@@ -131,7 +135,7 @@ class LogHandler(LogHandlerBase):
 
     def _failed(self, record: LogRecord, event: LogEvent | None) -> None:
         """Note that a job failed; its error and log are printed by the caller."""
-        if event == LogEvent.JOB_ERROR and not self.common_settings.dryrun:
+        if event == LogEvent.JOB_ERROR:
             job = self.jobs.pop(record.jobid, None)  # type: ignore[attr-defined]
             self.board.failed += job is not None and job.run_id is not None
 

@@ -17,7 +17,8 @@ def make(monkeypatch, tmp_path):
     handlers = []
 
     def make(**settings):
-        known = {"dryrun": False, "stdout": True, "nocolor": True, "show_failed_logs": True}
+        known = dict.fromkeys(("dryrun", "printshellcmds", "verbose"), False)
+        known |= {"stdout": True, "nocolor": True, "show_failed_logs": True}
         handler = LogHandler(SimpleNamespace(**known | settings), None)
         handler.setFormatter(DefaultFormatter(set(), show_failed_logs=True))
         handlers.append(handler)
@@ -84,8 +85,9 @@ def test_warnings_and_errors_are_printed_as_they_are(make, capsys, level):
     assert capsys.readouterr().out == "something is wrong: {} %s [red]\n"
 
 
-def test_a_dry_run_is_printed_as_snakemake_prints_it(make, capsys):
-    handler = make(dryrun=True)
+@pytest.mark.parametrize("setting", ["dryrun", "printshellcmds", "verbose"])
+def test_snakemakes_own_messages_can_be_had(make, capsys, setting):
+    handler = make(**{setting: True})
     send(handler, LogEvent.RUN_INFO, "Job stats: ...", stats={"train": 2})
     assert capsys.readouterr().out == "Job stats: ...\n"
 
