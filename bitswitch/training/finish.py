@@ -57,6 +57,7 @@ def measured(at: Position, clock: Clock) -> dict[str, Any]:
         "other_time_s": spent["other"],
         "wall_time_s": spent["wall"],
         "peak_memory_mib": clock.peak_memory_mib(),
+        "reflections": at.reflections,
         "negative_share": {
             str(bits): count / at.step if at.step else 0.0 for bits, count in at.negative.items()
         },

@@ -37,8 +37,7 @@ def reflect_scales(scales: Sequence[nn.Parameter]) -> Tensor:
     """
     with torch.no_grad():
         crossed = torch.cat([scale.reshape(-1) for scale in scales]) < 0
-        for scale in scales:
-            scale.abs_()
+        torch._foreach_abs_(list(scales))
     return crossed.sum()
 
 

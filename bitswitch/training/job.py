@@ -48,7 +48,7 @@ def run_job(run: RunSpec, execution: Execution, began: Moment) -> None:
         state = _last_state(run, directory.path, execution.device)
         directory.open_lines(state.get("sizes", {}))
         facts = _identify(parts, directory.path, execution, continued=bool(state))
-        at, parameters, reflections = Position.start(run.bitset), None, 0
+        at, parameters = Position.start(run.bitset), None
         try:
             start = None if state else _start_of(run, execution.runs)
             session = _open(parts, execution, directory, clock, stop, start)
@@ -59,13 +59,12 @@ def run_job(run: RunSpec, execution: Execution, began: Moment) -> None:
             at, parameters = session.at, session.parameters
             log.info("%s: step %d of %d", run.run_id, at.step, session.steps)
             run_epochs(session)
-            reflections = int(session.learner.reflections)
             status, diagnosis = conclude(session)
         except Diverged as finding:
             status, diagnosis = "diverged", str(finding)
             write_lines(directory.path / "metrics.jsonl", [])
         outcome: dict[str, Any] = {"run_id": run.run_id, "status": status, "diagnosis": diagnosis}
-        outcome |= {"parameters": parameters, "reflections": reflections, **measured(at, clock)}
+        outcome |= {"parameters": parameters, **measured(at, clock)}
         _close(directory.path, facts, outcome)
 
 

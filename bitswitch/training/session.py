@@ -28,6 +28,8 @@ class Position:
     """Of the present epoch, by bit-width."""
     negative: dict[int, int]
     """Steps with a negative scale learning rate since the start, by bit-width."""
+    reflections: int = 0
+    """How many scales crossed zero and were mirrored since the start."""
     epoch: int = 0
     """Complete epochs, evaluated and recorded."""
     step: int = 0
@@ -104,7 +106,7 @@ class Session:
         self._resumed_step = self.at.step
         learner = self.learner
         learner.model.load_state_dict(state["model"])
-        learner.reflections.fill_(state["reflections"])
+        learner.reflections.fill_(self.at.reflections)
         if "optimizers" in state:
             learner.optimizers.load_state_dict(state["optimizers"])
             learner.distillation.memory.copy_(state["memory"])
@@ -115,10 +117,7 @@ class Session:
         """Write a checkpoint; one of a finished training holds no more than the model."""
         with self.clock.phase("other"):
             learner = self.learner
-            state: dict[str, Any] = {
-                "model": learner.model.state_dict(),
-                "reflections": int(learner.reflections),
-            }
+            state: dict[str, Any] = {"model": learner.model.state_dict()}
             if self.at.epoch < self.spec.training.epochs:
                 state |= {
                     "optimizers": learner.optimizers.state_dict(),
