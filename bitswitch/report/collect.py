@@ -1,7 +1,7 @@
 """Put what the runs of a suite say into tidy tables, published numbers beside them."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -218,8 +218,3 @@ def _gradient_rows(records: Records) -> Iterator[Row]:
                             "layer": layer,
                             **values.model_dump(),
                         }
-
-
-def code_versions(runs: pd.DataFrame) -> Counter[str]:
-    """Return how many complete runs each version of the numeric code made."""
-    return Counter(runs["code_hash"].dropna())

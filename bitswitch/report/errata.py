@@ -211,7 +211,7 @@ def markdown(header: Sequence[str], rows: Iterable[Cells]) -> str:
     r"""Return a table in Markdown.
 
     >>> markdown(("a", "b"), [(1, "x")])
-    '| a | b |\\n|-|-|\\n| 1 | x |'
+    '| a | b |\n|-|-|\n| 1 | x |'
     """
     lines = [header, *rows]
     body = ["| " + " | ".join(map(str, line)) + " |" for line in lines]

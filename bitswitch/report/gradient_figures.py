@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from bitswitch.report.frames import Frames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 EXPERIMENT = "alrs"
 """Whose runs are drawn."""
@@ -23,9 +23,6 @@ NAMED_LAYERS = 24
 OPERANDS = {"weight": "weight scales", "activation": "activation scales"}
 
 NOTHING = "not run yet"
-
-Outside = Literal["outside upper right", "outside lower center"]
-"""Where the legend of several panels goes."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def scale_gradients(operand: str) -> Callable[[Frames], "Figure"]:
             axes.set_title(f"{OPERANDS[operand]}, {bitset}")
         panels[0].set_ylabel("mean |gradient|")
         drawing.set_log_scale(panels[0])
-        _share_legend(figure, panels, "outside upper right")
+        _share_legend(figure, panels)
         return figure
 
     return draw
@@ -116,7 +113,8 @@ def draw_overview(frames: Frames) -> "Figure":
     study = Study.of(frames)
     bitset = study.bitsets[0]
     figure = drawing.figure(4.4, study.stamp)
-    top, bottom = figure.subplots(2, 2)
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1))[:, 0]
+    top, bottom = above.subplots(1, 2), below.subplots(1, 2)
     for axes, letter, (operand, title) in zip(top, "ab", OPERANDS.items(), strict=True):
         layers = study.per_layer(operand, bitset)
         _draw_layers(axes, {bits: layers[bits] for bits in (4, 2) if bits in layers})
@@ -126,8 +124,8 @@ def draw_overview(frames: Frames) -> "Figure":
     bottom[0].set_title("(c) training loss")
     _draw_curves(bottom[1], study, "held_out_top1", "held-out top-1 (%)")
     bottom[1].set_title("(d) held-out accuracy")
-    _share_legend(figure, top, "outside upper right")
-    _share_legend(figure, bottom, "outside lower center")
+    _share_legend(above, top)
+    _share_legend(below, bottom)
     return figure
 
 
@@ -165,8 +163,8 @@ def _draw_curves(axes: "Axes", study: Study, column: str, label: str) -> None:
     axes.locator_params(axis="x", integer=True)
 
 
-def _share_legend(figure: "Figure", panels: Iterable["Axes"], place: Outside) -> None:
-    """Put one legend for several panels outside of them, widest first."""
+def _share_legend(figure: "FigureBase", panels: Iterable["Axes"]) -> None:
+    """Put one legend for several panels above them, widest first."""
     handles = {
         label: handle
         for axes in panels
@@ -175,4 +173,4 @@ def _share_legend(figure: "Figure", panels: Iterable["Axes"], place: Outside) ->
     labels = sorted(handles, reverse=True)
     if labels:
         shown = [handles[label] for label in labels]
-        figure.legend(shown, labels, loc=place, ncols=len(labels))
+        figure.legend(shown, labels, loc="outside upper right", ncols=len(labels))

@@ -57,6 +57,8 @@ def summary(frames: Frames) -> list[Fact]:
     for kind, group in runs.groupby("time_kind"):
         clock = "CPU time" if kind == "cpu" else "wall-clock time"
         facts.append(Fact(f"training, {clock}", duration(group.train_time_s.sum())))
+    if (versions := runs.code_hash.nunique()) > 1:
+        facts.append(Fact("code", f"{versions} versions: not all runs were made by the same code"))
     measured = runs[runs.wall_time_s.notna()]
     if len(measured):
         counted = measured[["train_time_s", "evaluate_time_s", "other_time_s"]].sum()

@@ -15,6 +15,13 @@ def test_summary_counts_and_adds_up(folder: Path, suite: Suite):
     assert facts["peak memory of a run"] == "600 MiB"
 
 
+def test_a_mixture_of_code_is_told(folder: Path):
+    frames = Frames.read(folder)
+    assert "code" not in dict(health.summary(frames))
+    frames.runs.loc[0, "code_hash"] = "other"
+    assert dict(health.summary(frames))["code"].startswith("2 versions")
+
+
 def test_provenance_lists_what_differs(folder: Path):
     frames = Frames.read(folder)
     frames.runs.loc[0, "device_name"] = "Epyc"
