@@ -64,14 +64,14 @@ class Project:
         return yaml.safe_load(self.path.read_text())
 
     def command(self, *arguments):
-        """Return the command line of Snakemake."""
+        """Return the command line of Snakemake for the suite."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", TOP / "Snakefile"]
-        return [*command, "--cores", "8", "all", *arguments]
+        return [*command, *arguments, "--config", f"suite={self.path}"]
 
     def snakemake(self, *arguments, config="", **environment):
-        """Run Snakemake on the suite; return exit code and everything it wrote."""
-        settings = ("--config", f"suite={self.path}", *config.split())
-        return self.run(self.command(*arguments, *settings), **environment)
+        """Build the suite, or do what ``arguments`` say; return exit code and output."""
+        command = self.command("--cores", "8", "all", *arguments)
+        return self.run([*command, *config.split()], **environment)
 
     def run(self, command, **environment):
         """Run ``command`` in the folder."""

@@ -66,7 +66,7 @@ def test_a_killed_build_continues_after_unlocking(project):
     training = {"epochs": 15, "batch_size": 16}
     network = {**project.suite["networks"]["resnet20"], "training": training}
     project.change(networks={"resnet20": network})
-    command = project.command("--config", f"suite={project.path}")
+    command = project.command("--cores", "8", "all")
     with subprocess.Popen(command, cwd=project.folder, start_new_session=True) as process:
         wait_for(lambda: any("32" not in top1 for top1 in heartbeats(project)))
         os.killpg(process.pid, signal.SIGKILL)
@@ -76,7 +76,7 @@ def test_a_killed_build_continues_after_unlocking(project):
     code, text = project.snakemake()
     assert code != 0
     assert "--unlock" in text
-    assert project.snakemake("--unlock")[0] == 0
+    assert project.run(project.command("--unlock"))[0] == 0
     code, text = project.snakemake("--until", "train")
     assert code == 0, text
     assert trained(text) == len(set(project.runs) - before)
