@@ -21,7 +21,8 @@ def work(tmp_path, tiny_data):
     """Return a function that runs a job in a results folder and returns the run directory."""
 
     def work(run, name="results", **changes):
-        execution = Execution(tmp_path / name, tiny_data, torch.device("cpu"), **changes)
+        changes = {"device": torch.device("cpu"), **changes}
+        execution = Execution(tmp_path / name, tiny_data, **changes)
         run_job(run, execution, Moment.now())
         return tmp_path / name / run.run_id
 
@@ -254,6 +255,20 @@ def test_a_plugin_that_fails_leaves_the_checkpoint(work, tiny_run, monkeypatch, 
     path = tmp_path / "broken" / run.run_id / checkpoint.NAME
     assert checkpoint.load(path, run.run_id)["position"]["step"] == 4
     assert content(work(run, "broken")) == content(work(run, "at-once"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_run_on_a_gpu_goes_on_after_an_interruption(work, tiny_run, interrupt, recipe):
+    run, device = tiny_run(**RECIPES[recipe]), torch.device("cuda")
+    interrupt(4)
+    with pytest.raises(Interrupted):
+        work(run, device=device)
+    interrupt(1000)
+    result = read_json(work(run, device=device) / "result.json")
+    assert (result["steps"], result["time_kind"]) == (6, "wall")
+    assert 0 < result["peak_memory_mib"] < 2000
 
 
 def _fail_at(wanted):
