@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from bitswitch.nn.recompute import quantized_again_in_backward
 from bitswitch.nn.switch import BitSwitch
-from bitswitch.quant.per_bit import inactive
+from bitswitch.quant import per_bit
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import FLOAT_BITS
 
@@ -38,15 +38,18 @@ class QuantizedLayer(nn.Module):
         return {"weight": self.weight_quantizer, "activation": self.activation_quantizer}
 
     def switch(self, weight: int, activation: int) -> None:
-        """Use these bit-widths from now on."""
-        self.weight_switch.set(weight)
-        self.activation_switch.set(activation)
+        """Use these bit-widths from now on; ``FLOAT_BITS`` leaves an operand as it is."""
+        self.weight_switch.switch(weight)
+        self.activation_switch.switch(activation)
+        for quantizer, bits in zip(self.quantizers.values(), (weight, activation), strict=True):
+            if bits != FLOAT_BITS:
+                per_bit.switch(quantizer, bits)
 
     def inactive_parameters(self) -> list[nn.Parameter]:
         """Return quantizer parameters that the bit-widths in use do not touch."""
         return [
-            *unused(self.weight_quantizer, self.weight_switch.bits),
-            *unused(self.activation_quantizer, self.activation_switch.bits),
+            *_unused(self.weight_quantizer, self.weight_switch),
+            *_unused(self.activation_quantizer, self.activation_switch),
         ]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,8 +112,5 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):  # type: ignore[misc]
         return nn.functional.linear(x, weight, self.bias)
 
 
-def unused(quantizer: Quantizer, bits: int) -> list[nn.Parameter]:
-    """Return the parameters of ``quantizer`` that are not used at ``bits``."""
-    if bits == FLOAT_BITS:
-        return list(quantizer.parameters())
-    return inactive(quantizer, bits)
+def _unused(quantizer: Quantizer, switch: BitSwitch) -> list[nn.Parameter]:
+    return list(quantizer.parameters()) if switch.is_float else per_bit.inactive(quantizer)

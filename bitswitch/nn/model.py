@@ -104,7 +104,7 @@ class QuantizedModel(nn.Module):
                 module.switch(*chosen[name])
                 last = min(chosen[name])
             elif isinstance(module, SwitchableBatchNorm):
-                module.switch.set(self.bitset[0] if last == FLOAT_BITS else last)
+                module.switch(self.bitset[0] if last == FLOAT_BITS else last)
         self._policy = dict(policy) if isinstance(policy, Mapping) else policy
 
     @contextmanager

@@ -1,44 +1,43 @@
-"""The bit-width in use at one place of a network."""
+"""The bit-width in use at one operand of a layer."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from bitswitch.quant.per_bit import Switchable
 from bitswitch.quant.quantizer import Width
 from bitswitch.types import FLOAT_BITS, BitSet
 
 
-class BitSwitch(nn.Module):
+class BitSwitch(Switchable):
     """Holds one bit-width of a bit set, as Python numbers and as data.
 
-    Eager code reads the numbers. A compiled graph reads 0-d tensors from two small buffers, which
-    ``set`` overwrites: so the graph knows no bit-width and serves all of them.
+    Eager code reads the numbers. A compiled graph reads 0-d tensors, and so knows no bit-width.
+
+    Args:
+        bitset: Bit-widths, widest first; the widest is in use at first.
     """
 
-    row: Tensor
-    index: Tensor
+    table: Tensor
+    """float32 [bit-widths, fields of Width]."""
+    positions: Tensor
+    """int64 [bit-widths]."""
 
     def __init__(self, bitset: BitSet) -> None:
         super().__init__()
         self.bitset = bitset
-        self.bits = bitset[0]
-        self.is_float = False
-        row = torch.tensor(Width.of(bitset[0], bitset), dtype=torch.float32)
-        self.register_buffer("row", row, persistent=False)
-        self.register_buffer("index", torch.tensor(0), persistent=False)
+        table = torch.tensor([Width.of(bits, bitset) for bits in bitset], dtype=torch.float32)
+        self.register_buffer("table", table, persistent=False)
+        self.register_buffer("positions", torch.arange(len(bitset)), persistent=False)
+        self.switch(bitset[0])
 
-    def set(self, bits: int) -> None:
+    def switch(self, bits: int) -> None:
         """Use ``bits`` from now on; ``FLOAT_BITS`` bypasses quantization."""
         self.bits = bits
         self.is_float = bits == FLOAT_BITS
         if not self.is_float:
-            width = Width.of(bits, self.bitset)
-            self.row.copy_(torch.tensor(width))
-            self.index.fill_(int(width.index))
-
-    @property
-    def position(self) -> int | Tensor:
-        """Position in the bit set of the bit-width in use."""
-        return self.index if torch.compiler.is_compiling() else self.bitset.index(self.bits)
+            index = self.bitset.index(bits)
+            self._numbers = Width.of(bits, self.bitset)
+            self._row, self._index = (self.table[index],), (self.positions[index],)
 
     @property
     def width(self) -> Width | None:
@@ -46,6 +45,6 @@ class BitSwitch(nn.Module):
         if self.is_float:
             return None
         if not torch.compiler.is_compiling():
-            return Width.of(self.bits, self.bitset)
-        bits, _, *bounds = self.row.unbind()
-        return Width(bits, self.index, *bounds)
+            return self._numbers
+        bits, _, *bounds = self._row[0].unbind()
+        return Width(bits, self._index[0], *bounds)

@@ -1,42 +1,93 @@
-"""One parameter for every bit-width."""
+"""What belongs to one bit-width: picked outside a compiled graph, so that the graph knows none."""
 
-import torch
+from collections.abc import Callable
+from typing import Any, Self
+
 from torch import Tensor, nn
 
 from bitswitch.types import BitSet
 
 
-class PerBit(nn.Module):
+class Switchable(nn.Module):
+    """A module that uses one bit-width at a time.
+
+    ``switch`` puts the tensors of that bit-width where ``forward`` reads them. To a compiled graph
+    they are inputs like any other: it serves every bit-width, and gradients and statistics go
+    straight to the tensors that were picked.
+    """
+
+    bits: int
+    """The bit-width in use."""
+
+    def switch(self, bits: int) -> None:
+        """Use ``bits`` from now on."""
+        raise NotImplementedError
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or cast as every module does, then pick again: tensors may have been replaced."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.switch(self.bits)
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
+        """Load as every module does, then pick again."""
+        super()._load_from_state_dict(*args, **options)
+        self.switch(self.bits)
+
+
+class PerBit(Switchable):
     """Independent parameters, one per bit-width, named by it: ``scale.8``, ``scale.6``.
 
-    Those that a pass does not use get no gradient in eager mode, and a zero gradient in a
-    compiled graph, which picks by a tensor.
+    Those that a pass does not use get no gradient.
+
+    Args:
+        bitset: Bit-widths, widest first; the widest is in use at first.
+        value: Initial value of all of them.
     """
 
     def __init__(self, bitset: BitSet, value: Tensor) -> None:
         super().__init__()
-        self._names = tuple(map(str, bitset))
-        for name in self._names:
-            self.register_parameter(name, nn.Parameter(value.detach().clone()))
+        self.bitset = bitset
+        for bits in bitset:
+            self.register_parameter(str(bits), nn.Parameter(value.detach().clone()))
+        self.switch(bitset[0])
+
+    def switch(self, bits: int) -> None:
+        self.bits = bits
+        self._active: tuple[Tensor] = (self.of(bits),)  # a tuple, so that it is not registered
+
+    @property
+    def active(self) -> Tensor:
+        """The value of the bit-width in use."""
+        return self._active[0]
 
     def at(self, index: int | Tensor) -> Tensor:
-        """Return the value at position ``index`` of the bit set."""
-        values: list[Tensor] = [getattr(self, name) for name in self._names]
-        if isinstance(index, Tensor):
-            return torch.stack(values).index_select(0, index.reshape(1)).squeeze(0)
-        return values[index]
+        """Return the value at position ``index`` of the bit set.
+
+        Inside a compiled graph ``index`` is a tensor, and stands for the bit-width in use.
+        """
+        return self.active if isinstance(index, Tensor) else self.of(self.bitset[index])
 
     def of(self, bits: int) -> nn.Parameter:
         """Return the parameter of ``bits``."""
         return self.get_parameter(str(bits))
 
 
-def inactive(module: nn.Module, bits: int) -> list[nn.Parameter]:
-    """Return the per-bit-width parameters inside ``module`` of any width but ``bits``."""
+def switch(module: nn.Module, bits: int) -> None:
+    """Use ``bits`` in every ``PerBit`` inside ``module``."""
+    for part in _per_bits(module):
+        part.switch(bits)
+
+
+def inactive(module: nn.Module) -> list[nn.Parameter]:
+    """Return the per-bit-width parameters inside ``module`` that are not in use."""
     return [
         parameter
-        for owner in module.modules()
-        if isinstance(owner, PerBit)
-        for name, parameter in owner.named_parameters()
-        if name != str(bits)
+        for part in _per_bits(module)
+        for name, parameter in part.named_parameters()
+        if name != str(part.bits)
     ]
+
+
+def _per_bits(module: nn.Module) -> list[PerBit]:
+    return [part for part in module.modules() if isinstance(part, PerBit)]

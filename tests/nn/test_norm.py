@@ -25,7 +25,7 @@ def test_every_bit_width_is_the_batch_norm_it_came_from(kind):
     for bits in BITSET:
         norm = NORMS[kind]()
         switchable = SwitchableBatchNorm(NORMS[kind](), BITSET)
-        switchable.switch.set(bits)
+        switchable.switch(bits)
         for x in inputs(kind):
             assert torch.equal(switchable(x), norm(x))
         norm.eval()
@@ -35,7 +35,7 @@ def test_every_bit_width_is_the_batch_norm_it_came_from(kind):
 
 def test_bit_widths_have_their_own_statistics_and_parameters():
     norm = SwitchableBatchNorm(nn.BatchNorm2d(4), BITSET)
-    norm.switch.set(4)
+    norm.switch(4)
     norm(torch.randn(8, 4, 3, 3) + 5).sum().backward()
     assert norm.num_batches_tracked.tolist() == [0, 1, 0]
     assert [row.abs().sum() > 0 for row in norm.running_mean] == [False, True, False]
@@ -53,3 +53,14 @@ def test_mode_and_values_are_taken_over():
     assert not switchable.training
     assert torch.equal(switchable.weight.of(2), norm.weight)
     assert (switchable.running_mean == 3).all()
+
+
+def test_statistics_in_use_survive_loading_by_assignment():
+    norm = SwitchableBatchNorm(nn.BatchNorm2d(4), BITSET)
+    state = {name: torch.full_like(value, 2) for name, value in norm.state_dict().items()}
+    norm.load_state_dict(state, assign=True)
+    x = torch.randn(8, 4, 3, 3)
+    expected = nn.functional.batch_norm(x, *[torch.full((4,), 2.0) for _ in range(4)])
+    torch.testing.assert_close(norm.eval()(x), expected)
+    norm.train()(x)
+    assert norm.num_batches_tracked.tolist() == [3, 2, 2]

@@ -1,6 +1,9 @@
+import copy
+
+import pytest
 import torch
 
-from bitswitch.quant.per_bit import PerBit, inactive
+from bitswitch.quant.per_bit import PerBit, inactive, switch
 
 BITSET = (8, 4, 2)
 
@@ -17,12 +20,20 @@ def test_a_number_leaves_the_others_without_gradient():
     values = PerBit(BITSET, torch.ones(()))
     values.at(1).backward()
     assert [p.grad is None for p in values.parameters()] == [True, False, True]
-    assert inactive(values, 4) == [values.of(8), values.of(2)]
+    switch(values, 4)
+    assert inactive(values) == [values.of(8), values.of(2)]
 
 
-def test_a_tensor_picks_the_same_value():
+def test_a_tensor_stands_for_the_bit_width_in_use():
     values = PerBit(BITSET, torch.zeros(3))
-    values.of(2).data.copy_(torch.tensor([1.0, 2.0, 3.0]))
-    assert torch.equal(values.at(torch.tensor(2)), values.at(2))
-    values.at(torch.tensor(2)).sum().backward()
-    assert [p.grad.sum().item() for p in values.parameters()] == [0, 0, 3]
+    for index, bits in enumerate(BITSET):
+        values.switch(bits)
+        assert values.at(torch.tensor(index)) is values.active is values.of(bits)
+
+
+@pytest.mark.parametrize("change", [lambda m: m.double(), copy.deepcopy], ids=["cast", "copied"])
+def test_the_value_in_use_survives(change):
+    values = PerBit(BITSET, torch.zeros(3))
+    values.switch(4)
+    changed = change(values)
+    assert changed.active is changed.of(4)
