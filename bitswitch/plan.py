@@ -26,6 +26,7 @@ class Plan(NamedTuple):
 
     suite: str
     device: str
+    """``cpu`` or ``cuda``."""
     slots: int
     """Runs trained at once."""
     runs: dict[str, Cost]
@@ -73,7 +74,8 @@ def make(suite: Suite, device: str = "auto") -> Plan:
     starts = Counter(run.start.run_id for run in suite.runs.values() if run.start)
     slots = training_slots(device)
     data = sum(data_bytes(choice) for choice in suite.datasets.values())
-    return Plan(suite.name, device, slots, costs, parts, starts, data, _notes(suite, gpu))
+    kind = "cuda" if gpu else "cpu"
+    return Plan(suite.name, kind, slots, costs, parts, starts, data, _notes(suite, gpu))
 
 
 def _runs_of(suite: Suite, experiment: str) -> set[str]:

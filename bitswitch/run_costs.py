@@ -96,8 +96,11 @@ def _step_time(run: RunSpec, device: str, gpu: bool) -> float:
     }
 
     def measure() -> float:
+        import torch
+
         from bitswitch import stages
 
+        torch.set_num_threads(1)  # as the workflow trains
         return stages.measure_step(small, device)
 
     step_s: float = remembered("steps", digest(kind, code_state("bitswitch")), measure)
