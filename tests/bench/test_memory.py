@@ -1,0 +1,17 @@
+import torch
+
+from bitswitch.bench.memory import peak_memory_mib
+
+CPU = torch.device("cpu")
+
+
+def test_only_what_is_held_at_once_counts():
+    def one_after_the_other():
+        for _ in range(3):
+            torch.ones(2**20)
+
+    def all_at_once():
+        return [torch.ones(2**20) for _ in range(3)]
+
+    assert round(peak_memory_mib(one_after_the_other, CPU)) == 4
+    assert round(peak_memory_mib(all_at_once, CPU)) == 12
