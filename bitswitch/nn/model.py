@@ -11,8 +11,8 @@ from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.compilation import prepare_compilation
 from bitswitch.nn.convert import convert
 from bitswitch.nn.layers import QuantizedLayer
-from bitswitch.nn.norm import SwitchableBatchNorm
 from bitswitch.nn.policy import resolve
+from bitswitch.quant.per_bit import Switchable
 from bitswitch.types import FLOAT_BITS, BitSet, Policy
 
 if TYPE_CHECKING:
@@ -54,14 +54,15 @@ class QuantizedModel(nn.Module):
         super().__init__()
         self.net = net
         self.bitset = bitset
+        self._parts = _parts(net)
         self._compiled = False
         self._policy: int | Policy = bitset[0]
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
         """Quantized layers by their name in ``net``, in registration order."""
-        modules = self.net.named_modules()
-        return {name: module for name, module in modules if isinstance(module, QuantizedLayer)}
+        parts = self._parts.items()
+        return {name: part for name, part in parts if isinstance(part, QuantizedLayer)}
 
     def forward(self, x: Tensor) -> Tensor:
         if self._compiled and not self._in_graph:
@@ -99,12 +100,12 @@ class QuantizedModel(nn.Module):
         """
         chosen = resolve(policy, self.layers, self.bitset)
         last = self.bitset[0] if isinstance(policy, Mapping) else policy
-        for name, module in self.net.named_modules():
-            if isinstance(module, QuantizedLayer):
-                module.switch(*chosen[name])
+        for name, part in self._parts.items():
+            if isinstance(part, QuantizedLayer):
+                part.switch(*chosen[name])
                 last = min(chosen[name])
-            elif isinstance(module, SwitchableBatchNorm):
-                module.switch(self.bitset[0] if last == FLOAT_BITS else last)
+            else:
+                part.switch(self.bitset[0] if last == FLOAT_BITS else last)
         self._policy = dict(policy) if isinstance(policy, Mapping) else policy
 
     @contextmanager
@@ -161,8 +162,16 @@ class QuantizedModel(nn.Module):
 
     def inactive_parameters(self) -> list[nn.Parameter]:
         """Return parameters of bit-widths, and scales, that the present policy does not use."""
-        found: list[nn.Parameter] = []
-        for module in self.net.modules():
-            if isinstance(module, QuantizedLayer | SwitchableBatchNorm):
-                found += module.inactive_parameters()
-        return found
+        return [
+            parameter for part in self._parts.values() for parameter in part.inactive_parameters()
+        ]
+
+
+def _parts(net: nn.Module) -> dict[str, QuantizedLayer | Switchable]:
+    """Return layers and normalisations to switch by name, not the switchable parts inside them."""
+    parts: dict[str, QuantizedLayer | Switchable] = {}
+    for name, module in net.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in parts)
+        if isinstance(module, QuantizedLayer | Switchable) and not inside:
+            parts[name] = module
+    return parts

@@ -60,10 +60,6 @@ class SwitchableBatchNorm(Switchable):
         tables = (getattr(self, name) for name in STATISTICS)
         self._statistics = Statistics(*(None if t is None else t[index] for t in tables))
 
-    def inactive_parameters(self) -> list[nn.Parameter]:
-        """Return parameters of bit-widths that are not in use."""
-        return per_bit.inactive(self)
-
     def forward(self, x: Tensor) -> Tensor:
         statistics = self._statistics
         tracked = statistics.mean is not None

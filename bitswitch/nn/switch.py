@@ -25,7 +25,8 @@ class BitSwitch(Switchable):
     def __init__(self, bitset: BitSet) -> None:
         super().__init__()
         self.bitset = bitset
-        table = torch.tensor([Width.of(bits, bitset) for bits in bitset], dtype=torch.float32)
+        self._widths = [Width.of(bits, bitset) for bits in bitset]
+        table = torch.tensor(self._widths, dtype=torch.float32)
         self.register_buffer("table", table, persistent=False)
         self.register_buffer("positions", torch.arange(len(bitset)), persistent=False)
         self.switch(bitset[0])
@@ -36,7 +37,7 @@ class BitSwitch(Switchable):
         self.is_float = bits == FLOAT_BITS
         if not self.is_float:
             index = self.bitset.index(bits)
-            self._numbers = Width.of(bits, self.bitset)
+            self._numbers = self._widths[index]
             self._row, self._index = (self.table[index],), (self.positions[index],)
 
     @property

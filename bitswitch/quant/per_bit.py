@@ -23,6 +23,10 @@ class Switchable(nn.Module):
         """Use ``bits`` from now on."""
         raise NotImplementedError
 
+    def inactive_parameters(self) -> list[nn.Parameter]:
+        """Return parameters of bit-widths that are not in use."""
+        return inactive(self)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or cast as every module does, then pick again: tensors may have been replaced."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
