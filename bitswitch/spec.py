@@ -310,26 +310,38 @@ def load_suite(path: Path, experiments: Path | None = None) -> Suite:
     """Return the suite in ``path``.
 
     A suite's ``experiments`` are laid over the shared definitions of the same name in
-    ``experiments.yaml``, which lies in the parent folder.
+    ``experiments.yaml``, which lies in the parent folder; else those in ``config`` of the working
+    directory serve, so that a suite file may lie anywhere.
 
     Raises:
         SpecError: a file that cannot be read, an unknown key or an impossible combination.
         UnknownPluginError: a plugin that is not installed.
     """
     content = read_yaml(path)
-    shared_path = experiments or path.parent.parent / "experiments.yaml"
-    shared = read_yaml(shared_path) if shared_path.exists() else {}
+    places = [path.parent.parent / "experiments.yaml", Path("config/experiments.yaml")]
+    found = [experiments] if experiments else [place for place in places if place.exists()]
+    shared = read_yaml(found[0]) if found else {}
     if not isinstance(content, dict):
         raise SpecError(f"{path} must hold a mapping, not {type(content).__name__}")
     chosen = content.get("experiments") or {}
     if isinstance(chosen, dict):
         content["experiments"] = {
-            name: merge(shared.get(name, {}), changes or {}) for name, changes in chosen.items()
+            name: _experiment(path, name, changes or {}, shared) for name, changes in chosen.items()
         }
     with explained(str(path)):
         suite = Suite.model_validate(content)
         _ = suite.runs
     return suite
+
+
+def _experiment(path: Path, name: str, changes: Any, shared: dict[str, Any]) -> dict[str, Any]:
+    """Return the experiment ``name`` of a suite: its own keys over the shared ones."""
+    if name not in shared and "arms" not in changes:
+        raise SpecError(
+            f"{path}: no shared experiment '{name}'.{hint(name, shared)}\n"
+            f"  known: {', '.join(shared) or 'none'}; one of your own needs title and arms"
+        )
+    return merge(shared.get(name, {}), changes)
 
 
 def read_run(path: Path) -> RunSpec:

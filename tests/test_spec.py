@@ -236,3 +236,16 @@ def test_conventional_training_of_a_float_network_has_no_rates_to_adapt():
     fields = {"method": "float32", "model": "resnet8", "dataset": "digits", "bitset": [32]}
     training = {"epochs": 1, "batch_size": 8, "update": "conventional"}
     assert RunSpec.model_validate({**fields, "training": training, "seed": 0}).is_float
+
+
+def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    suite = (Path("config/suites/smoke.yaml")).read_text()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(suite)
+    assert load_suite(mine).runs == load_suite(Path("config/suites/smoke.yaml")).runs
+    mine.write_text(suite.replace("  readings:", "  readigns:"))
+    with pytest.raises(
+        SpecError, match=r"no shared experiment 'readigns'\. Did you mean 'readings'"
+    ):
+        load_suite(mine)
