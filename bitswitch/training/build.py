@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from bitswitch import plugins
+from bitswitch.allocator import keep_freed_memory
 from bitswitch.contracts import Dataset, Method, Model, OpenDataset
 from bitswitch.errors import CheckpointError
 from bitswitch.nn.model import QuantizedModel, quantize
@@ -66,9 +67,11 @@ class Parts:
     def quantized(self, net: nn.Module, device: torch.device) -> QuantizedModel:
         """Return ``net`` at the bit-widths of the run on ``device``.
 
-        Channels come last in memory, which convolutions prefer on every device; the model is
-        compiled if the recipe says so.
+        Channels come last in memory, which convolutions prefer on every device; on a processor,
+        freed memory is kept for the next pass; the model is compiled if the recipe says so.
         """
+        if device.type == "cpu":
+            keep_freed_memory()
         with blamed(f"method '{self.spec.method.name}'", "quantization"):
             model = quantize(net, self.method)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
