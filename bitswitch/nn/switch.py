@@ -38,14 +38,12 @@ class BitSwitch(Switchable):
         if not self.is_float:
             index = self.bitset.index(bits)
             self._numbers = self._widths[index]
-            self._row, self._index = (self.table[index],), (self.positions[index],)
+            value, _, *bounds = self.table[index].unbind()
+            self._tensors = Width(value, self.positions[index], *bounds)
 
     @property
     def width(self) -> Width | None:
         """The width in use; None at full precision."""
         if self.is_float:
             return None
-        if not torch.compiler.is_compiling():
-            return self._numbers
-        bits, _, *bounds = self._row[0].unbind()
-        return Width(bits, self._index[0], *bounds)
+        return self._tensors if torch.compiler.is_compiling() else self._numbers
