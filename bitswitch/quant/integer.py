@@ -22,6 +22,7 @@ def shift_half_even(codes: Tensor, shift: int) -> Tensor:
         codes: int32, any shape, below 2 ** 30 in magnitude.
         shift: Bits to drop, ``0 <= shift <= 8``.
 
+    >>> import torch
     >>> shift_half_even(torch.tensor([-6, -2, 2, 3, 6], dtype=torch.int32), 2).tolist()
     [-2, 0, 0, 1, 2]
     """
