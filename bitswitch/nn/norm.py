@@ -11,6 +11,8 @@ from bitswitch.quant.per_bit import PerBit, Switchable
 from bitswitch.types import BitSet
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+FRESH = (0, 1, 0)
+"""What they are before any batch was seen."""
 
 
 class Statistics(NamedTuple):
@@ -59,6 +61,23 @@ class SwitchableBatchNorm(Switchable):
         index = self.bitset.index(bits)
         tables = (getattr(self, name) for name in STATISTICS)
         self._statistics = Statistics(*(None if t is None else t[index] for t in tables))
+
+    def begin_recalibration(self) -> None:
+        """Reset the statistics in use; from now on, average evenly over the batches seen.
+
+        See ``bitswitch.nn.recalibration``.
+        """
+        self._before = self.momentum, self.training
+        for statistic, start in zip(self._statistics, FRESH, strict=True):
+            if statistic is not None:
+                statistic.fill_(start)
+        self.momentum = None
+        self.train()
+
+    def end_recalibration(self) -> None:
+        """Keep what was measured; momentum and mode are again those from before."""
+        self.momentum, training = self._before
+        self.train(training)
 
     def forward(self, x: Tensor) -> Tensor:
         statistics = self._statistics

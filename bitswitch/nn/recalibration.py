@@ -1,0 +1,86 @@
+"""Measure the statistics of batch norms anew, for every bit-width on its own."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bitswitch.nn.model import QuantizedModel
+
+
+@runtime_checkable
+class Recalibrated(Protocol):
+    """A normalisation with statistics of its own for every bit-width."""
+
+    def begin_recalibration(self) -> None:
+        """Reset the statistics in use; from now on, average evenly over the batches seen."""
+
+    def end_recalibration(self) -> None:
+        """Keep what was measured; go on as before ``begin_recalibration``."""
+
+
+@torch.no_grad()
+def recalibrate(model: QuantizedModel, batches: Callable[[], Iterable[Tensor]]) -> None:
+    """Replace the running statistics of every bit-width by averages over ``batches``.
+
+    Every batch counts the same, whatever its size: the result is the mean of the batches' means
+    and of their unbiased variances. The rest of the model works as in evaluation. A plain batch
+    norm, shared by all bit-widths, averages over what it sees at all of them.
+
+    Args:
+        model: Its policy, modes, momenta and parameters are left as they are.
+        batches: Gives the same batches [n, ...] at every call, at least one.
+    """
+    norms = [module for module in model.modules() if isinstance(module, Recalibrated)]
+    shared = [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and not isinstance(module, Recalibrated)
+    ]
+    if not norms and not shared:
+        return
+    with _evaluating(model), ExitStack() as stack:
+        for norm in shared:
+            stack.enter_context(_averaging(norm))
+        for bits in model.bitset:
+            _recalibrate_width(model, bits, norms, batches())
+
+
+def _recalibrate_width(
+    model: QuantizedModel, bits: int, norms: Sequence[Recalibrated], batches: Iterable[Tensor]
+) -> None:
+    """Measure the statistics of one bit-width."""
+    with model.at(bits), ExitStack() as stack:
+        for norm in norms:
+            norm.begin_recalibration()
+            stack.callback(norm.end_recalibration)
+        for images in batches:
+            model(images)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluate inside the ``with`` block, then give every module its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def _averaging(norm: _BatchNorm) -> Iterator[None]:
+    """Do to a plain batch norm what ``Recalibrated`` describes."""
+    momentum = norm.momentum
+    norm.reset_running_stats()
+    norm.momentum = None
+    norm.train()
+    try:
+        yield
+    finally:
+        norm.momentum = momentum
