@@ -4,20 +4,38 @@ A plugin is a class named by an entry point in the group ``bitswitch.<group>``; 
 only name it has in suites, on the command line and in tables. ``Options`` holds its settings.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bitswitch.cards import Card, Recipe
+from bitswitch.passes import Lesson, Moment, Pass
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import BitSet, Strict
 
 if TYPE_CHECKING:
+    from bitswitch.nn.model import QuantizedModel
     from bitswitch.spec import RunSpec, TrainingSpec
+
+__all__ = [
+    "CONTRACTS",
+    "Batch",
+    "Card",
+    "Dataset",
+    "Lesson",
+    "Method",
+    "Model",
+    "Moment",
+    "OpenDataset",
+    "Pass",
+    "Plugin",
+    "Recipe",
+]
 
 
 class Plugin:
@@ -33,24 +51,30 @@ class Plugin:
         self.options = options
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One forward and backward pass of a training step."""
-
-    bits: int
-    """Bit-width of every layer in this pass."""
-    teacher: int | None = None
-    """Earlier pass of the same step whose detached predictions are the soft target."""
-    update: bool = False
-    """Step the optimizers right after this pass (A.2) instead of at the end (A.1)."""
-
-
 class Method(Plugin):
     """A way to make one network run at several bit-widths."""
+
+    card: ClassVar[Card]
+    """Required."""
+    faithful: ClassVar[Mapping[str, Recipe]] = {}
+    """The publication's own recipe by dataset, ``cifar10`` or ``imagenet``."""
+    trains: ClassVar[bool] = True
+    """False: there are no training steps, ``finish`` does everything."""
 
     def __init__(self, options: Strict, bitset: BitSet) -> None:
         super().__init__(options)
         self.bitset = bitset
+        self.edge = False
+        """Whether this instance makes the quantizers of edge layers, at ``edge_bits`` alone."""
+
+    @property
+    def edge_bits(self) -> int | None:
+        """Fixed bit-width of the first layer's weights and of the last layer; None: float."""
+        return None
+
+    def prepare(self, net: nn.Module) -> nn.Module:
+        """Return the loaded float network whose layers will be replaced; default: as it is."""
+        return net
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         """Return the quantizer of one layer's ``weight`` [out, in, ...]; required."""
@@ -68,14 +92,49 @@ class Method(Plugin):
 
         return SwitchableBatchNorm(norm, self.bitset)
 
-    def passes(self, training: "TrainingSpec") -> list[Pass]:
-        """Return the passes of one training step; default: widest to narrowest, as the recipe."""
-        neighbours = (None, *self.bitset)
+    def attach(self, model: "QuantizedModel", classes: int) -> None:
+        """Add to the quantized ``model`` what the method needs besides; default: nothing.
+
+        ``model.memory`` may become a module of the method's own: it is saved and moved with the
+        model.
+        """
+
+    def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
+        """Return the passes of one training step; default: widest to narrowest, as the recipe.
+
+        Args:
+            training: The recipe.
+            moment: Of the step.
+            layers: Names of the quantized layers, first to last.
+        """
         chain = training.distillation == "neighbour"
         return [
-            Pass(bits, teacher if chain else None, update=training.update == "separate")
-            for teacher, bits in zip(neighbours, self.bitset, strict=False)
+            Pass(
+                bits,
+                teacher=position - 1 if chain and position else None,
+                soft=training.distillation_weight,
+                update=training.update == "separate",
+            )
+            for position, bits in enumerate(self.bitset)
         ]
+
+    def loss(self, lesson: Lesson) -> Tensor:
+        """Return the loss of one pass; default: cross-entropy to the labels and the teacher."""
+        from bitswitch.nn.losses import distilled
+
+        part = lesson.part
+        if part.teacher is None:
+            return cross_entropy(lesson.logits, lesson.targets)
+        teacher = lesson.earlier[part.teacher]
+        return distilled(lesson.logits, lesson.targets, teacher, part.soft)
+
+    def finish(self, model: "QuantizedModel", batches: "Callable[[], Iterator[Batch]]") -> None:
+        """Make the trained ``model`` ready for evaluation; default: it is.
+
+        Args:
+            model: After the last training step.
+            batches: Gives one epoch of shuffled, augmented training batches, every time the same.
+        """
 
     def skip(self, spec: "RunSpec") -> str | None:
         """Return why this method cannot run ``spec``, or None; shown in the table's footnote."""

@@ -142,6 +142,53 @@ def _refusal(spec: "RunSpec") -> str | None:
     return None if reason is None else str(reason)
 
 
+def card(name: str) -> dict[str, Any]:
+    """Return what a reader must know of method ``name``: its card, source and recipes; remembered.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+        PluginError: it cannot be imported, or has no card.
+    """
+    key = digest("card", name, _code_of("methods", name))
+    facts: dict[str, Any] = remembered("plugins", key, lambda: _card(name))
+    return facts
+
+
+def _card(name: str) -> dict[str, Any]:
+    """Return what ``card`` does, from the plugin itself."""
+    from bitswitch.cards import Card
+
+    method: Any = load("methods", name)
+    if not isinstance(getattr(method, "card", None), Card):
+        raise PluginError(
+            f"Method '{name}' has no card: give its class one, card = Card(title=..., ...);\n"
+            f"  see bitswitch.cards.Card for what it says"
+        )
+    recipes = {dataset: recipe._asdict() for dataset, recipe in method.faithful.items()}
+    return {**method.card._asdict(), "source": method.source, "faithful": recipes}
+
+
+def recipe(name: str, dataset: str, where: str) -> dict[str, Any]:
+    """Return ``training`` and ``options`` of the published recipe of method ``name``.
+
+    Args:
+        name: Of the method.
+        dataset: Whose recipe.
+        where: Who asks, for the message.
+
+    Raises:
+        SpecError: the publication has no recipe for that dataset.
+    """
+    known: dict[str, Any] = card(name)["faithful"]
+    if dataset not in known:
+        raise SpecError(
+            f"{where}: method '{name}' has no published recipe for '{dataset}'."
+            f"{hint(dataset, known)}\n  it has: {', '.join(known) or 'none'}; "
+            f"use preset: equal, or name one of them as the network's recipe"
+        )
+    return dict(known[dataset])
+
+
 def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return ``stamp``, ``classes``, ``sizes``, ``shape`` of a dataset; needs no data, remembered.
 

@@ -78,8 +78,23 @@ class TrainingSpec(Strict):
     """Of weights; scales have none."""
     momentum: NonNegativeFloat = 0.9
     """Of ``sgd``."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """Cosine falls to zero over all steps."""
+    nesterov: bool = False
+    """Of ``sgd``."""
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    """Cosine falls to zero over all steps; ``step`` multiplies by ``decay`` at ``milestones``."""
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """Shares of the epochs."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_epochs: NonNegativeFloat = 0.0
+    """The learning rate rises linearly over so many epochs."""
+    scale_learning_rate: PositiveFloat | None = None
+    """Of quantization scales at the start; None: that of the weights."""
+    scale_optimizer: Literal["adam", "sgd"] | None = None
+    """None: that of the weights."""
+    clip_value: PositiveFloat | None = None
+    """Bound on the magnitude of every gradient; None: none."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the label that is spread over all classes."""
     update: Literal["conventional", "separate"] = "separate"
     """One optimizer step per batch (Alg. A.1) or one after every bit-width (Alg. A.2)."""
     alrs: AlrsSpec = AlrsSpec()
@@ -89,8 +104,23 @@ class TrainingSpec(Strict):
     """Share of the soft target in ``neighbour``."""
     scale_guard: Literal["reflect", "stop"] = "reflect"
     """A scale that a step pushed below zero is mirrored there and counted, or ends the run."""
+    recalibration: NonNegativeInt = 0
+    """Test once more after batch norm saw so many batches of held-out images."""
     compile: bool = False
     """Train through one compiled graph; last digits differ from eager."""
+
+    @model_validator(mode="after")
+    def _schedule_is_whole(self) -> Self:
+        if bool(self.milestones) != (self.schedule == "step"):
+            raise ValueError(
+                "training.milestones belong to training.schedule 'step', and only to it"
+            )
+        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"training.warmup_epochs {self.warmup_epochs:g} must be less than "
+                f"training.epochs {self.epochs}"
+            )
+        return self
 
 
 class RunSpec(Strict):
@@ -177,6 +207,8 @@ class NetworkSpec(Strict):
     float_training: TrainingSpec | None = None
     """None: start from the model's own pretrained weights."""
     training: TrainingSpec
+    recipe: str | None = None
+    """Dataset whose published recipe the preset ``faithful`` takes; None: the dataset's own."""
     seeds: Seeds | None = None
     """Overrides the suite's."""
 
@@ -186,8 +218,19 @@ class ArmSpec(Strict):
 
     title: str
     method: Choice = Choice(name="double-rounding")
+    preset: Literal["equal", "faithful"] = "equal"
+    """``equal``: the network's recipe, the same for every method; ``faithful``: the method's own
+    published recipe over it."""
     training: dict[str, Any] = Field(default_factory=dict)
-    """Changes to the network's training spec."""
+    """Changes to the network's training spec, after the preset's."""
+    separately: bool = False
+    """Train one network per bit-width; together they fill one row."""
+    networks: tuple[str, ...] | None = None
+    """Which of the experiment's networks; None: all."""
+    published: str | None = None
+    """Printed row that stands beside it: ``method`` or ``method+kd``; None: none."""
+    not_run: str | None = None
+    """Why nobody can run it: only its printed row is shown."""
     epochs_factor: PositiveFloat = 1.0
     learning_rate_factor: PositiveFloat = 1.0
     bitsets: BitSets | None = None
@@ -198,6 +241,8 @@ class ExperimentSpec(Strict):
     """Arms compared on networks; a table or figure reads it by name."""
 
     title: str
+    printed: str | None = None
+    """Printed table that it reproduces, e.g. ``table1``."""
     networks: tuple[str, ...]
     arms: Annotated[dict[Key, ArmSpec], Field(min_length=1)]
     bitsets: BitSets | None = None
@@ -211,6 +256,7 @@ class Cell(NamedTuple):
     network: str
     arm: str
     bitset: BitSet
+    """Of the row; a run of a network trained separately has one of its bit-widths."""
     seed: int
     run: RunSpec
     skipped: str | None = None
@@ -248,14 +294,20 @@ class Suite(Strict):
         for experiment, network, arm, bitset in self._places():
             chosen, recipe = self.networks[network], self.experiments[experiment]
             where = f"experiments.{experiment}.arms.{arm} on {network}"
+            changes = recipe.arms[arm]
+            sets = [(bits,) for bits in bitset] if changes.separately else [bitset]
             for seed in recipe.seeds or chosen.seeds or self.seeds:
-                run = _build(where, chosen, recipe.arms[arm], bitset, seed)
-                yield Cell(experiment, network, arm, bitset, seed, run, plugins.refusal(run))
+                for trained in sets:
+                    run = _build(where, chosen, changes, trained, seed, self.data)
+                    refusal = plugins.refusal(run)
+                    yield Cell(experiment, network, arm, bitset, seed, run, refusal)
 
     def _places(self) -> Iterator[tuple[str, str, str, BitSet]]:
         for name, experiment in self.experiments.items():
             for network in experiment.networks:
                 for arm, recipe in experiment.arms.items():
+                    if recipe.not_run or network not in (recipe.networks or (network,)):
+                        continue
                     default = experiment.bitsets or self.networks[network].bitsets
                     for bitset in recipe.bitsets or default:
                         yield name, network, arm, bitset
@@ -273,11 +325,10 @@ class Suite(Strict):
         return {run.dataset.identifier: run.dataset for run in self.runs.values()}
 
 
-def _build(where: str, network: NetworkSpec, arm: ArmSpec, bitset: BitSet, seed: int) -> RunSpec:
+def _build(
+    where: str, network: NetworkSpec, arm: ArmSpec, bitset: BitSet, seed: int, data: str
+) -> RunSpec:
     """Return the resolved run of one cell."""
-    base = network.training.model_dump()
-    base["epochs"] = ceil(base["epochs"] * arm.epochs_factor - 1e-9)
-    base["learning_rate"] *= arm.learning_rate_factor
     common = {"model": network.model, "dataset": network.dataset, "seed": seed}
     start = network.float_training and {
         "method": "float32",
@@ -285,20 +336,36 @@ def _build(where: str, network: NetworkSpec, arm: ArmSpec, bitset: BitSet, seed:
         "training": network.float_training.model_dump(),
         **common,
     }
-    is_float = bitset == (FLOAT_BITS,)
-    fields = (
-        start
-        if start and is_float
-        else {
-            "method": arm.method,
-            "bitset": bitset,
-            "training": merge(base, arm.training),
-            "start": start,
-            **common,
-        }
-    )
+    if start and bitset == (FLOAT_BITS,):
+        fields = start
+    else:
+        fields = {**_recipe(where, network, arm, data), "bitset": bitset, "start": start, **common}
     with explained(where):
         return RunSpec.model_validate(fields).resolved()
+
+
+SUITE_SIZED = ("epochs", "batch_size", "warmup_epochs")
+"""What a published recipe does not bring into suites on embedded data."""
+
+
+def _recipe(where: str, network: NetworkSpec, arm: ArmSpec, data: str) -> dict[str, Any]:
+    """Return method and training of one arm: the network's recipe, the preset's, the arm's."""
+    training, options = network.training.model_dump(), dict(arm.method.options)
+    if arm.preset == "faithful":
+        dataset = network.recipe or network.dataset.name
+        published = plugins.recipe(arm.method.name, dataset, where)
+        options = published["options"] | options
+        training |= {
+            key: value
+            for key, value in published["training"].items()
+            if data == "published" or key not in SUITE_SIZED
+        }
+    training["epochs"] = ceil(training["epochs"] * arm.epochs_factor - 1e-9)
+    training["learning_rate"] *= arm.learning_rate_factor
+    return {
+        "method": Choice(name=arm.method.name, options=options),
+        "training": merge(training, arm.training),
+    }
 
 
 def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from bitswitch.contracts import Method
+from bitswitch.contracts import Card, Method
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
 from bitswitch.quant.grid import Rounding
 from bitswitch.quant.lsq import ActivationQuantizer, InitName, WeightQuantizer
@@ -16,6 +16,15 @@ class DoubleRounding(Method):
     """One integer weight tensor and one step per layer, for all bit-widths."""
 
     source = "huang2025nearly"
+    card = Card(
+        title="Double Rounding",
+        fidelity="vectors",
+        storage="codes",
+        licence="not stated",
+        left_open="Eq. 13 leaves open which ratio is meant below the widest bit-width: the "
+        "derivative of the forward pass is taken. Initial scales follow the public code.",
+        deviations="Scales that a step pushed below zero are mirrored there.",
+    )
 
     class Options(Strict):
         """Defaults as published."""

@@ -21,6 +21,8 @@ class QuantizedLayer(nn.Module):
     bias: Tensor | None
     weight_quantizer: Quantizer
     activation_quantizer: Quantizer
+    pinned: tuple[int, int] | None = None
+    """Bit-widths that no policy changes; None: they are switchable."""
 
     def _take_over(self, layer: nn.Conv2d | nn.Linear, method: "Method") -> None:
         self.weight = layer.weight

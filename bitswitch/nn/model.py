@@ -38,6 +38,7 @@ def quantize(
         BitWidthError: a name in ``keep`` is no layer, or a layer cannot be quantized faithfully.
     """
     if method.bitset != (FLOAT_BITS,):
+        net = method.prepare(net)
         convert(net, method, keep)
     return QuantizedModel(net, method.bitset)
 
@@ -53,6 +54,8 @@ class QuantizedModel(nn.Module):
     def __init__(self, net: nn.Module, bitset: BitSet) -> None:
         super().__init__()
         self.net = net
+        self.memory: nn.Module = nn.Module()
+        """What a method keeps besides the network."""
         self.bitset = bitset
         self._parts = _parts(net)
         self._compiled = False
@@ -60,7 +63,12 @@ class QuantizedModel(nn.Module):
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
-        """Quantized layers by their name in ``net``, in registration order."""
+        """Layers whose bit-width can be switched, by name in ``net``, in registration order."""
+        return {name: part for name, part in self.quantized_layers.items() if not part.pinned}
+
+    @property
+    def quantized_layers(self) -> dict[str, QuantizedLayer]:
+        """All quantized layers, those of a fixed bit-width included."""
         parts = self._parts.items()
         return {name: part for name, part in parts if isinstance(part, QuantizedLayer)}
 
@@ -92,20 +100,23 @@ class QuantizedModel(nn.Module):
     def switch(self, policy: int | Policy) -> None:
         """Run at ``policy`` from now on: one bit-width, or one (or a pair) for every layer.
 
-        A batch norm takes the bit-width of the quantized layer before it, in registration order:
-        the narrower one of a pair, the widest where there is none or where it is float.
+        A normalisation is told the bit-widths of the two quantized layers before it, in
+        registration order; see ``Switchable.follow``.
 
         Raises:
             BitWidthError: an unknown bit-width or layer, or a layer that is missing.
         """
         chosen = resolve(policy, self.layers, self.bitset)
-        last = self.bitset[0] if isinstance(policy, Mapping) else policy
+        first = self.bitset[0] if isinstance(policy, Mapping) else policy
+        here = before = (first, first)
         for name, part in self._parts.items():
-            if isinstance(part, QuantizedLayer):
-                part.switch(*chosen[name])
-                last = min(chosen[name])
+            if not isinstance(part, QuantizedLayer):
+                part.follow(here, before)
+            elif part.pinned:
+                part.switch(*((FLOAT_BITS, FLOAT_BITS) if first == FLOAT_BITS else part.pinned))
             else:
-                part.switch(self.bitset[0] if last == FLOAT_BITS else last)
+                part.switch(*chosen[name])
+                here, before = chosen[name], here
         self._policy = dict(policy) if isinstance(policy, Mapping) else policy
 
     @contextmanager
@@ -125,7 +136,7 @@ class QuantizedModel(nn.Module):
         Args:
             images: Batches [n, ...] as the network takes them; running statistics are not touched.
         """
-        layers = self.layers
+        layers = self.quantized_layers
         training = self.training
         self.eval()
         with self.at(FLOAT_BITS), observe_inputs(layers) as observed:
@@ -139,7 +150,7 @@ class QuantizedModel(nn.Module):
         """Return the learned scales of all quantizers and bit-widths by name."""
         return {
             f"net.{name}.{operand}_quantizer.{last}": parameter
-            for name, layer in self.layers.items()
+            for name, layer in self.quantized_layers.items()
             for operand, quantizer in layer.quantizers.items()
             for last, parameter in quantizer.scales().items()
         }
@@ -154,7 +165,7 @@ class QuantizedModel(nn.Module):
         idle = {id(parameter) for parameter in self.inactive_parameters()}
         return {
             (name, operand): parameter
-            for name, layer in self.layers.items()
+            for name, layer in self.quantized_layers.items()
             for operand, quantizer in layer.quantizers.items()
             for parameter in quantizer.scales().values()
             if id(parameter) not in idle

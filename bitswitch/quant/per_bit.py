@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from bitswitch.types import BitSet
+from bitswitch.types import FLOAT_BITS, BitSet
 
 
 class Switchable(nn.Module):
@@ -16,12 +16,27 @@ class Switchable(nn.Module):
     straight to the tensors that were picked.
     """
 
+    bitset: BitSet
+    """Bit-widths, widest first."""
     bits: int
     """The bit-width in use."""
 
     def switch(self, bits: int) -> None:
         """Use ``bits`` from now on."""
         raise NotImplementedError
+
+    def follow(self, layer: tuple[int, int], before: tuple[int, int]) -> None:
+        """Switch as a normalisation does; default: to the narrower operand of ``layer``.
+
+        Where that is full precision, the widest bit-width is used.
+
+        Args:
+            layer: (weight, activation) bit-widths of the quantized layer before this module, in
+                registration order.
+            before: Those of the quantized layer before that one.
+        """
+        bits = min(layer)
+        self.switch(self.bitset[0] if bits == FLOAT_BITS else bits)
 
     def inactive_parameters(self) -> list[nn.Parameter]:
         """Return parameters of bit-widths that are not in use."""

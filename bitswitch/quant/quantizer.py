@@ -76,6 +76,13 @@ class Quantizer(nn.Module):
         """Return the integers that are deployed for ``x`` at ``width``."""
         raise NotImplementedError
 
+    def narrow(self, codes: Codes, width: Width) -> Codes:
+        """Return the codes of ``width``, rebuilt from the widest ``codes`` and nothing else.
+
+        Only where that is possible: the card then says ``codes``.
+        """
+        raise NotImplementedError
+
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
         """Set the scales from ``observed`` values of the operand; default: nothing to set."""

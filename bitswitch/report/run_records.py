@@ -46,8 +46,9 @@ class ScaleGradient(Record):
 class EpochBits(Record):
     """What one epoch gave at one bit-width."""
 
-    loss: float
-    top1: float
+    loss: float | None = None
+    """None here and below: no pass of the epoch was at this bit-width."""
+    top1: float | None = None
     held_out_loss: float | None = None
     held_out_top1: float | None = None
     scale_learning_rate: float | None = None

@@ -74,6 +74,7 @@ class Parts:
             keep_freed_memory()
         with blamed(f"method '{self.spec.method.name}'", "quantization"):
             model = quantize(net, self.method)
+            self.method.attach(model, self.dataset.classes)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:
             model.compile()
@@ -82,10 +83,8 @@ class Parts:
     def learner(self, model: QuantizedModel, images: int, device: torch.device) -> Learner:
         """Return what trains ``model`` on a training split of ``images`` images."""
         training = self.spec.training
-        with blamed(f"method '{self.spec.method.name}'", "passes()"):
-            passes = self.method.passes(training)
         memory = Distillation(training, images, self.dataset.classes, device)
-        return Learner.of(model, training, passes, memory)
+        return Learner.of(self.method, model, training, memory)
 
 
 def load_start(net: nn.Module, start: RunSpec, folder: Path) -> None:

@@ -1,33 +1,43 @@
-"""What is left of a run: test metrics and a result."""
+"""What follows the last training step: the method's own finish, test metrics and a result."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from torch import Tensor
+
+from bitswitch.contracts import Batch, Method
+from bitswitch.nn.recalibration import recalibrate
 from bitswitch.records import read_lines, write_lines
+from bitswitch.training.blame import blamed
 from bitswitch.training.clock import Clock
+from bitswitch.training.evaluation import Score
 from bitswitch.training.health import at_chance
 from bitswitch.training.loop import score
+from bitswitch.training.seeding import seed_step
 from bitswitch.training.session import Position, Session
+
+FINISH_EPOCH = -2
+"""Gives the batches of ``finish`` and of recalibration an order of their own."""
 
 
 def conclude(session: Session) -> tuple[str, str | None]:
-    """Evaluate the trained model on the test split and write ``metrics.jsonl``.
+    """Let the method finish, evaluate on the test split and write ``metrics.jsonl``.
 
     Returns:
         Status ``complete``, or ``collapsed`` with a diagnosis.
 
     Raises:
         Diverged: a loss that is not finite.
+        PluginError: the method raised an error.
     """
+    changed = _finish(session)
     with session.clock.phase("evaluate"):
+        held_out = score(session, "held_out") if changed else _last_scores(session)
         test = score(session, "test")
-    folder = session.directory.path
-    last = read_lines(folder / "train.jsonl")[-1]["bits"]
-    lines = []
-    for bits, found in test.items():
-        held_out = last[str(bits)]
-        lines += _metrics("held_out", bits, held_out["held_out_top1"], held_out["held_out_loss"])
-        lines += _metrics("test", bits, found.top1, found.loss)
-    write_lines(folder / "metrics.jsonl", sorted(lines, key=lambda line: line["split"]))
+    lines = [*_metrics("held_out", held_out), *_metrics("test", test)]
+    if session.spec.training.recalibration:
+        lines += _recalibrated(session)
+    write_lines(session.directory.path / "metrics.jsonl", lines)
     top1 = {bits: found.top1 for bits, found in test.items()}
     lost = at_chance(top1, session.classes, session.dataset.size("test"))
     if not lost:
@@ -36,12 +46,59 @@ def conclude(session: Session) -> tuple[str, str | None]:
     return "collapsed", f"test accuracy is that of guessing ({session.classes} classes): {named}"
 
 
-def _metrics(split: str, bits: int, top1: float, loss: float) -> list[dict[str, Any]]:
-    """Return two lines of ``metrics.jsonl``."""
-    common = {"split": split, "policy": str(bits)}
+def _finish(session: Session) -> bool:
+    """Let the method finish, once, and save; return whether there was something to do."""
+    method, at = session.learner.method, session.at
+    if type(method).finish is Method.finish:
+        return False
+    if not at.finished:
+        seed_step(session.spec.seed, session.steps)
+        named = f"method '{session.spec.method.name}' on model '{session.spec.model.name}'"
+        with session.clock.phase("train"), blamed(named, "finish()"):
+            method.finish(session.learner.model, lambda: _batches(session))
+        at.finished = True
+        session.save()
+    return True
+
+
+def _batches(session: Session) -> Iterator[Batch]:
+    """Return one epoch of shuffled, augmented training batches, every time the same."""
+    spec = session.spec
+    return session.dataset.train_batches(spec.training.batch_size, FINISH_EPOCH, spec.seed, skip=0)
+
+
+def _last_scores(session: Session) -> dict[int, Score]:
+    """Return the scores on the held-out split after the last epoch."""
+    last = read_lines(session.directory.path / "train.jsonl")[-1]["bits"]
+    return {
+        int(bits): Score(found["held_out_top1"], found["held_out_loss"])
+        for bits, found in last.items()
+    }
+
+
+def _recalibrated(session: Session) -> list[dict[str, Any]]:
+    """Return test metrics with batch norm recalibrated on held-out images; not saved."""
+
+    def images() -> Iterator[Tensor]:
+        size = session.spec.training.batch_size
+        batches = session.dataset.batches("held_out", size)
+        for _, batch in zip(range(session.spec.training.recalibration), batches, strict=False):
+            yield batch.images
+
+    with session.clock.phase("evaluate"):
+        recalibrate(session.learner.model, images)
+        return _metrics("test", score(session, "test"), suffix="_recalibrated")
+
+
+def _metrics(split: str, scores: dict[int, Score], suffix: str = "") -> list[dict[str, Any]]:
+    """Return two lines of ``metrics.jsonl`` per bit-width."""
     return [
-        {**common, "metric": "top1", "value": top1, "unit": "percent"},
-        {**common, "metric": "loss", "value": loss, "unit": "nats"},
+        {"split": split, "policy": str(bits), "metric": name + suffix, "value": value, "unit": unit}
+        for bits, found in scores.items()
+        for name, value, unit in (
+            ("top1", found.top1, "percent"),
+            ("loss", found.loss, "nats"),
+        )
     ]
 
 

@@ -42,7 +42,7 @@ def reflect_scales(scales: Sequence[nn.Parameter]) -> Tensor:
 
 
 def check_scales(
-    model: QuantizedModel, scales: Sequence[nn.Parameter], place: str, rates: Mapping[int, float]
+    model: QuantizedModel, scales: Sequence[nn.Parameter], place: str, rates: Mapping[str, float]
 ) -> None:
     """Stop at a scale that is zero, negative or NaN.
 
@@ -50,13 +50,13 @@ def check_scales(
         model: After an update.
         scales: All scales of it.
         place: Which step it was.
-        rates: lambda_b of that update by bit-width.
+        rates: lambda_b of that update by pass.
 
     Raises:
         Diverged: there is one.
     """
     if scales and not bool((torch.cat([p.detach().reshape(-1) for p in scales]) > 0).all()):
-        used = ", ".join(f"{bits} bit {rate:.3g}" for bits, rate in rates.items())
+        used = ", ".join(f"{rate:.3g} {part}" for part, rate in rates.items())
         raise Diverged(f"{broken_scale(model)} {place}; learning rates of scales: {used}")
 
 

@@ -2,7 +2,9 @@
 
 import logging
 
+from bitswitch.contracts import Moment
 from bitswitch.errors import Interrupted
+from bitswitch.randomness import generator
 from bitswitch.training.blame import blamed, blamed_batches
 from bitswitch.training.evaluation import Score, evaluate
 from bitswitch.training.health import check_loss
@@ -25,6 +27,8 @@ def run_epochs(session: Session) -> None:
         PluginError: a method, model or dataset raised an error.
     """
     session.heartbeat(at_once=True)
+    if not session.learner.method.trains:
+        session.at.epoch = session.spec.training.epochs
     try:
         while session.at.epoch < session.spec.training.epochs:
             with session.clock.phase("train"):
@@ -46,15 +50,23 @@ def _train_epoch(session: Session) -> None:
     learner.model.train()
     for batch in blamed_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()"):
         session.stop.check()
-        seed_step(spec.seed, at.step)
+        moment = _begin_step(session)
         rate = scheduled(spec.training, at.step, session.steps)
         with blamed(f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"):
-            outcomes = train_step(learner, batch, rate, at.epoch, at.step)
+            outcomes = train_step(learner, batch, rate, moment)
         at.count(outcomes, len(batch.targets))
         at.reflections = int(learner.reflections)
         _record_step(session, outcomes)
         session.heartbeat()
         session.save_if_due()
+
+
+def _begin_step(session: Session) -> Moment:
+    """Seed all random numbers of the next step and return when it is."""
+    seed, at = session.spec.seed, session.at
+    seed_step(seed, at.step)
+    drawn = generator("passes", seed, at.step)
+    return Moment(at.epoch, session.spec.training.epochs, at.step, session.steps, drawn)
 
 
 def score(session: Session, split: str) -> dict[int, Score]:
@@ -76,12 +88,13 @@ def _record_step(session: Session, outcomes: list[Outcome]) -> None:
     """Write a line for every so many steps."""
     step = session.at.step - 1
     if step % session.line_interval == 0:
-        quantized = [] if session.spec.is_float else outcomes
+        uniform = [one for one in outcomes if one.bits is not None]
+        quantized = [] if session.spec.is_float else uniform
         session.directory.append(
             "steps",
             {
                 "step": step,
-                "loss": {str(one.bits): one.loss for one in outcomes},
+                "loss": {str(one.bits): one.loss for one in uniform},
                 "scale_learning_rate": {str(o.bits): o.scale_learning_rate for o in quantized},
                 "mean_gradient": {str(one.bits): one.mean_gradient for one in quantized},
             },

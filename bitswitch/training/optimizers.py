@@ -1,7 +1,7 @@
 """The two optimizers of a run, and the schedule of its learning rate."""
 
 from collections.abc import Iterable
-from math import cos, pi
+from math import ceil, cos, pi
 from typing import Any, NamedTuple, Self
 
 from torch import nn
@@ -12,10 +12,23 @@ from bitswitch.spec import TrainingSpec
 
 
 def scheduled(training: TrainingSpec, step: int, steps: int) -> float:
-    """Return lambda of a 0-based ``step``: cosine from the full rate to zero at ``steps``."""
-    if training.schedule == "constant":
-        return training.learning_rate
-    return training.learning_rate * 0.5 * (1 + cos(pi * step / steps))
+    """Return lambda of a 0-based ``step``: the full rate times what warm-up and schedule leave.
+
+    Warm-up rises linearly to the full rate; cosine then falls to zero at ``steps``; ``step``
+    multiplies by ``decay`` at every milestone, a share of the whole run.
+    """
+    rate = training.learning_rate
+    warmup = steps * training.warmup_epochs / training.epochs
+    if step < warmup:
+        return rate * (step + 1) / ceil(warmup)
+    match training.schedule:
+        case "constant":
+            return rate
+        case "step":
+            passed = sum(step >= milestone * steps for milestone in training.milestones)
+            return rate * training.decay**passed
+        case "cosine":
+            return rate * 0.5 * (1 + cos(pi * (step - warmup) / (steps - warmup)))
 
 
 class Optimizers(NamedTuple):
@@ -38,10 +51,12 @@ class Optimizers(NamedTuple):
             {"params": [p for p in others if p.dim() > 1], "weight_decay": training.weight_decay},
             {"params": [p for p in others if p.dim() <= 1], "weight_decay": 0.0},
         ]
-        scales = list(model.scale_parameters().values())
+        scales = [{"params": list(values)}] if (values := model.scale_parameters().values()) else []
         return cls(
-            _optimizer(training, groups),
-            _optimizer(training, [{"params": scales}]) if scales else None,
+            _optimizer(training.optimizer, training, groups),
+            _optimizer(training.scale_optimizer or training.optimizer, training, scales)
+            if scales
+            else None,
         )
 
     def step(self, weights: float, scales: float) -> None:
@@ -64,14 +79,15 @@ class Optimizers(NamedTuple):
                 one.load_state_dict(state[name])
 
 
-def _optimizer(training: TrainingSpec, groups: Iterable[dict[str, Any]]) -> Optimizer:
+def _optimizer(name: str, training: TrainingSpec, groups: Iterable[dict[str, Any]]) -> Optimizer:
     """Return one optimizer, in few kernels: a step of a small network is mostly overhead.
 
     The fused kernel of SGD fails where some parameters get their first gradient later than others.
     """
     groups, rate = list(groups), training.learning_rate
-    if training.optimizer == "sgd":
-        return SGD(groups, lr=rate, momentum=training.momentum, foreach=True)
+    if name == "sgd":
+        nesterov = training.nesterov and training.momentum > 0
+        return SGD(groups, lr=rate, momentum=training.momentum, nesterov=nesterov, foreach=True)
     return Adam(groups, lr=rate, fused=True)
 
 

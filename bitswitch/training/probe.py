@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import torch
 
-from bitswitch.contracts import Batch
+from bitswitch.contracts import Batch, Moment
 from bitswitch.devices import resolve
+from bitswitch.randomness import generator
 from bitswitch.spec import RunSpec
 from bitswitch.training.build import Parts
 from bitswitch.training.step import train_step
@@ -29,4 +30,5 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
         model.calibrate([batch.images])
     learner = parts.learner(model, size, place)
     # Every pass reads its loss, which waits for the device.
-    return lambda: train_step(learner, batch, run.training.learning_rate, epoch=0, step=0)
+    moment = Moment(0, 1, 0, 1, generator("probe", run.seed))
+    return lambda: train_step(learner, batch, run.training.learning_rate, moment)

@@ -28,6 +28,8 @@ class Position:
     """Of the present epoch, by bit-width."""
     negative: dict[int, int]
     """Steps with a negative scale learning rate since the start, by bit-width."""
+    finished: bool = False
+    """Whether the method has done what follows the last training step."""
     reflections: int = 0
     """How many scales crossed zero and were mirrored since the start."""
     epoch: int = 0
@@ -50,8 +52,9 @@ class Position:
         """Count one step on ``images`` images."""
         self.step += 1
         for outcome in outcomes:
-            self.tallies[outcome.bits].add(outcome, images)
-            self.negative[outcome.bits] += outcome.scale_learning_rate < 0
+            if outcome.bits in self.tallies:
+                self.tallies[outcome.bits].add(outcome, images)
+                self.negative[outcome.bits] += outcome.scale_learning_rate < 0
 
 
 @dataclass

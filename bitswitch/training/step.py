@@ -1,17 +1,17 @@
 """One training step: every pass of the method on one batch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from bitswitch.contracts import Batch, Pass
+from bitswitch.contracts import Batch, Lesson, Method, Moment, Pass
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.spec import TrainingSpec
 from bitswitch.training import alrs
-from bitswitch.training.distillation import Distillation, probabilities
+from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import check_loss, check_scales, reflect_scales
 from bitswitch.training.optimizers import Optimizers, drop_gradients
 from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
@@ -20,7 +20,8 @@ from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
 class Outcome(NamedTuple):
     """What one pass gave."""
 
-    bits: int
+    bits: int | None
+    """None: it mixed several."""
     loss: float
     """Mean over the batch."""
     correct: int
@@ -35,15 +36,17 @@ class Outcome(NamedTuple):
 class Learner:
     """A model, and everything that a training step changes or needs."""
 
+    method: Method
     model: QuantizedModel
     training: TrainingSpec
-    passes: Sequence[Pass]
     optimizers: Optimizers
     distillation: Distillation
     gradients: dict[int, ScaleGradients]
     factors: dict[int, float]
     scales: list[nn.Parameter]
     """All scales of the model."""
+    layers: list[str]
+    """Names of the layers with switchable bit-widths."""
     idle: dict[int, list[nn.Parameter]]
     """Parameters that each bit-width does not use."""
     reflections: Tensor
@@ -52,9 +55,9 @@ class Learner:
     @classmethod
     def of(
         cls,
+        method: Method,
         model: QuantizedModel,
         training: TrainingSpec,
-        passes: Sequence[Pass],
         distillation: Distillation,
     ) -> Self:
         """Return a learner at the start of training."""
@@ -63,26 +66,40 @@ class Learner:
             with model.at(bits):
                 idle[bits] = model.inactive_parameters()
         return cls(
+            method=method,
             model=model,
             training=training,
-            passes=passes,
             optimizers=Optimizers.of(model, training),
             distillation=distillation,
             gradients=scale_gradients(model),
             factors=alrs.factors(model.bitset, training.alrs.factors),
             scales=list(model.scale_parameters().values()),
+            layers=list(model.layers),
             idle=idle,
             reflections=torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device),
         )
 
+    def factor(self, part: Pass) -> float:
+        """Return eta of a pass: its mean over the quantized operands where bit-widths are mixed."""
+        return fmean(
+            self.factors.get(bits, 1.0) for bits in part.widths() or [self.model.bitset[0]]
+        )
+
+    def scale_rate(self, rate: float) -> float:
+        """Return the learning rate of scales that goes with that of weights, before ALRS."""
+        own = self.training.scale_learning_rate
+        return rate if own is None else rate * own / self.training.learning_rate
+
     def step(self, rate: float, scale_rate: float) -> None:
         """Update weights and scales at these learning rates; scales stay positive."""
+        if self.training.clip_value is not None:
+            nn.utils.clip_grad_value_(self.model.parameters(), self.training.clip_value)
         self.optimizers.step(rate, scale_rate)
         if self.scales and self.training.scale_guard == "reflect":
             self.reflections += reflect_scales(self.scales)
 
 
-def train_step(learner: Learner, batch: Batch, rate: float, epoch: int, step: int) -> list[Outcome]:
+def train_step(learner: Learner, batch: Batch, rate: float, moment: Moment) -> list[Outcome]:
     """Run all passes on ``batch`` and update the model.
 
     A pass that updates steps both optimizers and clears the gradients (huang2025nearly,
@@ -93,8 +110,7 @@ def train_step(learner: Learner, batch: Batch, rate: float, epoch: int, step: in
         learner: Is changed.
         batch: n images.
         rate: lambda, the scheduled learning rate.
-        epoch: 0-based.
-        step: 0-based, for diagnoses.
+        moment: Of this step.
 
     Returns:
         One outcome per pass.
@@ -102,19 +118,22 @@ def train_step(learner: Learner, batch: Batch, rate: float, epoch: int, step: in
     Raises:
         Diverged: a loss that is not finite, or a scale that is not positive.
     """
-    targets = learner.distillation.targets(batch, epoch)
-    predictions: dict[int, Tensor] = {}
+    passes = learner.method.passes(learner.training, moment, learner.layers)
+    targets = learner.distillation.targets(batch, moment.epoch)
+    earlier: list[Tensor] = []
     outcomes = []
-    for part in learner.passes:
-        outcome = _run_pass(learner, part, batch, targets, predictions, rate, step)
+    for part in passes:
+        outcome = _run_pass(learner, part, batch, targets, earlier, rate, moment)
         outcomes.append(outcome)
         if part.update:
-            _update(learner, part.bits, rate, outcome.scale_learning_rate)
-    if not learner.passes[-1].update:
-        learner.step(rate, rate)
-    learner.distillation.remember(batch, predictions)
-    rates = {outcome.bits: outcome.scale_learning_rate for outcome in outcomes}
-    check_scales(learner.model, learner.scales, f"after step {step}", rates)
+            _update(learner, part, rate, outcome.scale_learning_rate)
+    if not passes[-1].update:
+        learner.step(rate, learner.scale_rate(rate))
+    for part, logits in zip(passes, earlier, strict=True):
+        if part.bits == learner.model.bitset[0]:
+            learner.distillation.remember(batch, logits)
+    rates = {str(part): one.scale_learning_rate for part, one in zip(passes, outcomes, strict=True)}
+    check_scales(learner.model, learner.scales, f"after step {moment.step}", rates)
     return outcomes
 
 
@@ -123,33 +142,58 @@ def _run_pass(
     part: Pass,
     batch: Batch,
     targets: Tensor,
-    predictions: dict[int, Tensor],
+    earlier: list[Tensor],
     rate: float,
-    step: int,
+    moment: Moment,
 ) -> Outcome:
-    """Add the gradients of one pass, and its probabilities to ``predictions``."""
-    learner.model.switch(part.bits)
-    gradients = learner.gradients[part.bits]
+    """Add the gradients of one pass, and its detached logits to ``earlier``."""
+    model = learner.model
+    _switch(model, part)
+    gradients = _gradients(learner, part)
     before = gradients.vector()
-    logits = learner.model(batch.images)
-    loss = learner.distillation.loss(logits, targets, part, predictions)
+    logits = model(batch.images)
+    lesson = Lesson(part, logits, targets, batch, tuple(earlier), model, moment)
+    loss = learner.method.loss(lesson)
     loss.backward()  # type: ignore[no-untyped-call]
-    predictions[part.bits] = probabilities(logits)
+    earlier.append(logits.detach())
     gradient = gradients.vector() - before
     gradients.add(gradient)
     correct = (logits.detach().argmax(1) == batch.targets).sum()
     # The only values that leave the device, in one transfer.
     sent = torch.cat([torch.stack([loss.detach(), correct]), gradients.largest(gradient)])
     value, hits, *largest = sent.tolist()
-    check_loss(value, f"at {part.bits} bit in step {step}", learner.model)
+    check_loss(value, f"{part} in step {moment.step}", model)
     mean = alrs.mean_clipped(largest)
-    chosen = learner.training.alrs.reading
-    scale_rate = alrs.learning_rate(chosen, rate, learner.factors[part.bits], mean)
+    base = learner.scale_rate(rate)
+    scale_rate = alrs.learning_rate(learner.training.alrs.reading, base, learner.factor(part), mean)
     return Outcome(part.bits, value, int(hits), mean, scale_rate)
 
 
-def _update(learner: Learner, bits: int, rate: float, scale_rate: float) -> None:
+def _switch(model: QuantizedModel, part: Pass) -> None:
+    """Run at the bit-widths of a pass from now on.
+
+    Raises:
+        ValueError: a pass that has neither bit-width nor policy.
+    """
+    policy = part.bits if part.policy is None else part.policy
+    if policy is None:
+        raise ValueError("a pass needs bits or a policy")
+    model.switch(policy)
+    if part.setup is not None:
+        part.setup(model)
+
+
+def _gradients(learner: Learner, part: Pass) -> ScaleGradients:
+    """Return where a pass counts its scale gradients; those of mixed passes are not kept."""
+    if part.policy is None and part.bits in learner.gradients:
+        return learner.gradients[part.bits]
+    needed = part.update and learner.training.alrs.reading != "off"
+    return ScaleGradients(learner.model.active_scales() if needed else {})
+
+
+def _update(learner: Learner, part: Pass, rate: float, scale_rate: float) -> None:
     """Step after one pass; parameters of other bit-widths stay as they are."""
-    drop_gradients(learner.idle[bits])
+    known = learner.idle.get(part.bits) if part.policy is None and part.bits else None
+    drop_gradients(learner.model.inactive_parameters() if known is None else known)
     both = learner.training.alrs.target == "scales+weights"
     learner.step(scale_rate if both else rate, scale_rate)

@@ -29,11 +29,13 @@ class Tally:
         self.negative += outcome.scale_learning_rate < 0
 
     def summary(self, with_scales: bool) -> dict[str, float]:
-        """Return the means over all steps; accuracy in percent.
+        """Return the means over all steps, accuracy in percent; empty where there were none.
 
         Args:
             with_scales: Whether there are scales to speak of.
         """
+        if not self.steps:
+            return {}
         means = {"loss": self.loss / self.steps, "top1": 100 * self.correct / self.images}
         if with_scales:
             means |= {
