@@ -59,7 +59,7 @@ class Pass:
         return [bits for one in values for bits in (one if isinstance(one, tuple) else (one, one))]
 
     def __str__(self) -> str:
-        return "at mixed bit-widths" if self.bits is None else f"at {self.bits} bit"
+        return "mixed bits" if self.bits is None else f"{self.bits} bit"
 
 
 class Lesson(NamedTuple):

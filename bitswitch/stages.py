@@ -10,7 +10,7 @@ from time import perf_counter
 
 from bitswitch import plugins
 from bitswitch.spec import Choice, RunSpec
-from bitswitch.training.clock import Moment
+from bitswitch.training.clock import Instant
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def train(
     Raises:
         BitswitchError: one of its subclasses; the last checkpoint stays as it is.
     """
-    began = Moment.now()
+    began = Instant.now()
     folder = results / "runs" / run.run_id
     if all((folder / name).exists() for name in ("result.json", "metrics.jsonl")):
         log.info("%s is finished", run.run_id)

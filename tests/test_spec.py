@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bitswitch.cards import Recipe
 from bitswitch.errors import SpecError, UnknownPluginError
+from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.spec import RunSpec, Suite, load_suite, read_run, suite_path
 
 SUITES = sorted(Path("config/suites").glob("*.yaml"))
@@ -249,3 +251,59 @@ def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
         SpecError, match=r"no shared experiment 'readigns'\. Did you mean 'readings'"
     ):
         load_suite(mine)
+
+
+def test_an_arm_may_train_every_bit_width_separately(write):
+    suite = load_suite(write(**with_arm(separately=True)))
+    assert [(cell.bitset, cell.run.bitset) for cell in suite.cells if cell.seed == 0] == [
+        ((8, 4), (8,)),
+        ((8, 4), (4,)),
+    ]
+
+
+def test_an_arm_that_nobody_can_run_has_no_cells(write):
+    assert not load_suite(write(**with_arm(not_run="no code"))).cells
+
+
+def test_an_arm_may_leave_networks_out(write):
+    assert not load_suite(write(**with_arm(networks=["other"]))).cells
+
+
+@pytest.fixture
+def recipes(monkeypatch):
+    published = Recipe(
+        training={"epochs": 90, "batch_size": 256, "optimizer": "sgd", "learning_rate": 0.1},
+        options={"per_channel": True},
+    )
+    monkeypatch.setattr(DoubleRounding, "faithful", {"cifar10": published})
+    monkeypatch.setattr("bitswitch.plugins.remembered", lambda group, key, make: make())
+
+
+def test_the_faithful_preset_takes_the_published_recipe(write, recipes):
+    faithful = {"preset": "faithful", "training": {"momentum": 0.5}}
+    content = {**with_network(recipe="cifar10"), **with_arm(**faithful)}
+    embedded = load_suite(write(**content)).cells[0].run
+    assert embedded.method.options["per_channel"]
+    assert embedded.training.optimizer == "sgd"
+    assert (embedded.training.learning_rate, embedded.training.momentum) == (0.1, 0.5)
+    assert (embedded.training.epochs, embedded.training.batch_size) == (3, 64)
+    full = load_suite(write(**content, data="published")).cells[0].run
+    assert (full.training.epochs, full.training.batch_size) == (90, 256)
+
+
+def test_a_recipe_that_is_not_published_is_refused(write, recipes):
+    with pytest.raises(SpecError, match=r"no published recipe for 'digits'"):
+        load_suite(write(**with_arm(preset="faithful")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"milestones": [0.5]}, "belong to training.schedule 'step'"),
+        ({"schedule": "step"}, "belong to training.schedule 'step'"),
+        ({"warmup_epochs": 3}, "must be less than training.epochs 3"),
+    ],
+)
+def test_half_a_schedule_is_refused(write, changes, text):
+    with pytest.raises(SpecError, match=text):
+        load_suite(write(**with_arm(training=changes)))

@@ -14,7 +14,7 @@ Phase = Literal["train", "evaluate", "other"]
 KIB_PER_MIB = 1024
 
 
-class Moment(NamedTuple):
+class Instant(NamedTuple):
     """A point in time, in seconds since some other."""
 
     wall: float
@@ -38,7 +38,7 @@ class Clock:
         began: When the run began.
     """
 
-    def __init__(self, device: "torch.device", began: Moment) -> None:
+    def __init__(self, device: "torch.device", began: Instant) -> None:
         self.on_gpu = device.type == "cuda"
         self.kind = "wall" if self.on_gpu else "cpu"
         self.spent: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "other": 0.0, "wall": 0.0}
@@ -48,7 +48,7 @@ class Clock:
 
     def read(self) -> dict[str, float]:
         """Return seconds by phase, and ``wall``, up to now."""
-        now = Moment.now()
+        now = Instant.now()
         wall, cpu = now.wall - self._since.wall, now.cpu - self._since.cpu
         self.spent[self._phase] += wall if self.on_gpu else cpu
         self.spent["wall"] += wall

@@ -56,7 +56,7 @@ def check_scales(
         Diverged: there is one.
     """
     if scales and not bool((torch.cat([p.detach().reshape(-1) for p in scales]) > 0).all()):
-        used = ", ".join(f"{rate:.3g} {part}" for part, rate in rates.items())
+        used = ", ".join(f"{part} {rate:.3g}" for part, rate in rates.items())
         raise Diverged(f"{broken_scale(model)} {place}; learning rates of scales: {used}")
 
 

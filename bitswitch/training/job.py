@@ -14,7 +14,7 @@ from bitswitch.records import read_json, write_bytes, write_json, write_lines
 from bitswitch.spec import RunSpec
 from bitswitch.training import checkpoint
 from bitswitch.training.build import Parts, calibrate, load_start
-from bitswitch.training.clock import Clock, Moment
+from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.directory import RunDirectory
 from bitswitch.training.finish import conclude, measured
 from bitswitch.training.health import Diverged
@@ -40,7 +40,7 @@ class Execution:
     """Time between checkpoints inside an epoch."""
 
 
-def run_job(run: RunSpec, execution: Execution, began: Moment) -> None:
+def run_job(run: RunSpec, execution: Execution, began: Instant) -> None:
     """Train and evaluate ``run``, or continue it; see ``bitswitch.stages.train``."""
     torch.set_num_threads(execution.threads)
     parts, clock = Parts.of(run), Clock(execution.device, began)

@@ -162,7 +162,7 @@ def _run_pass(
     # The only values that leave the device, in one transfer.
     sent = torch.cat([torch.stack([loss.detach(), correct]), gradients.largest(gradient)])
     value, hits, *largest = sent.tolist()
-    check_loss(value, f"{part} in step {moment.step}", model)
+    check_loss(value, f"at {part} in step {moment.step}", model)
     mean = alrs.mean_clipped(largest)
     base = learner.scale_rate(rate)
     scale_rate = alrs.learning_rate(learner.training.alrs.reading, base, learner.factor(part), mean)

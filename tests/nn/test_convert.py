@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from bitswitch.errors import BitWidthError
+from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.nn.model import quantize
 from bitswitch.nn.norm import SwitchableBatchNorm
 
@@ -60,3 +61,44 @@ def test_an_activation_fused_into_a_batch_norm_stays():
     model = quantize(net, double_rounding())
     with model.at(32):
         torch.testing.assert_close(model(x), expected)
+
+
+class EightBitEdges(DoubleRounding):
+    edge_bits = 8
+
+
+def test_edge_layers_may_have_a_fixed_bit_width():
+    method = EightBitEdges(DoubleRounding.Options(), (4, 2))
+    model = quantize(float_net(), method)
+    assert list(model.layers) == ["3", "6", "9"]
+    assert list(model.quantized_layers) == ["0", "3", "6", "9", "11"]
+    first, last = model.quantized_layers["0"], model.quantized_layers["11"]
+    for policy in (4, 2, dict.fromkeys(model.layers, (4, 2))):
+        model.switch(policy)
+        assert (first.weight_switch.bits, first.activation_switch.bits) == (8, 32)
+        assert (last.weight_switch.bits, last.activation_switch.bits) == (8, 8)
+    model.switch(32)
+    assert first.weight_switch.is_float
+    assert last.activation_switch.is_float
+
+
+def test_edge_layers_have_scales_of_one_bit_width_and_are_calibrated():
+    method = EightBitEdges(DoubleRounding.Options(), (4, 2))
+    model = quantize(float_net(), method)
+    model.calibrate([torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))])
+    scales = model.scale_parameters()
+    assert "net.11.activation_quantizer.scale.8" in scales
+    assert scales["net.11.activation_quantizer.scale.8"] != 1
+    assert not any(name.startswith("net.11.") and name.endswith(".4") for name in scales)
+
+
+def test_a_method_may_prepare_the_network():
+    class Doubled(DoubleRounding):
+        def prepare(self, net):
+            with torch.no_grad():
+                net[3].weight.mul_(2)
+            return net
+
+    weight = float_net()[3].weight
+    model = quantize(float_net(), Doubled(DoubleRounding.Options(), (4, 2)))
+    torch.testing.assert_close(model.layers["3"].weight, 2 * weight)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bitswitch.contracts import Batch
+from bitswitch.contracts import Batch, Moment
+from bitswitch.randomness import generator
 from bitswitch.spec import RunSpec
 from bitswitch.training.build import Parts
-from bitswitch.training.clock import Clock, Moment
+from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.directory import RunDirectory
 from bitswitch.training.interruption import StopRequest
 from bitswitch.training.session import Session
@@ -56,9 +57,19 @@ def open_session(
                 dataset=Parts.of(run).open(tiny_data, device),
                 classes=10,
                 directory=stack.enter_context(RunDirectory(tmp_path)),
-                clock=Clock(device, Moment.now()),
+                clock=Clock(device, Instant.now()),
                 stop=StopRequest(),
                 save_interval_s=60.0,
             )
 
         yield make
+
+
+@pytest.fixture
+def moment() -> Callable[..., Moment]:
+    """Return a function that gives the moment of one 0-based step."""
+
+    def make(step: int = 0, epoch: int = 0) -> Moment:
+        return Moment(epoch, 10, step, 100, generator("test", step))
+
+    return make

@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from bitswitch.training.clock import Clock, Moment
+from bitswitch.training.clock import Clock, Instant
 
 CPU = torch.device("cpu")
 
@@ -15,7 +15,7 @@ def spin(seconds):
 
 
 def test_time_counts_for_the_phase_it_is_spent_in():
-    clock = Clock(CPU, Moment.now())
+    clock = Clock(CPU, Instant.now())
     with clock.phase("train"):
         spin(0.05)
         with clock.phase("other"):
@@ -30,7 +30,7 @@ def test_time_counts_for_the_phase_it_is_spent_in():
 
 
 def test_processor_time_leaves_out_waiting():
-    clock = Clock(CPU, Moment.now())
+    clock = Clock(CPU, Instant.now())
     with clock.phase("train"):
         time.sleep(0.05)
     spent = clock.read()
@@ -40,7 +40,7 @@ def test_processor_time_leaves_out_waiting():
 
 
 def test_a_gpu_run_is_timed_by_the_wall():
-    clock = Clock(torch.device("cuda"), Moment.now())
+    clock = Clock(torch.device("cuda"), Instant.now())
     with clock.phase("train"):
         time.sleep(0.05)
     assert clock.kind == "wall"
@@ -48,24 +48,24 @@ def test_a_gpu_run_is_timed_by_the_wall():
 
 
 def test_time_before_the_clock_counts_from_the_beginning():
-    began = Moment.now()
+    began = Instant.now()
     spin(0.03)
     assert Clock(CPU, began).read()["other"] >= 0.03
 
 
 def test_times_and_peak_go_on_after_an_interruption():
-    first = Clock(CPU, Moment.now())
+    first = Clock(CPU, Instant.now())
     with first.phase("train"):
         spin(0.03)
     state = first.state_dict()
-    second = Clock(CPU, Moment.now())
+    second = Clock(CPU, Instant.now())
     second.load_state_dict({**state, "peak_mib": 1e6})
     assert second.read()["train"] == state["train"]
     assert second.peak_memory_mib() == 1e6
 
 
 def test_an_error_ends_its_phase():
-    clock = Clock(CPU, Moment.now())
+    clock = Clock(CPU, Instant.now())
     with pytest.raises(ValueError, match="x"), clock.phase("train"):
         raise ValueError("x")
     train = clock.read()["train"]

@@ -1,6 +1,8 @@
 import pytest
+import torch
 
 from bitswitch.records import read_lines, write_lines
+from bitswitch.training import checkpoint
 from bitswitch.training.clock import Clock
 from bitswitch.training.evaluation import Score
 from bitswitch.training.finish import conclude, measured
@@ -62,3 +64,43 @@ def test_measurements_tells_shares_of_negative_rates(session):
 def test_measurements_of_a_run_that_never_started(session):
     assert isinstance(session.clock, Clock)
     assert measured(Position.start((4,)), session.clock)["negative_share"] == {"4": 0.0}
+
+
+def test_a_method_finishes_once_on_training_batches(session, monkeypatch):
+    scored(monkeypatch, b8=90.0, b4=80.0, b2=70.0)
+    seen = []
+
+    class Finishing(type(session.learner.method)):
+        def finish(self, model, batches):
+            first, again = next(batches()), next(batches())
+            assert first.images.equal(again.images)
+            seen.append(len(first.targets))
+            with torch.no_grad():
+                next(model.parameters()).fill_(3.0)
+
+    method = session.learner.method
+    session.learner.method = Finishing(method.options, method.bitset)
+    assert conclude(session)[0] == "complete"
+    assert seen == [session.spec.training.batch_size]
+    path = session.directory.path / checkpoint.NAME
+    state = checkpoint.load(path, session.spec.run_id)
+    assert state["position"]["finished"]
+    assert (next(iter(state["model"].values())) == 3.0).all()
+    conclude(session)
+    assert len(seen) == 1
+    held_out = read_lines(session.directory.path / "metrics.jsonl")[0]
+    assert held_out["value"] == 90.0
+
+
+def test_recalibrated_metrics_stand_beside_the_others(open_session, tiny_run):
+    session = open_session(tiny_run(recalibration=2))
+    write_lines(session.directory.path / "train.jsonl", [{"bits": HELD_OUT}])
+    before = {name: value.clone() for name, value in session.learner.model.state_dict().items()}
+    conclude(session)
+    lines = read_lines(session.directory.path / "metrics.jsonl")
+    named = {(line["split"], line["metric"]) for line in lines}
+    assert {("test", "top1"), ("test", "top1_recalibrated")} <= named
+    assert ("held_out", "top1_recalibrated") not in named
+    changed = [n for n, v in session.learner.model.state_dict().items() if not v.equal(before[n])]
+    assert changed
+    assert all("running" in name or "num_batches" in name for name in changed)

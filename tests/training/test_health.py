@@ -55,7 +55,7 @@ def test_a_broken_scale_is_named_with_its_place_and_rates(model, value):
     with torch.no_grad():
         scale.fill_(value)
     with pytest.raises(Diverged) as caught:
-        check_scales(model, scales(model), "after step 3", {8: 5e-4, 2: -0.25})
+        check_scales(model, scales(model), "after step 3", {"8 bit": 5e-4, "2 bit": -0.25})
     message = f"the activation scale of layer '{layer}' at 2 bit is {value:.3g} after step 3"
     assert str(caught.value) == f"{message}; learning rates of scales: 8 bit 0.0005, 2 bit -0.25"
 

@@ -9,7 +9,7 @@ from bitswitch.errors import CheckpointError, Interrupted, PluginError, RecordEr
 from bitswitch.records import read_json, read_lines, write_json
 from bitswitch.spec import RunSpec
 from bitswitch.training import checkpoint
-from bitswitch.training.clock import Moment
+from bitswitch.training.clock import Instant
 from bitswitch.training.interruption import StopRequest
 from bitswitch.training.job import Execution, run_job
 
@@ -23,7 +23,7 @@ def work(tmp_path, tiny_data):
     def work(run, name="results", **changes):
         changes = {"device": torch.device("cpu"), **changes}
         execution = Execution(tmp_path / name, tiny_data, **changes)
-        run_job(run, execution, Moment.now())
+        run_job(run, execution, Instant.now())
         return tmp_path / name / run.run_id
 
     return work
@@ -274,9 +274,9 @@ def test_a_run_on_a_gpu_goes_on_after_an_interruption(work, tiny_run, interrupt,
 def _fail_at(wanted):
     from bitswitch.training.step import train_step
 
-    def step(learner, batch, rate, epoch, step):
-        if step == wanted:
+    def step(learner, batch, rate, moment):
+        if moment.step == wanted:
             raise ValueError("by mistake")
-        return train_step(learner, batch, rate, epoch, step)
+        return train_step(learner, batch, rate, moment)
 
     return step

@@ -87,3 +87,25 @@ def test_drop_gradients_leaves_others_alone():
     drop_gradients([a])
     assert a.grad is None
     assert b.grad is not None
+
+
+def test_milestones_divide_the_rate():
+    training = recipe(schedule="step", milestones=[0.5, 0.75], decay=0.1)
+    rates = [scheduled(training, step, 8) for step in range(8)]
+    assert rates == pytest.approx([0.4] * 4 + [0.04] * 2 + [0.004] * 2)
+
+
+def test_warm_up_rises_and_cosine_follows():
+    training = recipe(epochs=4, warmup_epochs=1)
+    rates = [scheduled(training, step, 16) for step in range(17)]
+    assert rates[:4] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert rates[4:] == pytest.approx([scheduled(recipe(), step, 12) for step in range(13)])
+
+
+def test_scales_may_have_an_optimizer_of_their_own(make_learner, tiny_run):
+    optimizers = make_learner(
+        tiny_run(optimizer="sgd", nesterov=True, scale_optimizer="adam")
+    ).optimizers
+    assert isinstance(optimizers.weights, torch.optim.SGD)
+    assert all(group["nesterov"] for group in optimizers.weights.param_groups)
+    assert isinstance(optimizers.scales, torch.optim.Adam)

@@ -3,7 +3,9 @@ import json
 import pytest
 import torch
 
+from bitswitch.contracts import Moment
 from bitswitch.errors import CheckpointError, SpecError
+from bitswitch.randomness import generator
 from bitswitch.records import read_json
 from bitswitch.training import checkpoint
 from bitswitch.training.step import Outcome, train_step
@@ -18,7 +20,9 @@ def stored(session):
 
 
 def advance(session, batch):
-    outcomes = train_step(session.learner, batch, 1e-3, session.at.epoch, session.at.step)
+    at = session.at
+    moment = Moment(at.epoch, 10, at.step, 100, generator("test", at.step))
+    outcomes = train_step(session.learner, batch, 1e-3, moment)
     session.at.count(outcomes, len(batch.targets))
 
 
