@@ -1,0 +1,55 @@
+"""Batch normalisation with statistics and affine parameters for every change of bit-width."""
+
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.types import FLOAT_BITS, BitSet
+
+_BEFORE = 100
+"""Decimal place of the bit-width before, in the number of a transition."""
+
+
+def transition(before: int, bits: int) -> int:
+    """Return the number of a transition: ``bits`` itself where the bit-width stays.
+
+    >>> transition(4, 4), transition(4, 2)
+    (4, 402)
+    """
+    return bits if before == bits else _BEFORE * before + bits
+
+
+def transitions(bitset: BitSet) -> BitSet:
+    """Return all transitions of ``bitset``; those that change nothing come first, widest first.
+
+    >>> transitions((4, 2))
+    (4, 2, 402, 204)
+    """
+    changes = [transition(a, b) for a in bitset for b in bitset if a != b]
+    return (*bitset, *changes)
+
+
+class TransitionalBatchNorm(SwitchableBatchNorm):
+    """One batch norm per pair of bit-widths: of the layer before this one, and of this layer.
+
+    All start as copies of a float one and are named by their transition: ``weight.402`` follows a
+    layer of 2 bits that comes after one of 4, ``weight.4`` a layer of 4 bits after one of 4. At one
+    bit-width for the whole network only the latter kind is in use, and so it always is after the
+    first quantized layer, which comes after none.
+
+    Args:
+        norm: The float batch norm [channels].
+        bitset: Bit-widths, widest first; the widest is in use at first.
+
+    Source: bulat2021bitmixer (transitional batch norm).
+    """
+
+    def __init__(self, norm: _BatchNorm, bitset: BitSet) -> None:
+        super().__init__(norm, transitions(bitset))
+
+    def follow(self, layer: tuple[int, int], before: tuple[int, int]) -> None:
+        self.switch(transition(self._bits(before), self._bits(layer)))
+
+    def _bits(self, operands: tuple[int, int]) -> int:
+        """Return the narrower bit-width of a layer, the widest where both operands are float."""
+        bits = min(operands)
+        return self.bitset[0] if bits == FLOAT_BITS else bits

@@ -1,0 +1,41 @@
+"""Floored weights: dropping the lowest bits of a stored code gives the code of fewer bits."""
+
+import torch
+from torch import Tensor
+
+from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
+from bitswitch.quant.quantizer import Codes, Width
+from bitswitch.types import BitSet
+
+
+class FloorQuantizer(DoubleRoundingQuantizer):
+    """Weights that are floored at every bit-width, the widest included.
+
+    The code of b bits is clip(floor(w / (scale * 2^(widest - b)))), which is exactly the widest
+    code shifted right by widest - b bits. The full two's complement range is used at every width.
+
+    Args:
+        weight: Float weights [out, in, ...] that set the initial scale.
+        bitset: Bit-widths, widest first.
+        per_channel: One scale per output channel instead of one per layer.
+        gradient: Which gradient the scale gets.
+        gradient_scale: Multiply it by 1 / sqrt(weights per scale * largest code).
+
+    Source: bulat2021bitmixer, as huang2025nearly describes it.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bitset: BitSet,
+        per_channel: bool = False,
+        gradient: GradientName = "derivative",
+        gradient_scale: bool = True,
+    ) -> None:
+        super().__init__(weight, bitset, per_channel, "floor", gradient, gradient_scale)
+
+    @torch.no_grad()
+    def narrow(self, codes: Codes, width: Width) -> Codes:
+        """Shift the widest ``codes`` right, keeping their signs."""
+        shift = int(width.ratio).bit_length() - 1
+        return Codes(codes.values >> shift, codes.scale * width.ratio)
