@@ -1,6 +1,8 @@
-"""Check a policy against a model and spell it out for every layer."""
+"""Policies: checked against a model and spelled out for every layer, or drawn at random."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
 
 from bitswitch.errors import BitWidthError, hint
 from bitswitch.types import FLOAT_BITS, BitSet, LayerBits, Policy, format_bitset
@@ -37,6 +39,25 @@ def resolve(
             f"  Give every layer one of {format_bitset(bitset)}, or {FLOAT_BITS} to leave it float."
         )
     return {name: _pair(policy[name], bitset, f"layer '{name}'") for name in layers}
+
+
+def random_policy(
+    layers: Sequence[str], bitset: BitSet, generator: torch.Generator, independent: bool = False
+) -> dict[str, LayerBits]:
+    """Return a bit-width for every layer, drawn evenly and independently of other layers.
+
+    Args:
+        layers: Names of the quantized layers.
+        bitset: Bit-widths of the model.
+        generator: On the CPU.
+        independent: Draw the weights' and the inputs' bit-width on their own.
+    """
+    operands = 2 if independent else 1
+    draws = torch.randint(len(bitset), (len(layers), operands), generator=generator).tolist()
+    return {
+        name: (bitset[drawn[0]], bitset[drawn[-1]])
+        for name, drawn in zip(layers, draws, strict=True)
+    }
 
 
 def _pair(bits: LayerBits, bitset: BitSet, where: str) -> tuple[int, int]:

@@ -1,7 +1,10 @@
+from collections import Counter
+
 import pytest
+import torch
 
 from bitswitch.errors import BitWidthError
-from bitswitch.nn.policy import resolve
+from bitswitch.nn.policy import random_policy, resolve
 
 LAYERS = ["conv1", "conv2"]
 BITSET = (8, 4, 2)
@@ -33,3 +36,28 @@ def test_mistakes_are_named(policy, message):
     with pytest.raises(BitWidthError) as error:
         resolve(policy, LAYERS, BITSET)
     assert message in str(error.value)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_bit_widths_are_drawn_evenly_and_layers_on_their_own(independent):
+    layers = [f"layer{number}" for number in range(3000)]
+    policy = random_policy(layers, BITSET, generator(), independent)
+    assert list(policy) == layers
+    counts = Counter(policy.values())
+    expected = len(BITSET) ** 2 if independent else len(BITSET)
+    assert len(counts) == expected
+    assert all(weight == activation or independent for weight, activation in counts)
+    neighbours = Counter(zip(policy.values(), list(policy.values())[1:], strict=False))
+    assert len(neighbours) == expected**2
+    share = 3000 / expected
+    assert all(abs(count - share) < 5 * share**0.5 for count in counts.values())
+
+
+def test_the_generator_decides_the_draw():
+    first, again = (random_policy(LAYERS * 9, BITSET, generator()) for _ in range(2))
+    assert first == again
+    assert len({str(random_policy(LAYERS, BITSET, generator(seed))) for seed in range(99)}) == 9
