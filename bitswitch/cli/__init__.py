@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli import datasets, reports, runs, tools
+from bitswitch.cli import datasets, extending, reports, runs, tools
 from bitswitch.errors import BitswitchError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(help="Make, download and verify datasets.", no_args_is_help=True)
+new = typer.Typer(help="Start a package of your own.", no_args_is_help=True)
 
 COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
     app: (
@@ -29,16 +30,19 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
         reports.figure,
         reports.report,
         reports.errata,
-        tools.plugins,
+        extending.plugins,
+        extending.check_plugin,
         tools.schema,
         tools.bench,
     ),
     data: (datasets.prepare, datasets.check),
+    new: (extending.method,),
 }
 for group, commands in COMMANDS.items():
     for command in commands:
         group.command()(command)
 app.add_typer(data, name="data")
+app.add_typer(new, name="new")
 
 
 @app.callback()

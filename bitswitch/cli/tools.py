@@ -1,19 +1,12 @@
 """Commands that look at the installation."""
 
 import json
+from typing import Annotated
 
 import typer
 
 from bitswitch.cli.arguments import AsJson, check_name
-
-
-def plugins(as_json: AsJson = False) -> None:
-    """List the installed methods, models and datasets."""
-    from bitswitch import plugins as installed
-
-    found = {group: installed.names(group) for group in installed.GROUPS}
-    lines = (f"{group}: {', '.join(names)}" for group, names in found.items())
-    typer.echo(json.dumps(found) if as_json else "\n".join(lines))
+from bitswitch.errors import SpecError
 
 
 def schema() -> None:
@@ -23,10 +16,33 @@ def schema() -> None:
     typer.echo(json.dumps(suite_schema(), indent=1))
 
 
-def bench(name: str, as_json: AsJson = False) -> None:
+def bench(
+    name: str,
+    methods: Annotated[
+        str,
+        typer.Option(help="Of `step`: these methods side by side, 'all' or names with commas."),
+    ] = "",
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compiled",
+            help="With --methods: compiled steps too, each of which compiles for about 40 s.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Measure NAME on this machine: ratios, side by side in one run."""
     from bitswitch.bench import BENCHMARKS
 
     check_name(name, BENCHMARKS, "There is no benchmark")
-    measured = BENCHMARKS[name]()
+    if methods and name != "step":
+        raise SpecError(f"Benchmark '{name}' takes no --methods; 'step' does.")
+    if compiled and not methods:
+        raise SpecError("--compiled belongs to --methods; without it, compiled steps are measured.")
+    if methods:
+        from bitswitch.bench.methods import chosen, measure
+
+        measured = measure(chosen(methods), compiled)
+    else:
+        measured = BENCHMARKS[name]()
     typer.echo(json.dumps(measured.as_json()) if as_json else measured.render())

@@ -1,0 +1,109 @@
+"""Joint training steps beside full-precision steps, measured alternately."""
+
+from collections.abc import Callable, Mapping, Sized
+from functools import partial
+from statistics import median
+from typing import NamedTuple, cast
+
+import torch
+
+from bitswitch.bench.memory import peak_memory_mib
+from bitswitch.spec import RunSpec
+from bitswitch.training.clock import Instant
+from bitswitch.training.probe import synthetic_step
+from bitswitch.types import FLOAT_BITS, BitSet
+
+BITSET = (8, 6, 4, 2)
+BATCH_SIZE = 64
+ROUNDS = 11
+
+
+class Side(NamedTuple):
+    """One joint step, and as many full-precision steps as it takes passes."""
+
+    passes: int
+    """Of the joint step."""
+    float_s: float
+    joint_s: float
+    ratio: float
+    """Median of the ratios of neighbouring measurements."""
+    float_mib: float
+    joint_mib: float
+
+    @property
+    def memory_ratio(self) -> float:
+        """Peak memory of the joint step over that of full precision."""
+        return self.joint_mib / self.float_mib
+
+
+def spec(
+    method: str = "float32", bitset: BitSet = (FLOAT_BITS,), compiled: bool = False
+) -> RunSpec:
+    """Return the run whose training step is measured; by default the full-precision one."""
+    return RunSpec.model_validate(
+        {
+            "method": method,
+            "model": "resnet20",
+            "dataset": "cifar10",
+            "bitset": bitset,
+            "seed": 0,
+            "training": {"epochs": 1, "batch_size": BATCH_SIZE, "compile": compiled},
+        }
+    ).resolved()
+
+
+def compare(runs: Mapping[str, RunSpec], compiled: bool, device: torch.device) -> dict[str, Side]:
+    """Return every joint run beside full precision.
+
+    In each round every joint step follows its full-precision steps, so that other load on the
+    machine hits both.
+
+    Args:
+        runs: Joint runs by name, all of the same network, data and training.
+        compiled: Whether full precision is compiled too.
+        device: Where to run.
+    """
+    one = synthetic_step(spec(compiled=compiled), str(device))
+    joint = {name: synthetic_step(run, str(device)) for name, run in runs.items()}
+    one()
+    passes = {name: len(cast(Sized, step())) for name, step in joint.items()}
+    return _alternate(one, joint, passes, device)
+
+
+def _alternate(
+    one: Callable[[], object],
+    joint: Mapping[str, Callable[[], object]],
+    passes: Mapping[str, int],
+    device: torch.device,
+) -> dict[str, Side]:
+    """Return what ``compare`` does, of steps that are warm."""
+
+    def float_steps(count: int) -> None:
+        for _ in range(count):
+            one()
+
+    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in joint}
+    for _ in range(ROUNDS):
+        for name, step in joint.items():
+            floats = _seconds(partial(float_steps, passes[name]), device)
+            pairs[name].append((floats, _seconds(step, device)))
+    float_mib = peak_memory_mib(one, device)
+    return {
+        name: Side(
+            passes=passes[name],
+            float_s=median(pair[0] for pair in pairs[name]),
+            joint_s=median(pair[1] for pair in pairs[name]),
+            ratio=median(pair[1] / pair[0] for pair in pairs[name]),
+            float_mib=float_mib,
+            joint_mib=peak_memory_mib(step, device),
+        )
+        for name, step in joint.items()
+    }
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Return how long ``work`` takes; other processes do not count on a processor."""
+    began = Instant.now()
+    work()
+    ended = Instant.now()
+    return ended.wall - began.wall if device.type == "cuda" else ended.cpu - began.cpu

@@ -1,0 +1,65 @@
+"""Run all checks of one plugin, and say of each how it went."""
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from bitswitch import plugins
+from bitswitch.checks.failure import CheckFailed
+from bitswitch.checks.methods import CHECKS
+from bitswitch.checks.subject import Subject
+
+
+class Result(NamedTuple):
+    """How one check went."""
+
+    check: str
+    """Name of its function."""
+    sentence: str
+    """What holds if it passed."""
+    problem: str | None = None
+    """None: it passed."""
+    remedy: str | None = None
+    """What to do about the problem."""
+
+
+def run(name: str) -> Iterator[Result]:
+    """Check the installed method ``name``; results come one by one.
+
+    Raises:
+        UnknownPluginError: it is not installed.
+        PluginError: it cannot be imported, or is no method.
+    """
+    folder = Path(inspect.getfile(plugins.load("methods", name))).parent
+    try:
+        subject = Subject.of(name)
+    except CheckFailed as failed:
+        yield Result("of", "It accepts a set of bit-widths.", failed.problem, failed.remedy)
+        return
+    for check in CHECKS:
+        yield _result(check, subject, folder)
+
+
+def _result(check: Callable[[Subject], None], subject: Subject, folder: Path) -> Result:
+    """Return how ``check`` goes; ``folder`` holds the plugin's code."""
+    sentence = (check.__doc__ or "").splitlines()[0]
+    try:
+        check(subject)
+    except CheckFailed as failed:
+        return Result(check.__name__, sentence, failed.problem, failed.remedy)
+    except Exception as error:
+        place = _place(error, folder)
+        problem = f"{type(error).__name__}: {error} ({place})"
+        remedy = "Mend what raises this; the package's own test shows the whole traceback."
+        return Result(check.__name__, sentence, problem, remedy)
+    return Result(check.__name__, sentence)
+
+
+def _place(error: Exception, folder: Path) -> str:
+    """Return file and line of the plugin that led to ``error``; else where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    frame = (own or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}"

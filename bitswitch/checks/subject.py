@@ -1,0 +1,195 @@
+"""A method on a network small enough to look at it in a second."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from bitswitch import plugins
+from bitswitch.checks.failure import CheckFailed
+from bitswitch.contracts import Batch, Method, Moment
+from bitswitch.nn.model import QuantizedModel, quantize
+from bitswitch.randomness import generator, seeded
+from bitswitch.spec import RunSpec, TrainingSpec
+from bitswitch.training.distillation import Distillation
+from bitswitch.training.health import Diverged
+from bitswitch.training.step import Learner, Outcome, train_step
+from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet
+
+CLASSES, IMAGES = 4, 16
+BITSETS: tuple[BitSet, ...] = ((8, 4, 2), (4, 3, 2), (8,), (4,), (2,), (FLOAT_BITS,))
+"""A method is checked at the first that it accepts."""
+EVERY_WIDTH: BitSet = tuple(range(MAX_BITS, MIN_BITS - 1, -1))
+TRAINING: dict[str, Any] = {
+    "epochs": 4,
+    "batch_size": IMAGES,
+    "learning_rate": 5e-3,
+    "update": "conventional",
+    "alrs": {"reading": "off"},
+}
+CPU = torch.device("cpu")
+
+
+def network() -> nn.Module:
+    """Return a float network with an ordinary, a depthwise and a linear layer to quantize.
+
+    Always the same. Inputs of these layers reach down to zero, as behind any ReLU.
+    """
+    with seeded("check network"):
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8, bias=False),
+            nn.BatchNorm2d(8),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.ReLU(),
+            nn.Linear(8, 8),
+            nn.Linear(8, CLASSES),
+        )
+
+
+def batch(number: int = 0) -> Batch:
+    """Return a batch of 16 images of noise [16, 3, 8, 8] in four classes."""
+    draw = generator("check", number)
+    images = torch.randn(IMAGES, 3, 8, 8, generator=draw)
+    return Batch(images, torch.arange(IMAGES) % CLASSES, torch.arange(IMAGES))
+
+
+def batches() -> Iterator[Batch]:
+    """Return a small epoch, every time the same."""
+    return map(batch, range(4))
+
+
+def moment(step: int = 0, steps: int = 40) -> Moment:
+    """Return when a ``step`` of a run of ``steps`` takes place; equal steps draw equal numbers."""
+    epochs = TRAINING["epochs"]
+    return Moment(step * epochs // steps, epochs, step, steps, generator("check passes", step))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One method with its options, at a bit set that it accepts.
+
+    Everything it returns is new.
+    """
+
+    name: str
+    spec: RunSpec
+
+    @classmethod
+    def of(cls, name: str, options: Mapping[str, Any] | None = None, *bitsets: BitSet) -> Self:
+        """Return the installed method ``name`` at the first of ``bitsets`` that it accepts.
+
+        Raises:
+            UnknownPluginError: it is not installed.
+            CheckFailed: it accepts none.
+        """
+        plugins.load("methods", name)
+        reasons = {}
+        for bitset in bitsets or BITSETS:
+            if (bitset == (FLOAT_BITS,)) != (name == "float32"):
+                continue
+            spec = run_spec(name, options or {}, bitset)
+            reasons[bitset] = plugins.refusal(spec)
+            if reasons[bitset] is None:
+                return cls(name, spec)
+        listed = "; ".join(f"{list(bitset)}: {reason}" for bitset, reason in reasons.items())
+        raise CheckFailed(
+            f"'{name}' refuses every bit set it was offered. {listed}",
+            "Let skip() return None for what the method can run.",
+        )
+
+    @property
+    def bitset(self) -> BitSet:
+        """Bit-widths, widest first."""
+        return self.spec.bitset
+
+    @property
+    def training(self) -> TrainingSpec:
+        """How it is trained."""
+        return self.spec.training
+
+    def method(self) -> Method:
+        """Return an instance."""
+        method: Method = plugins.create(
+            "methods", self.name, dict(self.spec.method.options), self.bitset
+        )
+        return method
+
+    def learner(self) -> Learner:
+        """Return what trains the calibrated network."""
+        method = self.method()
+        model = quantized(method)
+        if self.bitset != (FLOAT_BITS,):
+            model.calibrate([batch().images])
+        memory = Distillation(self.training, IMAGES, CLASSES, CPU)
+        return Learner.of(method, model.train(), self.training, memory)
+
+    def deployed(self, steps: int = 2) -> QuantizedModel:
+        """Return the network after a little training and what the method does at the end."""
+        learner = self.learner()
+        if learner.method.trains:
+            train(learner, steps)
+        learner.method.finish(learner.model, batches)
+        return learner.model.eval()
+
+
+def run_spec(name: str, options: Mapping[str, Any], bitset: BitSet, **training: Any) -> RunSpec:
+    """Return a run of method ``name``, with ``training`` over the recipe of the checks."""
+    return RunSpec.model_validate(
+        {
+            "method": {"name": name, "options": dict(options)},
+            "model": "resnet8",
+            "dataset": "digits",
+            "bitset": bitset,
+            "seed": 0,
+            "training": TRAINING | training,
+        }
+    ).resolved()
+
+
+def quantized(method: Method) -> QuantizedModel:
+    """Return the network as ``method`` makes it; activation scales are still to be set."""
+    model = quantize(network(), method)
+    method.attach(model, CLASSES)
+    return model
+
+
+def train(learner: Learner, steps: int) -> None:
+    """Take training steps on one batch.
+
+    Raises:
+        CheckFailed: training diverges.
+    """
+    for step in range(steps):
+        take_step(learner, step)
+
+
+def take_step(learner: Learner, step: int) -> list[Outcome]:
+    """Take one training step; what is random in it depends on its number alone.
+
+    Raises:
+        CheckFailed: training diverges.
+    """
+    try:
+        with seeded("check step", step):
+            return train_step(learner, batch(), learner.training.learning_rate, moment(step))
+    except Diverged as finding:
+        raise CheckFailed(
+            f"Training diverges in step {step}: {finding}.",
+            "Look at the gradient and the initial value of what diverges.",
+        ) from finding
+
+
+def logits(model: QuantizedModel, bits: int) -> Tensor:
+    """Return what ``model`` says of a batch at ``bits``, [16, 4]."""
+    with model.at(bits), torch.no_grad():
+        output: Tensor = model(batch().images)
+        return output

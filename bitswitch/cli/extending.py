@@ -1,0 +1,122 @@
+"""Commands for what is installed, and for those who add to it."""
+
+import json
+from pathlib import Path
+from textwrap import fill
+from typing import Annotated, Any
+
+import typer
+
+from bitswitch.cli.arguments import AsJson
+from bitswitch.errors import SpecError
+
+GIST = ("fidelity", "storage", "licence")
+DETAILS = ("left_open", "deviations", "missing")
+
+PluginName = Annotated[str, typer.Argument(metavar="NAME", help="An installed method.")]
+
+
+def plugins(
+    name: Annotated[str, typer.Argument(help="Show the whole card of this method.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the installed methods, models and datasets, or all that is known of one method."""
+    from bitswitch import plugins as installed
+
+    if name:
+        _check_method(name)
+        card = installed.card(name)
+        options = installed.resolve("methods", name, {})
+        typer.echo(json.dumps(card | {"options": options}) if as_json else _card(card, options))
+        return
+    found = {group: installed.names(group) for group in installed.GROUPS}
+    typer.echo(json.dumps(found) if as_json else "\n".join(_listing(found)))
+
+
+def check_plugin(name: PluginName, as_json: AsJson = False) -> None:
+    """Check that the installed method NAME keeps its contract; takes less than a minute."""
+    _check_method(name)
+    from bitswitch.checks.run import run
+
+    results = []
+    for result in run(name):
+        results.append(result)
+        if not as_json:
+            typer.echo(_verdict(result.sentence, result.problem, result.remedy))
+    failed = sum(result.problem is not None for result in results)
+    if as_json:
+        checks = [result._asdict() for result in results]
+        typer.echo(json.dumps({"plugin": name, "passed": not failed, "checks": checks}))
+    else:
+        typer.echo(f"{name}: {len(results)} checks, {failed or 'none'} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def method(
+    name: Annotated[str, typer.Argument(help="Of the new method: lower case, hyphens.")],
+    into: Annotated[Path, typer.Option(help="Folder that the package is written into.")] = Path(),
+) -> None:
+    """Write a small installable package with a working method NAME, to be changed."""
+    from bitswitch.scaffold.package import new_method
+
+    folder = new_method(name, into)
+    typer.echo(f"{folder}\n  pip install --editable {folder}\n  bitswitch check-plugin {name}")
+
+
+def _check_method(name: str) -> None:
+    """Raise unless ``name`` is an installed method.
+
+    Raises:
+        SpecError: it is a model or a dataset.
+        UnknownPluginError: it is nothing.
+    """
+    from bitswitch import plugins as installed
+    from bitswitch.errors import UnknownPluginError
+
+    if name in installed.names("methods"):
+        return
+    for group in installed.GROUPS:
+        if name in installed.names(group):
+            raise SpecError(f"'{name}' is one of the {group}; this command is for methods.")
+    raise UnknownPluginError("methods", name, installed.names("methods"))
+
+
+def _listing(found: dict[str, list[str]]) -> list[str]:
+    """Return a line for each method with the gist of its card, and one for each other group."""
+    from bitswitch import plugins as installed
+
+    rows = [("method", "title", "fidelity", "storage", "licence of the original", "source")]
+    for name in found["methods"]:
+        card = installed.card(name)
+        rows.append((name, *(card[key] for key in ("title", *GIST, "source"))))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    others = [f"{group}: {', '.join(names)}" for group, names in found.items()]
+    return [*lines, "", *others[1:], "", "bitswitch plugins NAME shows all that a card says."]
+
+
+def _card(card: dict[str, Any], options: dict[str, Any]) -> str:
+    """Return a card as indented text."""
+    entries = {"source": card["source"]}
+    entries |= {key.replace("_", " "): card[key] for key in (*GIST, *DETAILS) if card[key]}
+    entries["options"] = ", ".join(f"{key}: {value}" for key, value in options.items()) or "none"
+    for dataset, recipe in card["faithful"].items():
+        changes = {**recipe["training"], **recipe["options"]}
+        text = ", ".join(f"{key}: {value}" for key, value in changes.items())
+        entries[f"recipe for {dataset}"] = text
+    lines = [
+        fill(f"{key}: {value}", 100, initial_indent="  ", subsequent_indent="    ")
+        for key, value in entries.items()
+    ]
+    return "\n".join([card["title"], *lines])
+
+
+def _verdict(sentence: str, problem: str | None, remedy: str | None) -> str:
+    """Return one line on a check that passed, three on one that did not."""
+    if problem is None:
+        return f"passed  {sentence}"
+    return f"FAILED  {sentence}\n          {problem}\n          {remedy}"

@@ -1,0 +1,1 @@
+"""Start a package of your own: what ``bitswitch new`` writes."""
