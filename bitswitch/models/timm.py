@@ -1,6 +1,6 @@
 """``timm``: any network of the timm library, by name."""
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import nn
 
 from bitswitch.contracts import Model
@@ -19,6 +19,8 @@ class Timm(Model):
 
         architecture: str
         """Name as in ``timm.list_models()``, optionally with a weight tag: ``resnet18.a1_in1k``."""
+        arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
+        """What the architecture is built with, e.g. ``{img_size: 32, patch_size: 4}``."""
 
         @field_validator("architecture")
         @classmethod
@@ -40,7 +42,7 @@ class Timm(Model):
 
         name = self.options.architecture
         with seeded("model", seed):
-            net: nn.Module = timm.create_model(name, num_classes=classes)
+            net: nn.Module = timm.create_model(name, num_classes=classes, **self.options.arguments)
         weights = self.options.weights
         load_weights(net, weights, lambda: _download(name), _address(name))
         return net

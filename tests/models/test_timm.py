@@ -4,6 +4,7 @@ import torch
 
 from bitswitch import plugins
 from bitswitch.errors import SpecError, WeightsError
+from bitswitch.nn.model import quantize
 
 
 def create(**options):
@@ -73,3 +74,23 @@ def test_unreachable_weights_name_the_file(monkeypatch, name, where):
         create(architecture=name, weights="imagenet").build(1000, 0)
     assert "no route to host" in str(caught.value)
     assert where in str(caught.value)
+
+
+def test_an_architecture_may_be_sized():
+    arguments = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2}
+    net = create(architecture="vit_tiny_patch16_224", arguments=arguments).build(10, 0)
+    assert net(torch.zeros(1, 3, 16, 16)).shape == (1, 10)
+    assert len(net.blocks) == 2
+
+
+def test_inputs_behind_gelu_are_signed():
+    arguments = {"img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    net = create(architecture="vit_tiny_patch16_224", arguments=arguments).build(10, 0)
+    model = quantize(net, plugins.create("methods", "double-rounding", {}, (8, 2)))
+    assert list(model.layers) == [
+        f"blocks.0.{name}" for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+    ]
+    model.calibrate([torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))])
+    assert model.layers["blocks.0.mlp.fc2"].activation_quantizer.signed
+    with model.at(2):
+        assert model(torch.zeros(1, 3, 16, 16)).isfinite().all()
