@@ -1,0 +1,66 @@
+"""Weights squashed by tanh and normalised to [-1, 1]: DoReFa, Any-Precision, AdaBits."""
+
+import torch
+from torch import Tensor
+
+from bitswitch.quant.grid import integers
+from bitswitch.quant.quantizer import Codes, Quantizer, Width
+from bitswitch.quant.tanh_grid import Rescale, Scheme, cell, grid_gain, on_tanh_grid, tanh_codes
+
+__all__ = ["Rescale", "Scheme", "TanhQuantizer"]
+
+
+class TanhQuantizer(Quantizer):
+    """Weights w as points of a grid for tanh(w) / max|tanh(w)|.
+
+    Nothing is learned but the weights. All-zero weights are in the middle of the grid.
+
+    Args:
+        scheme: The grid.
+        rescale: What multiplies it.
+
+    Source: zhou2016dorefa, section 2.3 (``original``); jin2020adabits, its code (``modified``,
+    ``centered``); yu2021anyprecision, its code (rescale ``mean``); jin2020sat (``constant``,
+    ``stddev``).
+    """
+
+    def __init__(self, scheme: Scheme, rescale: Rescale = "none") -> None:
+        super().__init__()
+        self.scheme = scheme
+        self.rescale = rescale
+
+    def forward(self, x: Tensor, width: Width) -> Tensor:
+        levels, half = width.unsigned_high, -width.signed_low
+        return on_tanh_grid(x.float(), self.scheme, self.rescale, levels, half)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, width: Width) -> Codes:
+        return self._worth(x.float(), self._codes(x, width), width)
+
+    @torch.no_grad()
+    def narrow(self, codes: Codes, width: Width) -> Codes:
+        """Return the codes of ``width``, which are the widest ones shifted right.
+
+        Their scale follows from them; with rescale ``stddev`` up to rounding.
+
+        Raises:
+            NotImplementedError: the scheme is ``original``, whose codes do not nest.
+        """
+        if self.scheme == "original":
+            raise NotImplementedError("Codes of scheme 'original' do not follow from wider ones.")
+        narrow = codes.values >> (int(width.ratio).bit_length() - 1)
+        return self._worth(codes.decode(), narrow.float(), width)
+
+    @torch.no_grad()
+    def gain(self, x: Tensor, width: Width) -> Tensor:
+        """Return the number [] that multiplies the grid of weights ``x`` at ``width``."""
+        codes = self._codes(x, width)
+        return grid_gain(x.float(), codes, self.scheme, self.rescale, width.unsigned_high)
+
+    def _codes(self, x: Tensor, width: Width) -> Tensor:
+        return tanh_codes(x.float(), self.scheme, width.unsigned_high, -width.signed_low)
+
+    def _worth(self, weight: Tensor, codes: Tensor, width: Width) -> Codes:
+        gain = grid_gain(weight, codes, self.scheme, self.rescale, width.unsigned_high)
+        step, offset = cell(self.scheme, width.unsigned_high)
+        return Codes(integers(codes), gain * step, gain * offset)
