@@ -168,25 +168,30 @@ def _card(name: str) -> dict[str, Any]:
     return {**method.card._asdict(), "source": method.source, "faithful": recipes}
 
 
-def recipe(name: str, dataset: str, where: str) -> dict[str, Any]:
-    """Return ``training`` and ``options`` of the published recipe of method ``name``.
+def edge_bits(spec: "RunSpec") -> int | None:
+    """Return the bit-width of first and last layer in ``spec``, None for float; remembered."""
+    name = spec.method.name
+    key = digest("edge", name, spec.method.options, spec.bitset, _code_of("methods", name))
+    bits: int | None = remembered("plugins", key, lambda: _edge_bits(spec))
+    return bits
 
-    Args:
-        name: Of the method.
-        dataset: Whose recipe.
-        where: Who asks, for the message.
+
+def _edge_bits(spec: "RunSpec") -> int | None:
+    """Return what ``edge_bits`` does, from the plugin itself."""
+    bits: int | None = create(
+        "methods", spec.method.name, spec.method.options, spec.bitset
+    ).edge_bits
+    return bits
+
+
+def recipe(name: str, dataset: str) -> dict[str, Any] | None:
+    """Return ``training`` and ``options`` of method ``name`` as published for ``dataset``, or None.
 
     Raises:
-        SpecError: the publication has no recipe for that dataset.
+        UnknownPluginError: no installed package provides the method.
     """
-    known: dict[str, Any] = card(name)["faithful"]
-    if dataset not in known:
-        raise SpecError(
-            f"{where}: method '{name}' has no published recipe for '{dataset}'."
-            f"{hint(dataset, known)}\n  it has: {', '.join(known) or 'none'}; "
-            f"use preset: equal, or name one of them as the network's recipe"
-        )
-    return dict(known[dataset])
+    found: dict[str, Any] | None = card(name)["faithful"].get(dataset)
+    return found
 
 
 def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -299,8 +299,8 @@ class Suite(Strict):
             for seed in recipe.seeds or chosen.seeds or self.seeds:
                 for trained in sets:
                     run = _build(where, chosen, changes, trained, seed, self.data)
-                    refusal = plugins.refusal(run)
-                    yield Cell(experiment, network, arm, bitset, seed, run, refusal)
+                    reason = _without_recipe(chosen, changes) or plugins.refusal(run)
+                    yield Cell(experiment, network, arm, bitset, seed, run, reason)
 
     def _places(self) -> Iterator[tuple[str, str, str, BitSet]]:
         for name, experiment in self.experiments.items():
@@ -339,7 +339,7 @@ def _build(
     if start and bitset == (FLOAT_BITS,):
         fields = start
     else:
-        fields = {**_recipe(where, network, arm, data), "bitset": bitset, "start": start, **common}
+        fields = {**_recipe(network, arm, data), "bitset": bitset, "start": start, **common}
     with explained(where):
         return RunSpec.model_validate(fields).resolved()
 
@@ -348,12 +348,11 @@ SUITE_SIZED = ("epochs", "batch_size", "warmup_epochs")
 """What a published recipe does not bring into suites on embedded data."""
 
 
-def _recipe(where: str, network: NetworkSpec, arm: ArmSpec, data: str) -> dict[str, Any]:
+def _recipe(network: NetworkSpec, arm: ArmSpec, data: str) -> dict[str, Any]:
     """Return method and training of one arm: the network's recipe, the preset's, the arm's."""
     training, options = network.training.model_dump(), dict(arm.method.options)
-    if arm.preset == "faithful":
-        dataset = network.recipe or network.dataset.name
-        published = plugins.recipe(arm.method.name, dataset, where)
+    published = _published_recipe(network, arm)
+    if published is not None:
         options = published["options"] | options
         training |= {
             key: value
@@ -366,6 +365,20 @@ def _recipe(where: str, network: NetworkSpec, arm: ArmSpec, data: str) -> dict[s
         "method": Choice(name=arm.method.name, options=options),
         "training": merge(training, arm.training),
     }
+
+
+def _published_recipe(network: NetworkSpec, arm: ArmSpec) -> dict[str, Any] | None:
+    """Return the recipe that the preset of ``arm`` takes from the method, if any."""
+    if arm.preset == "equal":
+        return None
+    return plugins.recipe(arm.method.name, network.recipe or network.dataset.name)
+
+
+def _without_recipe(network: NetworkSpec, arm: ArmSpec) -> str | None:
+    """Return why ``arm`` cannot follow its publication on ``network``, or None."""
+    if arm.preset == "equal" or _published_recipe(network, arm) is not None:
+        return None
+    return f"no recipe is published for {network.recipe or network.dataset.name}"
 
 
 def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:
