@@ -1,0 +1,83 @@
+"""Arbitrary Bit-width Network: a super-network whose layers share floored weights."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, NonNegativeInt
+from torch import Tensor
+
+from bitswitch.contracts import Card, Method, Moment, Pass, Recipe
+from bitswitch.nn.policy import random_policy
+from bitswitch.quant.floor import FloorQuantizer
+from bitswitch.quant.lsq import ActivationQuantizer, InitName
+from bitswitch.quant.quantizer import Quantizer
+from bitswitch.types import Strict
+
+if TYPE_CHECKING:
+    from bitswitch.spec import RunSpec, TrainingSpec
+
+
+class Abn(Method):
+    """The widest network learns from labels, and teaches mixed ones and the narrowest."""
+
+    source = "tang2022arbitrary"
+    card: ClassVar[Card] = Card(
+        title="ABN",
+        fidelity="partial",
+        storage="codes",
+        licence="no public code",
+        left_open="Which sub-networks a step trains: the widest, one with a bit-width drawn for "
+        "every layer, and the narrowest, with one optimizer step for all. How they are distilled: "
+        "the widest in the same step teaches, for half of the loss. Quantizers: weights floored "
+        "on one grid, whose scale starts as in the public code of huang2025nearly; a learned step "
+        "per bit-width for inputs. Batch norm: one copy per bit-width. Optimizer and learning "
+        "rate: those of the suite.",
+        missing="The choice of bit-widths per input, a Markov decision process solved by "
+        "reinforcement learning, is not there: what is trained and evaluated is the "
+        "super-network.",
+    )
+    faithful: ClassVar[dict[str, Recipe]] = {
+        "imagenet": Recipe(  # 160 epochs: huang2025nearly, Table 2; the rest is not known
+            {"epochs": 160, "update": "conventional", "alrs": {"reading": "off"}}
+        )
+    }
+
+    class Options(Strict):
+        """Chosen here; the abstract leaves them open."""
+
+        random_passes: NonNegativeInt = 1
+        """Passes per step with a bit-width drawn for every layer."""
+        distillation_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+        """Share of the teacher in the loss; the rest goes to the labels."""
+        per_channel: bool = False
+        """A weight scale per output channel instead of one per layer."""
+        activation_init: InitName = "mean"
+        """How activation scales start."""
+
+    options: Options
+
+    def weight_quantizer(self, weight: Tensor) -> Quantizer:
+        return FloorQuantizer(weight, self.bitset, self.options.per_channel)
+
+    def activation_quantizer(self) -> Quantizer:
+        return ActivationQuantizer(self.bitset, self.options.activation_init)
+
+    def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
+        """Return the widest pass, then its students: mixed ones, and the narrowest."""
+        update, soft = training.update == "separate", self.options.distillation_weight
+        widest = Pass(self.bitset[0], update=update)
+        if len(self.bitset) == 1:
+            return [widest]
+        drawn = [
+            random_policy(layers, self.bitset, moment.generator)
+            for _ in range(self.options.random_passes)
+        ]
+        mixed = [Pass(None, policy, teacher=0, soft=soft, update=update) for policy in drawn]
+        return [widest, *mixed, Pass(self.bitset[-1], teacher=0, soft=soft, update=update)]
+
+    def skip(self, spec: "RunSpec") -> str | None:
+        if spec.training.distillation != "none":
+            return "it distils by itself: training.distillation must be 'none'"
+        if len(spec.bitset) > 2 and self.options.random_passes == 0:
+            return "without random passes only the widest and the narrowest bit-width are trained"
+        return None
