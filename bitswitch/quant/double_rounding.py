@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from bitswitch.errors import EncodingError
 from bitswitch.quant.grid import Rounding, grid_codes, integers
 from bitswitch.quant.initial import three_sigma_step
 from bitswitch.quant.integer import shift_half_even
@@ -69,12 +70,33 @@ class DoubleRoundingQuantizer(Quantizer):
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
         """Return the codes of ``width``, by integer operations from the widest where possible."""
+        if self.rounding in ("double", "shift"):
+            return self.narrow(Codes(self.stored(x, width), self.scale.clone()), width)
         x, step = x.to(self.scale.dtype), self.scale * width.ratio
+        codes = grid_codes(x, step, width.signed_low, width.signed_high, self.rounding)
+        return Codes(integers(codes), step)
+
+    @torch.no_grad()
+    def narrow(self, codes: Codes, width: Width) -> Codes:
+        """Return the codes of ``width`` from the widest ``codes``, by integer operations alone.
+
+        Raises:
+            EncodingError: the rounding starts from the float weights, not from the codes.
+        """
+        shift = int(width.ratio).bit_length() - 1
+        match self.rounding:
+            case "double":
+                narrow = shift_half_even(codes.values, shift)
+            case "shift":
+                narrow = codes.values >> shift
+            case _:
+                raise EncodingError(
+                    f"Rounding '{self.rounding}' takes narrow codes from the float weights: the "
+                    f"widest codes do not determine them.\n"
+                    f"  Use rounding 'double' or 'shift' to store integers alone."
+                )
         low, high = int(width.signed_low), int(width.signed_high)
-        if self.rounding in ("single", "floor"):
-            codes = grid_codes(x, step, low, high, self.rounding)
-            return Codes(integers(codes), step)
-        return Codes(self._narrow(self.stored(x, width), width).clamp(low, high), step)
+        return Codes(narrow.clamp(low, high), codes.scale * width.ratio)
 
     @torch.no_grad()
     def stored(self, x: Tensor, width: Width) -> Tensor:
@@ -82,7 +104,3 @@ class DoubleRoundingQuantizer(Quantizer):
         half = -int(width.signed_low * width.ratio)
         x = x.to(self.scale.dtype)
         return integers(grid_codes(x, self.scale, -half, half - 1))
-
-    def _narrow(self, wide: Tensor, width: Width) -> Tensor:
-        shift = int(width.ratio).bit_length() - 1
-        return shift_half_even(wide, shift) if self.rounding == "double" else wide >> shift

@@ -7,6 +7,11 @@ from torch import Tensor
 
 _MOST_VALUES = 2**18
 """A quantile of more values than this is taken from evenly spaced ones."""
+_MOST_FITTED = 2**15
+"""So many evenly spaced values are fitted by a grid, besides the extremes."""
+_FITTED_SHARES = (1.0, 0.6, 0.3)
+"""Shares of the range on either side of the mean that the starting grids of the fit cover."""
+_FITTING_ROUNDS = 25
 
 
 def three_sigma_step(weight: Tensor, bits: int, per_channel: bool = False) -> Tensor:
@@ -45,6 +50,45 @@ def percentile_range(values: Tensor) -> Tensor:
     every = -(-values.numel() // _MOST_VALUES)
     low, high = torch.quantile(values[::every], values.new_tensor([0.001, 0.999]))
     return torch.where(high > low, high - low, values.abs().max())
+
+
+def least_squares_grid(values: Tensor, high: int) -> tuple[Tensor, Tensor]:
+    """Return step and offset of a grid with codes 0 to ``high`` that fits ``values`` closely.
+
+    From several starting grids, two moves alternate that can only lower the mean squared error:
+    nearest codes for the values, and the least-squares step and offset for these codes. The best
+    of the local optima is returned.
+
+    Args:
+        values: [n]; where they are not finite, the grid is 1 and 0.
+        high: Largest code.
+
+    Returns:
+        Step, positive, and offset, both float32 and 0-d.
+
+    Source: bhalgat2020lsq (the objective; the publication minimises it by gradient descent).
+    """
+    x = values.detach().flatten()
+    x = torch.cat([x[:: -(-x.numel() // _MOST_FITTED)], torch.stack(x.aminmax())]).double()
+    if not x.isfinite().all():
+        return values.new_ones((), dtype=torch.float32), values.new_zeros((), dtype=torch.float32)
+    shares, centre = x.new_tensor(_FITTED_SHARES), x.mean()
+    ends = [centre + shares * (end - centre) for end in (x.min(), x.max())]
+    low, top = torch.cartesian_prod(*ends).T[..., None]
+    step, offset = measured((top - low) / high), low
+    for _ in range(_FITTING_ROUNDS):
+        codes = _nearest(x, step, offset, high)
+        deviation = codes - codes.mean(1, keepdim=True)
+        slope = (deviation * x).sum(1, keepdim=True) / deviation.square().sum(1, keepdim=True)
+        step = torch.where(slope > 0, slope, step)  # NaN where all codes are equal
+        offset = centre - step * codes.mean(1, keepdim=True)
+    error = (step * _nearest(x, step, offset, high) + offset - x).square().mean(1)
+    best = error.argmin()
+    return measured(step[best, 0].float()), offset[best, 0].float()
+
+
+def _nearest(x: Tensor, step: Tensor, offset: Tensor, high: int) -> Tensor:
+    return ((x - offset) / step).round_().clamp_(0, high)
 
 
 def measured(step: Tensor) -> Tensor:

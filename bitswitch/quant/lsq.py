@@ -6,14 +6,22 @@ import torch
 from torch import Tensor
 
 from bitswitch.quant.grid import grid_codes, integers
-from bitswitch.quant.initial import mean_step, measured, percentile_range
+from bitswitch.quant.initial import mean_step, measured, percentile_range, three_sigma_step
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
 from bitswitch.quant.ste import on_grid
 from bitswitch.types import BitSet
 
-InitName = Literal["range", "mean"]
-"""``range``: the 0.1-99.9 % range over the number of steps; ``mean``: 2 mean|x| / sqrt(Qp)."""
+InitName = Literal["range", "mean", "one"]
+"""``range``: the 0.1-99.9 % range over the number of steps; ``mean``: 2 mean|x| / sqrt(Qp);
+``one``: 1, whatever is seen."""
+
+WeightInitName = Literal["mean", "three-sigma"]
+"""``mean``: 2 mean|w| / sqrt(Qp); ``three-sigma``: max|mean +- 3 std| / 2^(b-1)."""
+
+GradientCount = Literal["step", "image", "tensor"]
+"""Which values a gradient scale counts: those that share a ``step``, those of one ``image`` of the
+batch, or all of the ``tensor``."""
 
 
 class StepQuantizer(Quantizer):
@@ -22,15 +30,23 @@ class StepQuantizer(Quantizer):
     Args:
         bitset: Bit-widths, widest first.
         step: Initial step of all bit-widths: a number, or [out, 1, ...] per output channel.
-        gradient_scale: Multiply its gradient by 1 / sqrt(values per step * largest code).
+        gradient_scale: Multiply its gradient by 1 / sqrt(count * largest code).
+        gradient_count: What is counted.
 
     Source: esser2020learned, Eq. 1-5 and section 2.2.
     """
 
-    def __init__(self, bitset: BitSet, step: Tensor, gradient_scale: bool = True) -> None:
+    def __init__(
+        self,
+        bitset: BitSet,
+        step: Tensor,
+        gradient_scale: bool = True,
+        gradient_count: GradientCount = "step",
+    ) -> None:
         super().__init__()
         self.bitset = bitset
         self.gradient_scale = gradient_scale
+        self.gradient_count = gradient_count
         self.scale = PerBit(bitset, step)
 
     def bounds(self, width: Width) -> tuple[Number, Number]:
@@ -40,8 +56,8 @@ class StepQuantizer(Quantizer):
     def forward(self, x: Tensor, width: Width) -> Tensor:
         step = self.scale.at(width.index)
         low, high = self.bounds(width)
-        count = x.numel() // step.numel()
-        gain = (count * high) ** -0.5 if self.gradient_scale else 1.0
+        sharing = {"step": step.numel(), "image": len(x), "tensor": 1}[self.gradient_count]
+        gain = (x.numel() // sharing * high) ** -0.5 if self.gradient_scale else 1.0
         return on_grid(x.to(step.dtype), step, low, high, gain=gain)
 
     @torch.no_grad()
@@ -59,7 +75,9 @@ class WeightQuantizer(StepQuantizer):
         bitset: Bit-widths, widest first.
         per_channel: One step per output channel instead of one per layer.
         symmetric: Leave out the most negative code.
-        gradient_scale: As in ``StepQuantizer``.
+        gradient_scale: As in ``StepQuantizer``, as the next.
+        gradient_count: What is counted.
+        init: How the steps start.
     """
 
     def __init__(
@@ -69,10 +87,14 @@ class WeightQuantizer(StepQuantizer):
         per_channel: bool = False,
         symmetric: bool = False,
         gradient_scale: bool = True,
+        gradient_count: GradientCount = "step",
+        init: WeightInitName = "mean",
     ) -> None:
         shape = (len(weight), *[1] * (weight.dim() - 1)) if per_channel else ()
-        super().__init__(bitset, torch.ones(shape), gradient_scale)
+        super().__init__(bitset, torch.ones(shape), gradient_scale, gradient_count)
         self.symmetric = symmetric
+        self.per_channel = per_channel
+        self.init = init
         self.initialize(weight)
 
     def bounds(self, width: Width) -> tuple[Number, Number]:
@@ -81,9 +103,12 @@ class WeightQuantizer(StepQuantizer):
 
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
-        """Set every step to 2 mean|w| / sqrt(largest code)."""
+        """Set every step from the weights ``observed`` [out, in, ...]."""
         for bits in self.bitset:
             step = self.scale.of(bits)
+            if self.init == "three-sigma":
+                step.copy_(three_sigma_step(observed, bits, self.per_channel))
+                continue
             rows = observed.detach().to(step.dtype).abs().reshape(step.numel(), -1)
             step.copy_(measured(mean_step(rows.mean(1), 2 ** (bits - 1) - 1)).reshape(step.shape))
 
@@ -93,13 +118,23 @@ class ActivationQuantizer(StepQuantizer):
 
     Until ``initialize`` has seen values the range is unsigned and every step is 1.
 
+    Args:
+        bitset: Bit-widths, widest first.
+        init: How the steps start.
+        gradient_scale: As in ``StepQuantizer``, as the next.
+        gradient_count: What is counted.
+
     Source: huang2025nearly, Eq. 4-5, with zero-point 0.
     """
 
     def __init__(
-        self, bitset: BitSet, init: InitName = "range", gradient_scale: bool = True
+        self,
+        bitset: BitSet,
+        init: InitName = "range",
+        gradient_scale: bool = True,
+        gradient_count: GradientCount = "step",
     ) -> None:
-        super().__init__(bitset, torch.ones(()), gradient_scale)
+        super().__init__(bitset, torch.ones(()), gradient_scale, gradient_count)
         self.init = init
         self.signed = False
 
@@ -114,6 +149,8 @@ class ActivationQuantizer(StepQuantizer):
         """Set signedness and all steps from ``observed``: unsigned unless a value is negative."""
         values = observed.detach().float().flatten()
         self.signed = bool((values < 0).any())
+        if self.init == "one":
+            return
         spread = percentile_range(values) if self.init == "range" else values.abs().mean()
         for bits in self.bitset:
             high = 2 ** (bits - 1) - 1 if self.signed else 2**bits - 1

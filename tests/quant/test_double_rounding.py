@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitswitch.errors import EncodingError
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.grid import ROUNDINGS
 from bitswitch.quant.quantizer import Width
@@ -47,6 +48,31 @@ def test_training_value_is_the_deployed_value(weight, scale, bits, rounding):
     assert codes.values.dtype == torch.int32
     assert codes.values.min() >= width.signed_low
     assert codes.values.max() <= width.signed_high
+
+
+@given(
+    weight=st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=20),
+    scale=st.floats(2.0**-20, 10, width=32),
+    bits=st.sampled_from(BITSET),
+    rounding=st.sampled_from(["double", "shift"]),
+)
+def test_narrow_codes_follow_from_the_widest_alone(weight, scale, bits, rounding):
+    weight, width = torch.tensor([weight]), Width.of(bits, BITSET)
+    quantize = quantizer(weight, rounding=rounding)
+    quantize.scale.data.fill_(scale)
+    narrow = quantize.narrow(quantize.encode(weight, Width.of(8, BITSET)), width)
+    expected = quantize.encode(weight, width)
+    assert torch.equal(narrow.values, expected.values)
+    assert torch.equal(narrow.scale, expected.scale)
+
+
+@pytest.mark.parametrize("rounding", ["single", "floor"])
+def test_codes_from_float_weights_cannot_be_narrowed(rounding):
+    weight = torch.randn(4, 5)
+    quantize = quantizer(weight, rounding=rounding)
+    codes = quantize.encode(weight, Width.of(8, BITSET))
+    with pytest.raises(EncodingError, match="rounding 'double' or 'shift'"):
+        quantize.narrow(codes, Width.of(4, BITSET))
 
 
 def test_stored_codes_are_clipped_to_the_widest_range():

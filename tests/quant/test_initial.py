@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from bitswitch.quant.initial import mean_step, measured, percentile_range, three_sigma_step
+from bitswitch.quant.initial import (
+    least_squares_grid,
+    mean_step,
+    measured,
+    percentile_range,
+    three_sigma_step,
+)
 
 
 def test_three_sigma_reaches_further_from_zero_on_the_heavier_side():
@@ -38,3 +44,36 @@ def test_percentile_range_ignores_outliers():
 
 def test_mean_step():
     assert mean_step(torch.tensor(3.0), 4).item() == 3
+
+
+def grid_error(x, step, offset, high):
+    codes = ((x - offset) / step).round().clamp(0, high)
+    return (codes * step + offset - x).square().mean().item()
+
+
+@pytest.mark.parametrize("high", [3, 7, 15])
+@pytest.mark.parametrize("shape", ["relu", "normal", "silu", "heavy"])
+def test_least_squares_grid_is_about_as_good_as_exhaustive_search(shape, high):
+    x = torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    x = {"relu": x.relu(), "normal": x + 1, "silu": torch.nn.functional.silu(3 * x), "heavy": x**3}[
+        shape
+    ]
+    step, offset = least_squares_grid(x, high)
+    low, top = x.min().item(), x.max().item()
+    candidates = [
+        grid_error(x, (i - j) / 40 * (top - low) / high, low + j / 40 * (top - low), high)
+        for i in range(1, 41)
+        for j in range(i)
+    ]
+    assert grid_error(x, step, offset, high) < 1.05 * min(candidates)
+
+
+def test_least_squares_grid_finds_a_grid_that_fits_exactly():
+    codes = torch.tensor([0, 1, 2, 3, 3, 1])
+    step, offset = least_squares_grid(codes * 0.7 - 1.1, 3)
+    assert step.item() == pytest.approx(0.7)
+    assert offset.item() == pytest.approx(-1.1)
+
+
+def test_least_squares_grid_of_values_that_are_not_finite_is_the_neutral_one():
+    assert [t.item() for t in least_squares_grid(torch.tensor([1.0, float("nan")]), 3)] == [1, 0]

@@ -103,3 +103,49 @@ def test_weight_scales_per_channel():
     assert quantize.scale.of(4).shape == (6, 1, 1, 1)
     alone = WeightQuantizer(weight[2:3], BITSET)
     torch.testing.assert_close(quantize(weight, width)[2:3], alone(weight[2:3], width))
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("bits", BITSET)
+def test_three_sigma_start(bits, per_channel):
+    weight = torch.randn(6, 3, 2, 2)
+    quantize = WeightQuantizer(weight, BITSET, per_channel, init="three-sigma")
+    rows = weight.reshape(6, -1) if per_channel else weight.reshape(1, -1)
+    for row, step in zip(rows, quantize.scale.of(bits).flatten(), strict=True):
+        mean, spread = row.mean().item(), 3 * row.std().item()
+        expected = max(abs(mean - spread), abs(mean + spread)) / 2 ** (bits - 1)
+        assert step.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_start_at_one_looks_at_signs_alone():
+    quantize = ActivationQuantizer(BITSET, init="one")
+    quantize.initialize(torch.tensor([-9.0, 300.0]))
+    assert quantize.signed
+    assert all(p == 1 for p in quantize.parameters())
+
+
+@pytest.mark.parametrize(
+    ("per_channel", "count", "values"),
+    [(False, "step", 12), (True, "step", 3), (True, "tensor", 12)],
+)
+def test_weight_gradient_scale_counts_what_it_is_told(per_channel, count, values):
+    weight, width = torch.randn(4, 3), Width.of(4, BITSET)
+    grads = []
+    for scaled in (True, False):
+        quantize = WeightQuantizer(
+            weight, BITSET, per_channel, gradient_scale=scaled, gradient_count=count
+        )
+        quantize(weight, width).sum().backward()
+        grads.append(quantize.scale.of(4).grad)
+    torch.testing.assert_close(grads[0], grads[1] / (values * 7) ** 0.5)
+
+
+@pytest.mark.parametrize(("count", "values"), [("step", 24), ("image", 6), ("tensor", 24)])
+def test_activation_gradient_scale_counts_what_it_is_told(count, values):
+    x, width = torch.rand(4, 6) * 9, Width.of(4, BITSET)
+    grads = []
+    for scaled in (True, False):
+        quantize = ActivationQuantizer(BITSET, gradient_scale=scaled, gradient_count=count)
+        quantize(x, width).sum().backward()
+        grads.append(quantize.scale.of(4).grad)
+    torch.testing.assert_close(grads[0], grads[1] / (values * 15) ** 0.5)
