@@ -1,0 +1,168 @@
+"""CoQuant: an adaptively chosen teacher for every bit-width, and some of its blocks."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import kl_div, log_softmax
+
+from bitswitch.contracts import Card, Lesson, Method, Moment, Pass, Recipe
+from bitswitch.quant.clipped import ClipInit, LearnedClipQuantizer
+from bitswitch.quant.quantizer import Quantizer
+from bitswitch.quant.tanh import Rescale, Scheme, TanhQuantizer
+from bitswitch.types import Strict
+
+if TYPE_CHECKING:
+    from bitswitch.nn.model import QuantizedModel
+    from bitswitch.spec import RunSpec, TrainingSpec
+
+MEMORY = 0.9
+"""Share of the past in a running distance."""
+CLIP = 8.0
+"""Initial clip of activations, as in the code of jin2020adabits."""
+
+
+class CoQuant(Method):
+    """A narrow network learns from the wider one whose predictions are nearest to its own.
+
+    Now and then its blocks are replaced by those of that teacher.
+    """
+
+    source = "sun2024improved"
+    card: ClassVar[Card] = Card(
+        title="CoQuant",
+        fidelity="partial",
+        storage="floats",
+        licence="no public code",
+        left_open="How the teacher is chosen: the wider bit-width with the smallest "
+        "Kullback-Leibler divergence from its predictions to the student's, a running mean over "
+        "steps. How often blocks are swapped: with probability 0.5 at first, falling linearly to "
+        "0. How much the teacher counts: half of the loss. Which quantizers are used: those of "
+        "SAT, with a batch norm and an activation clip per bit-width.",
+        deviations="As for every method, the first and last layer keep full precision, and the "
+        "network starts from a trained one.",
+        missing="Only what the abstract says was at hand: joint training, a teacher chosen "
+        "adaptively and random swapping of blocks follow it; the rule of choice, the schedule "
+        "of swapping, the weights of the loss and the recipe may differ.",
+    )
+    faithful: ClassVar[dict[str, Recipe]] = {
+        "imagenet": Recipe(
+            {"epochs": 100, "update": "conventional", "alrs": {"reading": "off"}}  # huang2025nearly
+        )
+    }
+
+    class Options(Strict):
+        """What the abstract leaves open is chosen here."""
+
+        teacher: Literal["nearest", "above", "widest"] = "nearest"
+        """Which wider bit-width teaches; ``nearest``: the one with the most similar predictions."""
+        share: Annotated[float, Field(ge=0, le=1)] = 0.5
+        """Of the teacher in the loss; the rest goes to the labels."""
+        swap: Annotated[float, Field(ge=0, le=1)] = 0.5
+        """Probability that a block is the teacher's, at the start of training."""
+        swap_schedule: Literal["linear", "constant"] = "linear"
+        """``linear``: the probability falls to zero at the end."""
+        scheme: Scheme = "original"
+        """Grid of the weights."""
+        rescale: Rescale = "constant"
+        """What multiplies the weights' grid."""
+        clip_init: ClipInit = "constant"
+        """How activation clips start."""
+
+    options: Options
+    _distances: "Distances | None" = None
+
+    def weight_quantizer(self, weight: Tensor) -> Quantizer:
+        return TanhQuantizer(self.options.scheme, self.options.rescale)
+
+    def activation_quantizer(self) -> Quantizer:
+        return LearnedClipQuantizer(self.bitset, CLIP, init=self.options.clip_init)
+
+    def attach(self, model: "QuantizedModel", classes: int) -> None:
+        model.memory = self._distances = Distances(len(self.bitset))
+
+    def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
+        """Return one pass per bit-width, widest first; from the second on with a teacher."""
+        update, share = training.update == "separate", self.options.share
+        chance = self.options.swap
+        if self.options.swap_schedule == "linear":
+            chance *= 1 - moment.progress
+        passes = [Pass(self.bitset[0], update=update)]
+        for student, bits in enumerate(self.bitset[1:], start=1):
+            teacher = self._teacher(student)
+            swapped = draw_blocks(layers, chance, moment.generator)
+            policy = {n: self.bitset[teacher] if n in swapped else bits for n in layers}
+            mixed = policy if swapped else None
+            passes.append(Pass(bits, policy=mixed, teacher=teacher, soft=share, update=update))
+        return passes
+
+    def _teacher(self, student: int) -> int:
+        """Return the position of the bit-width that teaches the one at ``student``."""
+        if self.options.teacher == "widest":
+            return 0
+        if self.options.teacher == "above" or self._distances is None:
+            return student - 1
+        return self._distances.nearest(student)
+
+    def loss(self, lesson: Lesson) -> Tensor:
+        """Return the default loss; distances to all possible teachers are noted."""
+        if lesson.earlier and self._distances is not None:
+            self._distances.note(lesson.logits, lesson.earlier)
+        return super().loss(lesson)
+
+    def skip(self, spec: "RunSpec") -> str | None:
+        if spec.training.distillation != "none":
+            return "it chooses teachers itself: training.distillation must be 'none'"
+        return None
+
+
+class Distances(nn.Module):
+    """How far the predictions of each bit-width are from those of the wider ones.
+
+    Args:
+        count: Number of bit-widths.
+    """
+
+    table: Tensor
+    """[students, teachers], by position, running means; zero where nothing was noted."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.zeros(count, count))
+
+    def nearest(self, student: int) -> int:
+        """Return the position of the nearest wider bit-width, the narrowest of equals."""
+        distances = self.table[student, :student].tolist()
+        return min(range(student), key=lambda teacher: (distances[teacher], -teacher))
+
+    @torch.no_grad()
+    def note(self, logits: Tensor, teachers: Sequence[Tensor]) -> None:
+        """Count the logits [n, classes] of a student and of all wider bit-widths, widest first."""
+        student = log_softmax(logits, dim=1)
+        now = [
+            kl_div(student, log_softmax(teacher, dim=1), reduction="batchmean", log_target=True)
+            for teacher in teachers
+        ]
+        row = self.table[len(teachers), : len(teachers)]
+        row.lerp_(torch.stack(now).to(row), 1 - MEMORY)
+
+
+def block(layer: str) -> str:
+    """Return the block that ``layer`` belongs to: its name up to the first numbers.
+
+    >>> block("stages.1.0.conv2"), block("layer1.0.downsample.0"), block("head")
+    ('stages.1.0', 'layer1.0', 'head')
+    """
+    found = re.match(r"(.*?\.)?\d+(\.\d+)*(?=\.|$)", layer)
+    return found[0] if found else layer
+
+
+def draw_blocks(layers: Sequence[str], chance: float, generator: torch.Generator) -> set[str]:
+    """Return the layers of blocks that are drawn, each block with probability ``chance``."""
+    blocks = list(dict.fromkeys(map(block, layers)))
+    draws = torch.rand(len(blocks), generator=generator).tolist()
+    drawn = {name for name, draw in zip(blocks, draws, strict=True) if draw < chance}
+    return {layer for layer in layers if block(layer) in drawn}

@@ -1,0 +1,173 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, softmax
+
+from bitswitch.contracts import Batch, Lesson, Moment
+from bitswitch.methods.coquant import MEMORY, CoQuant, Distances, block, draw_blocks
+from bitswitch.quant.clipped import LearnedClipQuantizer
+from bitswitch.quant.tanh import TanhQuantizer
+from bitswitch.spec import RunSpec, TrainingSpec
+
+BITSET = (8, 6, 4, 2)
+LAYERS = ["stages.0.0.conv1", "stages.0.0.conv2", "stages.1.0.conv1", "stages.1.0.shortcut"]
+TRAINING = TrainingSpec(epochs=1, batch_size=1)
+
+
+def method(**options):
+    return CoQuant(CoQuant.Options(**options), BITSET)
+
+
+def moment(step=0, seed=0):
+    return Moment(0, 1, step, 100, torch.Generator().manual_seed(seed))
+
+
+class Model:
+    """Stands for a quantized model: something a method attaches its memory to."""
+
+    memory = nn.Module()
+
+
+@pytest.mark.parametrize(("teacher", "positions"), [("above", [0, 1, 2]), ("widest", [0, 0, 0])])
+def test_fixed_teachers(teacher, positions):
+    passes = method(teacher=teacher).passes(TRAINING, moment(), LAYERS)
+    assert [one.bits for one in passes] == list(BITSET)
+    assert passes[0].teacher is None
+    assert [one.teacher for one in passes[1:]] == positions
+
+
+def test_the_teacher_is_the_nearest_wider_bit_width():
+    chosen = method(swap=0)
+    chosen.attach(Model(), 10)
+    chosen._distances.table.copy_(
+        torch.tensor([[0, 0, 0, 0], [3, 0, 0, 0], [1, 2, 0, 0], [5, 4, 6, 0.0]])
+    )
+    passes = chosen.passes(TRAINING, moment(), LAYERS)
+    assert [one.teacher for one in passes[1:]] == [0, 0, 1]
+
+
+def test_before_anything_is_known_the_one_above_teaches():
+    chosen = method()
+    chosen.attach(Model(), 10)
+    assert [one.teacher for one in chosen.passes(TRAINING, moment(), LAYERS)[1:]] == [0, 1, 2]
+
+
+def test_distances_are_running_means_of_the_divergence_from_teacher_to_student():
+    distances = Distances(3)
+    student = torch.tensor([[0.2, -0.3], [1.0, 0.1]])
+    teachers = [torch.tensor([[1.0, 2.0], [0.0, 0.5]]), torch.tensor([[0.1, -0.2], [0.9, 0.0]])]
+    for _ in range(2):
+        distances.note(student, teachers)
+
+    def divergence(teacher):
+        p, q = softmax(teacher, dim=1).tolist(), softmax(student, dim=1).tolist()
+        rows = [
+            [a * math.log(a / b) for a, b in zip(*two, strict=True)]
+            for two in zip(p, q, strict=True)
+        ]
+        return sum(map(sum, rows)) / len(rows)
+
+    expected = [divergence(t) * (1 - MEMORY) * (1 + MEMORY) for t in teachers]
+    assert distances.table[2, :2].tolist() == pytest.approx(expected, rel=1e-4)
+    assert not distances.table[:2].any()
+    assert distances.nearest(2) == 1
+
+
+def test_swapped_blocks_run_at_the_teachers_bit_width():
+    passes = method(swap=0.5, swap_schedule="constant").passes(TRAINING, moment(seed=3), LAYERS)
+    mixed = [one for one in passes if one.policy is not None]
+    assert mixed
+    for one in mixed:
+        teacher = BITSET[one.teacher]
+        by_block = {}
+        for layer, bits in one.policy.items():
+            by_block.setdefault(block(layer), set()).add(bits)
+        assert all(bits in ({teacher}, {one.bits}) for bits in by_block.values())
+        assert {teacher} in by_block.values()
+
+
+def test_swapping_dies_out():
+    def swapped(step):
+        chosen, share = method(swap=1.0), 0
+        for seed in range(50):
+            passes = chosen.passes(TRAINING, moment(step, seed), LAYERS)[1:]
+            share += sum(
+                b == BITSET[one.teacher]
+                for one in passes
+                if one.policy
+                for b in one.policy.values()
+            )
+        return share / (50 * 3 * len(LAYERS))
+
+    assert swapped(0) == 1
+    assert swapped(50) == pytest.approx(0.5, abs=0.1)
+    assert swapped(99) < 0.05
+
+
+def test_the_same_moment_gives_the_same_passes():
+    assert method().passes(TRAINING, moment(), LAYERS) == method().passes(
+        TRAINING, moment(), LAYERS
+    )
+
+
+def test_loss_is_shared_by_labels_and_teacher_and_notes_distances():
+    chosen, model = method(share=0.25, swap=0), Model()
+    chosen.attach(model, 3)
+    part = chosen.passes(TRAINING, moment(), LAYERS)[1]
+    logits, teacher = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 1, 2, 0, 1])
+    batch = Batch(torch.zeros(5, 3, 1, 1), targets, torch.arange(5))
+    loss = chosen.loss(Lesson(part, logits, targets, batch, [teacher], model, moment()))
+    soft = -(softmax(teacher, 1) * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(loss, 0.25 * soft + 0.75 * cross_entropy(logits, targets))
+    assert model.memory.table[1, 0] > 0
+    assert "table" in model.memory.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        ("stages.0.1.conv1", "stages.0.1"),
+        ("stages.2.0.shortcut", "stages.2.0"),
+        ("layer3.1.downsample.0", "layer3.1"),
+        ("features.4.conv.1.0", "features.4"),
+        ("blocks.11.attn.qkv", "blocks.11"),
+        ("3", "3"),
+        ("conv2", "conv2"),
+    ],
+)
+def test_blocks_of_layers(layer, expected):
+    assert block(layer) == expected
+
+
+def test_blocks_are_drawn_whole():
+    for seed in range(20):
+        drawn = draw_blocks(LAYERS, 0.5, torch.Generator().manual_seed(seed))
+        assert drawn in (set(), set(LAYERS[:2]), set(LAYERS[2:]), set(LAYERS))
+    assert draw_blocks(LAYERS, 0.0, torch.Generator()) == set()
+
+
+def test_quantizers_are_those_of_sat():
+    weights, activations = (
+        method().weight_quantizer(torch.randn(4, 3)),
+        method().activation_quantizer(),
+    )
+    assert isinstance(weights, TanhQuantizer)
+    assert (weights.scheme, weights.rescale) == ("original", "constant")
+    assert isinstance(activations, LearnedClipQuantizer)
+    assert {clip.item() for clip in activations.scales().values()} == {8.0}
+
+
+@pytest.mark.parametrize("distillation", ["none", "neighbour"])
+def test_distillation_of_the_recipe_is_refused(distillation):
+    spec = RunSpec(
+        method="coquant",
+        model="resnet8",
+        dataset="digits",
+        bitset=BITSET,
+        training={"epochs": 1, "batch_size": 1, "distillation": distillation},
+        seed=0,
+    )
+    assert bool(method().skip(spec)) == (distillation != "none")
