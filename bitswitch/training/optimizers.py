@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.spec import TrainingSpec
+from bitswitch.training.uncompiled import uncompiled
 
 
 def scheduled(training: TrainingSpec, step: int, steps: int) -> float:
@@ -85,10 +86,12 @@ def _optimizer(name: str, training: TrainingSpec, groups: Iterable[dict[str, Any
     The fused kernel of SGD fails where some parameters get their first gradient later than others.
     """
     groups, rate = list(groups), training.learning_rate
-    if name == "sgd":
-        nesterov = training.nesterov and training.momentum > 0
-        return SGD(groups, lr=rate, momentum=training.momentum, nesterov=nesterov, foreach=True)
-    return Adam(groups, lr=rate, fused=True)
+    if name == "adam":
+        return uncompiled(Adam)(groups, lr=rate, fused=True)
+    momentum = training.momentum
+    nesterov = training.nesterov and momentum > 0
+    kind = uncompiled(SGD)
+    return kind(groups, lr=rate, momentum=momentum, nesterov=nesterov, foreach=True)
 
 
 def drop_gradients(parameters: Iterable[nn.Parameter]) -> None:
