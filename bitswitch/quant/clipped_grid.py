@@ -43,8 +43,9 @@ class ClippedGrid(NamedTuple):
 
     def nearest(self, clipped: Tensor) -> Tensor:
         """Turn clipped values, in place, into positions 0 ... ``levels`` of the nearest points."""
-        unit = clipped.add_(1).div_(2) if self.signed else clipped
-        return unit.mul_(self.levels).round_()
+        if self.signed:
+            return clipped.add_(1).mul_(self.levels / 2).round_()  # halved exactly
+        return clipped.mul_(self.levels).round_()
 
 
 def ratios(x: Tensor, clip: Tensor | None) -> Tensor:

@@ -50,10 +50,10 @@ def tanh_codes(weight: Tensor, scheme: Scheme, levels: Number, half: Number) -> 
     tensor([-2., -1.,  0.,  1.])
     """
     squashed = weight.tanh()
-    unit = squashed.div_(_peak(squashed.abs())).add_(1).div_(2)
+    twice = squashed.div_(_peak(squashed.abs())).add_(1)  # halving the factor instead is exact
     if scheme == "original":
-        return unit.mul_(levels).round_().sub_(half)
-    return unit.mul_(levels + 1).floor_().sub_(half).clamp_(max=half - 1)
+        return twice.mul_(levels / 2).round_().sub_(half)
+    return twice.mul_(half).floor_().sub_(half).clamp_(max=half - 1)
 
 
 def grid_gain(
@@ -101,7 +101,11 @@ def _deviation(values: Tensor) -> Tensor:
 
 
 class _OnTanhGrid(torch.autograd.Function):
-    """Keeps the weights alone, which are kept anyway; tanh is computed again in backward."""
+    """Keeps the weights alone, which are there anyway.
+
+    Computing tanh again in backward costs a fixed time per weight; a copy of it would be as large
+    as the weights until the backward pass of the layer.
+    """
 
     @staticmethod
     def forward(
@@ -122,7 +126,7 @@ class _OnTanhGrid(torch.autograd.Function):
         magnitudes = squashed.abs()
         peak = _peak(magnitudes)
         # The maximum is part of the derivative; weights that tie for it share its gradient.
-        at_peak = (magnitudes == peak).to(squashed.dtype)
+        at_peak = torch.eq(magnitudes, peak, out=magnitudes)
         to_peak = (to_unit * squashed).sum() / (peak * peak * at_peak.sum().clamp_min(1))
         to_squashed = to_unit / peak - at_peak * squashed.sign() * to_peak
         return to_squashed * (1 - squashed * squashed), *[None] * 4
