@@ -226,7 +226,7 @@ class ArmSpec(Strict):
     separately: bool = False
     """Train one network per bit-width; together they fill one row."""
     networks: tuple[str, ...] | None = None
-    """Which of the experiment's networks; None: all."""
+    """On which of the experiment's networks; None: all."""
     published: str | None = None
     """Printed row that stands beside it: ``method`` or ``method+kd``; None: none."""
     not_run: str | None = None
@@ -246,6 +246,9 @@ class ExperimentSpec(Strict):
     networks: tuple[str, ...]
     arms: Annotated[dict[Key, ArmSpec], Field(min_length=1)]
     bitsets: BitSets | None = None
+    """Overrides the networks'."""
+    network_bitsets: dict[Key, BitSets] = Field(default_factory=dict)
+    """Overrides ``bitsets`` on single networks."""
     seeds: Seeds | None = None
 
 
@@ -306,11 +309,15 @@ class Suite(Strict):
         for name, experiment in self.experiments.items():
             for network in experiment.networks:
                 for arm, recipe in experiment.arms.items():
-                    if recipe.not_run or network not in (recipe.networks or (network,)):
-                        continue
-                    default = experiment.bitsets or self.networks[network].bitsets
-                    for bitset in recipe.bitsets or default:
-                        yield name, network, arm, bitset
+                    elsewhere = recipe.networks is not None and network not in recipe.networks
+                    if not recipe.not_run and not elsewhere:
+                        for bitset in recipe.bitsets or self._bitsets(experiment, network):
+                            yield name, network, arm, bitset
+
+    def _bitsets(self, experiment: ExperimentSpec, network: str) -> BitSets:
+        """Return the bit sets of an experiment's rows on one network."""
+        default = experiment.bitsets or self.networks[network].bitsets
+        return experiment.network_bitsets.get(network, default)
 
     @cached_property
     def runs(self) -> dict[str, RunSpec]:

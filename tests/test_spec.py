@@ -269,6 +269,13 @@ def test_an_arm_may_leave_networks_out(write):
     assert not load_suite(write(**with_arm(networks=["other"]))).cells
 
 
+def test_an_experiment_may_take_other_bit_widths_on_one_network(write):
+    experiments = with_arm()["experiments"]
+    experiments["one"]["network_bitsets"] = {"net": [[4, 2]], "other": [[2]]}
+    suite = load_suite(write(experiments=experiments))
+    assert {cell.bitset for cell in suite.cells} == {(4, 2)}
+
+
 @pytest.fixture
 def recipes(monkeypatch):
     published = Recipe(
