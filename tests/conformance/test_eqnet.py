@@ -1,0 +1,163 @@
+"""EQ-Net's quantizers, searches, regularizers and loss compute what its public code computes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import softmax
+
+from bitswitch.nn.losses import distilled
+from bitswitch.quant.elastic import ElasticActivationQuantizer, ElasticWeightQuantizer
+from bitswitch.quant.quantizer import Width
+from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty, standardized_moment
+from bitswitch.quant.shifted_grid import on_shifted_grid
+
+FORWARD = 6e-8  # absolute
+GRADIENT = 2e-5  # of the largest gradient of one quantizer, bit-width and upstream gradient
+TABLE = (8, 7, 6, 5, 4, 3, 2)
+BITS = (8, 6, 5, 4, 3, 2)
+
+with np.load(Path(__file__).parent / "eqnet.npz") as arrays:
+    EQNET = {key: torch.from_numpy(arrays[key]) for key in arrays}
+
+WEIGHTS = ElasticWeightQuantizer(EQNET["w"], TABLE, offsets="magnitude", channel_candidates=5)
+ACTIVATIONS = {}
+for name in ("a", "x"):
+    ACTIVATIONS[name] = ElasticActivationQuantizer(TABLE, offsets="magnitude")
+    ACTIVATIONS[name].initialize(EQNET[name])
+
+
+def column(bits):
+    return bits - 2
+
+
+def load(quantizer, kind, variant, published):
+    """Put a published table [rows, 7] in place of the searched one."""
+    for bits in TABLE:
+        value = quantizer.table(kind, variant).of(bits)
+        value.data = published[:, column(bits)].reshape(value.shape).clone()
+
+
+def published_tables(prefix, suffix):
+    return EQNET[f"{prefix}_scale_set_{suffix}"], EQNET[f"{prefix}_beta_set_{suffix}"]
+
+
+def same_gradients(grads, expected):
+    limit = GRADIENT * max(e.abs().max() for e in expected)
+    for grad, e in zip(grads, expected, strict=True):
+        assert (grad.reshape(e.shape) - e).abs().max() <= limit
+
+
+def same_initial_tables(quantizer, variant, scales, offsets):
+    for bits in TABLE:
+        step = quantizer.table("scale", variant).of(bits).flatten()
+        torch.testing.assert_close(step.data, scales[:, column(bits)], rtol=2e-6, atol=0)
+        if not variant[0]:
+            offset = quantizer.table("offset", variant).of(bits).flatten()
+            torch.testing.assert_close(offset.data, offsets[:, column(bits)], rtol=2e-5, atol=2e-8)
+        else:
+            assert not offsets.any()
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_initial_ranges_of_weights(symmetric, per_channel):
+    suffix = f"{'sym' if symmetric else 'asym'}_{'channel' if per_channel else 'layer'}"
+    tables = published_tables("winit", suffix)
+    same_initial_tables(WEIGHTS, (symmetric, per_channel), *tables)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("name", ["a", "x"])
+def test_initial_ranges_of_activations(name, symmetric):
+    tables = published_tables(f"ainit_{name}", "sym" if symmetric else "asym")
+    same_initial_tables(ACTIVATIONS[name], (symmetric, False), *tables)
+
+
+def run(quantizer, x, variant, bits, upstream):
+    """Return forward and gradients to x, step and offset, all at the tables in place."""
+    quantizer.choose(*variant)
+    x = x.clone().requires_grad_()
+    width = Width.of(bits, TABLE)
+    tables = [quantizer.table("scale", variant).of(bits)]
+    if not variant[0]:
+        tables.append(quantizer.table("offset", variant).of(bits))
+    y = quantizer(x, width)
+    grads = torch.autograd.grad(y, [x, *tables], upstream)
+    if variant[0]:  # the public code gives the zero offset a gradient when it is made a leaf
+        step, zero = (t.detach() for t in quantizer.grid(width))
+        zero.requires_grad_()
+        again = on_shifted_grid(x, step, zero, *quantizer.bounds(width))
+        grads = (*grads, *torch.autograd.grad(again, [zero], upstream))
+    return y.detach(), grads, quantizer.grid(width)
+
+
+def matches(quantizer, x, upstream, variant, bits, prefix, operand, tables):
+    for kind, table in zip(("scale", "offset"), tables, strict=True):
+        if kind == "scale" or not variant[0]:
+            load(quantizer, kind, variant, table)
+    for which, values in (("R", upstream), ("1", torch.ones_like(upstream))):
+        y, grads, (step, offset) = run(quantizer, x, variant, bits, values)
+        expected = EQNET[f"{prefix}_y"]
+        assert (y - expected).abs().max() <= FORWARD
+        nearest = [((v - offset) / step).round() for v in (y, expected)]
+        assert torch.equal(*nearest)
+        to_scale, to_offset = (EQNET[f"{prefix}_d{k}_{which}"] for k in ("scale", "beta"))
+        others = [c for c in range(7) if c != column(bits)]
+        assert not to_scale[:, others].any()
+        assert not to_offset[:, others].any()
+        same_gradients(
+            grads,
+            (
+                EQNET[f"{prefix}_d{operand}_{which}"],
+                to_scale[:, column(bits)],
+                to_offset[:, column(bits)],
+            ),
+        )
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_weights(per_channel, symmetric, bits):
+    suffix = f"{'sym' if symmetric else 'asym'}_{'channel' if per_channel else 'layer'}"
+    prefix = f"w_b{bits}_{'pc' if per_channel else 'pt'}_{'sym' if symmetric else 'asym'}"
+    quantizer = ElasticWeightQuantizer(EQNET["w"][:, :, :1, :1], TABLE, offsets="magnitude")
+    tables = published_tables("winit", suffix)
+    w, gw = EQNET["w"], EQNET["gw"]
+    matches(quantizer, w, gw, (symmetric, per_channel), bits, prefix, "w", tables)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("name", ["a", "x"])
+def test_activations(name, symmetric, bits):
+    suffix = "sym" if symmetric else "asym"
+    quantizer = ElasticActivationQuantizer(TABLE, offsets="magnitude")
+    quantizer.signed = name == "x"
+    tables = published_tables(f"ainit_{name}", suffix)
+    prefix = f"a_{name}_b{bits}_{suffix}"
+    matches(quantizer, EQNET[name], EQNET["gx"], (symmetric, False), bits, prefix, "x", tables)
+
+
+@pytest.mark.parametrize(
+    ("name", "order", "penalty"), [("kurt", 4, kurtosis_penalty), ("skew", 3, skewness_penalty)]
+)
+def test_regularizers(name, order, penalty):
+    w = EQNET["w"].clone().requires_grad_()
+    loss = penalty([w])
+    value = standardized_moment(w, order).detach()
+    torch.testing.assert_close(value, EQNET[f"{name}_value"], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(loss.detach(), EQNET[f"{name}_loss"], rtol=1e-5, atol=1e-9)
+    same_gradients(torch.autograd.grad(loss, [w]), [EQNET[f"{name}_dw"]])
+
+
+def test_distillation():
+    student = EQNET["kd_student"].clone().requires_grad_()
+    teacher = EQNET["kd_teacher_logits"]
+    loss = distilled(student, EQNET["kd_target"], teacher, 0.5)
+    p = softmax(teacher, dim=1)
+    entropy = -(p * p.log()).sum(1).mean()  # what cross-entropy has more than divergence
+    torch.testing.assert_close(loss.detach() - 0.5 * entropy, EQNET["kd_loss"])
+    same_gradients(torch.autograd.grad(loss, [student]), [EQNET["kd_dstudent"]])
