@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import time
@@ -8,6 +9,8 @@ import pytest
 import yaml
 
 from bitswitch import cli, plugins, stages
+from bitswitch.bench.measured import Measured
+from bitswitch.checks.run import Result
 from bitswitch.errors import DeviceError, Interrupted
 from bitswitch.spec import load_suite
 
@@ -77,6 +80,62 @@ def test_plugins_are_listed_as_json(bitswitch):
     assert json.loads(out) == {group: plugins.names(group) for group in plugins.GROUPS}
 
 
+def test_cards_are_listed_and_shown_whole(bitswitch):
+    _, out, _ = bitswitch("plugins")
+    (line,) = (line for line in out.splitlines() if line.startswith("double-rounding"))
+    facts = ["double-rounding", "Double Rounding", "vectors", "codes", "not stated"]
+    assert re.split("  +", line) == [*facts, "huang2025nearly"]
+    _, out, _ = bitswitch("plugins", "double-rounding")
+    assert "left open: Eq. 13" in out
+    assert "scales: shared" in out
+    _, out, _ = bitswitch("plugins", "double-rounding", "--json")
+    card = json.loads(out)
+    assert card["storage"] == "codes"
+    assert card["options"]["scales"] == "shared"
+
+
+def test_a_method_is_checked(bitswitch, monkeypatch):
+    found = [Result("a", "It works."), Result("b", "It fits.", "It is round.", "Make it square.")]
+    monkeypatch.setattr("bitswitch.checks.run.run", lambda name: iter(found[:count]))
+    count = 1
+    code, out, _ = bitswitch("check-plugin", "double-rounding")
+    assert (code, out) == (0, "passed  It works.\ndouble-rounding: 1 checks, none failed\n")
+    count = 2
+    code, out, _ = bitswitch("check-plugin", "double-rounding")
+    assert code == 1
+    assert "FAILED  It fits.\n          It is round.\n          Make it square.\n" in out
+    code, out, _ = bitswitch("check-plugin", "double-rounding", "--json")
+    assert code == 1
+    answer = json.loads(out)
+    assert (answer["plugin"], answer["passed"]) == ("double-rounding", False)
+    assert answer["checks"][1]["remedy"] == "Make it square."
+
+
+def test_a_new_method_is_written_once(bitswitch, tmp_path):
+    arguments = ("new", "method", "my-method", "--into", tmp_path)
+    code, out, _ = bitswitch(*arguments)
+    folder = tmp_path / "bitswitch-my-method"
+    assert code == 0
+    assert f"pip install --editable {folder}" in out
+    code, _, err = bitswitch(*arguments)
+    assert code == 2
+    assert "is left alone" in err
+
+
+def test_methods_are_measured_side_by_side(bitswitch, monkeypatch):
+    calls = []
+
+    def measure(names, compiled):
+        calls.append((names, compiled))
+        return Measured("title", ("method",), (), {})
+
+    monkeypatch.setattr("bitswitch.bench.methods.measure", measure)
+    assert bitswitch("bench", "step", "--methods", "double-rounding", "--json")[0] == 0
+    assert bitswitch("bench", "step", "--methods", "all", "--compiled")[0] == 0
+    assert calls[0] == (["double-rounding"], False)
+    assert calls[1] == ([name for name in plugins.names("methods") if name != "float32"], True)
+
+
 def test_shipped_suites_are_valid(bitswitch):
     code, out, _ = bitswitch("validate", "smoke", "mini", "cifar10", "paper")
     assert code == 0
@@ -131,6 +190,14 @@ WRONG = {
     "run": (["train", "{suite}", "double-rounding-resnet8"], 2, "Did you mean"),
     "table": (["table", "smoke", "tabel4"], 2, "Did you mean 'table4'?"),
     "figure": (["figure", "smoke", "figure-22"], 2, "Did you mean"),
+    "plugin": (["plugins", "doubel-rounding"], 2, "Did you mean 'double-rounding'?"),
+    "no method": (["plugins", "resnet8"], 2, "one of the models"),
+    "checked plugin": (["check-plugin", "digits"], 2, "one of the datasets"),
+    "new name": (["new", "method", "My_Method", "--into", "{tmp}"], 2, "lower-case"),
+    "methods elsewhere": (["bench", "startup", "--methods", "all"], 2, "takes no --methods"),
+    "only compiled": (["bench", "step", "--compiled"], 2, "belongs to --methods"),
+    "measured method": (["bench", "step", "--methods", "float23"], 2, "Did you mean 'float32'?"),
+    "measured reference": (["bench", "step", "--methods", "float32"], 2, "name others"),
     "benchmark": (["bench", "stepp"], 2, "Did you mean 'step'?"),
     "dataset": (["data", "check", "digitz"], 2, "Did you mean 'digits'?"),
     "dataset of a suite": (["data", "check", "cifar", "--suite", "{suite}"], 2, "no dataset"),
@@ -178,8 +245,8 @@ def test_a_defect_is_not_hidden(suite, monkeypatch):
 
 def test_every_command_says_what_it_does(bitswitch):
     for group, commands in cli.COMMANDS.items():
-        prefix = ["data"] if group is cli.data else []
+        prefix = {cli.data: ["data"], cli.new: ["new"]}.get(group, [])
         for command in commands:
-            code, out, _ = bitswitch(*prefix, command.__name__, "--help")
+            code, out, _ = bitswitch(*prefix, command.__name__.replace("_", "-"), "--help")
             assert code == 0
             assert (command.__doc__ or "").split()[0] in out

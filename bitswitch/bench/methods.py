@@ -27,7 +27,7 @@ def chosen(names: str) -> list[str]:
     """
     if names == "all":
         return [name for name in plugins.names("methods") if name != FLOAT]
-    listed = [name.strip() for name in names.split(",")]
+    listed = list(dict.fromkeys(name.strip() for name in names.split(",")))
     for name in listed:
         plugins.load("methods", name)
     if FLOAT in listed:

@@ -100,18 +100,19 @@ def _listing(found: dict[str, list[str]]) -> list[str]:
 
 
 def _card(card: dict[str, Any], options: dict[str, Any]) -> str:
-    """Return a card as indented text."""
+    """Return a card as text: what is known, then options and recipes one per line."""
     entries = {"source": card["source"]}
     entries |= {key.replace("_", " "): card[key] for key in (*GIST, *DETAILS) if card[key]}
-    entries["options"] = ", ".join(f"{key}: {value}" for key, value in options.items()) or "none"
-    for dataset, recipe in card["faithful"].items():
-        changes = {**recipe["training"], **recipe["options"]}
-        text = ", ".join(f"{key}: {value}" for key, value in changes.items())
-        entries[f"recipe for {dataset}"] = text
     lines = [
         fill(f"{key}: {value}", 100, initial_indent="  ", subsequent_indent="    ")
         for key, value in entries.items()
     ]
+    recipes = {
+        f"recipe for {dataset}": {**recipe["training"], **recipe["options"]}
+        for dataset, recipe in card["faithful"].items()
+    }
+    for title, values in {"options": options, **recipes}.items():
+        lines += [f"  {title}:", *(f"    {key}: {value}" for key, value in values.items())]
     return "\n".join([card["title"], *lines])
 
 

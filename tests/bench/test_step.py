@@ -1,19 +1,12 @@
 import pytest
 
-from bitswitch.bench import BENCHMARKS
+from bitswitch.bench import BENCHMARKS, alternating
 from bitswitch.bench import step as benchmark
-from bitswitch.bench.step import Side, spec
-
-
-def test_both_sides_differ_only_in_the_bit_widths():
-    joint, single = spec(joint=True, compiled=False), spec(joint=False, compiled=False)
-    assert joint.training == single.training
-    assert (joint.model, joint.dataset) == (single.model, single.dataset)
-    assert (joint.bitset, single.bitset) == ((8, 6, 4, 2), (32,))
+from bitswitch.bench.alternating import Side
 
 
 def test_figures_are_ratios_and_seconds(monkeypatch):
-    sides = iter([Side(1.0, 1.3, 1.3, 100.0, 104.0), Side(0.8, 0.82, 1.02, 100.0, 110.0)])
+    sides = iter([Side(4, 1.0, 1.3, 1.3, 100.0, 104.0), Side(4, 0.8, 0.82, 1.02, 100.0, 110.0)])
     seconds = iter([20.0, 4.0])
     monkeypatch.setattr(benchmark, "_compare", lambda **options: next(sides))
     monkeypatch.setattr(benchmark, "_compilation_s", lambda cache: next(seconds))
@@ -31,7 +24,7 @@ def test_figures_are_ratios_and_seconds(monkeypatch):
 
 @pytest.mark.slow
 def test_an_eager_joint_step_keeps_its_limits(monkeypatch):
-    monkeypatch.setattr(benchmark, "ROUNDS", 3)
+    monkeypatch.setattr(alternating, "ROUNDS", 3)
     side = benchmark._compare(compiled=False, device=benchmark.resolve("cpu"))
     assert side.ratio < 1.3 * benchmark.EAGER_LIMIT  # other tests may run beside this one
-    assert side.joint_mib < benchmark.MEMORY_LIMIT * side.float_mib
+    assert side.memory_ratio < benchmark.MEMORY_LIMIT

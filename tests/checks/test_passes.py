@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from bitswitch.checks import CheckFailed
+from bitswitch.checks.passes import (
+    every_bit_width_is_visited,
+    passes_are_of_the_bit_set,
+    passes_depend_on_the_moment_alone,
+    separate_updates_follow_every_pass,
+    teachers_are_earlier_passes,
+)
+from bitswitch.contracts import Pass
+
+from .plain import Plain
+
+
+def with_passes(passes):
+    return type("Changed", (Plain,), {"passes": staticmethod(passes)})
+
+
+def constant(*passes):
+    return lambda training, moment, layers: list(passes)
+
+
+def drawn(generator_of):
+    def passes(training, moment, layers):
+        index = int(torch.randint(3, (), generator=generator_of(moment)))
+        update = training.update == "separate"
+        return [Pass((8, 4, 2)[index], update=update)]
+
+    return passes
+
+
+WRONG = {
+    "itself": (teachers_are_earlier_passes, constant(Pass(8, teacher=0)), "has the teacher 0"),
+    "later": (teachers_are_earlier_passes, constant(Pass(8, teacher=1), Pass(4)), "teacher 1"),
+    "negative": (teachers_are_earlier_passes, constant(Pass(8), Pass(4, teacher=-1)), "teacher -1"),
+    "share": (teachers_are_earlier_passes, constant(Pass(8, soft=2.0)), "a share of 2.0"),
+    "none": (passes_are_of_the_bit_set, constant(), "no pass"),
+    "unknown width": (passes_are_of_the_bit_set, constant(Pass(5)), r"uses \[5\] bit"),
+    "nothing": (passes_are_of_the_bit_set, constant(Pass(None)), "neither bits nor policy"),
+    "policy": (passes_are_of_the_bit_set, constant(Pass(None, {"conv": 8})), "names \\['conv'\\]"),
+    "width left out": (every_bit_width_is_visited, constant(Pass(8), Pass(2)), r"\[4\] bit"),
+    "global draws": (
+        passes_depend_on_the_moment_alone,
+        drawn(lambda moment: torch.default_generator),
+        "give different passes",
+    ),
+    "one update": (separate_updates_follow_every_pass, constant(Pass(8)), "update=False"),
+}
+
+
+@pytest.mark.parametrize(("check", "passes", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_passes_are_told(subject_of, check, passes, message):
+    with pytest.raises(CheckFailed, match=message):
+        check(subject_of(with_passes(passes)))
+
+
+def test_drawn_passes_are_fine(subject_of):
+    subject = subject_of(with_passes(drawn(lambda moment: moment.generator)))
+    passes_depend_on_the_moment_alone(subject)
+    every_bit_width_is_visited(subject)
+    passes_are_of_the_bit_set(subject)
+
+
+def mixed(training, moment, layers):
+    policy = {name: (8, 4) if index else (2, 2) for index, name in enumerate(layers)}
+    return [Pass(None, policy, update=training.update == "separate")]
+
+
+def test_the_bit_widths_of_policies_count(subject_of):
+    subject = subject_of(with_passes(mixed))
+    every_bit_width_is_visited(subject)
+    separate_updates_follow_every_pass(subject)
+
+
+class Summed(Plain):
+    def passes(self, training, moment, layers):
+        return [Pass(bits) for bits in self.bitset]
+
+    def skip(self, spec):
+        separate = spec.training.update == "separate"
+        return "it sums the losses of a step" if separate else None
+
+
+def test_recipes_that_are_refused_are_not_looked_at(subject_of):
+    separate_updates_follow_every_pass(subject_of(Summed))
