@@ -82,7 +82,7 @@ def test_plugins_are_listed_as_json(bitswitch):
 
 def test_cards_are_listed_and_shown_whole(bitswitch):
     _, out, _ = bitswitch("plugins")
-    (line,) = (line for line in out.splitlines() if line.startswith("double-rounding"))
+    (line,) = (line for line in out.splitlines() if line.startswith("double-rounding "))
     facts = ["double-rounding", "Double Rounding", "vectors", "codes", "not stated"]
     assert re.split("  +", line) == [*facts, "huang2025nearly"]
     _, out, _ = bitswitch("plugins", "double-rounding")
