@@ -61,7 +61,8 @@ class _OnInterval(torch.autograd.Function):
         high, worth, start = grid
         ctx.save_for_backward(x, scale, middle)
         ctx.slope = high * worth
-        return interval_codes(x, scale, middle, high).mul_(worth).add_(start)
+        values = interval_codes(x, scale, middle, high).mul_(worth)
+        return values.add_(start) if start else values
 
     @staticmethod
     @once_differentiable
