@@ -38,11 +38,13 @@ class AdaBits(Method):
         fidelity="vectors",
         storage="codes",
         licence="CC BY-NC 4.0",
-        left_open="The authors' code uses scheme modified, whose weights have a negative mean at "
-        "few bits, and its README advises centered: centered is the default, modified part of "
-        "the faithful recipes. With both, narrow codes are shifted wide codes; with scheme "
-        "original, which is no default, float weights must be kept. Rescaling is on for "
-        "convolutions, as in the CIFAR-10 recipe of the code; the ImageNet one has it off.",
+        left_open="The code uses scheme modified, whose weights have a negative mean at few bits; "
+        "its README advises centered instead, which is the default and part of the faithful "
+        "recipes. With both, narrow codes are shifted wide codes; with scheme original, which is "
+        "no default, float weights must be kept. Convolution weights are rescaled as in the "
+        "CIFAR-10 recipe of the code; its ImageNet one leaves them. Published clips start at 8 "
+        "and 10, or where training at full precision left them; the default is the range of the "
+        "inputs.",
         deviations="Inputs that are negative somewhere get a range of both signs, where the code "
         "applies a ReLU to them. Rescaled linear layers give the same logits in evaluation as "
         "in training. The last layer, where it is quantized, has inputs of the same bit-width "
@@ -50,7 +52,7 @@ class AdaBits(Method):
     )
     faithful: ClassVar[dict[str, Recipe]] = {
         "cifar10": Recipe(
-            options={"scheme": "modified", "rescale": "constant", "edge_bits": "widest"},
+            options={"rescale": "constant", "clip_init": "constant", "edge_bits": "widest"},
             training=_RECIPE
             | {
                 "epochs": 200,
@@ -61,14 +63,14 @@ class AdaBits(Method):
             },
         ),
         "imagenet": Recipe(
-            options={"scheme": "modified", "rescale": "none", "edge_bits": 8},
+            options={"rescale": "none", "clip_init": "constant", "edge_bits": 8},
             training=_RECIPE
             | {"epochs": 150, "batch_size": 256, "schedule": "cosine", "milestones": ()},
         ),
     }
 
     class Options(Strict):
-        """Defaults as published, or as the authors advise since."""
+        """Defaults as published, as the authors advise since, or corrected; see the card."""
 
         scheme: Scheme = "centered"
         """Of weights."""
@@ -83,9 +85,9 @@ class AdaBits(Method):
         """A clip per bit-width instead of one for all."""
         sides: Literal["by-input", "single", "double"] = "by-input"
         """Range of inputs: of both signs where one was negative, never (as published), always."""
-        clip_init: ClipInit = "constant"
-        """Clips start at 8 before convolutions and 10 before linear layers, as published; or at
-        the 0.1-99.9 % range of the inputs, which suits short trainings better."""
+        clip_init: ClipInit = "range"
+        """Clips start at the 0.1-99.9 % range of the inputs; ``constant``: as published, at 8
+        before convolutions and at 10 before linear layers."""
         edge_bits: Literal["widest", 2, 3, 4, 5, 6, 7, 8] | None = None
         """Bit-width of the first and last layer's weights; None: full precision."""
 

@@ -36,7 +36,9 @@ class AnyPrecision(Method):
         storage="floats",
         licence="CC BY-NC 4.0",
         left_open="The text derives narrow weights by dropping bits; the code quantizes the float "
-        "weights anew at every bit-width, and so does this.",
+        "weights anew at every bit-width, and so does this. The published networks were "
+        "pretrained with the same tanh and scale; here an ordinary network is the start, which "
+        "takes some training to get used to them.",
         deviations="There is no 1 bit. Full precision uses weights and inputs as they are, "
         "without tanh. Convolutions and batch norms in shortcuts are switched like all others. "
         "Inputs that are negative somewhere are clipped to [-1, 1] instead of [0, 1], on the grid "

@@ -56,14 +56,14 @@ def test_narrow_weights_are_stored_in_the_widest_by_default():
         assert torch.equal(narrow.decode(), expected)
 
 
-def test_clips_start_as_published():
-    layers = quantized().layers
+def test_clips_may_start_as_published():
+    layers = quantized(clip_init="constant").layers
     assert layers["2"].activation_quantizer.scale.of(4) == 8
     assert layers["4"].activation_quantizer.scale.of(4) == 10
 
 
-def test_clips_may_start_at_the_range_of_the_inputs():
-    layers = quantized(clip_init="range").layers
+def test_clips_start_at_the_range_of_the_inputs():
+    layers = quantized().layers
     assert all(0 < layer.activation_quantizer.scale.of(4) < 5 for layer in layers.values())
 
 
@@ -121,8 +121,7 @@ def test_published_evaluation_changes_the_loss_but_no_decision_of_the_last_layer
     torch.testing.assert_close(theirs * gain, ours)
 
 
-def test_published_recipes_use_the_scheme_of_the_code():
-    for recipe in AdaBits.faithful.values():
-        chosen = AdaBits.Options(**recipe.options)
-        assert chosen.scheme == "modified"
-        assert chosen.edge_bits in (8, "widest")
+@pytest.mark.parametrize(("dataset", "edge_bits"), [("cifar10", "widest"), ("imagenet", 8)])
+def test_published_recipes_quantize_edges_and_start_clips_as_published(dataset, edge_bits):
+    chosen = AdaBits.Options(**AdaBits.faithful[dataset].options)
+    assert (chosen.edge_bits, chosen.clip_init) == (edge_bits, "constant")
