@@ -1,42 +1,59 @@
 """Double Rounding: every narrow weight is a rounding of the stored wide one."""
 
-from typing import Literal
+from typing import ClassVar
 
 from torch import Tensor
 
-from bitswitch.contracts import Card, Method
+from bitswitch.contracts import Card, Method, Recipe
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
 from bitswitch.quant.grid import Rounding
-from bitswitch.quant.lsq import ActivationQuantizer, InitName, WeightQuantizer
+from bitswitch.quant.lsq import ActivationQuantizer, InitName
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import Strict
+
+_RECIPE = {
+    "optimizer": "adam",
+    "learning_rate": 5e-4,
+    "weight_decay": 5e-5,
+    "schedule": "cosine",
+    "milestones": (),
+    "warmup_epochs": 0,
+    "update": "separate",
+    "alrs": {},
+}
+RECIPES = {
+    "cifar10": Recipe(training={**_RECIPE, "epochs": 200, "batch_size": 128}),
+    "imagenet": Recipe(training={**_RECIPE, "epochs": 90, "batch_size": 256}),
+}
+"""Of the publication, whether scales are shared or not."""
 
 
 class DoubleRounding(Method):
     """One integer weight tensor and one step per layer, for all bit-widths."""
 
     source = "huang2025nearly"
-    card = Card(
+    card: ClassVar[Card] = Card(
         title="Double Rounding",
         fidelity="vectors",
         storage="codes",
         licence="not stated",
         left_open="Eq. 13 leaves open which ratio is meant below the widest bit-width: the "
         "derivative of the forward pass is taken. Initial scales follow the public code.",
-        deviations="Scales that a step pushed below zero are mirrored there.",
+        deviations="Scales that a step pushed below zero are mirrored there. For CIFAR-10 the "
+        "publication states epochs and batch size alone; the rest of that recipe is the one for "
+        "ImageNet.",
     )
+    faithful: ClassVar[dict[str, Recipe]] = RECIPES
 
     class Options(Strict):
         """Defaults as published."""
 
-        scales: Literal["shared", "independent"] = "shared"
-        """``independent``: a weight scale per bit-width, as the rows marked with a star."""
         per_channel: bool = False
         """A weight scale per output channel; Eq. 1 has one per layer."""
         rounding: Rounding = "double"
-        """Of shared scales."""
+        """How narrow codes come about; ``single`` and ``floor`` need the float weights."""
         gradient: GradientName = "derivative"
-        """Of shared scales; Eq. 13."""
+        """Of weight scales; Eq. 13."""
         gradient_scale: bool = True
         """Multiply scale gradients by 1 / sqrt(values per scale * largest code)."""
         activation_init: InitName = "range"
@@ -46,10 +63,6 @@ class DoubleRounding(Method):
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options
-        if options.scales == "independent":
-            return WeightQuantizer(
-                weight, self.bitset, options.per_channel, gradient_scale=options.gradient_scale
-            )
         return DoubleRoundingQuantizer(
             weight,
             self.bitset,

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
-from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
+from bitswitch.quant.lsq import ActivationQuantizer
 
 WEIGHT = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
 
@@ -32,12 +32,6 @@ def test_options_reach_the_quantizers():
     activations = method(activation_init="mean").activation_quantizer()
     assert isinstance(activations, ActivationQuantizer)
     assert activations.init == "mean"
-
-
-def test_scales_may_be_independent():
-    quantizer = method(scales="independent").weight_quantizer(WEIGHT)
-    assert isinstance(quantizer, WeightQuantizer)
-    assert list(quantizer.scales()) == ["scale.8", "scale.4", "scale.2"]
 
 
 def test_an_unknown_option_is_refused():

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from bitswitch.methods.double_rounding import DoubleRounding
+from bitswitch.methods.double_rounding_unshared import DoubleRoundingUnshared
 
 BITSET = (8, 4, 2)
 
@@ -28,3 +29,7 @@ def float_net(seed=0):
 
 def double_rounding(bitset=BITSET, **options):
     return DoubleRounding(DoubleRounding.Options(**options), bitset)
+
+
+def unshared(bitset=BITSET, **options):
+    return DoubleRoundingUnshared(DoubleRoundingUnshared.Options(**options), bitset)

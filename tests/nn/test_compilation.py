@@ -9,7 +9,7 @@ from bitswitch.nn.compilation import prepare_compilation
 from bitswitch.nn.model import quantize
 from bitswitch.types import FLOAT_BITS
 
-from .small_network import BITSET, double_rounding, float_net
+from .small_network import BITSET, double_rounding, float_net, unshared
 
 POLICIES = [*BITSET, 8, {"3": (8, 2), "6": 4, "9": (2, 8)}]
 
@@ -42,9 +42,9 @@ def compare(model, compiled, images):
         torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("options", [{}, {"per_channel": True, "scales": "independent"}])
-def test_one_graph_serves_every_policy(images, options):
-    model = quantize(float_net(), double_rounding(**options))
+@pytest.mark.parametrize("method", [double_rounding(), unshared(per_channel=True)])
+def test_one_graph_serves_every_policy(images, method):
+    model = quantize(float_net(), method)
     model.calibrate([images])
     compiled = copy.deepcopy(model)
     compiled.compile(backend="aot_eager")

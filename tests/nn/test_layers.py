@@ -7,7 +7,7 @@ from torch import nn
 from bitswitch.nn.layers import QuantizedConv2d, QuantizedLinear
 from bitswitch.types import FLOAT_BITS
 
-from .small_network import BITSET, double_rounding
+from .small_network import BITSET, double_rounding, unshared
 
 CONVOLUTIONS = {
     "plain": {},
@@ -72,7 +72,7 @@ def test_operands_may_differ():
 
 
 def test_inactive_parameters_are_those_without_gradient():
-    layer = QuantizedLinear(nn.Linear(6, 4), double_rounding(scales="independent"))
+    layer = QuantizedLinear(nn.Linear(6, 4), unshared())
     layer.switch(4, 2)
     layer(torch.rand(3, 6)).sum().backward()
     idle = {id(p) for p in layer.inactive_parameters()}
