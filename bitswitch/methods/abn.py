@@ -26,12 +26,13 @@ class Abn(Method):
         fidelity="partial",
         storage="codes",
         licence="no public code",
-        left_open="Which sub-networks a step trains: the widest, one with a bit-width drawn for "
-        "every layer, and the narrowest, with one optimizer step for all. How they are distilled: "
-        "the widest in the same step teaches, for half of the loss. Quantizers: weights floored "
-        "on one grid, whose scale starts as in the public code of huang2025nearly; a learned step "
-        "per bit-width for inputs. Batch norm: one copy per bit-width. Optimizer and learning "
-        "rate: those of the suite.",
+        left_open="Known here from its abstract and other publications. Which sub-networks a "
+        "step trains: the widest, one with a bit-width drawn for every layer, and the narrowest, "
+        "with one optimizer step for all. How they are distilled: the widest in the same step "
+        "teaches, for half of the loss. Quantizers: weights floored on one grid, whose scale "
+        "starts as in the public code of huang2025nearly; a learned step per bit-width for "
+        "inputs. Batch norm: one copy per bit-width. Optimizer and learning rate: those of the "
+        "suite.",
         missing="The choice of bit-widths per input, a Markov decision process solved by "
         "reinforcement learning, is not there: what is trained and evaluated is the "
         "super-network.",

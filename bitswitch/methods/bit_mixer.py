@@ -37,12 +37,13 @@ class BitMixer(Method):
         fidelity="equations",
         storage="codes",
         licence="no public code",
-        left_open="Lengths of the stages: a quarter, a quarter and half of the training, under one "
-        "learning rate schedule. In the third stage, each layer leaves the bit-width of the "
-        "network with a probability that rises linearly from 0 to 1. Scales start as in the "
-        "public code of huang2025nearly; a scale gets the derivative of the forward pass. The "
-        "teacher: the network at the widest bit-width in the same step, for half of the loss. "
-        "Optimizer and learning rate: those of the suite.",
+        left_open="Known here from its abstract and other publications. Lengths of the stages: a "
+        "quarter, a quarter and half of the training, under one learning rate schedule. In the "
+        "third stage, each layer leaves the bit-width of the network with a probability that "
+        "rises linearly from 0 to 1. Scales start as in the public code of huang2025nearly; a "
+        "scale gets the derivative of the forward pass. The teacher: the network at the widest "
+        "bit-width in the same step, for half of the loss. Optimizer and learning rate: those of "
+        "the suite.",
         deviations="A batch norm is chosen by the bit-widths of the two quantized layers before "
         "it; re-implementations take the layers before and after it. All codes are used, the "
         "most negative one too.",

@@ -28,14 +28,15 @@ class MultiQuant(Method):
         fidelity="equations",
         storage="floats",
         licence="no public code",
-        left_open="The online label: as in online label smoothing (zhang2021delving), a soft label "
-        "per class, the mean prediction for correctly classified images of the epoch before, "
-        "mixed half and half with the one-hot label; the highest bit-width alone makes it. What "
-        "is random: one bit-width per layer, for weights and inputs. Quantizers: a learned step "
-        "per bit-width, for weights per layer. Batch norm: one copy per bit-width. Optimizer and "
-        "learning rate: those of the suite.",
-        deviations="The genetic search with its accuracy predictor is no part of the method here: "
-        "any search of bitswitch may choose the policy of a trained network.",
+        left_open="Known here from its abstract and other publications. The online label: as in "
+        "online label smoothing (zhang2021delving), a soft label per class, the mean prediction "
+        "for correctly classified images of the epoch before, mixed half and half with the "
+        "one-hot label; the highest bit-width alone makes it. What is random: one bit-width per "
+        "layer, for weights and inputs. Quantizers: a learned step per bit-width, for weights "
+        "per layer. Batch norm: one copy per bit-width. Optimizer and learning rate: those of "
+        "the suite.",
+        deviations="The genetic search with its accuracy predictor is no part of the method "
+        "here: any search of bitswitch may choose the policy of a trained network.",
     )
     faithful: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 90 epochs: huang2025nearly, Table 1; the rest is not known

@@ -8,6 +8,7 @@ from torch._dynamo.utils import counters
 
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.nn.model import quantize
+from bitswitch.nn.recalibration import recalibrate
 from bitswitch.nn.transitional import TransitionalBatchNorm, transition
 from bitswitch.types import FLOAT_BITS
 
@@ -135,3 +136,15 @@ def test_one_graph_serves_every_transition():
     for (name, a), b in zip(model.named_buffers(), compiled.buffers(), strict=True):
         torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5, msg=name)
     assert counters["stats"]["unique_graphs"] == 1
+
+
+def test_recalibration_measures_the_copies_in_use_alone():
+    model = quantized()
+    with torch.no_grad():
+        for norm in (model.net[1], model.net[4]):
+            norm.running_mean.fill_(9)
+    x = torch.randn(6, 3, 12, 12)
+    recalibrate(model, lambda: [x])
+    for norm in (model.net[1], model.net[4]):
+        measured = [(row != 9).all().item() for row in norm.running_mean]
+        assert measured == [key in BITSET for key in norm.bitset]
