@@ -6,10 +6,13 @@ from bitswitch import plugins
 from bitswitch.checks import CHECKS, Subject
 from bitswitch.checks.learning import compiled_is_eager
 
+SHORT = {"ptmq": {"iterations": 2}}
+"""Options for methods whose defaults take minutes on any network."""
+
 
 @pytest.fixture(params=plugins.names("methods"))
 def subject(request):
-    return Subject.of(request.param)
+    return Subject.of(request.param, SHORT.get(request.param))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
