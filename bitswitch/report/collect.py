@@ -11,7 +11,16 @@ import pandas as pd
 from bitswitch import plugins
 from bitswitch.errors import RecordError
 from bitswitch.report import published
-from bitswitch.report.frames import CURVES, METRICS, RUNS, SCALE_GRADIENTS, TABLES, Frames, frame
+from bitswitch.report.frames import (
+    CURVES,
+    METHODS,
+    METRICS,
+    RUNS,
+    SCALE_GRADIENTS,
+    TABLES,
+    Frames,
+    frame,
+)
 from bitswitch.report.run_records import Metric, RunRecord, read_run
 from bitswitch.report.statistics import guessing_bound
 from bitswitch.spec import Cell, RunSpec, Suite, title_of
@@ -60,6 +69,7 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         suite=suite,
         metrics=pd.concat([reproduced.astype(object), beside.astype(object)], ignore_index=True),
         runs=frame((_run_row(suite.runs[key], records[key], facts) for key in records), RUNS),
+        methods=frame(_method_rows(suite), METHODS),
         curves=frame(_curve_rows(records), CURVES),
         scale_gradients=frame(_gradient_rows(records), SCALE_GRADIENTS),
     )
@@ -126,7 +136,7 @@ def _cell_rows(
         bound = guessing_bound(about["classes"], about["sizes"]["test"])
         yield from (shared | row for row in _measured(record, bound))
     if status not in ("complete", "collapsed"):
-        for bits in cell.bitset:
+        for bits in run.bitset:
             missing = {"policy": str(bits), "split": "test", "metric": "top1", "unit": "percent"}
             yield shared | missing | {"status": status, "where": reason}
 
@@ -155,6 +165,8 @@ def _measured(record: RunRecord, bound: float) -> Iterator[Row]:
     }
     for line in record.metrics:
         flagged = line.policy in collapsed
+        if line.metric == "top1_recalibrated":
+            flagged = flagged and line.value <= bound
         status, where = ("collapsed", result.diagnosis) if flagged else ("complete", None)
         yield line.model_dump() | {"status": status, "where": where}
     for bits, share in result.negative_share.items():
@@ -166,6 +178,16 @@ def _measured(record: RunRecord, bound: float) -> Iterator[Row]:
 
 def _is_test_top1(line: Metric) -> bool:
     return line.split == "test" and line.metric == "top1"
+
+
+def _method_rows(suite: Suite) -> Iterator[Row]:
+    """Yield the card of every method, in the order of the suite."""
+    specs = {cell.run.method.name: cell.run for cell in suite.cells}
+    for name, run in specs.items():
+        card = plugins.card(name)
+        faithful = json.dumps(card["faithful"]) if card["faithful"] else None
+        edge_bits = plugins.edge_bits(run)
+        yield card | {"method": name, "edge_bits": edge_bits, "faithful": faithful}
 
 
 def _run_row(run: RunSpec, record: RunRecord | None, facts: Mapping[str, Any]) -> Row:

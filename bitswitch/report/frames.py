@@ -107,9 +107,26 @@ RUNS = (
 )
 """Columns of ``runs.csv``: one row per run, complete or not."""
 
+METHODS = (
+    "method",
+    "title",
+    "source",
+    "fidelity",
+    "storage",
+    "licence",
+    "edge_bits",
+    "left_open",
+    "deviations",
+    "missing",
+    "faithful",
+)
+"""Columns of ``methods.csv``: one row per method of the suite, from its card; ``faithful`` is
+JSON."""
+
 TABLES = {
     "metrics": METRICS,
     "runs": RUNS,
+    "methods": METHODS,
     "curves": CURVES,
     "scale_gradients": SCALE_GRADIENTS,
 }
@@ -133,6 +150,7 @@ class Frames:
     """As collected, titles included."""
     metrics: pd.DataFrame
     runs: pd.DataFrame
+    methods: pd.DataFrame
     curves: pd.DataFrame
     scale_gradients: pd.DataFrame
 

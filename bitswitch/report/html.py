@@ -1,4 +1,4 @@
-"""The report as one self-contained page: tables, figures, run health, provenance."""
+"""The report as one self-contained page: tables, figures, methods, run health, provenance."""
 
 import base64
 from pathlib import Path
@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from bitswitch.errors import ReportError
 from bitswitch.records import write_bytes
-from bitswitch.report import figures, health, page, pdf, tables
+from bitswitch.report import figures, health, methods, page, pdf, tables
 from bitswitch.report.assets import asset
 from bitswitch.report.frames import Frames
 from bitswitch.spec import Suite
@@ -25,7 +25,7 @@ def write(suite: Suite, folder: Path) -> Path:
     Raises:
         ReportError: a table or figure is missing.
     """
-    frames = Frames.read(folder, "metrics", "runs")
+    frames = Frames.read(folder, "metrics", "runs", "methods")
     shown = {name: figures.FIGURES[name] for name in figures.names(suite)}
     text = page.render(
         "html/report.html.j2",
@@ -35,6 +35,7 @@ def write(suite: Suite, folder: Path) -> Path:
         titles=dict(zip(tables.names(suite), suite.experiments.values(), strict=True)),
         figures=shown,
         images={name: _data_uri(folder / f"figures/{name}.png") for name in shown},
+        methods=methods.listed(frames),
         summary=health.summary(frames),
         runs=health.lines(frames),
         problems=health.problems(frames),

@@ -8,12 +8,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bitswitch.report.assets import asset
-from bitswitch.report.table import Entry, Table
+from bitswitch.report.table import Entry, Section, Table
 
 LONG_LABEL = 24
 """Letters from which the labels of rows are wrapped."""
 
+LONG_TABLE = 40
+"""Lines from which a table is split over pages."""
+
 _WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
+
+_LINE_MM, _LABEL_MM, _KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 1.406
+"""Width of a page's text, of labels and kinds, and between columns (twice 2 pt)."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -95,11 +101,25 @@ def render(template: str, **content: Any) -> str:
 
 
 def table(content: Table) -> str:
-    """Return ``content`` as a LaTeX table environment."""
+    """Return ``content`` as a LaTeX environment: a float, or split over pages if it is long."""
+    if content.length > LONG_TABLE:
+        return render("tables/long.tex.j2", table=content, layout=_layout)
     labels = (line.label for section in content.sections for line in section.lines)
     longest = max(map(len, labels), default=0)
     column = Markup(_WRAPPED if longest > LONG_LABEL else "l")
     return render("tables/table.tex.j2", table=content, label_column=column)
+
+
+def _layout(section: Section, has_kinds: bool) -> Markup:
+    """Return the columns of a section that fills the width of a page."""
+    texts = [_LABEL_MM, *([_KIND_MM] if has_kinds else [])]
+    count = section.width
+    gaps = (len(texts) + count - 1) * _GAP_MM
+    each = (_LINE_MM - sum(texts) - gaps) / max(count, 1)
+    left = "".join(rf">{{\raggedright\arraybackslash}}p{{{width}mm}}" for width in texts)
+    return Markup(
+        rf"@{{}}{left}*{{{count}}}{{>{{\centering\arraybackslash}}p{{{each:.3f}mm}}}}@{{}}"
+    )
 
 
 def entry(content: Entry) -> Markup:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from bitswitch.errors import ReportError
 from bitswitch.records import write_bytes
-from bitswitch.report import figures, health, latex, tables
+from bitswitch.report import figures, health, latex, methods, tables
 from bitswitch.report.assets import asset
 from bitswitch.report.frames import Frames
 from bitswitch.spec import Suite
@@ -70,7 +70,7 @@ def write(suite: Suite, folder: Path) -> Path:
 
 def document(suite: Suite, folder: Path) -> str:
     """Return the LaTeX document; it includes ``tables/*.tex`` and ``figures/*.pdf``."""
-    frames = Frames.read(folder, "metrics", "runs")
+    frames = Frames.read(folder, "metrics", "runs", "methods")
     shown = {name: figures.FIGURES[name] for name in figures.names(suite)}
     parts = [f"tables/{name}.tex" for name in tables.names(suite)]
     for part in (*parts, *(f"figures/{name}.pdf" for name in shown)):
@@ -81,6 +81,7 @@ def document(suite: Suite, folder: Path) -> str:
         suite=suite,
         tables=parts,
         figures=shown,
+        methods=methods.listed(frames),
         summary=health.summary(frames),
         problems=health.problems(frames),
         provenance=health.provenance(frames),

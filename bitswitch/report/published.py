@@ -1,6 +1,7 @@
 """Printed numbers of publications, and the arithmetic on them that claims rest on."""
 
 from functools import cache
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -76,6 +77,39 @@ def margin(claim: pd.Series) -> float:
     return round(value(claim["lhs"]) - value(claim["rhs"]), 2)
 
 
+KD = "+kd"
+"""Ends the name of a printed row that was trained with distillation."""
+
+
+def names(rows: pd.DataFrame) -> "pd.Series[str]":
+    """Return what suites call printed rows: the arm where one is printed, else the method."""
+    return rows["arm"].fillna(rows["method"] + rows["kd"].map({1: KD}).fillna(""))
+
+
+class Setup(NamedTuple):
+    """What a printed row says besides its accuracies; empty where it says nothing."""
+
+    storage: str
+    """Bits per stored weight."""
+    epochs: str
+    note: str
+    """What is odd about the print."""
+
+
+def setups(table: str | None) -> dict[tuple[str, str], Setup]:
+    """Return what the rows of ``table`` say, by model and name of the row."""
+    rows = accuracy()
+    rows = rows.assign(name=names(rows))[rows.table == table]
+    return {
+        (str(key[0]), str(key[1])): Setup(
+            storage="/".join(group.storage_bits.dropna().unique()),
+            epochs="/".join(f"{epochs:.0f}" for epochs in group.epochs.dropna().unique()),
+            note="; ".join(group.notes.dropna().unique()),
+        )
+        for key, group in rows.groupby(["model", "name"], sort=False)
+    }
+
+
 def tidy() -> pd.DataFrame:
     """Return all printed numbers in the columns of ``metrics.csv`` that they fill."""
     return pd.concat([_tidy_accuracy(), _tidy_costs()], ignore_index=True)
@@ -84,7 +118,7 @@ def tidy() -> pd.DataFrame:
 def _tidy_accuracy() -> pd.DataFrame:
     """Return printed accuracies, and the full-precision ones beside them, once per row."""
     rows = accuracy()
-    rows["arm"] = rows["arm"].fillna(rows["kd"].map({0: "without-kd", 1: "with-kd"}))
+    rows["arm"] = names(rows)
     rows["bitset"] = rows["bit_set"].map(bitset_title)
     rows["policy"] = rows["cell"].str.extract(r"^w(\d+)a", expand=False).fillna(rows["cell"])
     rows = rows.rename(columns={"top1": "value"})

@@ -6,6 +6,9 @@ from typing import Literal
 Tone = Literal["plain", "published", "muted", "note", "match", "higher", "lower"]
 """Why a cell looks as it does."""
 
+WIDE = 8
+"""Columns up to which a table is printed at the usual size."""
+
 DASH = "\N{EN DASH}"
 
 
@@ -55,6 +58,19 @@ class Section:
     groups: tuple[Group, ...]
     lines: tuple[Line, ...]
 
+    @property
+    def width(self) -> int:
+        """Number of columns after the labels."""
+        return sum(len(group.columns) for group in self.groups)
+
+    @property
+    def spans(self) -> list[tuple[Line, int]]:
+        """Each line, and the number of lines that its label stands for; 0 below the first one."""
+        starts = [at for at, line in enumerate(self.lines) if line.label or at == 0]
+        ends = [*starts[1:], len(self.lines)]
+        span = {start: end - start for start, end in zip(starts, ends, strict=False)}
+        return [(line, span.get(at, 0)) for at, line in enumerate(self.lines)]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -74,10 +90,17 @@ class Table:
     @property
     def width(self) -> int:
         """Number of columns after the labels."""
-        return max(
-            (sum(len(group.columns) for group in section.groups) for section in self.sections),
-            default=0,
-        )
+        return max((section.width for section in self.sections), default=0)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs smaller print."""
+        return self.width > WIDE
+
+    @property
+    def length(self) -> int:
+        """Number of rows."""
+        return sum(len(section.lines) for section in self.sections)
 
     @property
     def has_kinds(self) -> bool:

@@ -9,16 +9,22 @@ from bitswitch.report.frames import Frames
 from bitswitch.report.table import Table
 from bitswitch.spec import Suite
 
-NAMES = {"alrs": "table4", "separate": "table5"}
-"""Experiments that stand for a printed table; any other one names its own table."""
-
-COSTS = ("separate",)
-"""Experiments whose table is about time instead of accuracy."""
+COSTS = "table5"
+"""The printed table that is about time instead of accuracy."""
 
 
 def names(suite: Suite) -> list[str]:
-    """Return the names of a suite's tables, one per experiment."""
-    return [NAMES.get(experiment, experiment) for experiment in suite.experiments]
+    """Return the names of a suite's tables, one per experiment, each different.
+
+    A printed table gives its name where one experiment alone reproduces it.
+    """
+    printed = [experiment.printed for experiment in suite.experiments.values()]
+    return [
+        table
+        if table and printed.count(table) == 1 and table not in suite.experiments
+        else experiment
+        for experiment, table in zip(suite.experiments, printed, strict=True)
+    ]
 
 
 def build(frames: Frames, name: str) -> Table:
@@ -34,7 +40,8 @@ def build(frames: Frames, name: str) -> Table:
             f"  it has: {', '.join(by_name)}"
         )
     experiment = by_name[name]
-    build_one = cost_table.build if experiment in COSTS else accuracy_table.build
+    is_cost = frames.suite.experiments[experiment].printed == COSTS
+    build_one = cost_table.build if is_cost else accuracy_table.build
     return build_one(frames, experiment, name)
 
 
@@ -48,7 +55,7 @@ def write(name: str, folder: Path) -> list[Path]:
     Raises:
         ReportError: the suite has no such table.
     """
-    table = build(Frames.read(folder, "metrics", "runs"), name)
+    table = build(Frames.read(folder, "metrics", "runs", "methods"), name)
     texts = {"tex": latex.table(table), "html": page.table(table)}
     paths = []
     for suffix, text in texts.items():

@@ -14,9 +14,6 @@ from bitswitch.spec import NetworkSpec
 FP = ("FP", "32")
 """Bit set and policy of full-precision runs."""
 
-PRINTED_TABLES = {"alrs": "table4"}
-"""Which printed table holds the numbers that an experiment repeats."""
-
 PRINTED_TITLES = {
     "resnet20": "ResNet-20",
     "resnet18": "ResNet-18",
@@ -84,14 +81,22 @@ class Values:
         self.recipe = frames.suite.experiments[experiment]
         rows = frames.metrics
         self._rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
-        printed = PRINTED_TABLES.get(experiment)
-        printed_rows = rows[(rows.source == "published") & (rows.experiment == printed)]
-        self._printed = printed_rows[printed_rows.metric == "top1"]
+        printed = rows[(rows.source == "published") & (rows.experiment == self.recipe.printed)]
+        self._printed = printed[printed.metric == "top1"]
 
     @cached_property
     def samples(self) -> dict[str, dict[Place, Sample]]:
         """Test accuracies in percent, by network and place."""
-        rows = self._rows[(self._rows.metric == "top1") & (self._rows.split == "test")]
+        return self._samples("top1")
+
+    @cached_property
+    def recalibrated(self) -> dict[str, dict[Place, Sample]]:
+        """The same with batch-norm statistics estimated anew; empty where that was not done."""
+        return self._samples("top1_recalibrated")
+
+    def _samples(self, metric: str) -> dict[str, dict[Place, Sample]]:
+        """Return what ``metric`` was on the test split, by network and place."""
+        rows = self._rows[(self._rows.metric == metric) & (self._rows.split == "test")]
         images = self.frames.runs.set_index("run").test_images.to_dict()
         return {
             network: {place: _sample(group, images) for place, group in places.items()}
@@ -100,11 +105,29 @@ class Values:
 
     @cached_property
     def printed(self) -> dict[str, dict[Place, float]]:
-        """Printed accuracies in percent, by model and place."""
+        """Printed accuracies in percent, by model and place of the arm that they stand beside."""
+        arms = self.recipe.arms.items()
         return {
-            model: {place: float(rows[0]["value"]) for place, rows in places.items()}
+            model: {
+                place._replace(arm=arm): float(rows[0]["value"])
+                for arm, recipe in arms
+                for place, rows in places.items()
+                if place.arm == recipe.published
+            }
             for model, places in _by_place(self._printed).items()
         }
+
+    @property
+    def printed_floats_differ(self) -> bool:
+        """Whether printed rows of one network have different full-precision accuracies."""
+        return any(
+            len({value for place, value in places.items() if place[1:] == FP}) > 1
+            for places in self.printed.values()
+        )
+
+    def rows_of(self, network: str | None) -> pd.DataFrame:
+        """Return the rows of ``metrics.csv`` that were measured on one network of the suite."""
+        return self._rows[self._rows.network == network]
 
     @cached_property
     def negative_shares(self) -> dict[str, dict[Place, float]]:

@@ -27,14 +27,20 @@ OFF = {"alrs": {"reading": "off"}}
 EXPERIMENTS = {
     "alrs": {
         "title": "Table 4: adaptive learning-rate scaling",
+        "printed": "table4",
         "networks": ["resnet20"],
         "arms": {
-            "without-alrs": {"title": "w/o ALRS", "training": OFF},
-            "with-alrs": {"title": "w. ALRS"},
+            "without-alrs": {
+                "title": "w/o ALRS",
+                "published": "without-alrs",
+                "training": OFF,
+            },
+            "with-alrs": {"title": "w. ALRS", "published": "with-alrs"},
         },
     },
     "separate": {
         "title": "Table 5: one training per bit-width",
+        "printed": "table5",
         "networks": ["resnet20"],
         "bitsets": [[8], [6], [4], [3], [2]],
         "seeds": [0],
@@ -60,6 +66,25 @@ def known_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "resolve", lambda group, name, options: options)
     monkeypatch.setattr(plugins, "refusal", lambda spec: None)
     monkeypatch.setattr(plugins, "dataset_facts", lambda name, options: FACTS)
+    monkeypatch.setattr(plugins, "card", make_card)
+    monkeypatch.setattr(plugins, "edge_bits", lambda spec: None)
+
+
+def make_card(name: str) -> dict[str, Any]:
+    """Return a made-up card: all but ``double-rounding`` are built from publications alone."""
+    follows_code = name == "double-rounding"
+    sources = {"double-rounding-unshared": "huang2025nearly", "adabits": "jin2020adabits"}
+    return {
+        "title": name.replace("-", " ").title(),
+        "source": "huang2025nearly" if follows_code else sources.get(name, f"{name}2020"),
+        "fidelity": "vectors" if follows_code else "equations",
+        "storage": "codes" if follows_code else "floats",
+        "licence": "MIT",
+        "left_open": "The initial scale is not given.",
+        "deviations": "" if follows_code else "None of its bugs.",
+        "missing": "",
+        "faithful": {"cifar10": {"training": {"epochs": 200, "milestones": [0.5]}, "options": {}}},
+    }
 
 
 def make_suite(**changes: Any) -> Suite:

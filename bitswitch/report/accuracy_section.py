@@ -1,0 +1,198 @@
+"""The rows of one network: printed, reproduced, their difference, and effects between rows."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from bitswitch.report import conditions, entries, methods
+from bitswitch.report.accuracy_grid import Grid, is_float, measured_at
+from bitswitch.report.conditions import Conditions
+from bitswitch.report.effects import Effects
+from bitswitch.report.entries import is_best
+from bitswitch.report.published import PAPER
+from bitswitch.report.table import DASH, Entry, Footnotes, Group, Line, Section
+from bitswitch.report.values import Network, Place, Sample, Values
+
+Entries = tuple[Entry, ...]
+
+NEGATIVE = "λ < 0"
+"""Kind of the row that says how often Eq. 6 turned negative."""
+
+RECALIBRATED = "reproduced, recalibrated"
+"""Kind of the row with batch-norm statistics estimated anew."""
+
+ABSENT = "not in this suite"
+
+
+class Row(NamedTuple):
+    """A line without its labels."""
+
+    entries: Entries
+    conditions: Entries = ()
+    """In the columns before; empty: none are said."""
+    remarks: Iterable[str] = ()
+    """Footnotes to all entries."""
+
+
+class SectionBuilder:
+    """Builds the rows of one network."""
+
+    def __init__(self, values: Values, network: Network, footnotes: Footnotes) -> None:
+        self.frames = values.frames
+        self.network = network
+        self.footnotes = footnotes
+        self.grid = Grid(values, network)
+        self.arms = self.grid.arms
+        self.conditions = Conditions(values, network) if conditions.applies(values) else None
+        self.effects = Effects(self.grid)
+
+    def build(self) -> Section:
+        """Return the section."""
+        lines = [line for arm in self.arms for line in self._arm_lines(arm)]
+        return Section(self.network.title, self._about(), self._groups(), tuple(lines))
+
+    def _about(self) -> str:
+        """Return what printed and reproduced numbers were measured on."""
+        network = self.network
+        parts = []
+        if network.published_data and network.published_data != network.data:
+            parts.append(f"published: {network.published_data}")
+        if network.name is None:
+            parts.append(f"reproduced: {DASH} {ABSENT}")
+        elif network.data:
+            parts.append(f"reproduced: {network.data}")
+        if network.incomparable:
+            parts.append(network.incomparable)
+        return " · ".join(parts)
+
+    def _groups(self) -> tuple[Group, ...]:
+        """Return the conditions, one group per bit set, and full precision."""
+        by_set: dict[str, list[str]] = {}
+        for bitset, policy in self.grid.columns:
+            by_set.setdefault(bitset, []).append(f"w{policy}a{policy}")
+        groups = [Group("", conditions.COLUMNS)] if self.conditions else []
+        groups += [Group(bitset, tuple(names)) for bitset, names in by_set.items()]
+        return (*groups, Group("", ("FP",))) if self.grid.has_float else tuple(groups)
+
+    def _arm_lines(self, arm: str) -> list[Line]:
+        """Return all rows of one arm; the first one carries its title."""
+        rows = {
+            "published": self._published(arm),
+            "reproduced": self._reproduced(arm),
+            RECALIBRATED: self._recalibrated(arm),
+            "difference": self._difference(arm),
+            "effect, published": Row(self.effects.published(arm)),
+            "effect, reproduced": self._effect(arm),
+            NEGATIVE: self._negative(arm),
+        }
+        kept = [(kind, row) for kind, row in rows.items() if row and _says_something(row)]
+        return [
+            Line(
+                label="" if position else self.arms[arm].title,
+                kind=kind,
+                entries=(*self._before(row), *row.entries),
+                marks=tuple(dict.fromkeys(map(self.footnotes.mark, filter(None, row.remarks)))),
+                rule=position == 0,
+            )
+            for position, (kind, row) in enumerate(kept)
+        ]
+
+    def _before(self, row: Row) -> Entries:
+        """Return the entries in the columns of conditions."""
+        if self.conditions is None:
+            return ()
+        return row.conditions or (Entry(),) * len(conditions.COLUMNS)
+
+    def _published(self, arm: str) -> Row | None:
+        """Return the printed row, the best of those with the same use of distillation in bold."""
+        if not self.grid.is_printed(arm):
+            return None
+        alike, printed = self.grid.alike(arm), self.grid.printed
+        rivals = {p: v for p, v in printed.items() if p.arm in alike and not is_float(p)}
+        shown = tuple(
+            entries.printed(printed.get(place), is_best(place, rivals))
+            for place in self.grid.places(arm)
+        )
+        if self.conditions is None:
+            return Row(shown)
+        return Row(shown, self.conditions.published(arm), [self.conditions.remark(arm)])
+
+    def _reproduced(self, arm: str) -> Row | None:
+        """Return the measured row, or a dash with the reason why there is none."""
+        if self.network.name is None:
+            return None
+        if reason := self._why_absent(arm):
+            note = Entry(f"{DASH} {reason}", tone="note", span=len(self.grid.places(arm)))
+            return Row((note,)) if self.grid.is_printed(arm) else None
+        shown = self._with_dashes(arm, self._measured(arm, self.grid.samples))
+        if self.conditions is None:
+            return Row(shown)
+        caveat = methods.caveat(self.frames, self.arms[arm].method.name)
+        return Row(shown, self.conditions.reproduced(arm), [caveat])
+
+    def _why_absent(self, arm: str) -> str | None:
+        """Return why an arm has no reproduced row, or None."""
+        if reason := self.arms[arm].not_run:
+            return f"not run: {reason}"
+        return None if self.grid.is_run(arm) else ABSENT
+
+    def _recalibrated(self, arm: str) -> Row | None:
+        samples = self.grid.recalibrated
+        is_there = any(place.arm == arm for place in samples)
+        return Row(self._measured(arm, samples)) if is_there else None
+
+    def _measured(self, arm: str, samples: Mapping[Place, Sample]) -> Entries:
+        """Return one row of ``samples``, the best of rows with the same conditions in bold."""
+        preset = self.arms[arm].preset
+        alike = {other for other in self.grid.alike(arm) if self.arms[other].preset == preset}
+        means = {
+            place: round(sample.mean, 2)
+            for place, sample in samples.items()
+            if sample.values and place.arm in alike
+        }
+        return tuple(
+            entries.measured(measured_at(place, samples), is_best(place, means), self.footnotes)
+            for place in self.grid.places(arm)
+        )
+
+    def _with_dashes(self, arm: str, row: Entries) -> Entries:
+        """Return ``row`` with a dash where the suite leaves out what the publication prints."""
+        return tuple(
+            Entry(DASH, marks=(self.footnotes.mark(ABSENT),))
+            if not entry.text and place in self.grid.printed and not is_float(place)
+            else entry
+            for place, entry in zip(self.grid.places(arm), row, strict=True)
+        )
+
+    def _difference(self, arm: str) -> Row | None:
+        """Return reproduced minus published where they may be compared."""
+        grid = self.grid
+        if self.network.incomparable or not (grid.is_run(arm) and self._follows_print(arm)):
+            return None
+        return Row(
+            tuple(
+                entries.difference(grid.sample(place), grid.printed.get(place))
+                for place in grid.places(arm)
+            )
+        )
+
+    def _follows_print(self, arm: str) -> bool:
+        """Return whether a row is trained as its printed one was: only then can it repeat it."""
+        own = methods.source(self.frames, self.arms[arm].method.name) == PAPER
+        return own or self.arms[arm].preset == "faithful"
+
+    def _effect(self, arm: str) -> Row:
+        """Return the measured effects, what may be said of them as footnotes."""
+        found = self.effects.reproduced(arm)
+        remarks = [one.finding for one in found if one]
+        return Row(tuple(map(entries.measured_effect, found)), remarks=remarks)
+
+    def _negative(self, arm: str) -> Row | None:
+        places, shares = self.grid.places(arm), self.grid.negative
+        if not any(place in shares for place in places):
+            return None
+        return Row(tuple(entries.share(shares.get(place)) for place in places))
+
+
+def _says_something(row: Row) -> bool:
+    """Return whether any entry of a row has text."""
+    return any(entry.text for entry in row.entries)

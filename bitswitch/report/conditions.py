@@ -1,0 +1,93 @@
+"""Columns that say how a row came about: distillation, stored bits, epochs and recipe."""
+
+from bitswitch.report.published import KD, Setup, setups
+from bitswitch.report.table import Entry
+from bitswitch.report.values import Network, Values
+from bitswitch.spec import ArmSpec, NetworkSpec
+
+COLUMNS = ("KD", "stored", "epochs", "recipe")
+
+NOTES = (
+    "KD: trained with soft targets; methods with and without are not compared.",
+    "Stored: bits per weight that must be kept to run at every bit-width; published: as printed.",
+    "Recipe: equal, every method is trained as this network is, from the same start; faithful, "
+    "the method's own published recipe is laid over that; own, what its publication used. Rows "
+    "trained in another way than the printed one are not set against it.",
+)
+
+Entries = tuple[Entry, ...]
+
+
+def applies(values: Values) -> bool:
+    """Return whether an experiment compares methods or recipes, so that rows must say theirs."""
+    arms = values.recipe.arms.values()
+    kinds = {(arm.method.name, arm.preset) for arm in arms}
+    return len(kinds) > 1 or any(arm.not_run for arm in arms)
+
+
+def is_distilled(arm: ArmSpec, network: NetworkSpec | None) -> bool:
+    """Return whether an arm learns from soft targets, its method's own or the recipe's."""
+    default = network.training.distillation if network else "none"
+    soft = arm.training.get("distillation", default) != "none"
+    return soft or (arm.published or "").endswith(KD)
+
+
+class Conditions:
+    """The entries of one network's rows in ``COLUMNS``."""
+
+    def __init__(self, values: Values, network: Network) -> None:
+        self._arms = values.recipe.arms
+        self._network = values.frames.suite.networks.get(network.name or "")
+        self._model = network.published or ""
+        self._printed = setups(values.recipe.printed)
+        self._rows = values.rows_of(network.name)
+        self._runs = values.frames.runs.set_index("run")
+        self._storage = values.frames.methods.set_index("method").storage.to_dict()
+
+    def published(self, arm: str) -> Entries:
+        """Return the entries of a printed row."""
+        setup = self._setup(arm)
+        texts = (self._kd(arm), setup.storage, setup.epochs, "own")
+        return tuple(Entry(text, tone="published") for text in texts)
+
+    def reproduced(self, arm: str) -> Entries:
+        """Return the entries of a row that was run here."""
+        recipe = self._arms[arm].preset
+        texts = (self._kd(arm), self._stored(arm), self._epochs(arm), recipe)
+        return tuple(map(Entry, texts))
+
+    def remark(self, arm: str) -> str:
+        """Return what is odd about the printed row, or nothing."""
+        return self._setup(arm).note
+
+    def _setup(self, arm: str) -> Setup:
+        place = (self._model, self._arms[arm].published or "")
+        return self._printed.get(place, Setup("", "", ""))
+
+    def _kd(self, arm: str) -> str:
+        return "yes" if is_distilled(self._arms[arm], self._network) else "no"
+
+    def _stored(self, arm: str) -> str:
+        """Return the bits per stored weight, one number per bit set where they differ."""
+        rows = self._rows[self._rows.arm == arm].dropna(subset="run")
+        floats = self._storage.get(self._arms[arm].method.name) == "floats"
+        found = []
+        for _, group in rows.groupby("bitset", sort=False):
+            trained = [_widths(self._runs.bitset[run]) for run in dict.fromkeys(group.run)]
+            if all(len(widths) == 1 for widths in trained):
+                found.append("+".join(dict.fromkeys(widths[0] for widths in trained)))
+            else:
+                found.append("32" if floats else trained[0][0])
+        return "/".join(dict.fromkeys(found))
+
+    def _epochs(self, arm: str) -> str:
+        """Return the epochs of training, 0 where a method takes no step."""
+        ids = self._rows.loc[self._rows.arm == arm, "run"].dropna().unique()
+        runs = self._runs.loc[ids]
+        epochs = runs.epochs.where(runs.steps != 0, 0)
+        return "/".join(dict.fromkeys(f"{number:.0f}" for number in epochs))
+
+
+def _widths(bitset: str) -> list[str]:
+    """Return the bit-widths of a bit set as tables print it, widest first."""
+    return bitset.strip("{}").split(",")
