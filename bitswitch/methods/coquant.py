@@ -1,15 +1,14 @@
 """CoQuant: an adaptively chosen teacher for every bit-width, and some of its blocks."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn.functional import kl_div, log_softmax
+from torch import Tensor
 
 from bitswitch.contracts import Card, Lesson, Method, Moment, Pass, Recipe
+from bitswitch.nn.blocks import draw_blocks
+from bitswitch.nn.distances import Distances
 from bitswitch.quant.clipped import ClipInit, LearnedClipQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.tanh import Rescale, Scheme, TanhQuantizer
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from bitswitch.nn.model import QuantizedModel
     from bitswitch.spec import RunSpec, TrainingSpec
 
-MEMORY = 0.9
-"""Share of the past in a running distance."""
 CLIP = 8.0
 """Initial clip of activations, as in the code of jin2020adabits."""
 
@@ -73,7 +70,7 @@ class CoQuant(Method):
         """How activation clips start."""
 
     options: Options
-    _distances: "Distances | None" = None
+    _distances: Distances | None = None
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         return TanhQuantizer(self.options.scheme, self.options.rescale)
@@ -117,52 +114,3 @@ class CoQuant(Method):
         if spec.training.distillation != "none":
             return "it chooses teachers itself: training.distillation must be 'none'"
         return None
-
-
-class Distances(nn.Module):
-    """How far the predictions of each bit-width are from those of the wider ones.
-
-    Args:
-        count: Number of bit-widths.
-    """
-
-    table: Tensor
-    """[students, teachers], by position, running means; zero where nothing was noted."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.register_buffer("table", torch.zeros(count, count))
-
-    def nearest(self, student: int) -> int:
-        """Return the position of the nearest wider bit-width, the narrowest of equals."""
-        distances = self.table[student, :student].tolist()
-        return min(range(student), key=lambda teacher: (distances[teacher], -teacher))
-
-    @torch.no_grad()
-    def note(self, logits: Tensor, teachers: Sequence[Tensor]) -> None:
-        """Count the logits [n, classes] of a student and of all wider bit-widths, widest first."""
-        student = log_softmax(logits, dim=1)
-        now = [
-            kl_div(student, log_softmax(teacher, dim=1), reduction="batchmean", log_target=True)
-            for teacher in teachers
-        ]
-        row = self.table[len(teachers), : len(teachers)]
-        row.lerp_(torch.stack(now).to(row), 1 - MEMORY)
-
-
-def block(layer: str) -> str:
-    """Return the block that ``layer`` belongs to: its name up to the first numbers.
-
-    >>> block("stages.1.0.conv2"), block("layer1.0.downsample.0"), block("head")
-    ('stages.1.0', 'layer1.0', 'head')
-    """
-    found = re.match(r"(.*?\.)?\d+(\.\d+)*(?=\.|$)", layer)
-    return found[0] if found else layer
-
-
-def draw_blocks(layers: Sequence[str], chance: float, generator: torch.Generator) -> set[str]:
-    """Return the layers of blocks that are drawn, each block with probability ``chance``."""
-    blocks = list(dict.fromkeys(map(block, layers)))
-    draws = torch.rand(len(blocks), generator=generator).tolist()
-    drawn = {name for name, draw in zip(blocks, draws, strict=True) if draw < chance}
-    return {layer for layer in layers if block(layer) in drawn}

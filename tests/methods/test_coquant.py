@@ -1,12 +1,11 @@
-import math
-
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
 from bitswitch.contracts import Batch, Lesson, Moment
-from bitswitch.methods.coquant import MEMORY, CoQuant, Distances, block, draw_blocks
+from bitswitch.methods.coquant import CoQuant
+from bitswitch.nn.blocks import block
 from bitswitch.quant.clipped import LearnedClipQuantizer
 from bitswitch.quant.tanh import TanhQuantizer
 from bitswitch.spec import RunSpec, TrainingSpec
@@ -52,27 +51,6 @@ def test_before_anything_is_known_the_one_above_teaches():
     chosen = method()
     chosen.attach(Model(), 10)
     assert [one.teacher for one in chosen.passes(TRAINING, moment(), LAYERS)[1:]] == [0, 1, 2]
-
-
-def test_distances_are_running_means_of_the_divergence_from_teacher_to_student():
-    distances = Distances(3)
-    student = torch.tensor([[0.2, -0.3], [1.0, 0.1]])
-    teachers = [torch.tensor([[1.0, 2.0], [0.0, 0.5]]), torch.tensor([[0.1, -0.2], [0.9, 0.0]])]
-    for _ in range(2):
-        distances.note(student, teachers)
-
-    def divergence(teacher):
-        p, q = softmax(teacher, dim=1).tolist(), softmax(student, dim=1).tolist()
-        rows = [
-            [a * math.log(a / b) for a, b in zip(*two, strict=True)]
-            for two in zip(p, q, strict=True)
-        ]
-        return sum(map(sum, rows)) / len(rows)
-
-    expected = [divergence(t) * (1 - MEMORY) * (1 + MEMORY) for t in teachers]
-    assert distances.table[2, :2].tolist() == pytest.approx(expected, rel=1e-4)
-    assert not distances.table[:2].any()
-    assert distances.nearest(2) == 1
 
 
 def test_swapped_blocks_run_at_the_teachers_bit_width():
@@ -124,29 +102,6 @@ def test_loss_is_shared_by_labels_and_teacher_and_notes_distances():
     torch.testing.assert_close(loss, 0.25 * soft + 0.75 * cross_entropy(logits, targets))
     assert model.memory.table[1, 0] > 0
     assert "table" in model.memory.state_dict()
-
-
-@pytest.mark.parametrize(
-    ("layer", "expected"),
-    [
-        ("stages.0.1.conv1", "stages.0.1"),
-        ("stages.2.0.shortcut", "stages.2.0"),
-        ("layer3.1.downsample.0", "layer3.1"),
-        ("features.4.conv.1.0", "features.4"),
-        ("blocks.11.attn.qkv", "blocks.11"),
-        ("3", "3"),
-        ("conv2", "conv2"),
-    ],
-)
-def test_blocks_of_layers(layer, expected):
-    assert block(layer) == expected
-
-
-def test_blocks_are_drawn_whole():
-    for seed in range(20):
-        drawn = draw_blocks(LAYERS, 0.5, torch.Generator().manual_seed(seed))
-        assert drawn in (set(), set(LAYERS[:2]), set(LAYERS[2:]), set(LAYERS))
-    assert draw_blocks(LAYERS, 0.0, torch.Generator()) == set()
 
 
 def test_quantizers_are_those_of_sat():

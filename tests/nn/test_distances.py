@@ -1,0 +1,37 @@
+import math
+
+import pytest
+import torch
+from torch.nn.functional import softmax
+
+from bitswitch.nn.distances import MEMORY, Distances
+
+
+def test_the_nearest_is_the_narrowest_of_equals():
+    distances = Distances(4)
+    assert distances.nearest(3) == 2
+    distances.table[3] = torch.tensor([2.0, 1.0, 1.0, 0.0])
+    assert distances.nearest(3) == 2
+    distances.table[3, 0] = 0.5
+    assert distances.nearest(3) == 0
+
+
+def test_distances_are_running_means_of_the_divergence_from_teacher_to_student():
+    distances = Distances(3)
+    student = torch.tensor([[0.2, -0.3], [1.0, 0.1]])
+    teachers = [torch.tensor([[1.0, 2.0], [0.0, 0.5]]), torch.tensor([[0.1, -0.2], [0.9, 0.0]])]
+    for _ in range(2):
+        distances.note(student, teachers)
+
+    def divergence(teacher):
+        p, q = softmax(teacher, dim=1).tolist(), softmax(student, dim=1).tolist()
+        rows = [
+            [a * math.log(a / b) for a, b in zip(*two, strict=True)]
+            for two in zip(p, q, strict=True)
+        ]
+        return sum(map(sum, rows)) / len(rows)
+
+    expected = [divergence(t) * (1 - MEMORY) * (1 + MEMORY) for t in teachers]
+    assert distances.table[2, :2].tolist() == pytest.approx(expected, rel=1e-4)
+    assert not distances.table[:2].any()
+    assert distances.nearest(2) == 1
