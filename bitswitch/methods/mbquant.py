@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bitswitch.contracts import Card, Method, Moment, Pass, Recipe
 from bitswitch.nn.branches import Branches, branch_out, copies
-from bitswitch.quant.interval import IntervalActivationQuantizer, IntervalWeightQuantizer
+from bitswitch.quant.learned_interval import IntervalActivationQuantizer, IntervalWeightQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import BitSet, Strict
 
