@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from bitswitch.contracts import Batch, Card, Method, Recipe
@@ -14,7 +14,7 @@ from bitswitch.nn.reconstruction import Reconstruction, reconstruct
 from bitswitch.quant.adaround import AdaRoundQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.squared_error import SquaredErrorActivationQuantizer
-from bitswitch.types import BitSet
+from bitswitch.types import MAX_BITS, MIN_BITS, BitSet
 
 Values = list[tuple[nn.Parameter, Tensor]]
 """Parameters, and values they had."""
@@ -47,7 +47,7 @@ class Ptmq(Method):
 
         images: PositiveInt = 1024
         """Training images that are looked at."""
-        edge_bits: int | None = None
+        edge_bits: int | None = Field(None, ge=MIN_BITS, le=MAX_BITS)
         """Weights of the first layer, weights and inputs of the last; None: full precision."""
 
     options: Options

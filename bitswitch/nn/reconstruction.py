@@ -4,20 +4,19 @@ Source: xu2024ptmq; unit by unit: li2021brecq; dropped quantization: wei2022qdro
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from bitswitch.nn.layers import QuantizedLayer
+from bitswitch.nn.mixing import Group, dropped, group_distillation, mixed
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.units import features, switchable_layers, units
 from bitswitch.quant.adaround import AdaRoundQuantizer, rounding_penalty
 from bitswitch.quant.quantizer import Width
-from bitswitch.types import FLOAT_BITS, BitSet, Strict
+from bitswitch.types import FLOAT_BITS, Strict
 
 _TRAVEL = 5.0
 """So far a logit can get at most: 5000 iterations at Adam's default learning rate, 1e-3."""
@@ -43,47 +42,6 @@ class Reconstruction(Strict):
     """Of the penalty: after the warm-up, and at the end."""
     drop: float = Field(0.5, ge=0, le=1)
     """Share of a unit's inputs that are left at full precision (QDrop)."""
-
-
-class Group(NamedTuple):
-    """Activation bit-widths whose features are mixed; they may coincide."""
-
-    low: int
-    medium: int
-    high: int
-
-    @classmethod
-    def of(cls, bits: int, bitset: BitSet) -> "Group":
-        """Return the group of weights of ``bits``: these, the widest, and the middle in between.
-
-        >>> Group.of(2, (8, 6, 4, 2)), Group.of(6, (8, 6, 4, 2))
-        (Group(low=2, medium=4, high=8), Group(low=6, medium=6, high=8))
-        """
-        wider = sorted(width for width in bitset if width >= bits)
-        return cls(bits, wider[(len(wider) - 1) // 2], wider[-1])
-
-
-def mixed(low: Tensor, medium: Tensor, high: Tensor) -> Tensor:
-    """Return the mean of three features (multi-bit feature mixer)."""
-    return (low + medium + high) / 3
-
-
-def group_distillation(full: Tensor, low: Tensor, medium: Tensor, high: Tensor) -> Tensor:
-    """Return MSE(full, mixed) + MSE(high, medium) + MSE(high, low) of features [n, ...].
-
-    Source: xu2024ptmq (group-wise distillation loss).
-    """
-    reconstruction = mse_loss(mixed(low, medium, high), full)
-    return reconstruction + mse_loss(high, medium) + mse_loss(high, low)
-
-
-def dropped(rough: Tensor, full: Tensor, share: float, draw: torch.Generator) -> Tensor:
-    """Return ``rough`` features with a random ``share`` of the values taken from ``full``.
-
-    Source: wei2022qdrop.
-    """
-    taken = torch.rand(full.shape, generator=draw, device=full.device) < share
-    return torch.where(taken, full, rough)
 
 
 def reconstruct(

@@ -151,6 +151,7 @@ def test_images_are_taken_until_there_are_enough():
     assert len(first_images(iter([next(batches())]), 20)) == 16
 
 
-def test_impossible_shares_are_refused():
+@pytest.mark.parametrize("options", [{"drop": 1.5}, {"edge_bits": 32}, {"iterations": 0}])
+def test_impossible_options_are_refused(options):
     with pytest.raises(ValidationError):
-        Ptmq.Options(drop=1.5)
+        Ptmq.Options(**options)
