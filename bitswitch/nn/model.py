@@ -101,19 +101,20 @@ class QuantizedModel(nn.Module):
         """Run at ``policy`` from now on: one bit-width, or one (or a pair) for every layer.
 
         A normalisation is told the bit-widths of the two quantized layers before it, in
-        registration order; see ``Switchable.follow``.
+        registration order, or those of the first where there is none; see ``Switchable.follow``.
 
         Raises:
             BitWidthError: an unknown bit-width or layer, or a layer that is missing.
         """
         chosen = resolve(policy, self.layers, self.bitset)
-        first = self.bitset[0] if isinstance(policy, Mapping) else policy
-        here = before = (first, first)
+        is_float = policy == FLOAT_BITS
+        default = self.bitset[0] if isinstance(policy, Mapping) else policy
+        here = before = next(iter(chosen.values()), (default, default))
         for name, part in self._parts.items():
             if not isinstance(part, QuantizedLayer):
                 part.follow(here, before)
             elif part.pinned:
-                part.switch(*((FLOAT_BITS, FLOAT_BITS) if first == FLOAT_BITS else part.pinned))
+                part.switch(*((FLOAT_BITS, FLOAT_BITS) if is_float else part.pinned))
             else:
                 part.switch(*chosen[name])
                 here, before = chosen[name], here
