@@ -87,17 +87,18 @@ class L1Regularization(Method):
 
         Source: alizadeh2020gradient (regularization objective).
         """
-        options, layers = self.options, list(lesson.model.layers.values())
-        loss = super().loss(lesson)
-        penalty = torch.zeros_like(loss)
-        if options.weight_strength and layers:
-            weights = [layer.weight for layer in layers]
-            penalty = penalty + options.weight_strength * _gradient_norm(loss, weights)
-        if options.activation_strength and layers:
-            assert isinstance(lesson.model.memory, _Inputs)
-            inputs = [lesson.model.memory.seen.pop(layer) for layer in layers]
-            penalty = penalty + options.activation_strength * _gradient_norm(loss, inputs)
-        return loss + penalty
+        loss, options = super().loss(lesson), self.options
+        layers, memory = list(lesson.model.layers.values()), lesson.model.memory
+        weights = [layer.weight for layer in layers] if options.weight_strength else []
+        inputs = [memory.seen.pop(one) for one in layers] if isinstance(memory, _Inputs) else []
+        strengths = [options.weight_strength] * len(weights)
+        strengths += [options.activation_strength] * len(inputs)
+        if not strengths:
+            return loss
+        # The graph of the first backward pass is kept, and so can be differentiated.
+        gradients = torch.autograd.grad(loss, [*weights, *inputs], create_graph=True)
+        norms = torch.stack([gradient.abs().sum() for gradient in gradients])
+        return loss + norms @ norms.new_tensor(strengths)
 
     def finish(self, model: "QuantizedModel", batches: Callable[[], Iterator[Batch]]) -> None:
         options = self.options
@@ -125,9 +126,3 @@ class _Inputs(nn.Module):
         """Keep the input of ``layer`` if there will be a backward pass."""
         if layer.training and inputs[0].requires_grad:
             self.seen[layer] = inputs[0]
-
-
-def _gradient_norm(loss: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-    """Return the sum of magnitudes of the gradients of ``loss`` by ``tensors``, differentiable."""
-    gradients = torch.autograd.grad(loss, tensors, create_graph=True)
-    return torch.stack([gradient.abs().sum() for gradient in gradients]).sum()

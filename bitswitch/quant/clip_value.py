@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from bitswitch.quant.grid import grid_codes, integers
 from bitswitch.quant.initial import measured
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.range_search import search_range
@@ -13,7 +12,7 @@ from bitswitch.types import BitSet
 
 CANDIDATES = 100
 """Of the search for the clip value with the least error: 1 to 0.01 times the largest magnitude."""
-_MOST_VALUES = 2**15
+_MOST_VALUES = 2**13
 """A clip value is searched on so many evenly spaced values."""
 
 
@@ -61,10 +60,7 @@ class ClipQuantizer(Quantizer):
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
         step, offset = self.grid(width)
-        x, high = x.to(step.dtype), width.unsigned_high
-        if self.signed:
-            return shifted_codes(x, step, offset, 0.0, high)
-        return Codes(integers(grid_codes(x, step, 0.0, high)), step)
+        return shifted_codes(x.to(step.dtype), step, offset, 0.0, width.unsigned_high)
 
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:

@@ -22,7 +22,7 @@ SMALLEST_STEP = 1e-6
 """Added to every step; public code."""
 UNSIGNED_OFFSET = -1e-9
 """Initial offset where no value is negative; public code."""
-_MOST_VALUES = 2**15
+_MOST_VALUES = 2**13
 """A range is searched on so many evenly spaced activations."""
 
 Variant = tuple[bool, bool]
