@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.checks.failure import CheckFailed, require
-from bitswitch.checks.subject import BITSETS, EVERY_WIDTH, Subject, batch
+from bitswitch.checks.subject import Subject, batch
 from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.quantizer import Quantizer, Width
@@ -43,8 +43,8 @@ def operands(model: QuantizedModel, bits: int) -> Iterator[Operand]:
 
 def trained_value_is_the_deployed_one(subject: Subject) -> None:
     """The value that trains is the value that is deployed, bit for bit."""
-    subject = at_every_width(subject)
-    model = subject.deployed()
+    subject = subject.wide
+    model = subject.deployed
     for bits in subject.bitset:
         for place, quantizer, width, values in operands(model, bits):
             trained = quantizer(values, width).detach()
@@ -67,8 +67,8 @@ def trained_value_is_the_deployed_one(subject: Subject) -> None:
 
 def codes_are_integers_of_the_width(subject: Subject) -> None:
     """Codes are integers, at most 2 to the power of bits of them."""
-    subject = at_every_width(subject)
-    model = subject.deployed()
+    subject = subject.wide
+    model = subject.deployed
     for bits in subject.bitset:
         for place, quantizer, width, values in operands(model, bits):
             codes = quantizer.encode(values, width).values
@@ -87,7 +87,7 @@ def codes_are_integers_of_the_width(subject: Subject) -> None:
 
 def quantizing_twice_gives_the_same(subject: Subject) -> None:
     """Quantizing the same values again gives the same."""
-    model = subject.deployed().train()
+    model = subject.deployed
     for bits in subject.bitset:
         for place, quantizer, width, values in operands(model, bits):
             require(
@@ -103,8 +103,8 @@ def narrow_codes_come_from_the_widest(subject: Subject) -> None:
     method = subject.method()
     if method.card.storage != "codes" or subject.bitset == (FLOAT_BITS,):
         return
-    subject = at_every_width(subject)
-    model, widest = subject.deployed(), subject.bitset[0]
+    subject = subject.wide
+    model, widest = subject.deployed, subject.bitset[0]
     for layer in model.layers.values():
         model.switch(widest)
         stored = layer.weight_quantizer.encode(layer.weight, Width.of(widest, subject.bitset))
@@ -126,9 +126,3 @@ def narrow_codes_come_from_the_widest(subject: Subject) -> None:
                 f"from the widest ones are not those of encode(), or their scale is another.",
                 "Derive narrow codes from the widest ones in both, or say storage 'floats'.",
             )
-
-
-def at_every_width(subject: Subject) -> Subject:
-    """Return the method at all bit-widths from 8 to 2, or where it is, if it refuses that."""
-    options = subject.spec.method.options
-    return Subject.of(subject.name, options, EVERY_WIDTH, subject.bitset, *BITSETS)

@@ -67,7 +67,7 @@ def training_lowers_the_loss(subject: Subject) -> None:
 
 def finishing_leaves_it_ready(subject: Subject) -> None:
     """At the end, the network is ready at every bit-width."""
-    model = subject.deployed()
+    model = subject.deployed
     for bits in subject.bitset:
         require(
             bool(logits(model, bits).isfinite().all()),

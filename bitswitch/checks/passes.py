@@ -1,7 +1,9 @@
 """Checks on the passes of a training step."""
 
 from dataclasses import replace
-from itertools import product
+from functools import lru_cache
+from itertools import chain, product
+from typing import NamedTuple
 
 from bitswitch import plugins
 from bitswitch.checks.failure import require
@@ -12,6 +14,13 @@ from bitswitch.types import FLOAT_BITS
 
 STEPS = 40
 """A run of so many steps has to visit every bit-width, even if they are drawn."""
+
+
+class Run(NamedTuple):
+    """The passes of every step of a run."""
+
+    training: TrainingSpec
+    steps: list[list[Pass]]
 
 
 def teachers_are_earlier_passes(subject: Subject) -> None:
@@ -61,9 +70,8 @@ def every_bit_width_is_visited(subject: Subject) -> None:
     """Every bit-width is trained within a run of 40 steps."""
     if not subject.method().trains:
         return
-    for training in _trainings(subject):
-        passes = [part for step in _run(subject, training) for part in step]
-        seen = {bits for part in passes for bits in part.widths()}
+    for run in _runs(subject):
+        seen = {bits for part in chain(*run.steps) for bits in part.widths()}
         missing = [bits for bits in subject.bitset if bits not in seen]
         require(
             not missing,
@@ -74,10 +82,10 @@ def every_bit_width_is_visited(subject: Subject) -> None:
 
 def passes_depend_on_the_moment_alone(subject: Subject) -> None:
     """The same moment gives the same passes, so that a run can be continued and repeated."""
-    for training in _trainings(subject):
-        there, layers = _attached(subject)
-        for step, passes in enumerate(_run(subject, training)):
-            again = [there.passes(training, moment(step, STEPS), layers) for _ in range(2)]
+    there, layers = _attached(subject)
+    for run in _runs(subject):
+        for step, passes in enumerate(run.steps):
+            again = [there.passes(run.training, moment(step, STEPS), layers) for _ in range(2)]
             require(
                 all(_comparable(one) == _comparable(passes) for one in again),
                 f"Different calls of passes() for step {step} give different passes.",
@@ -87,19 +95,18 @@ def passes_depend_on_the_moment_alone(subject: Subject) -> None:
 
 def separate_updates_follow_every_pass(subject: Subject) -> None:
     """If the recipe says separate updates, every pass is followed by one."""
-    spec = run_spec(subject.name, subject.spec.method.options, subject.bitset, update="separate")
-    if plugins.refusal(spec) is not None:
-        return
-    passes = [part for step in _run(subject, spec.training) for part in step]
-    require(
-        all(part.update for part in passes),
-        "training.update is 'separate', but a pass has update=False.",
-        'Set update=training.update == "separate" in every Pass, or refuse the recipe in skip().',
-    )
+    for run in _runs(subject):
+        require(
+            run.training.update != "separate" or all(part.update for part in chain(*run.steps)),
+            "training.update is 'separate', but a pass has update=False.",
+            'Set update=training.update == "separate" in every Pass, or refuse the recipe in '
+            "skip().",
+        )
 
 
-def _trainings(subject: Subject) -> list[TrainingSpec]:
-    """Return the recipes that the method accepts."""
+@lru_cache(maxsize=1)
+def _runs(subject: Subject) -> list[Run]:
+    """Return a run for every recipe that the method accepts."""
     specs = [
         run_spec(
             subject.name,
@@ -110,19 +117,18 @@ def _trainings(subject: Subject) -> list[TrainingSpec]:
         )
         for update, distillation in product(("conventional", "separate"), ("none", "neighbour"))
     ]
-    return [spec.training for spec in specs if plugins.refusal(spec) is None]
+    accepted = [spec.training for spec in specs if plugins.refusal(spec) is None]
+    method, layers = _attached(subject)
+    steps = range(STEPS if method.trains else 0)
+    return [
+        Run(training, [method.passes(training, moment(step, STEPS), layers) for step in steps])
+        for training in accepted
+    ]
 
 
 def _steps(subject: Subject) -> list[list[Pass]]:
-    """Return the passes of every step of a run, for every recipe."""
-    return [step for training in _trainings(subject) for step in _run(subject, training)]
-
-
-def _run(subject: Subject, training: TrainingSpec) -> list[list[Pass]]:
-    """Return the passes of every step of a run."""
-    method, layers = _attached(subject)
-    steps = range(STEPS if method.trains else 0)
-    return [method.passes(training, moment(step, STEPS), layers) for step in steps]
+    """Return the passes of every step of every run."""
+    return [step for run in _runs(subject) for step in run.steps]
 
 
 def _attached(subject: Subject) -> tuple[Method, list[str]]:

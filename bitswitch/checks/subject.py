@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -29,6 +30,8 @@ TRAINING: dict[str, Any] = {
     "update": "conventional",
     "alrs": {"reading": "off"},
 }
+DEPLOYED_AFTER = 2
+"""Training steps."""
 CPU = torch.device("cpu")
 
 
@@ -73,11 +76,11 @@ def moment(step: int = 0, steps: int = 40) -> Moment:
     return Moment(step * epochs // steps, epochs, step, steps, generator("check passes", step))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """One method with its options, at a bit set that it accepts.
 
-    Everything it returns is new.
+    Methods return new objects every time. What takes long to make and is only looked at is kept.
     """
 
     name: str
@@ -132,13 +135,20 @@ class Subject:
         memory = Distillation(self.training, IMAGES, CLASSES, CPU)
         return Learner.of(method, model.train(), self.training, memory)
 
-    def deployed(self, steps: int = 2) -> QuantizedModel:
-        """Return the network after a little training and what the method does at the end."""
+    @cached_property
+    def deployed(self) -> QuantizedModel:
+        """The network after a little training and what the method does at the end; for reading."""
         learner = self.learner()
         if learner.method.trains:
-            train(learner, steps)
+            train(learner, DEPLOYED_AFTER)
         learner.method.finish(learner.model, batches)
         return learner.model.eval()
+
+    @cached_property
+    def wide(self) -> Self:
+        """The same method at all bit-widths from 8 to 2; at fewer if it refuses that."""
+        options = self.spec.method.options
+        return self.of(self.name, options, EVERY_WIDTH, self.bitset)
 
 
 def run_spec(name: str, options: Mapping[str, Any], bitset: BitSet, **training: Any) -> RunSpec:

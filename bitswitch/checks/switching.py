@@ -13,7 +13,7 @@ from bitswitch.types import FLOAT_BITS, BitSet
 
 def switching_away_and_back_changes_nothing(subject: Subject) -> None:
     """A bit-width gives the same after others were used."""
-    model = subject.deployed()
+    model = subject.deployed
     widths = sorted({*subject.bitset, FLOAT_BITS}, reverse=True)
     before = {bits: logits(model, bits) for bits in widths}
     for bits in widths:
@@ -27,7 +27,7 @@ def switching_away_and_back_changes_nothing(subject: Subject) -> None:
 
 def state_round_trips(subject: Subject) -> None:
     """A saved and loaded network is the same network."""
-    model = subject.deployed()
+    model = subject.deployed
     other = quantized(subject.method()).eval()
     try:
         other.load_state_dict(model.state_dict())

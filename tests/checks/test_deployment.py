@@ -3,7 +3,6 @@ import torch
 
 from bitswitch.checks import CheckFailed, Subject
 from bitswitch.checks.deployment import (
-    at_every_width,
     codes_are_integers_of_the_width,
     narrow_codes_come_from_the_widest,
     quantizing_twice_gives_the_same,
@@ -89,8 +88,8 @@ class OnlyEven(Plain):
 
 
 def test_every_width_is_looked_at_unless_refused(subject_of):
-    assert at_every_width(subject_of(Plain)).bitset == (8, 7, 6, 5, 4, 3, 2)
-    assert at_every_width(subject_of(OnlyEven)).bitset == (8, 4, 2)
+    assert subject_of(Plain).wide.bitset == (8, 7, 6, 5, 4, 3, 2)
+    assert subject_of(OnlyEven).wide.bitset == (8, 4, 2)
 
 
 def test_full_precision_has_nothing_to_store():

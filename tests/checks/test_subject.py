@@ -37,13 +37,14 @@ def test_everything_is_the_same_every_time(subject_of):
     assert torch.equal(batch().images, batch().images)
     draws = [torch.rand((), generator=moment(step).generator) for step in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
-    subject = subject_of(Plain)
-    assert torch.equal(logits(subject.deployed(), 4), logits(subject.deployed(), 4))
+    first, second = subject_of(Plain), subject_of(Plain)
+    assert torch.equal(logits(first.deployed, 4), logits(second.deployed, 4))
+    assert first.deployed is first.deployed
 
 
 def test_random_numbers_of_others_are_left_alone(subject_of):
     before = torch.get_rng_state()
-    subject_of(Plain).deployed()
+    assert subject_of(Plain).deployed
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -10,7 +10,7 @@ SHORT = {"ptmq": {"iterations": 2}}
 """Options for methods whose defaults take minutes on any network."""
 
 
-@pytest.fixture(params=plugins.names("methods"))
+@pytest.fixture(scope="module", params=plugins.names("methods"))
 def subject(request):
     return Subject.of(request.param, SHORT.get(request.param))
 

@@ -1,60 +1,122 @@
-"""A package that knows bitswitch from the outside, installed as a stranger would."""
+"""A package that knows bitswitch from the outside: what the how-to says, done."""
 
 import json
 import os
-import shutil
-import subprocess
+import re
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from bitswitch.scaffold.package import rendered
+
 TOP = Path(__file__).resolve().parents[2]
-PACKAGE = TOP / "tests" / "plugin_package"
 HOW_TO = TOP / "docs" / "howto" / "add-a-method.md"
 BITSWITCH = (sys.executable, "-c", "from bitswitch.cli import main; main()")
+PACKAGE = "bitswitch-max-abs"
+
+
+class Block(NamedTuple):
+    """A code block of the how-to."""
+
+    file: str | None
+    """Whose content it is."""
+    language: str
+    content: str
+
+
+def blocks():
+    """Return the code blocks of the how-to, in order."""
+    pattern = r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$"
+    found = re.findall(pattern, HOW_TO.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [Block(file or None, language, content) for file, language, content in found]
+
+
+def content_of(file):
+    """Return what the how-to shows of ``file``."""
+    return next(block.content for block in blocks() if block.file == file)
+
+
+class Reader:
+    """Does what the how-to says in the folder of a project."""
+
+    def __init__(self, project, target):
+        self.project = project
+        self.target = target
+        self.places = {
+            "pip install --editable": f"{sys.executable} -m pip install --quiet --no-deps "
+            f"--no-build-isolation --target {target}",
+            "snakemake": f"snakemake --snakefile {TOP / 'Snakefile'}",
+        }
+        """An environment of its own, and a working folder that is no checkout."""
+
+    def environment(self):
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {"PATH": path, "PYTHONPATH": str(self.target)}
+
+    def type(self, line):
+        """Run one command line; return what it prints."""
+        for said, meant in self.places.items():
+            if line.startswith(said):
+                line = meant + line.removeprefix(said)
+        code, text = self.project.run(["bash", "-c", line], **self.environment())
+        assert code == 0, f"{line}\n{text}"
+        return text
+
+    def bitswitch(self, *arguments):
+        """Run bitswitch; return exit code and output."""
+        return self.project.run([*BITSWITCH, *arguments], **self.environment())
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """Install the package into a folder of its own; return the folder."""
-    source = tmp_path_factory.mktemp("source") / "package"
-    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__"))
-    target = tmp_path_factory.mktemp("installed")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--target", target, source]
-    subprocess.run(command, check=True)
-    return target
+def target(tmp_path_factory):
+    return tmp_path_factory.mktemp("installed")
 
 
 @pytest.fixture
-def project_with(project, installed):
-    """A project whose suite is the stranger's."""
-    project.path.write_text((PACKAGE / "max-abs.yaml").read_text())
-
-    def run(*arguments):
-        return project.run([*BITSWITCH, *arguments], PYTHONPATH=str(installed))
-
-    return project, run
-
-
-def test_an_installed_method_is_listed_and_its_suite_valid(project_with):
-    project, bitswitch = project_with
-    assert "max-abs" in json.loads(bitswitch("plugins", "--json")[1])["methods"]
-    code, text = bitswitch("validate", project.path)
-    assert (code, text) == (0, "max-abs: 3 table entries, 4 runs, valid\n")
+def reader(project, target):
+    """A reader who has started the package and installed it, and has written the suite."""
+    reader = Reader(project, target)
+    if not list(target.glob("*.dist-info")):
+        reader.type("bitswitch new method max-abs")
+        reader.type(f"pip install --editable ./{PACKAGE}")
+    project.path.write_text(content_of("max-abs.yaml"))
+    return reader
 
 
-def test_its_options_are_checked_like_any_other(project_with):
-    project, bitswitch = project_with
-    project.path.write_text(project.path.read_text().replace("headroom", "headrom"))
-    code, text = bitswitch("validate", project.path)
+@pytest.mark.parametrize("file", ["bitswitch_max_abs/__init__.py", "pyproject.toml"])
+def test_the_how_to_shows_what_is_written(file):
+    assert content_of(f"{PACKAGE}/{file}").rstrip() == rendered("max-abs")[file].rstrip()
+
+
+def test_the_how_to_names_what_can_be_overridden():
+    from bitswitch.contracts import Method
+
+    table = re.findall(r"^\| .* \| (`.*`) \|$", HOW_TO.read_text(), flags=re.MULTILINE)
+    named = {name for cell in table for name in re.findall(r"`(\w+)", cell)}
+    public = {name for name in vars(Method) if not name.startswith("_")}
+    assert named <= public | {"card"}
+    assert public - named <= {"weight_quantizer", "attach"}
+
+
+def test_an_installed_method_is_listed_and_its_suite_valid(reader):
+    assert "max-abs" in json.loads(reader.bitswitch("plugins", "--json")[1])["methods"]
+    code, text = reader.bitswitch("validate", reader.project.path)
+    assert code == 0
+    assert text.startswith("max-abs: ")
+
+
+def test_its_options_are_checked_like_any_other(reader):
+    path = reader.project.path
+    path.write_text(path.read_text().replace("headroom", "headrom"))
+    code, text = reader.bitswitch("validate", path)
     assert code == 2
     assert "Did you mean 'headroom'?" in text
 
 
 def test_without_the_package_the_message_says_what_to_do(project):
-    project.path.write_text((PACKAGE / "max-abs.yaml").read_text())
+    project.path.write_text(content_of("max-abs.yaml"))
     code, text = project.run([*BITSWITCH, "validate", project.path])
     assert code == 2
     assert "No plugin 'max-abs'" in text
@@ -62,34 +124,18 @@ def test_without_the_package_the_message_says_what_to_do(project):
 
 
 @pytest.mark.slow
-def test_its_runs_stand_in_the_table(project_with, installed):
-    project, _ = project_with
-    code, text = project.snakemake(PYTHONPATH=str(installed))
-    assert code == 0, text
-    table = (project.folder / "results" / "max-abs" / "tables" / "weights.html").read_text()
-    assert "max-abs clipped" in table
-    assert "not run" not in table
-
-
-@pytest.mark.parametrize(
-    "path",
-    [path for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".toml", ".yaml")],
-)
-def test_the_how_to_shows_the_tested_files(path):
-    assert f"\n{path.read_text().rstrip()}\n```" in HOW_TO.read_text(), (
-        f"{HOW_TO} must show {path.relative_to(TOP)} as it is"
-    )
-
-
-def test_the_quantizer_trains_what_it_deploys(installed):
-    script = """
-import torch
-from bitswitch_max_abs import MaxAbsQuantizer
-from bitswitch.quant.quantizer import Width
-for weight in (torch.randn(4, 3, 3, 3), torch.zeros(4, 3), torch.tensor([-2.0])):
-    for bits in (8, 4, 2):
-        width, quantizer = Width.of(bits, (8, 4, 2)), MaxAbsQuantizer(0.9)
-        assert torch.equal(quantizer(weight, width), quantizer.encode(weight, width).decode())
-"""
-    environment = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+def test_the_how_to_works_as_written(project, tmp_path_factory):
+    reader = Reader(project, tmp_path_factory.mktemp("environment"))
+    printed = {}
+    for block in blocks():
+        if block.language == "sh":
+            printed |= {line: reader.type(line) for line in block.content.splitlines()}
+        elif block.file == "max-abs.yaml":
+            (project.folder / block.file).write_text(block.content)
+        else:
+            assert (project.folder / block.file).read_text().rstrip() == block.content.rstrip()
+    assert "none failed" in printed["bitswitch check-plugin max-abs"]
+    table = (project.folder / "results" / "max-abs" / "tables" / "table1.html").read_text()
+    for label in ("max-abs", "max-abs clipped"):
+        (row,) = re.findall(rf"<tr>(?:(?!</tr>).)*>{label}<.*?</tr>", table, flags=re.DOTALL)
+        assert re.search(r"\d+\.\d", row), row
