@@ -10,6 +10,7 @@ from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
 from bitswitch.quant.range_search import Range, search_range
 from bitswitch.quant.shifted_grid import on_shifted_grid, shifted_codes
+from bitswitch.quant.ste import on_grid
 from bitswitch.types import BitSet
 
 OffsetName = Literal["signed", "magnitude"]
@@ -99,8 +100,10 @@ class ElasticQuantizer(Quantizer):
     def forward(self, x: Tensor, width: Width) -> Tensor:
         low, high = self.bounds(width)
         step, offset = self.grid(width)
-        x = x.to(step.dtype)
-        return on_shifted_grid(x, step, offset, low, high, self.gain(x, high))
+        x, gain = x.to(step.dtype), self.gain(x, high)
+        if self.choice.variant[0]:
+            return on_grid(x, step, low, high, gain=gain)
+        return on_shifted_grid(x, step, offset, low, high, gain)
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
