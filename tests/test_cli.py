@@ -87,16 +87,16 @@ def test_cards_are_listed_and_shown_whole(bitswitch):
     assert re.split("  +", line) == [*facts, "huang2025nearly"]
     _, out, _ = bitswitch("plugins", "double-rounding")
     assert "left open: Eq. 13" in out
-    assert "scales: shared" in out
+    assert "    rounding: double\n" in out
     _, out, _ = bitswitch("plugins", "double-rounding", "--json")
     card = json.loads(out)
     assert card["storage"] == "codes"
-    assert card["options"]["scales"] == "shared"
+    assert card["options"]["rounding"] == "double"
 
 
 def test_a_method_is_checked(bitswitch, monkeypatch):
     found = [Result("a", "It works."), Result("b", "It fits.", "It is round.", "Make it square.")]
-    monkeypatch.setattr("bitswitch.checks.run.run", lambda name: iter(found[:count]))
+    monkeypatch.setattr("bitswitch.checks.run.run", lambda group, name: iter(found[:count]))
     count = 1
     code, out, _ = bitswitch("check-plugin", "double-rounding")
     assert (code, out) == (0, "passed  It works.\ndouble-rounding: 1 checks, none failed\n")
@@ -192,7 +192,7 @@ WRONG = {
     "figure": (["figure", "smoke", "figure-22"], 2, "Did you mean"),
     "plugin": (["plugins", "doubel-rounding"], 2, "Did you mean 'double-rounding'?"),
     "no method": (["plugins", "resnet8"], 2, "one of the models"),
-    "checked plugin": (["check-plugin", "digits"], 2, "one of the datasets"),
+    "checked plugin": (["check-plugin", "digitz"], 2, "Did you mean 'digits'?"),
     "new name": (["new", "method", "My_Method", "--into", "{tmp}"], 2, "lower-case"),
     "methods elsewhere": (["bench", "startup", "--methods", "all"], 2, "takes no --methods"),
     "only compiled": (["bench", "step", "--compiled"], 2, "belongs to --methods"),

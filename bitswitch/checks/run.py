@@ -4,12 +4,21 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bitswitch import plugins
+from bitswitch.checks.datasets import DATASET_CHECKS
 from bitswitch.checks.failure import CheckFailed
 from bitswitch.checks.methods import CHECKS
+from bitswitch.checks.models import MODEL_CHECKS
 from bitswitch.checks.subject import Subject
+
+SUITES: dict[str, tuple[Callable[[Any], None], ...]] = {
+    "methods": CHECKS,
+    "models": MODEL_CHECKS,
+    "datasets": DATASET_CHECKS,
+}
+"""Checks by group."""
 
 
 class Result(NamedTuple):
@@ -25,24 +34,25 @@ class Result(NamedTuple):
     """What to do about the problem."""
 
 
-def run(name: str) -> Iterator[Result]:
-    """Check the installed method ``name``; results come one by one.
+def run(group: str, name: str) -> Iterator[Result]:
+    """Check the installed plugin ``name`` of ``group``; results come one by one.
 
     Raises:
         UnknownPluginError: it is not installed.
-        PluginError: it cannot be imported, or is no method.
+        PluginError: it cannot be imported, or is no plugin of that group.
+        SpecError: it needs options.
     """
-    folder = Path(inspect.getfile(plugins.load("methods", name))).parent
+    folder = Path(inspect.getfile(plugins.load(group, name))).parent
     try:
-        subject = Subject.of(name)
+        subject = Subject.of(name) if group == "methods" else plugins.create(group, name, {})
     except CheckFailed as failed:
         yield Result("of", "It accepts a set of bit-widths.", failed.problem, failed.remedy)
         return
-    for check in CHECKS:
+    for check in SUITES[group]:
         yield _result(check, subject, folder)
 
 
-def _result(check: Callable[[Subject], None], subject: Subject, folder: Path) -> Result:
+def _result(check: Callable[[Any], None], subject: Any, folder: Path) -> Result:
     """Return how ``check`` goes; ``folder`` holds the plugin's code."""
     sentence = (check.__doc__ or "").splitlines()[0]
     try:

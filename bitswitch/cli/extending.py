@@ -7,13 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from bitswitch.cli.arguments import AsJson
+from bitswitch.cli.arguments import AsJson, pick
 from bitswitch.errors import SpecError
 
 GIST = ("fidelity", "storage", "licence")
 DETAILS = ("left_open", "deviations", "missing")
 
-PluginName = Annotated[str, typer.Argument(metavar="NAME", help="An installed method.")]
+PluginName = Annotated[
+    str, typer.Argument(metavar="NAME", help="An installed method, model or dataset.")
+]
 
 
 def plugins(
@@ -34,12 +36,12 @@ def plugins(
 
 
 def check_plugin(name: PluginName, as_json: AsJson = False) -> None:
-    """Check that the installed method NAME keeps its contract; takes less than a minute."""
-    _check_method(name)
+    """Check that the installed plugin NAME keeps its contract; a method takes about a minute."""
+    group = _group_of(name)
     from bitswitch.checks.run import run
 
     results = []
-    for result in run(name):
+    for result in run(group, name):
         results.append(result)
         if not as_json:
             typer.echo(_verdict(result.sentence, result.problem, result.remedy))
@@ -64,22 +66,29 @@ def method(
     typer.echo(f"{folder}\n  pip install --editable {folder}\n  bitswitch check-plugin {name}")
 
 
+def _group_of(name: str) -> str:
+    """Return the group that has a plugin ``name``.
+
+    Raises:
+        SpecError: none has.
+    """
+    from bitswitch import plugins as installed
+
+    groups = {
+        name: group for group in reversed(installed.GROUPS) for name in installed.names(group)
+    }
+    return pick(groups, name, "There is no plugin")
+
+
 def _check_method(name: str) -> None:
     """Raise unless ``name`` is an installed method.
 
     Raises:
-        SpecError: it is a model or a dataset.
-        UnknownPluginError: it is nothing.
+        SpecError: it is something else, or nothing.
     """
-    from bitswitch import plugins as installed
-    from bitswitch.errors import UnknownPluginError
-
-    if name in installed.names("methods"):
-        return
-    for group in installed.GROUPS:
-        if name in installed.names(group):
-            raise SpecError(f"'{name}' is one of the {group}; this command is for methods.")
-    raise UnknownPluginError("methods", name, installed.names("methods"))
+    group = _group_of(name)
+    if group != "methods":
+        raise SpecError(f"'{name}' is one of the {group}, which have no card.")
 
 
 def _listing(found: dict[str, list[str]]) -> list[str]:

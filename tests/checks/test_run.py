@@ -2,10 +2,12 @@ import pytest
 
 from bitswitch.checks import CHECKS
 from bitswitch.checks import run as running
+from bitswitch.checks.datasets import DATASET_CHECKS
 from bitswitch.checks.description import card_is_complete
 from bitswitch.checks.learning import finishing_leaves_it_ready
+from bitswitch.checks.models import MODEL_CHECKS
 from bitswitch.checks.passes import teachers_are_earlier_passes
-from bitswitch.errors import UnknownPluginError
+from bitswitch.errors import SpecError, UnknownPluginError
 
 from .plain import CARD, Plain
 
@@ -13,12 +15,12 @@ from .plain import CARD, Plain
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     chosen = (card_is_complete, teachers_are_earlier_passes, finishing_leaves_it_ready)
-    monkeypatch.setattr(running, "CHECKS", chosen)
+    monkeypatch.setitem(running.SUITES, "methods", chosen)
 
 
 def test_every_check_has_a_result(install):
     install(Plain)
-    results = list(running.run("mine"))
+    results = list(running.run("methods", "mine"))
     assert [result.check for result in results] == [
         "card_is_complete",
         "teachers_are_earlier_passes",
@@ -37,7 +39,7 @@ class Broken(Plain):
 
 def test_a_failure_stops_no_other_check(install):
     install(Broken)
-    card, passes, finish = running.run("mine")
+    card, passes, finish = running.run("methods", "mine")
     assert card.problem == "card.title is empty."
     assert "no licence stated" in card.remedy
     assert passes.problem.startswith("ZeroDivisionError: division by zero (")
@@ -52,16 +54,30 @@ class Refuses(Plain):
 
 def test_a_method_that_refuses_everything_is_one_failure(install):
     install(Refuses)
-    (result,) = running.run("mine")
+    (result,) = running.run("methods", "mine")
     assert "it never runs" in result.problem
+
+
+@pytest.mark.parametrize(("group", "name"), [("models", "resnet8"), ("datasets", "digits")])
+def test_models_and_datasets_have_checks_of_their_own(group, name):
+    results = list(running.run(group, name))
+    assert len(results) == len(running.SUITES[group]) > 1
+    assert all(result.problem is None for result in results)
+
+
+def test_options_without_a_default_are_told():
+    with pytest.raises(SpecError, match="architecture"):
+        list(running.run("models", "timm"))
 
 
 def test_an_unknown_method_is_told():
     with pytest.raises(UnknownPluginError):
-        next(running.run("doubel-rounding"))
+        next(running.run("methods", "doubel-rounding"))
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "check", [*CHECKS, *MODEL_CHECKS, *DATASET_CHECKS], ids=lambda check: check.__name__
+)
 def test_a_check_is_a_sentence(check):
     first = check.__doc__.splitlines()[0]
     assert first[0].isupper()
