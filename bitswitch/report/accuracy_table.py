@@ -21,7 +21,7 @@ NOTES = {
     "effect": "Effect: the row minus the first one of the same method and options, or else of the "
     "same publication, on the same bit set; paired by seed, ± half its 95 % confidence interval.",
     "recalibrated": "Recalibrated: batch-norm statistics estimated anew at each bit-width, on "
-    "training images, before the test.",
+    "held-out training images, before the test.",
     "verdict": "Match: the published value lies within the larger of the 95 % confidence "
     "interval over seeds and the binomial noise of the test set.",
     "negative": f"{NEGATIVE}: share of steps in which the learning rate of the scales is negative.",

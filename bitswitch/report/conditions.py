@@ -21,8 +21,8 @@ Entries = tuple[Entry, ...]
 def applies(values: Values) -> bool:
     """Return whether an experiment compares methods or recipes, so that rows must say theirs."""
     arms = values.recipe.arms.values()
-    kinds = {(arm.method.name, arm.preset) for arm in arms}
-    return len(kinds) > 1 or any(arm.not_run for arm in arms)
+    special = any(arm.not_run or arm.preset == "faithful" for arm in arms)
+    return special or len({arm.method.name for arm in arms}) > 1
 
 
 def is_distilled(arm: ArmSpec, network: NetworkSpec | None) -> bool:

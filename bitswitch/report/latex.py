@@ -13,6 +13,9 @@ from bitswitch.report.table import Entry, Section, Table
 LONG_LABEL = 24
 """Letters from which the labels of rows are wrapped."""
 
+LONG_NOTE = 40
+"""Letters from which an entry is wrapped."""
+
 LONG_TABLE = 40
 """Lines from which a table is split over pages."""
 
@@ -20,6 +23,9 @@ _WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
 
 _LINE_MM, _LABEL_MM, _KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 1.406
 """Width of a page's text, of labels and kinds, and between columns (twice 2 pt)."""
+
+_NOTE_MM = 50
+"""Width of a wrapped entry."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -129,6 +135,8 @@ def entry(content: Entry) -> Markup:
         text = rf"\textbf{{{text}}}"
     if content.marks:
         text += rf"\textsuperscript{{{','.join(content.marks)}}}"
+    if len(content.text) > LONG_NOTE:
+        text = rf"\parbox[t]{{{_NOTE_MM}mm}}{{\raggedright {text}}}"
     if content.tone != "plain":
         text = rf"\bs{content.tone}{{{text}}}"
     if content.below:

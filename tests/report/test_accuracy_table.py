@@ -1,14 +1,15 @@
 """Tests of ``bitswitch.report.accuracy_table``."""
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-from bitswitch.report import accuracy_table, collect
+from bitswitch.report import accuracy_table, collect, conditions, published
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Line, Section, Table
 from bitswitch.spec import Suite
-from tests.report.conftest import EXPERIMENTS, make_suite, write_run
+from tests.report.conftest import EXPERIMENTS, SHARED, make_shared, make_suite, write_run
 
 
 @pytest.fixture
@@ -121,3 +122,58 @@ def test_an_experiment_of_a_user_gets_its_table(results: Path):
     (section,) = table.sections
     assert [group.title for group in section.groups] == ["", "{4,2}", "{3}", ""]
     assert [one.label for one in section.lines if one.label] == ["my_method & co", "100%"]
+
+
+PRINTED = {"table1": 75, "table2": 36, "table6": 16}
+"""Printed accuracies per table, full precision left out."""
+
+
+@pytest.mark.parametrize(("name", "count"), PRINTED.items())
+def test_every_printed_number_stands_in_its_table_once(name: str, count: int, results: Path):
+    table = accuracy_table.build(collect.collect(make_shared(name), results), name, name)
+    values = [
+        float(entry.text)
+        for section in table.sections
+        for one in section.lines
+        if one.kind == "published"
+        for entry in one.entries[len(conditions.COLUMNS) : -1]
+        if entry.text
+    ]
+    rows = published.accuracy()
+    printed = rows[rows.table == name].top1
+    assert len(values) == count == len(printed)
+    assert sum(values) == pytest.approx(printed.sum())
+    assert sorted(values) == sorted(printed)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_rows_stand_in_the_printed_order(name: str, results: Path):
+    table = accuracy_table.build(collect.collect(make_shared(name), results), name, name)
+    rows = published.accuracy()
+    rows = rows.assign(name=published.names(rows))[rows.table == name]
+    titles = {arm["published"]: arm["title"] for arm in SHARED[name]["arms"].values()}
+    for section in table.sections:
+        printed = dict.fromkeys(rows[rows.model == section.title].name)
+        shown = [one.label for one in section.lines if one.kind == "published"]
+        assert shown == [titles[row] for row in printed]
+
+
+def test_full_precision_of_different_origin_is_pointed_out(results: Path):
+    table = accuracy_table.build(collect.collect(make_shared("table1"), results), "table1", "t")
+    assert any("different full-precision networks" in note for note in table.notes)
+    assert set(conditions.NOTES) <= set(table.notes)
+
+
+def test_the_misprint_belongs_to_table_4_alone(table4: Table, results: Path):
+    table = accuracy_table.build(collect.collect(make_shared("table1"), results), "table1", "t")
+    assert any("{4,3,2} header" in note for note in table4.notes)
+    assert not any("{4,3,2} header" in note for note in table.notes)
+
+
+def test_every_method_is_an_arm_of_a_shared_experiment():
+    arms = [arm for experiment in SHARED.values() for arm in experiment["arms"].values()]
+    named = [arm.get("method", "double-rounding") for arm in arms]
+    methods = {method if isinstance(method, str) else method["name"] for method in named}
+    packaged = entry_points(group="bitswitch.methods")
+    ours = {point.name for point in packaged if point.value.startswith("bitswitch.")}
+    assert methods == ours - {"float32"}

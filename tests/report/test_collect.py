@@ -10,7 +10,7 @@ from bitswitch.errors import RecordError
 from bitswitch.report import collect
 from bitswitch.report.frames import Frames
 from bitswitch.spec import Suite
-from tests.report.conftest import make_suite, write_run
+from tests.report.conftest import make_shared, make_suite, write_run
 
 
 def write_all(suite: Suite, results: Path) -> dict[str, Path]:
@@ -117,3 +117,48 @@ def test_published_rows_stand_beside_reproduced_ones(folder: Path):
     cell = cell.query("arm == 'with-alrs' and bitset == '{8,6,4,2}' and policy == '2'")
     assert cell.value.tolist() == [90.19]
     assert cell["where"].tolist() == ["huang2025nearly, Table 4"]
+
+
+def test_separate_trainings_stand_under_the_bit_set_of_their_row(results: Path):
+    suite = make_shared("table6", "resnet18")
+    runs = [run for run in suite.runs.values() if run.method.name == "lsq"]
+    write_all(suite, results)
+    rows = reproduced(collect.collect(suite, results))
+    rows = rows[(rows.arm == "lsq") & (rows.metric == "top1") & (rows.split == "test")]
+    assert {len(run.bitset) for run in runs} == {1}
+    assert set(rows.bitset) == {"{8,6,4,2}"}
+    assert rows.groupby("policy").size().to_dict() == dict.fromkeys("8642", 3)
+    assert rows.run.nunique() == len(runs) == 12
+
+
+def test_a_missing_separate_training_leaves_its_own_bit_width_open(results: Path):
+    rows = reproduced(collect.collect(make_shared("table6", "resnet18"), results))
+    rows = rows[(rows.arm == "lsq") & (rows.seed == 0)]
+    assert sorted(rows.policy) == ["2", "4", "6", "8"]
+    assert set(rows.status) == {"missing"}
+
+
+def test_methods_are_collected_with_their_cards(results: Path):
+    methods = collect.collect(make_shared("table6", "resnet18"), results).methods
+    assert methods.method.tolist() == ["lsq", "lsq-plus", "double-rounding"]
+    assert methods.storage.tolist() == ["floats", "floats", "codes"]
+    assert json.loads(methods.faithful[0])["cifar10"]["training"]["epochs"] == 200
+
+
+def test_a_recalibrated_accuracy_at_chance_counts_as_collapsed(results: Path):
+    suite = make_suite()
+    for run in suite.runs.values():
+        literal = run.training.alrs.reading == "literal"
+        folder = write_run(run, results, status="collapsed" if literal else "complete")
+        if literal:
+            with (folder / "metrics.jsonl").open("a") as file:
+                for bits, value in ((8, 60.0), (2, 10.0)):
+                    line = {"split": "test", "policy": str(bits), "unit": "percent"}
+                    line |= {"metric": "top1_recalibrated", "value": value}
+                    file.write(json.dumps(line) + "\n")
+    rows = reproduced(collect.collect(suite, results))
+    rows = rows[rows.metric == "top1_recalibrated"]
+    assert set(zip(rows.policy, rows.status, strict=True)) == {
+        ("8", "complete"),
+        ("2", "collapsed"),
+    }

@@ -66,6 +66,18 @@ def test_tables_runs_and_origin_are_there(text: str, folder: Path):
     assert "prefers-color-scheme: dark" in text
 
 
+def test_every_method_has_its_card(text: str):
+    card = text.partition('id="method-double-rounding"')[2].partition("</details>")[0]
+    for fact in (
+        "Huang et al., Nearly Lossless Adaptive Bit Switching",
+        "agrees with the published code, array by array",
+        "the widest integer weights and their scales",
+        "The initial scale is not given.",
+        "epochs 200, milestones 0.5",
+    ):
+        assert fact in card
+
+
 def test_a_missing_part_is_named(suite: Suite, folder: Path):
     with pytest.raises(ReportError, match=r"table4\.html is missing"):
         html.write(suite, folder)

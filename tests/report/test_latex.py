@@ -1,5 +1,7 @@
 """Tests of ``bitswitch.report.latex``."""
 
+import re
+
 import pytest
 from jinja2 import UndefinedError
 
@@ -46,6 +48,50 @@ def test_headers_are_repeated_only_where_columns_change():
     table = make_table()
     twice = Table(table.name, "t", "s", (*table.sections, *table.sections))
     assert latex.table(twice).count(r"\cmidrule") == 1
+
+
+def make_long_table(columns: int) -> Table:
+    names = tuple(f"w{n}" for n in range(columns))
+    cells = tuple(Entry("93.41", "±0.08 (3)") for _ in names)
+    arm = (
+        Line("method", "published", cells, rule=True),
+        Line("", "reproduced", cells, marks=("a",)),
+    )
+    narrow = Section("Net_1", "about", (Group("{8,6}", names[:2]),), (Line("m", "k", cells[:2]),))
+    wide = Section("Net_2", "about", (Group("{8,6}", names),), arm * 30)
+    return Table("t", "Title", "stamp", (narrow, wide, wide), ("Note.",), (("a", "why"),))
+
+
+def test_a_long_table_is_split_over_pages_with_its_header_repeated():
+    text = latex.table(make_long_table(9))
+    assert r"\begin{table}" not in text
+    assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 2
+    assert text.count(r"\endhead") == 2
+    assert text.count("w8") == 2
+    assert r"\textit{Title, continued}" in text
+    assert r"\textsuperscript{a}\,why." in text
+
+
+def test_the_rows_of_a_method_stay_on_one_page():
+    lines = latex.table(make_long_table(9)).splitlines()
+    ends = [line for line in lines if line in (r"\\", r"\\*")]
+    assert ends.count(r"\\*") == 60
+
+
+@pytest.mark.parametrize("columns", [5, 9, 12])
+def test_columns_of_a_long_table_fill_the_line(columns: int):
+    section = make_long_table(columns).sections[1]
+    layout = latex._layout(section, has_kinds=True)
+    label, kind, each = map(float, re.findall(r"p\{([\d.]+)mm\}", layout))
+    assert f"*{{{columns}}}" in layout
+    gaps = (columns + 1) * 4 / 72.27 * 25.4
+    assert label + kind + columns * each + gaps == pytest.approx(168, abs=0.05)
+
+
+def test_long_notes_are_wrapped():
+    note = Entry("because " * 8, tone="note", span=3)
+    assert r"\parbox[t]{50mm}" in latex.entry(note)
+    assert r"\parbox" not in latex.entry(Entry("short", tone="note", span=3))
 
 
 def test_an_undefined_variable_is_an_error():

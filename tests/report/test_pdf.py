@@ -1,5 +1,6 @@
 """Tests of ``bitswitch.report.pdf``."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from bitswitch.errors import ReportError
 from bitswitch.report import collect, figures, pdf, tables
 from bitswitch.spec import Suite
-from tests.report.conftest import EXPERIMENTS, make_suite, write_run
+from tests.report.conftest import EXPERIMENTS, make_shared, make_suite, write_run
 
 needs_tex = pytest.mark.skipif(pdf.find_engine() is None, reason="no TeX engine here")
 NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — 漢字 " + "very-long-name-" * 6
@@ -43,6 +44,23 @@ def test_nasty_names_are_typeset(results: Path):
         text = subprocess.check_output(["pdftotext", str(path), "-"], text=True)
         assert "LSQ_a & b%" in text
         assert "Table 4: adaptive learning-rate scaling" in text
+
+
+@needs_tex
+def test_long_tables_and_cards_are_typeset(results: Path):
+    suite = make_shared("table1")
+    for run in suite.runs.values():
+        write_run(run, results)
+    folder = collect.write(suite, results)
+    make_parts(suite, folder)
+    assert r"\begin{longtable}" in (folder / "tables/table1.tex").read_text()
+    path = pdf.write(suite, folder)
+    if shutil.which("pdftotext"):
+        text = subprocess.check_output(["pdftotext", "-layout", str(path), "-"], text=True)
+        assert "Table 1: multi-precision from eight bits, continued" in text
+        assert re.search(r"Hot-Swap +published +no +32 +own +70.40 +70.30", text)
+        assert re.search(r"original code +MIT", text)
+        assert "Adabits (adabits): Jin, Yang and Liao, AdaBits" in text
 
 
 def test_without_an_engine_a_notice_says_how_to_get_one(

@@ -59,3 +59,23 @@ def test_tidy_rows_hold_full_precision_once_per_row():
         "resnet20": {"size": 2, "first": 92.30},
         "resnet50": {"size": 2, "first": 76.13},
     }
+
+
+def test_rows_are_named_by_arm_or_by_method_and_distillation():
+    rows = published.accuracy()
+    names = published.names(rows)
+    assert set(names[rows.table == "table4"]) == {"without-alrs", "with-alrs"}
+    assert set(names[rows.table == "table6"]) == {"lsq", "lsq-plus", "double-rounding"}
+    kd = names[(rows.table == "table1") & (rows.kd == 1)]
+    assert set(kd) == {
+        f"{method}{published.KD}"
+        for method in ("any-precision", "coquant", "multiquant", "double-rounding")
+    }
+
+
+def test_setups_say_what_a_row_prints_besides_accuracies():
+    setups = published.setups("table6")
+    assert setups["resnet18", "lsq"].storage == "8+6+4+2"
+    assert setups["resnet18", "lsq"].epochs == "90"
+    assert published.setups("table1")["resnet18", "hot-swap"].epochs == ""
+    assert published.setups(None) == {}

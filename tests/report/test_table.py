@@ -1,6 +1,6 @@
 """Tests of ``bitswitch.report.table``."""
 
-from bitswitch.report.table import Footnotes, Group, Section, Table
+from bitswitch.report.table import Footnotes, Group, Line, Section, Table
 
 
 def test_the_same_reason_gets_the_same_letter():
@@ -24,3 +24,16 @@ def test_a_table_is_as_wide_as_its_widest_section():
     assert table.width == 3
     assert [headed for _, headed in table.headed_sections] == [True, True, False]
     assert Table("t", "t", "s", ()).width == 0
+
+
+def test_a_label_stands_for_the_lines_below_it():
+    lines = tuple(Line(label, "", ()) for label in ("a", "", "", "b", "c", ""))
+    spans = [span for _, span in Section("s", "", (), lines).spans]
+    assert spans == [3, 0, 0, 1, 2, 0]
+    assert Section("s", "", (), ()).spans == []
+    assert [span for _, span in Section("s", "", (), lines[1:3]).spans] == [2, 0]
+
+
+def test_length_counts_the_lines_of_all_sections():
+    section = Section("s", "", (), (Line("a", "", ()),) * 3)
+    assert Table("t", "t", "s", (section, section)).length == 6

@@ -7,10 +7,25 @@ import pytest
 from bitswitch.errors import ReportError
 from bitswitch.report import tables
 from bitswitch.spec import Suite
+from tests.report.conftest import make_suite
 
 
 def test_every_experiment_has_a_table(suite: Suite):
     assert tables.names(suite) == ["table4", "table5", "readings"]
+
+
+def test_a_printed_table_names_the_one_experiment_that_reproduces_it():
+    arms = {"a": {"title": "a"}}
+    one = {"title": "t", "networks": ["resnet20"], "arms": arms}
+    experiments = {
+        "mine": one | {"printed": "table1"},
+        "alrs": one | {"printed": "table4"},
+        "alrs-again": one | {"printed": "table4"},
+        "table2": one,
+        "other": one | {"printed": "table2"},
+    }
+    suite = make_suite(experiments=experiments)
+    assert tables.names(suite) == ["table1", "alrs", "alrs-again", "table2", "other"]
 
 
 def test_files_are_the_same_bytes_every_time(suite: Suite, folder: Path):
