@@ -66,7 +66,7 @@ class CoQuant(Method):
         """Grid of the weights."""
         rescale: Rescale = "constant"
         """What multiplies the weights' grid."""
-        clip_init: ClipInit = "constant"
+        clip_init: ClipInit = "range"
         """How activation clips start."""
 
     options: Options

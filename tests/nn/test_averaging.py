@@ -39,3 +39,12 @@ def test_it_is_saved_with_its_rate():
     loaded.restore(other.parameters())
     assert torch.equal(other.weight, net.weight)
     assert loaded.rate == average.rate
+
+
+def test_the_order_in_memory_does_not_matter():
+    net = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    weight = net.weight.detach().clone()
+    average = ParameterAverage(net.parameters())
+    net.weight.data.zero_()
+    average.restore(net.parameters())
+    assert torch.equal(net.weight, weight)
