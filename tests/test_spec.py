@@ -56,7 +56,7 @@ def with_network(**network):
 def test_every_shipped_suite_expands(path):
     suite = load_suite(path)
     assert suite.name == path.stem
-    assert {cell.run.run_id for cell in suite.cells} <= set(suite.runs)
+    assert {cell.run.run_id for cell in suite.cells if not cell.skipped} <= set(suite.runs)
     for run in suite.runs.values():
         assert run.start is None or run.start.run_id in suite.runs
 
