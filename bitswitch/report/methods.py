@@ -121,9 +121,16 @@ def _settings(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             found += [(f"{key}.{inner}", text) for inner, text in _settings(value)]
         else:
-            found.append((key, " ".join(map(str, value)) if _is_list(value) else str(value)))
+            found.append((key, _text(value)))
     return found
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
+def _text(value: Any) -> str:
+    """Return one setting.
+
+    >>> _text([1 / 3, 0.5]), _text(False)
+    ('0.333333 0.5', 'False')
+    """
+    if isinstance(value, list | tuple):
+        return " ".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
