@@ -89,7 +89,8 @@ class RFQuant(Method):
         paths: PositiveInt = 3
         """Random policies per step, besides the widest bit-width."""
         distortion_weight: NonNegativeFloat = 0.01
-        """Of the difference between batch-norm outputs and those at the widest bit-width."""
+        """Of the difference between batch-norm outputs and those at the widest bit-width; 0 saves
+        the memory that these take."""
         error_weight: NonNegativeFloat = 0.1
         """Of quantization errors, at the end of the training."""
         cancel_decay: bool = True
@@ -128,7 +129,7 @@ class RFQuant(Method):
                 module.alone = layer is None
                 if layer is not None:
                     self._layer_before[name], norms[name] = layer, module
-        self._distortion = OutputDistortion(norms)
+        self._distortion = OutputDistortion(norms if self.options.distortion_weight else {})
         model.memory = self._memory = _Memory(model)
 
     def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
