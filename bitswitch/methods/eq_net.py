@@ -12,12 +12,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bitswitch.contracts import Batch, Card, Lesson, Method, Moment, Pass, Recipe
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.nn.shared_norm import SharedBatchNorm
-from bitswitch.quant.elastic import (
+from bitswitch.quant.elastic import ElasticQuantizer, OffsetName
+from bitswitch.quant.elastic_quantizers import (
     CANDIDATES,
     ElasticActivationQuantizer,
-    ElasticQuantizer,
     ElasticWeightQuantizer,
-    OffsetName,
 )
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty

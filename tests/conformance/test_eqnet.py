@@ -8,7 +8,10 @@ import torch
 from torch.nn.functional import softmax
 
 from bitswitch.nn.losses import distilled
-from bitswitch.quant.elastic import ElasticActivationQuantizer, ElasticWeightQuantizer
+from bitswitch.quant.elastic_quantizers import (
+    ElasticActivationQuantizer,
+    ElasticWeightQuantizer,
+)
 from bitswitch.quant.quantizer import Width
 from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty, standardized_moment
 from bitswitch.quant.shifted_grid import on_shifted_grid

@@ -95,7 +95,7 @@ def test_the_first_pass_is_regularized_and_later_ones_learn_from_the_one_before(
 
 
 def test_finish_measures_statistics_for_every_bit_width():
-    model = Subject.of("eq-net", {"recalibration_batches": 3}).deployed()
+    model = Subject.of("eq-net", {"recalibration_batches": 3}).deployed
     norms = [module for module in model.modules() if isinstance(module, SharedBatchNorm)]
     assert norms
     for norm in norms:

@@ -58,7 +58,7 @@ def test_clip_values_are_found_after_training():
     train(learner, 1)
     quantizers = [q for x in learner.model.layers.values() for q in x.quantizers.values()]
     assert all(isinstance(q, FittedClips) and q.clips.unique().numel() == 1 for q in quantizers)
-    model = subject.deployed()
+    model = subject.deployed
     quantizers = [q for layer in model.layers.values() for q in layer.quantizers.values()]
     assert any(q.clips.unique().numel() > 1 for q in quantizers)
 

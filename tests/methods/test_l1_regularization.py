@@ -99,7 +99,7 @@ def test_training_lowers_the_norm():
 @pytest.mark.parametrize("clips", ["lapq", "max"])
 def test_the_network_is_quantized_after_training(clips):
     options = {"clips": clips, "iterations": 1, "evaluations": 10}
-    model = Subject.of("l1-regularization", options).deployed()
+    model = Subject.of("l1-regularization", options).deployed
     for layer in model.layers.values():
         found = layer.weight_quantizer.clips
         assert (found <= layer.weight.detach().abs().max() * 10).all()
