@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from bitswitch.checks.failure import CheckFailed, require
+from bitswitch.checks.passes import trained_widths
 from bitswitch.checks.subject import Subject, batch, logits, take_step, train
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.training.step import Learner
@@ -27,7 +28,7 @@ def gradients_are_finite_and_reach_everything(subject: Subject) -> None:
     learner = subject.learner()
     if not learner.method.trains:
         return
-    waiting = _expected(learner.model, subject.bitset)
+    waiting = _expected(learner.model, trained_widths(subject))
     for step in range(LONG):
         with _gradients(learner) as found:
             take_step(learner, step)
@@ -49,11 +50,11 @@ def gradients_are_finite_and_reach_everything(subject: Subject) -> None:
 
 
 def training_lowers_the_loss(subject: Subject) -> None:
-    """Ten training steps lower the loss at every bit-width."""
+    """Ten training steps lower the loss at every bit-width that they train."""
     learner = subject.learner()
     if not learner.method.trains:
         return
-    before = {bits: _loss(learner.model, bits) for bits in subject.bitset}
+    before = {bits: _loss(learner.model, bits) for bits in trained_widths(subject)}
     train(learner, STEPS)
     for bits, start in before.items():
         after = _loss(learner.model, bits)
@@ -110,11 +111,11 @@ def _loss(model: QuantizedModel, bits: int) -> float:
     return cross_entropy(logits(model, bits), batch().targets).item()
 
 
-def _expected(model: QuantizedModel, bitset: tuple[int, ...]) -> set[str]:
+def _expected(model: QuantizedModel, widths: list[int]) -> set[str]:
     """Return the names of parameters that training must reach."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     wanted = [layer.weight for layer in model.quantized_layers.values()]
-    for bits in bitset:
+    for bits in widths:
         if bits != FLOAT_BITS:
             with model.at(bits):
                 wanted += model.active_scales().values()

@@ -67,17 +67,28 @@ def passes_are_of_the_bit_set(subject: Subject) -> None:
 
 
 def every_bit_width_is_visited(subject: Subject) -> None:
-    """Every bit-width is trained within a run of 40 steps."""
-    if not subject.method().trains:
-        return
-    for run in _runs(subject):
-        seen = {bits for part in chain(*run.steps) for bits in part.widths()}
+    """Every bit-width is trained within 40 steps, or made from a float network at the end."""
+    method = subject.method()
+    for run in _runs(subject) if method.trains else []:
+        seen = _widths(run)
+        if seen == {FLOAT_BITS} and type(method).finish is not Method.finish:
+            continue
         missing = [bits for bits in subject.bitset if bits not in seen]
         require(
             not missing,
             f"No pass in {STEPS} steps uses {missing} bit.",
             "Visit every bit-width of self.bitset, in each step or by drawing from it.",
         )
+
+
+def trained_widths(subject: Subject) -> list[int]:
+    """Return the bit-widths that training visits; none if there is no training."""
+    seen = {bits for run in _runs(subject) for bits in _widths(run)}
+    return [bits for bits in {FLOAT_BITS: None, **dict.fromkeys(subject.bitset)} if bits in seen]
+
+
+def _widths(run: Run) -> set[int]:
+    return {bits for part in chain(*run.steps) for bits in part.widths()}
 
 
 def passes_depend_on_the_moment_alone(subject: Subject) -> None:

@@ -8,6 +8,7 @@ from bitswitch.checks.passes import (
     passes_depend_on_the_moment_alone,
     separate_updates_follow_every_pass,
     teachers_are_earlier_passes,
+    trained_widths,
 )
 from bitswitch.contracts import Pass
 
@@ -85,3 +86,22 @@ class Summed(Plain):
 
 def test_recipes_that_are_refused_are_not_looked_at(subject_of):
     separate_updates_follow_every_pass(subject_of(Summed))
+
+
+class FloatTraining(Plain):
+    def passes(self, training, moment, layers):
+        return [Pass(32, update=training.update == "separate")]
+
+
+class QuantizesAtTheEnd(FloatTraining):
+    def finish(self, model, batches):
+        model.calibrate(batch.images for batch in batches())
+
+
+def test_full_precision_may_be_quantized_at_the_end(subject_of):
+    with pytest.raises(CheckFailed, match=r"\[8, 4, 2\] bit"):
+        every_bit_width_is_visited(subject_of(FloatTraining))
+    subject = subject_of(QuantizesAtTheEnd)
+    every_bit_width_is_visited(subject)
+    assert trained_widths(subject) == [32]
+    assert trained_widths(subject_of(Plain)) == [8, 4, 2]
