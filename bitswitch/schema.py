@@ -8,13 +8,13 @@ from bitswitch.spec import Suite
 def suite_schema() -> dict[str, Any]:
     """Return the schema of what a suite file may hold.
 
-    It differs from a suite's own: a plugin may be written as its bare name, and an experiment may
-    leave to ``experiments.yaml`` what it does not change.
+    It differs from a suite's own: a plugin may be written as its bare name, and experiments and
+    their arms may leave to ``experiments.yaml`` what they do not change.
     """
     schema = Suite.model_json_schema()
     definitions = schema["$defs"]
     definitions["Choice"] = {"anyOf": [{"type": "string"}, definitions["Choice"]]}
-    experiment = {**definitions["ExperimentSpec"]}
-    del experiment["required"]
+    experiment, arm = definitions["ExperimentSpec"], definitions["ArmSpec"]
+    del experiment["required"], arm["required"]
     definitions["ExperimentSpec"] = {"anyOf": [{"type": "null"}, experiment]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -3,6 +3,7 @@ from pydantic import ValidationError
 
 from bitswitch.errors import SpecError
 from bitswitch.reading import explained, merge, read_yaml
+from bitswitch.spec import Suite
 from bitswitch.types import Strict
 
 
@@ -53,3 +54,12 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(SpecError, match=r"broken\.yaml cannot be read"):
         read_yaml(path)
+
+
+def test_options_of_plugins_are_no_keys_of_suites():
+    class ToyOptions(Strict):
+        seedz_: int = 0
+
+    with pytest.raises(SpecError, match=r"unknown key.*Did you mean 'seed"), explained("here"):
+        Suite.model_validate({"seedz": [0]})
+    assert ToyOptions().seedz_ == 0

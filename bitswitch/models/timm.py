@@ -1,5 +1,7 @@
 """``timm``: any network of the timm library, by name."""
 
+from typing import Any
+
 from pydantic import Field, field_validator
 from torch import nn
 
@@ -41,8 +43,9 @@ class Timm(Model):
         import timm
 
         name = self.options.architecture
+        arguments: dict[str, Any] = {**self.options.arguments}
         with seeded("model", seed):
-            net: nn.Module = timm.create_model(name, num_classes=classes, **self.options.arguments)
+            net: nn.Module = timm.create_model(name, num_classes=classes, **arguments)
         weights = self.options.weights
         load_weights(net, weights, lambda: _download(name), _address(name))
         return net
