@@ -9,6 +9,9 @@ import typer
 from bitswitch.cli.arguments import AllowMixed, Results, SuiteName, check_name, load
 
 
+OneName = Annotated[str | None, typer.Argument(help="One of them; default: all.")]
+
+
 def collect(
     suite: SuiteName,
     results: Results = Path("results"),
@@ -20,22 +23,28 @@ def collect(
     typer.echo(step.write(load(suite), results, allow_mixed))
 
 
-def table(suite: SuiteName, name: str, results: Results = Path("results")) -> None:
-    """Make the table NAME of SUITE, for LaTeX and HTML."""
+def table(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
+    """Make the table NAME of SUITE, for LaTeX and HTML; without a name, all of them."""
     from bitswitch.report import tables
 
     loaded = load(suite)
-    check_name(name, tables.names(loaded), f"Suite '{loaded.name}' has no table")
-    tables.write(name, results / loaded.name)
+    known = tables.names(loaded)
+    if name is not None:
+        check_name(name, known, f"Suite '{loaded.name}' has no table")
+    for one in known if name is None else [name]:
+        tables.write(one, results / loaded.name)
 
 
-def figure(suite: SuiteName, name: str, results: Results = Path("results")) -> None:
-    """Draw the figure NAME of SUITE, as PDF and PNG."""
+def figure(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
+    """Draw the figure NAME of SUITE, as PDF and PNG; without a name, all of them."""
     from bitswitch.report import figures
 
     loaded = load(suite)
-    check_name(name, figures.names(loaded), f"Suite '{loaded.name}' has no figure")
-    figures.write(name, results / loaded.name)
+    known = figures.names(loaded)
+    if name is not None:
+        check_name(name, known, f"Suite '{loaded.name}' has no figure")
+    for one in known if name is None else [name]:
+        figures.write(one, results / loaded.name)
 
 
 class Document(StrEnum):
