@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from bitswitch.errors import SpecError, hint
 from bitswitch.types import Strict
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where it is there: ten times as fast."""
+
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``base`` with ``changes`` laid over it, mappings merged key by key.
@@ -79,7 +82,7 @@ def read_yaml(path: Path) -> Any:
         SpecError: the file is missing or no YAML.
     """
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), Loader=_LOADER)  # a safe loader, either way
     except FileNotFoundError:
         near = hint(path.stem, (item.stem for item in path.parent.glob("*.yaml")))
         raise SpecError(f"There is no file {path}.{near}") from None

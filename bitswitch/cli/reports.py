@@ -8,7 +8,6 @@ import typer
 
 from bitswitch.cli.arguments import AllowMixed, Results, SuiteName, check_name, load
 
-
 OneName = Annotated[str | None, typer.Argument(help="One of them; default: all.")]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -153,6 +154,13 @@ class Frames:
     methods: pd.DataFrame
     curves: pd.DataFrame
     scale_gradients: pd.DataFrame
+
+    @cached_property
+    def cards(self) -> dict[str, dict[str, Any]]:
+        """Rows of ``methods.csv`` by name of the plugin; empty texts where nothing is said."""
+        table = self.methods.astype(object)
+        table = table.where(table.notna(), "").set_index("method")
+        return {str(name): dict(row) for name, row in table.iterrows()}
 
     def write(self, folder: Path) -> None:
         """Write one CSV file per table and ``suite.yaml`` below ``folder``."""

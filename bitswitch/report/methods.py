@@ -49,18 +49,18 @@ def listed(frames: Frames) -> list[About]:
             is_cited=references.is_known(card["source"]),
             facts=[fact for fact in _facts(card) if fact.text],
         )
-        for name, card in _cards(frames).items()
+        for name, card in frames.cards.items()
     ]
 
 
 def source(frames: Frames, method: str) -> str:
     """Return the citation key of ``method``; an empty text where it is not known."""
-    return str(_cards(frames).get(method, {}).get("source", ""))
+    return str(frames.cards.get(method, {}).get("source", ""))
 
 
 def caveat(frames: Frames, method: str) -> str:
     """Return what a row of ``method`` must say of itself; nothing where it follows public code."""
-    card = _cards(frames).get(method)
+    card = frames.cards.get(method)
     if card is None or card["fidelity"] == "vectors":
         return ""
     parts = (
@@ -70,13 +70,6 @@ def caveat(frames: Frames, method: str) -> str:
         card["deviations"] and f"differs: {card['deviations']}",
     )
     return "; ".join(part.rstrip(". ") for part in parts if part)
-
-
-def _cards(frames: Frames) -> dict[str, Card]:
-    """Return the rows of ``methods.csv`` by name of the plugin."""
-    table = frames.methods.astype(object)
-    table = table.where(table.notna(), "").set_index("method")
-    return {str(name): row.to_dict() for name, row in table.iterrows()}
 
 
 def _facts(card: Card) -> list[Fact]:
