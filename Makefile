@@ -12,7 +12,7 @@ PYTHON := $(PYTHON)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := all
-.PHONY: all test env check tests smoke clean
+.PHONY: all test env check tests long smoke clean
 
 all: env
 	snakemake --cores $(CORES) all $(if $(filter command% env%,$(origin SUITE)),--config suite=$(SUITE))
@@ -40,6 +40,10 @@ check: env
 
 tests: env
 	pytest
+
+# Every method through the real compiler: a minute each.
+long: env
+	pytest -m long
 
 smoke: env
 	snakemake --cores $(CORES) all --config suite=smoke

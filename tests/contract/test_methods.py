@@ -20,6 +20,7 @@ def test_contract(check, subject):
     check(subject)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_compiled_code_is_eager(subject):
     compiled_is_eager(subject, backend="inductor")
