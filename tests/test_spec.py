@@ -246,9 +246,9 @@ def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
     mine = tmp_path / "mine.yaml"
     mine.write_text(suite)
     assert load_suite(mine).runs == load_suite(Path("config/suites/smoke.yaml")).runs
-    mine.write_text(suite.replace("  readings:", "  readigns:"))
+    mine.write_text(suite.replace("  epoch-matched:", "  epoch-matchd:"))
     with pytest.raises(
-        SpecError, match=r"no shared experiment 'readigns'\. Did you mean 'readings'"
+        SpecError, match=r"no shared experiment 'epoch-matchd'\. Did you mean 'epoch-matched'"
     ):
         load_suite(mine)
 

@@ -31,7 +31,7 @@ def test_values_and_slopes_follow_the_equations(x, up, down, middle, bits):
     expected, slope = reference(x, lower, upper, high, 2 / high, -1.0)
     if abs(share - int(share) - 0.5) > 1e-3:  # a tie may fall either way in float32
         assert y.item() == pytest.approx(expected, abs=1e-5)
-    if min(abs(x - lower), abs(x - upper)) > 1e-5 or slope == 0:
+    if min(abs(x - lower), abs(x - upper)) > 1e-5:  # float32 may round x onto a bound
         assert value.grad.item() == pytest.approx(slope, rel=1e-5)
 
 
