@@ -69,8 +69,12 @@ class Method(Plugin):
 
     @property
     def edge_bits(self) -> int | None:
-        """Fixed bit-width of the first layer's weights and of the last layer; None: float."""
-        return None
+        """Fixed bit-width of the first layer's weights and of the last layer; None: float.
+
+        Default: the option of this name, where the method has one.
+        """
+        bits: int | None = getattr(self.options, "edge_bits", None)
+        return bits
 
     def prepare(self, net: nn.Module) -> nn.Module:
         """Return the loaded float network whose layers will be replaced; default: as it is."""

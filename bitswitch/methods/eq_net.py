@@ -92,10 +92,6 @@ class EqNet(Method):
 
     options: Options
 
-    @property
-    def edge_bits(self) -> int | None:
-        return self.options.edge_bits
-
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options
         return ElasticWeightQuantizer(

@@ -70,10 +70,6 @@ class Lsq(Method):
 
     options: Options
 
-    @property
-    def edge_bits(self) -> int | None:
-        return self.options.edge_bits
-
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options
         count: Literal["step", "tensor"] = (

@@ -43,10 +43,6 @@ class LsqPlus(Method):
 
     options: Options
 
-    @property
-    def edge_bits(self) -> int | None:
-        return self.options.edge_bits
-
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         return WeightQuantizer(weight, self.bitset, self.options.per_channel, init="three-sigma")
 

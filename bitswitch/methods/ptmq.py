@@ -52,10 +52,6 @@ class Ptmq(Method):
 
     options: Options
 
-    @property
-    def edge_bits(self) -> int | None:
-        return self.options.edge_bits
-
     def prepare(self, net: nn.Module) -> nn.Module:
         fold_batch_norms(net)
         return net

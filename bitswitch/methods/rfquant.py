@@ -105,10 +105,6 @@ class RFQuant(Method):
     options: Options
     _weight_decay = 0.0
 
-    @property
-    def edge_bits(self) -> int | None:
-        return self.options.edge_bits
-
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         return WeightQuantizer(weight, self.bitset, gradient_scale=False, init="three-sigma")
 
