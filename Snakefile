@@ -13,7 +13,7 @@ from snakemake.utils import min_version, validate
 
 from bitswitch.devices import training_slots, visible_gpus
 from bitswitch.errors import BitswitchError
-from bitswitch.spec import load_suite, suite_path
+from bitswitch.suite import load_suite, suite_path
 
 min_version("9.10")
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from bitswitch.devices import training_slots, visible_gpus
 from bitswitch.progress import duration
 from bitswitch.run_costs import GPU_FLOPS, GPU_PASS_S, Cost, data_bytes, estimate, shrunk
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 
 
 class Part(NamedTuple):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 
 
 def suite_schema() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from bitswitch import cli, plugins, stages
 from bitswitch.bench.measured import Measured
 from bitswitch.checks.run import Result
 from bitswitch.errors import DeviceError, Interrupted
-from bitswitch.spec import load_suite
+from bitswitch.suite import load_suite
 
 SUITE = {
     "name": "one",

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bitswitch import plan, stages, store
-from bitswitch.spec import load_suite, suite_path
+from bitswitch.suite import load_suite, suite_path
 
 
 @pytest.fixture(autouse=True)

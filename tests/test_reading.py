@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from bitswitch.errors import SpecError
 from bitswitch.reading import explained, merge, read_yaml
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from bitswitch.types import Strict
 
 

@@ -2,7 +2,8 @@ import pytest
 
 from bitswitch import run_costs, stages, store
 from bitswitch.run_costs import Cost, data_bytes, estimate, shrunk
-from bitswitch.spec import Choice, load_suite, suite_path
+from bitswitch.spec import Choice
+from bitswitch.suite import load_suite, suite_path
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from bitswitch import stages
 from bitswitch.bench.measured import Measured
 from bitswitch.bench.processes import time_python, time_until
 from bitswitch.devices import resolve
-from bitswitch.spec import load_suite
+from bitswitch.suite import load_suite
 
 CLI = "from bitswitch.cli import main; main()"
 HELP_LIMIT_S, JOB_LIMIT_S = 0.5, 6.0

@@ -6,7 +6,7 @@ from bitswitch.report import methods
 from bitswitch.report.conditions import is_distilled
 from bitswitch.report.frames import Frames
 from bitswitch.report.values import FP, Network, Place, Sample, Values
-from bitswitch.spec import ArmSpec
+from bitswitch.suite import ArmSpec
 
 Column = tuple[str, str]
 """Bit set and policy."""

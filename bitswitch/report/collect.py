@@ -23,7 +23,8 @@ from bitswitch.report.frames import (
 )
 from bitswitch.report.run_records import Metric, RunRecord, read_run
 from bitswitch.report.statistics import guessing_bound
-from bitswitch.spec import Cell, RunSpec, Suite, title_of
+from bitswitch.spec import RunSpec, title_of
+from bitswitch.suite import Cell, Suite
 
 OUTPUTS = ("suite.yaml", *(f"{name}.csv" for name in TABLES))
 """Files that ``write`` makes in ``results/<suite>/``."""

@@ -3,7 +3,7 @@
 from bitswitch.report.published import KD, Setup, setups
 from bitswitch.report.table import Entry
 from bitswitch.report.values import Network, Values
-from bitswitch.spec import ArmSpec, NetworkSpec
+from bitswitch.suite import ArmSpec, NetworkSpec
 
 COLUMNS = ("KD", "stored", "epochs", "recipe")
 

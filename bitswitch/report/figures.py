@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bitswitch.errors import ReportError, hint
 from bitswitch.report import drawing, gradient_figures, staircase_figure
 from bitswitch.report.frames import Frames
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

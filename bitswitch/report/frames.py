@@ -12,7 +12,7 @@ import yaml
 from bitswitch.errors import RecordError
 from bitswitch.reading import read_yaml
 from bitswitch.records import write_bytes
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 
 METRICS = (
     "suite",

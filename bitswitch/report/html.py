@@ -10,7 +10,7 @@ from bitswitch.records import write_bytes
 from bitswitch.report import figures, health, methods, page, pdf, tables
 from bitswitch.report.assets import asset
 from bitswitch.report.frames import Frames
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 
 PAGE = "report.html"
 

@@ -11,7 +11,7 @@ from bitswitch.records import write_bytes
 from bitswitch.report import figures, health, latex, methods, tables
 from bitswitch.report.assets import asset
 from bitswitch.report.frames import Frames
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 
 DOCUMENT, PDF, NOTICE = "report.tex", "report.pdf", "report.pdf.missing.txt"
 

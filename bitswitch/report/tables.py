@@ -7,7 +7,7 @@ from bitswitch.records import write_bytes
 from bitswitch.report import accuracy_table, cost_table, latex, page
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Table
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 
 COSTS = "table5"
 """The printed table that is about time instead of accuracy."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bitswitch.report.frames import Frames
-from bitswitch.spec import NetworkSpec
+from bitswitch.suite import NetworkSpec
 
 FP = ("FP", "32")
 """Bit set and policy of full-precision runs."""

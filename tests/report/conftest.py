@@ -11,7 +11,8 @@ import yaml
 
 from bitswitch import plugins
 from bitswitch.report import collect
-from bitswitch.spec import RunSpec, Suite
+from bitswitch.spec import RunSpec
+from bitswitch.suite import Suite
 from bitswitch.types import FLOAT_BITS
 
 FACTS = {"stamp": "embedded digits 16x16", "classes": 10, "sizes": {"test": 1000}}

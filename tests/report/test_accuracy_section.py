@@ -9,7 +9,7 @@ from bitswitch.report import accuracy_table, collect
 from bitswitch.report.accuracy_section import RECALIBRATED
 from bitswitch.report.conditions import COLUMNS
 from bitswitch.report.table import Line, Section, Table
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import PUBLISHED_NETWORKS, SHARED, make_shared, make_suite, write_run
 
 

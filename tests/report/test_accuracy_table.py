@@ -8,7 +8,7 @@ import pytest
 from bitswitch.report import accuracy_table, collect, conditions, published
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Line, Section, Table
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import EXPERIMENTS, SHARED, make_shared, make_suite, write_run
 
 

@@ -9,7 +9,7 @@ from bitswitch import plugins
 from bitswitch.errors import RecordError
 from bitswitch.report import collect
 from bitswitch.report.frames import Frames
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import make_shared, make_suite, write_run
 
 

@@ -9,7 +9,7 @@ from bitswitch.report.conditions import Conditions
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Entry
 from bitswitch.report.values import Values
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import make_shared, write_run
 
 

@@ -8,7 +8,7 @@ from bitswitch.report import collect
 from bitswitch.report.accuracy_grid import Grid
 from bitswitch.report.effects import Effects
 from bitswitch.report.values import Values
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import make_shared, write_run
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from bitswitch.report import collect, errata
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import write_run
 
 CHECKOUT = Path(__file__).parents[2]

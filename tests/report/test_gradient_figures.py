@@ -7,7 +7,7 @@ import pytest
 from bitswitch.report import gradient_figures
 from bitswitch.report.frames import Frames
 from bitswitch.report.gradient_figures import Study
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import LAYERS, top1_of
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bitswitch.report import collect, health
 from bitswitch.report.frames import Frames
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import write_run
 
 

@@ -9,7 +9,7 @@ import pytest
 from bitswitch.errors import ReportError
 from bitswitch.report import figures, html, tables
 from bitswitch.report.frames import Frames
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 
 VOID = {"meta", "link", "br", "img"}
 

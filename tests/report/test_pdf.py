@@ -9,7 +9,7 @@ import pytest
 
 from bitswitch.errors import ReportError
 from bitswitch.report import collect, figures, pdf, tables
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import EXPERIMENTS, make_shared, make_suite, write_run
 
 needs_tex = pytest.mark.skipif(pdf.find_engine() is None, reason="no TeX engine here")

@@ -7,7 +7,7 @@ import pytest
 
 from bitswitch.errors import RecordError
 from bitswitch.report.run_records import read_run
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import write_run
 
 

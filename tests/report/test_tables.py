@@ -6,7 +6,7 @@ import pytest
 
 from bitswitch.errors import ReportError
 from bitswitch.report import tables
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import make_suite
 
 

@@ -7,7 +7,7 @@ import pytest
 from bitswitch.report import collect
 from bitswitch.report.frames import Frames
 from bitswitch.report.values import Place, Values
-from bitswitch.spec import Suite
+from bitswitch.suite import Suite
 from tests.report.conftest import NETWORK, make_suite, write_run
 
 

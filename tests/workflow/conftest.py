@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bitswitch.spec import load_suite
+from bitswitch.suite import load_suite
 
 TOP = Path(__file__).resolve().parents[2]
 

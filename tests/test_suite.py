@@ -1,0 +1,293 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bitswitch.cards import Recipe
+from bitswitch.errors import SpecError, UnknownPluginError
+from bitswitch.methods.double_rounding import DoubleRounding
+from bitswitch.suite import load_suite, suite_path
+
+SUITES = sorted(Path("config/suites").glob("*.yaml"))
+
+CONTENT = {
+    "name": "small",
+    "title": "a small suite",
+    "data": "embedded",
+    "seeds": [0, 1],
+    "networks": {
+        "net": {
+            "title": "Net",
+            "published": "none",
+            "model": "resnet8",
+            "dataset": "digits",
+            "bitsets": [[8, 4]],
+            "float_training": {"epochs": 2, "batch_size": 64},
+            "training": {"epochs": 3, "batch_size": 64},
+        }
+    },
+    "experiments": {
+        "one": {"title": "One", "networks": ["net"], "arms": {"only": {"title": "only"}}},
+    },
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(**changes):
+        path = tmp_path / "config" / "suites" / "small.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({**CONTENT, **changes}))
+        return path
+
+    return write
+
+
+def with_arm(**arm):
+    experiment = {**CONTENT["experiments"]["one"], "arms": {"only": {"title": "only", **arm}}}
+    return {"experiments": {"one": experiment}}
+
+
+def with_network(**network):
+    return {"networks": {"net": {**CONTENT["networks"]["net"], **network}}}
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_every_shipped_suite_expands(path):
+    suite = load_suite(path)
+    assert suite.name == path.stem
+    assert {cell.run.run_id for cell in suite.cells if not cell.skipped} <= set(suite.runs)
+    for run in suite.runs.values():
+        assert run.start is None or run.start.run_id in suite.runs
+
+
+def test_one_run_per_seed_and_one_start_each(write):
+    suite = load_suite(write())
+    assert len(suite.cells) == 2
+    assert [run.is_float for run in suite.runs.values()] == [True, True, False, False]
+
+
+def test_titles_do_not_change_a_run(write):
+    before = load_suite(write()).runs
+    assert load_suite(write(title="another", **with_network(title="another"))).runs == before
+
+
+def test_one_changed_value_changes_only_the_runs_that_use_it(write):
+    before = load_suite(write()).runs
+    changed = load_suite(write(**with_arm(training={"learning_rate": 0.1}))).runs
+    assert {run.method.name for key, run in changed.items() if key in before} == {"float32"}
+    assert {run.method.name for key, run in changed.items() if key not in before} == {
+        "double-rounding"
+    }
+
+
+def test_a_changed_start_changes_what_starts_from_it(write):
+    before = load_suite(write()).runs
+    longer = with_network(float_training={"epochs": 4, "batch_size": 64})
+    assert not set(load_suite(write(**longer)).runs) & set(before)
+
+
+def test_spelling_out_a_default_does_not_change_a_run(write):
+    before = load_suite(write()).runs
+    spelled = with_network(model={"name": "resnet8", "options": {"form": "preactivation"}})
+    assert load_suite(write(**spelled)).runs == before
+
+
+def test_suites_share_runs_of_the_same_content():
+    cifar10, paper = (load_suite(suite_path(name)) for name in ("cifar10", "paper"))
+    assert set(cifar10.runs) <= set(paper.runs)
+
+
+def test_an_arm_changes_epochs_rate_and_recipe(write):
+    arm = {
+        "epochs_factor": 4 / 3,
+        "learning_rate_factor": 2,
+        "training": {"alrs": {"reading": "off"}},
+    }
+    run = load_suite(write(**with_arm(**arm))).cells[0].run
+    assert run.training.epochs == 4
+    assert run.training.learning_rate == pytest.approx(1e-3)
+    assert run.training.alrs.reading == "off"
+    assert run.start.training.epochs == 2
+
+
+def test_shared_experiments_are_laid_under_the_suite(write, tmp_path):
+    path = write(experiments={"one": {"networks": ["net"]}})
+    shared = {"one": {"title": "Shared", "arms": {"a": {"title": "a"}}}}
+    (tmp_path / "config" / "experiments.yaml").write_text(yaml.safe_dump(shared))
+    assert load_suite(path).experiments["one"].title == "Shared"
+
+
+def test_a_path_ends_in_yaml():
+    assert suite_path("mini") == Path("config/suites/mini.yaml")
+    assert suite_path("my/own.yaml") == Path("my/own.yaml")
+
+
+BAD = {
+    "unknown key": ({"sedes": [0]}, "Did you mean 'seeds'?"),
+    "unknown recipe key": (with_arm(training={"epoch": 3}), "Did you mean 'epochs'?"),
+    "unknown reading": (
+        with_arm(training={"alrs": {"reading": "relativ"}}),
+        "Did you mean 'relative'?",
+    ),
+    "unknown network": (
+        {"experiments": {"one": {**CONTENT["experiments"]["one"], "networks": ["nett"]}}},
+        "Did you mean 'net'?",
+    ),
+    "unknown option": (
+        with_network(model={"name": "resnet8", "options": {"from": "original"}}),
+        "Did you mean 'form'?",
+    ),
+    "option out of range": (
+        with_network(model={"name": "resnet8", "options": {"form": "other"}}),
+        "'original' or 'preactivation'",
+    ),
+    "bit-width too small": (with_arm(bitsets=[[8, 1]]), "greater than or equal to 2"),
+    "bit-width too large": (with_arm(bitsets=[[16, 8]]), "integer bit-widths are 2 to 8"),
+    "bit-widths in the wrong order": (with_arm(bitsets=[[2, 8]]), "widest first"),
+    "a bit-width twice": (with_arm(bitsets=[[8, 8]]), "distinct"),
+    "full precision among others": (with_arm(bitsets=[[32, 8]]), "[32] alone"),
+    "float bit set for another method": (with_arm(bitsets=[[32]], training={"epochs": 9}), None),
+    "a factor is missing": (
+        with_arm(training={"alrs": {"factors": {8: 1.0}}}),
+        "no factor for bit-width 4",
+    ),
+    "no seeds": ({"seeds": []}, "at least 1 item"),
+    "no experiments": ({"experiments": {}}, "at least 1 item"),
+    "a name that is no file name": ({"name": "a/b"}, "pattern"),
+    "no epochs": (with_network(training={"epochs": 0, "batch_size": 64}), "greater than 0"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
+def test_bad_suites_are_refused_with_the_nearest_choice(write, changes, message):
+    if message is None:
+        assert load_suite(write(**changes)).cells[0].run.method.name == "float32"
+        return
+    with pytest.raises(SpecError, match=r"(?s).*") as caught:
+        load_suite(write(**changes))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "near"),
+    [
+        (with_arm(method="double-roundin"), "double-rounding"),
+        (with_network(model="resnet21"), "resnet20"),
+        (with_network(dataset="digit"), "digits"),
+    ],
+)
+def test_unknown_plugins_are_refused_with_the_nearest_name(write, changes, near):
+    with pytest.raises(UnknownPluginError, match=f"Did you mean '{near}'"):
+        load_suite(write(**changes))
+
+
+def test_float32_takes_no_integer_bit_widths(write):
+    with pytest.raises(SpecError, match="'float32' takes"):
+        load_suite(write(**with_arm(method="float32")))
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "", "\x00"])
+def test_a_file_that_holds_no_suite_is_refused(tmp_path, text):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=r"broken\.yaml"):
+        load_suite(path)
+
+
+def test_a_missing_file_is_refused_with_the_nearest_name(write):
+    path = write()
+    with pytest.raises(SpecError, match="Did you mean 'small'"):
+        load_suite(path.with_stem("smal"))
+
+
+def test_a_skipped_cell_has_no_run(write, monkeypatch):
+    from bitswitch import plugins
+
+    monkeypatch.setattr(plugins, "refusal", lambda run: "too big" if run.seed else None)
+    suite = load_suite(write())
+    assert [cell.skipped for cell in suite.cells] == [None, "too big"]
+    assert {run.seed for run in suite.runs.values()} == {0}
+
+
+def test_conventional_training_with_adaptive_rates_is_refused(write):
+    path = write(**with_arm(training={"update": "conventional"}))
+    with pytest.raises(SpecError, match=r"'relative' needs an update per bit-width.*'off'"):
+        load_suite(path)
+
+
+def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    suite = (Path("config/suites/smoke.yaml")).read_text()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(suite)
+    assert load_suite(mine).runs == load_suite(Path("config/suites/smoke.yaml")).runs
+    mine.write_text(suite.replace("  epoch-matched:", "  epoch-matchd:"))
+    with pytest.raises(
+        SpecError, match=r"no shared experiment 'epoch-matchd'\. Did you mean 'epoch-matched'"
+    ):
+        load_suite(mine)
+
+
+def test_an_arm_may_train_every_bit_width_separately(write):
+    suite = load_suite(write(**with_arm(separately=True)))
+    assert [(cell.bitset, cell.run.bitset) for cell in suite.cells if cell.seed == 0] == [
+        ((8, 4), (8,)),
+        ((8, 4), (4,)),
+    ]
+
+
+def test_an_arm_that_nobody_can_run_has_no_cells(write):
+    assert not load_suite(write(**with_arm(not_run="no code"))).cells
+
+
+def test_an_arm_may_leave_networks_out(write):
+    assert not load_suite(write(**with_arm(networks=["other"]))).cells
+
+
+def test_an_experiment_may_take_other_bit_widths_on_one_network(write):
+    experiments = with_arm()["experiments"]
+    experiments["one"]["network_bitsets"] = {"net": [[4, 2]], "other": [[2]]}
+    suite = load_suite(write(experiments=experiments))
+    assert {cell.bitset for cell in suite.cells} == {(4, 2)}
+
+
+@pytest.fixture
+def recipes(monkeypatch):
+    published = Recipe(
+        training={"epochs": 90, "batch_size": 256, "optimizer": "sgd", "learning_rate": 0.1},
+        options={"per_channel": True},
+    )
+    monkeypatch.setattr(DoubleRounding, "faithful", {"cifar10": published})
+    monkeypatch.setattr("bitswitch.plugins.remembered", lambda group, key, make: make())
+
+
+def test_the_faithful_preset_takes_the_published_recipe(write, recipes):
+    faithful = {"preset": "faithful", "training": {"momentum": 0.5}}
+    content = {**with_network(recipe="cifar10"), **with_arm(**faithful)}
+    embedded = load_suite(write(**content)).cells[0].run
+    assert embedded.method.options["per_channel"]
+    assert embedded.training.optimizer == "sgd"
+    assert (embedded.training.learning_rate, embedded.training.momentum) == (0.1, 0.5)
+    assert (embedded.training.epochs, embedded.training.batch_size) == (3, 64)
+    full = load_suite(write(**content, data="published")).cells[0].run
+    assert (full.training.epochs, full.training.batch_size) == (90, 256)
+
+
+def test_a_recipe_that_is_not_published_leaves_a_reason(write, recipes):
+    suite = load_suite(write(**with_arm(preset="faithful")))
+    assert {cell.skipped for cell in suite.cells} == {"no recipe is published for digits"}
+    assert not suite.runs
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"milestones": [0.5]}, "belong to training.schedule 'step'"),
+        ({"schedule": "step"}, "belong to training.schedule 'step'"),
+        ({"warmup_epochs": 3}, "must be less than training.epochs 3"),
+    ],
+)
+def test_half_a_schedule_is_refused(write, changes, text):
+    with pytest.raises(SpecError, match=text):
+        load_suite(write(**with_arm(training=changes)))
