@@ -41,10 +41,13 @@ REPORT = f"results/{SUITE.name}"
 wildcard_constraints:
     dataset="|".join(SUITE.datasets),
     run="|".join(SUITE.runs),
+    sensitivity="|".join(SUITE.sensitivities) or "none",
+    search="|".join(SUITE.searches) or "none",
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/runs.smk"
+include: "workflow/rules/exploration.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -15,7 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.cards import Card, Recipe
 from bitswitch.passes import Lesson, Moment, Pass
+from bitswitch.problems import Candidate, Evaluation, Problem
 from bitswitch.quant.quantizer import Quantizer
+from bitswitch.scores import Findings, Score, Scores, Subject
 from bitswitch.types import BitSet, Strict
 
 if TYPE_CHECKING:
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTRACTS",
     "Batch",
+    "Candidate",
     "Card",
     "Dataset",
+    "Evaluation",
+    "Findings",
     "Lesson",
     "Method",
     "Model",
@@ -34,7 +39,13 @@ __all__ = [
     "OpenDataset",
     "Pass",
     "Plugin",
+    "Problem",
     "Recipe",
+    "Score",
+    "Scores",
+    "Search",
+    "Sensitivity",
+    "Subject",
 ]
 
 
@@ -102,6 +113,17 @@ class Method(Plugin):
         ``model.memory`` may become a module of the method's own: it is saved and moved with the
         model.
         """
+
+    def inherit(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the state dict to load for one of a network trained at several bit-widths.
+
+        Default: the same. A method whose model has more tensors than that of the start, say a
+        batch norm for every change of bit-width, fills them here.
+        """
+        return state
+
+    def guide(self, scores: Scores) -> None:
+        """Take the sensitivity of layers that the run's spec names; default: it is not needed."""
 
     def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
         """Return the passes of one training step; default: widest to narrowest, as the recipe.
@@ -221,5 +243,45 @@ class Dataset(Plugin):
         raise NotImplementedError
 
 
-CONTRACTS: dict[str, type[Plugin]] = {"methods": Method, "models": Model, "datasets": Dataset}
+class Sensitivity(Plugin):
+    """A way to tell how much every layer suffers from low bit-widths."""
+
+    def score(self, subject: Subject) -> Findings:
+        """Return the scores of all switchable layers of ``subject.model``.
+
+        Either one per layer, or one per layer and bit-width, for the layer as a whole or for its
+        weights and inputs apart; larger is more sensitive.
+        """
+        raise NotImplementedError
+
+
+class Search(Plugin):
+    """A way to choose a bit-width for every layer."""
+
+    scored: ClassVar[bool] = False
+    """Whether it needs a sensitivity."""
+    evaluates: ClassVar[bool] = False
+    """Whether it evaluates policies on held-out images while it searches."""
+    stochastic: ClassVar[bool] = False
+    """Whether its result depends on the seed."""
+
+    def search(self, problem: Problem) -> list[Candidate]:
+        """Return policies within the budget, best first; at least one.
+
+        Where it returns several, the one that is best on held-out images is taken, as far as the
+        allowed number of evaluations goes.
+
+        Raises:
+            InfeasibleBudgetError: no policy is within the budget.
+        """
+        raise NotImplementedError
+
+
+CONTRACTS: dict[str, type[Plugin]] = {
+    "methods": Method,
+    "models": Model,
+    "datasets": Dataset,
+    "sensitivities": Sensitivity,
+    "searches": Search,
+}
 """Base class of each plugin group."""

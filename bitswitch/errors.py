@@ -88,6 +88,17 @@ class BitWidthError(BitswitchError):
     """A bit-width or policy that the model does not offer."""
 
 
+class InfeasibleBudgetError(BitswitchError):
+    """A budget that no policy meets."""
+
+    def __init__(self, cost: str, limit: float, nearest: float) -> None:
+        super().__init__(
+            f"No policy has {cost} of at most {limit:g}; the nearest budget that can be met is "
+            f"{nearest:g}.\n  Raise the budget, or add narrower bit-widths to the bit set."
+        )
+        self.cost, self.limit, self.nearest = cost, limit, nearest
+
+
 class EncodingError(BitswitchError):
     """Values that have no integer code."""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bitswitch.contracts import Plugin
     from bitswitch.spec import RunSpec
 
-GROUPS = ("methods", "models", "datasets")
+GROUPS = ("methods", "models", "datasets", "sensitivities", "searches")
 """Groups ``bitswitch.<group>`` that packages may extend."""
 
 
@@ -202,6 +202,23 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """
     key = digest("dataset", name, options, _code_of("datasets", name))
     facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
+    return facts
+
+
+def search_facts(name: str) -> dict[str, bool]:
+    """Return ``scored``, ``evaluates``, ``stochastic`` of a search; remembered.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+    """
+
+    def read() -> dict[str, bool]:
+        search: Any = load("searches", name)
+        return {key: getattr(search, key) for key in ("scored", "evaluates", "stochastic")}
+
+    facts: dict[str, bool] = remembered(
+        "plugins", digest("search", name, _code_of("searches", name)), read
+    )
     return facts
 
 

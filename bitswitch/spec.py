@@ -98,6 +98,8 @@ class TrainingSpec(Strict):
     """A scale that a step pushed below zero is mirrored there and counted, or ends the run."""
     recalibration: NonNegativeInt = 0
     """Test once more after batch norm saw so many batches of held-out images."""
+    snapshots: tuple[PositiveInt, ...] = ()
+    """Epochs after which the model is kept, for sensitivities; the trained one is kept anyway."""
     compile: bool = False
     """Train through one compiled graph; last digits differ from eager."""
 
@@ -106,6 +108,11 @@ class TrainingSpec(Strict):
         if bool(self.milestones) != (self.schedule == "step"):
             raise ValueError(
                 "training.milestones belong to training.schedule 'step', and only to it"
+            )
+        if max(self.snapshots, default=0) >= self.epochs:
+            raise ValueError(
+                f"training.snapshots {max(self.snapshots)} must be less than training.epochs "
+                f"{self.epochs}: the trained model is kept anyway"
             )
         if self.warmup_epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(
@@ -125,7 +132,9 @@ class RunSpec(Strict):
     training: TrainingSpec
     seed: NonNegativeInt
     start: "RunSpec | None" = None
-    """The full-precision run whose weights this one starts from."""
+    """The run whose network this one starts from, at full precision or at several bit-widths."""
+    sensitivity: "SensitivitySpec | None" = None
+    """What guides the method, where it wants to know how sensitive layers are."""
 
     @field_validator("bitset")
     @classmethod
@@ -183,6 +192,63 @@ class RunSpec(Strict):
                 "model": self.model.resolved("models"),
                 "dataset": self.dataset.resolved("datasets"),
                 "start": self.start.resolved() if self.start else None,
+                "sensitivity": self.sensitivity.resolved() if self.sensitivity else None,
+            }
+        )
+
+    @property
+    def ancestors(self) -> "tuple[RunSpec, ...]":
+        """The runs that must be there before this one, first to last."""
+        start = (*self.start.ancestors, self.start) if self.start else ()
+        return (*start, *self.sensitivity.runs) if self.sensitivity else start
+
+
+class SensitivitySpec(Strict):
+    """Everything that decides how sensitive the layers of one network are found to be."""
+
+    sensitivity: Choice
+    run: RunSpec
+    """Whose network is scored."""
+    epoch: NonNegativeInt | None = None
+    """After which epoch of the run, one of its snapshots; 0: before its first step, the network
+    that it starts from with quantizers that are calibrated; None: the trained network."""
+    bitset: tuple[BitWidth, ...]
+    """Bit-widths to score, widest first."""
+    images: PositiveInt = 1024
+    """Training images that are seen."""
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _network_fits(self) -> Self:
+        if self.epoch and self.epoch not in self.run.training.snapshots:
+            raise ValueError(
+                f"epoch {self.epoch} is none of the run's training.snapshots "
+                f"{list(self.run.training.snapshots)}"
+            )
+        unknown = [bits for bits in self.bitset if bits not in self.run.bitset]
+        if unknown:
+            raise ValueError(
+                f"bit-width {unknown[0]} is none of the run's {format_bitset(self.run.bitset)}"
+            )
+        return self
+
+    @cached_property
+    def identifier(self) -> str:
+        """Readable prefix, then eight hex digits of the content."""
+        content = digest(self.model_dump(mode="json"))[:8]
+        return f"{self.sensitivity.name}-{self.run.model.name}-s{self.seed}-{content}"
+
+    @property
+    def runs(self) -> tuple[RunSpec, ...]:
+        """The runs that must be there before it, first to last."""
+        return self.run.ancestors if self.epoch == 0 else (*self.run.ancestors, self.run)
+
+    def resolved(self) -> "SensitivitySpec":
+        """Return the same with every plugin option spelled out (checks them all)."""
+        return self.model_copy(
+            update={
+                "sensitivity": self.sensitivity.resolved("sensitivities"),
+                "run": self.run.resolved(),
             }
         )
 

@@ -9,7 +9,8 @@ from statistics import median
 from time import perf_counter
 
 from bitswitch import plugins
-from bitswitch.spec import Choice, RunSpec
+from bitswitch.search_spec import SearchSpec
+from bitswitch.spec import Choice, RunSpec, SensitivitySpec
 from bitswitch.training.clock import Instant
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,53 @@ def train(
     from bitswitch.training.job import Execution, run_job
 
     place = resolve(device)
-    run_job(run, Execution(results / "runs", data, place, threads, save_interval_s), began)
+    run_job(run, Execution(results, data, place, threads, save_interval_s), began)
+    return folder
+
+
+def score(
+    spec: SensitivitySpec, results: Path, data: Path, device: str = "auto", threads: int = 1
+) -> Path:
+    """Score the layers of a network; see ``train`` for the arguments after ``spec``.
+
+    Returns:
+        The folder ``sensitivities/<identifier>`` below ``results``. Nothing is done where
+        the scores are there.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    began = Instant.now()
+    folder = results / "sensitivities" / spec.identifier
+    if not (folder / "result.json").exists():
+        from bitswitch.devices import resolve
+        from bitswitch.exploration.scoring import run_scoring
+        from bitswitch.training.job import Execution
+
+        run_scoring(spec, Execution(results, data, resolve(device), threads), began)
+    return folder
+
+
+def search(
+    spec: SearchSpec, results: Path, data: Path, device: str = "auto", threads: int = 1
+) -> Path:
+    """Find a policy for every budget of ``spec``; see ``train`` for the other arguments.
+
+    Returns:
+        The folder ``searches/<identifier>`` below ``results``. Nothing is done where
+        the search is finished.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    began = Instant.now()
+    folder = results / "searches" / spec.identifier
+    if not (folder / "result.json").exists():
+        from bitswitch.devices import resolve
+        from bitswitch.exploration.searching import run_search
+        from bitswitch.training.job import Execution
+
+        run_search(spec, Execution(results, data, resolve(device), threads), began)
     return folder
 
 

@@ -6,64 +6,18 @@ table that one ``RunSpec`` fills.
 
 from collections.abc import Iterator
 from functools import cached_property
-from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
-from bitswitch import plugins
+from bitswitch.arms import ArmSpec, BitSets, Key, NetworkSpec, Seeds
 from bitswitch.errors import SpecError, hint
+from bitswitch.expansion import Place, refusal_of, run_of, scores_of, searches_of
 from bitswitch.reading import explained, merge, read_yaml
-from bitswitch.spec import BitWidth, Choice, RunSpec, TrainingSpec
-from bitswitch.types import FLOAT_BITS, BitSet, Strict
-
-BitSets = Annotated[tuple[tuple[BitWidth, ...], ...], Field(min_length=1)]
-Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-"""A name that is also part of file names."""
-
-
-class NetworkSpec(Strict):
-    """A model on a dataset, and how it is trained at full precision and jointly."""
-
-    title: str
-    published: str
-    """Model key of the published rows it stands beside, e.g. ``resnet20``."""
-    model: Choice
-    dataset: Choice
-    bitsets: BitSets
-    float_training: TrainingSpec | None = None
-    """None: start from the model's own pretrained weights."""
-    training: TrainingSpec
-    recipe: str | None = None
-    """Dataset whose published recipe the preset ``faithful`` takes; None: the dataset's own."""
-    seeds: Seeds | None = None
-    """Overrides the suite's."""
-
-
-class ArmSpec(Strict):
-    """One row of a comparison."""
-
-    title: str
-    method: Choice = Choice(name="double-rounding")
-    preset: Literal["equal", "faithful"] = "equal"
-    """``equal``: the network's recipe, the same for every method; ``faithful``: the method's own
-    published recipe over it."""
-    training: dict[str, Any] = Field(default_factory=dict)
-    """Changes to the network's training spec, after the preset's."""
-    separately: bool = False
-    """Train one network per bit-width; together they fill one row."""
-    networks: tuple[str, ...] | None = None
-    """On which of the experiment's networks; None: all."""
-    published: str | None = None
-    """Printed row that stands beside it: ``method`` or ``method+kd``; None: none."""
-    not_run: str | None = None
-    """Why nobody can run it: only its printed row is shown."""
-    epochs_factor: PositiveFloat = 1.0
-    learning_rate_factor: PositiveFloat = 1.0
-    bitsets: BitSets | None = None
-    """Overrides the network's."""
+from bitswitch.search_spec import SearchSpec
+from bitswitch.spec import Choice, RunSpec, SensitivitySpec
+from bitswitch.types import BitSet, Strict
 
 
 class ExperimentSpec(Strict):
@@ -93,6 +47,10 @@ class Cell(NamedTuple):
     run: RunSpec
     skipped: str | None = None
     """Why the method refuses this run, or None; a skipped cell has no run to wait for."""
+    search: SearchSpec | None = None
+    """What chooses policies of the trained network, if anything."""
+    scores: tuple[SensitivitySpec, ...] = ()
+    """What is reported of its layers; a network's snapshots, in order, for each way to score."""
 
 
 class Suite(Strict):
@@ -130,9 +88,14 @@ class Suite(Strict):
             sets = [(bits,) for bits in bitset] if changes.separately else [bitset]
             for seed in recipe.seeds or chosen.seeds or self.seeds:
                 for trained in sets:
-                    run = _build(where, chosen, changes, trained, seed, self.data)
-                    reason = _without_recipe(chosen, changes) or plugins.refusal(run)
-                    yield Cell(experiment, network, arm, bitset, seed, run, reason)
+                    place = Place(where, chosen, changes, trained, seed, self.data)
+                    run = run_of(place)
+                    reason = refusal_of(place, run)
+                    scores = scores_of(place, run)
+                    for search in searches_of(place, run):
+                        yield Cell(
+                            experiment, network, arm, bitset, seed, run, reason, search, scores
+                        )
 
     def _places(self) -> Iterator[tuple[str, str, str, BitSet]]:
         for name, experiment in self.experiments.items():
@@ -150,71 +113,38 @@ class Suite(Strict):
 
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
-        """Every distinct run by id, full-precision starts first."""
-        wanted = [cell.run for cell in self.cells if cell.skipped is None]
-        starts = [run.start for run in wanted if run.start]
-        return {run.run_id: run for run in (*starts, *wanted)}
+        """Every distinct run by id, each after those that it needs."""
+        found: dict[str, RunSpec] = {}
+        for cell in self.cells:
+            if cell.skipped is None:
+                needed = [run for score in self._scores_of(cell) for run in score.runs]
+                found |= {run.run_id: run for run in (*cell.run.ancestors, cell.run, *needed)}
+        return dict(sorted(found.items(), key=lambda item: len(item[1].ancestors)))
+
+    @cached_property
+    def sensitivities(self) -> dict[str, SensitivitySpec]:
+        """Every distinct sensitivity by identifier."""
+        cells = [cell for cell in self.cells if cell.skipped is None]
+        return {one.identifier: one for cell in cells for one in self._scores_of(cell)}
+
+    @cached_property
+    def searches(self) -> dict[str, SearchSpec]:
+        """Every distinct search by identifier."""
+        cells = [cell for cell in self.cells if cell.skipped is None]
+        return {cell.search.identifier: cell.search for cell in cells if cell.search}
+
+    @staticmethod
+    def _scores_of(cell: Cell) -> list[SensitivitySpec]:
+        """Return all sensitivities that a cell, its run and the runs before it need."""
+        runs = (*cell.run.ancestors, cell.run)
+        guides = [run.sensitivity for run in runs if run.sensitivity]
+        searched = [cell.search.sensitivity] if cell.search and cell.search.sensitivity else []
+        return [*guides, *searched, *cell.scores]
 
     @property
     def datasets(self) -> dict[str, Choice]:
         """Every distinct dataset by identifier."""
         return {run.dataset.identifier: run.dataset for run in self.runs.values()}
-
-
-def _build(
-    where: str, network: NetworkSpec, arm: ArmSpec, bitset: BitSet, seed: int, data: str
-) -> RunSpec:
-    """Return the resolved run of one cell."""
-    common = {"model": network.model, "dataset": network.dataset, "seed": seed}
-    start = network.float_training and {
-        "method": "float32",
-        "bitset": (FLOAT_BITS,),
-        "training": network.float_training.model_dump(),
-        **common,
-    }
-    if start and bitset == (FLOAT_BITS,):
-        fields = start
-    else:
-        fields = {**_recipe(network, arm, data), "bitset": bitset, "start": start, **common}
-    with explained(where):
-        return RunSpec.model_validate(fields).resolved()
-
-
-SUITE_SIZED = ("epochs", "batch_size", "warmup_epochs")
-"""What a published recipe does not bring into suites on embedded data."""
-
-
-def _recipe(network: NetworkSpec, arm: ArmSpec, data: str) -> dict[str, Any]:
-    """Return method and training of one arm: the network's recipe, the preset's, the arm's."""
-    training, options = network.training.model_dump(), dict(arm.method.options)
-    published = _published_recipe(network, arm)
-    if published is not None:
-        options = published["options"] | options
-        training |= {
-            key: value
-            for key, value in published["training"].items()
-            if data == "published" or key not in SUITE_SIZED
-        }
-    training["epochs"] = ceil(training["epochs"] * arm.epochs_factor - 1e-9)
-    training["learning_rate"] *= arm.learning_rate_factor
-    return {
-        "method": Choice(name=arm.method.name, options=options),
-        "training": merge(training, arm.training),
-    }
-
-
-def _published_recipe(network: NetworkSpec, arm: ArmSpec) -> dict[str, Any] | None:
-    """Return the recipe that the preset of ``arm`` takes from the method, if any."""
-    if arm.preset == "equal":
-        return None
-    return plugins.recipe(arm.method.name, network.recipe or network.dataset.name)
-
-
-def _without_recipe(network: NetworkSpec, arm: ArmSpec) -> str | None:
-    """Return why ``arm`` cannot follow its publication on ``network``, or None."""
-    if arm.preset == "equal" or _published_recipe(network, arm) is not None:
-        return None
-    return f"no recipe is published for {network.recipe or network.dataset.name}"
 
 
 def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:

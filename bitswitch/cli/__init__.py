@@ -23,6 +23,8 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
         runs.plan,
         runs.validate,
         runs.train,
+        runs.score,
+        runs.search,
         runs.watch,
         runs.show,
         reports.collect,

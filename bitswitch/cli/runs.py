@@ -50,6 +50,46 @@ def train(
         typer.echo(stages.train(spec, results, data, device=device, threads=threads))
 
 
+def score(
+    suite: SuiteName,
+    sensitivity: Annotated[str, typer.Argument(help="As `bitswitch plan --json` lists them.")],
+    results: Results = Path("results"),
+    data: Data = Path("data"),
+    device: Device = "auto",
+    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
+) -> None:
+    """Score the layers of a network of SUITE: how much each suffers from low bit-widths."""
+    from bitswitch.devices import claimed_gpu
+
+    loaded = load(suite)
+    spec = pick(loaded.sensitivities, sensitivity, f"Suite '{loaded.name}' has no sensitivity")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    with claimed_gpu(device, runs_per_gpu):
+        from bitswitch import stages
+
+        typer.echo(stages.score(spec, results, data, device=device))
+
+
+def search(
+    suite: SuiteName,
+    search: Annotated[str, typer.Argument(help="As `bitswitch plan --json` lists them.")],
+    results: Results = Path("results"),
+    data: Data = Path("data"),
+    device: Device = "auto",
+    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
+) -> None:
+    """Find a bit-width for every layer of a trained network of SUITE, within budgets."""
+    from bitswitch.devices import claimed_gpu
+
+    loaded = load(suite)
+    spec = pick(loaded.searches, search, f"Suite '{loaded.name}' has no search")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    with claimed_gpu(device, runs_per_gpu):
+        from bitswitch import stages
+
+        typer.echo(stages.search(spec, results, data, device=device))
+
+
 def show(run: str, results: Results = Path("results")) -> None:
     """Print the spec of RUN and how far it is."""
     from bitswitch import progress

@@ -37,10 +37,11 @@ def quantize(
     Raises:
         BitWidthError: a name in ``keep`` is no layer, or a layer cannot be quantized faithfully.
     """
+    count = sum(value.numel() for value in net.parameters())
     if method.bitset != (FLOAT_BITS,):
         net = method.prepare(net)
         convert(net, method, keep)
-    return QuantizedModel(net, method.bitset)
+    return QuantizedModel(net, method.bitset, count)
 
 
 class QuantizedModel(nn.Module):
@@ -49,11 +50,13 @@ class QuantizedModel(nn.Module):
     Args:
         net: Network whose layers have been converted.
         bitset: Bit-widths, widest first.
+        float_parameters: Parameters of the network before.
     """
 
-    def __init__(self, net: nn.Module, bitset: BitSet) -> None:
+    def __init__(self, net: nn.Module, bitset: BitSet, float_parameters: int) -> None:
         super().__init__()
         self.net = net
+        self.float_parameters = float_parameters
         self.memory: nn.Module = nn.Module()
         """What a method keeps besides the network."""
         self.bitset = bitset

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.types import Policy
 
 
 @runtime_checkable
@@ -34,6 +35,22 @@ def recalibrate(model: QuantizedModel, batches: Callable[[], Iterable[Tensor]]) 
         model: Its policy, modes, momenta and parameters are left as they are.
         batches: Gives the same batches [n, ...] at every call, at least one.
     """
+    _recalibrate(model, model.bitset, batches)
+
+
+@torch.no_grad()
+def recalibrated_at(
+    model: QuantizedModel, policy: int | Policy, batches: Callable[[], Iterable[Tensor]]
+) -> None:
+    """Do the same for one policy alone, and the statistics that are in use at it."""
+    _recalibrate(model, [policy], batches)
+
+
+def _recalibrate(
+    model: QuantizedModel,
+    policies: Sequence[int | Policy],
+    batches: Callable[[], Iterable[Tensor]],
+) -> None:
     norms = [module for module in model.modules() if isinstance(module, Recalibrated)]
     shared = [
         module
@@ -45,15 +62,18 @@ def recalibrate(model: QuantizedModel, batches: Callable[[], Iterable[Tensor]]) 
     with _evaluating(model), ExitStack() as stack:
         for norm in shared:
             stack.enter_context(_averaging(norm))
-        for bits in model.bitset:
-            _recalibrate_width(model, bits, norms, batches())
+        for policy in policies:
+            _recalibrate_one(model, policy, norms, batches())
 
 
-def _recalibrate_width(
-    model: QuantizedModel, bits: int, norms: Sequence[Recalibrated], batches: Iterable[Tensor]
+def _recalibrate_one(
+    model: QuantizedModel,
+    policy: int | Policy,
+    norms: Sequence[Recalibrated],
+    batches: Iterable[Tensor],
 ) -> None:
-    """Measure the statistics of one bit-width."""
-    with model.at(bits), ExitStack() as stack:
+    """Measure the statistics that are in use at one policy."""
+    with model.at(policy), ExitStack() as stack:
         for norm in norms:
             norm.begin_recalibration()
             stack.callback(norm.end_recalibration)

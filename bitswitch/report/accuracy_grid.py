@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from bitswitch.arms import ArmSpec
 from bitswitch.report import methods
 from bitswitch.report.conditions import is_distilled
 from bitswitch.report.frames import Frames
 from bitswitch.report.values import FP, Network, Place, Sample, Values
-from bitswitch.suite import ArmSpec
 
 Column = tuple[str, str]
 """Bit set and policy."""

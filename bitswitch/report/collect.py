@@ -10,19 +10,31 @@ import pandas as pd
 
 from bitswitch import plugins
 from bitswitch.errors import RecordError
-from bitswitch.report import published
+from bitswitch.report import exploration, published
 from bitswitch.report.frames import (
     CURVES,
     METHODS,
     METRICS,
+    POLICIES,
+    POLICY_LAYERS,
     RUNS,
     SCALE_GRADIENTS,
+    SCORES,
+    SENSITIVITIES,
     TABLES,
     Frames,
     frame,
 )
-from bitswitch.report.run_records import Metric, RunRecord, read_run
+from bitswitch.report.run_records import (
+    Metric,
+    RunRecord,
+    SearchRecord,
+    read_run,
+    read_scoring,
+    read_search,
+)
 from bitswitch.report.statistics import guessing_bound
+from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import RunSpec, title_of
 from bitswitch.suite import Cell, Suite
 
@@ -64,7 +76,12 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         key: plugins.dataset_facts(choice.name, choice.options)
         for key, choice in suite.datasets.items()
     }
-    reproduced = frame(_metric_rows(suite, records, facts), METRICS)
+    scorings = {
+        key: read_scoring(results / "sensitivities" / key, spec)
+        for key, spec in suite.sensitivities.items()
+    }
+    searches = {key: read_search(results / "searches" / key) for key in suite.searches}
+    reproduced = frame(_metric_rows(suite, records, searches, facts), METRICS)
     beside = published.tidy().assign(suite=suite.name, data="published").reindex(columns=METRICS)
     return Frames(
         suite=suite,
@@ -73,6 +90,10 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         methods=frame(_method_rows(suite), METHODS),
         curves=frame(_curve_rows(records), CURVES),
         scale_gradients=frame(_gradient_rows(records), SCALE_GRADIENTS),
+        sensitivities=frame(exploration.sensitivity_rows(suite, scorings), SENSITIVITIES),
+        scores=frame(exploration.score_rows(scorings), SCORES),
+        policies=frame(exploration.policy_rows(suite, searches), POLICIES),
+        policy_layers=frame(exploration.layer_rows(searches), POLICY_LAYERS),
     )
 
 
@@ -98,25 +119,38 @@ def _refuse_mixed_code(records: Records) -> None:
         )
 
 
-def _metric_rows(suite: Suite, records: Records, facts: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield the rows of every cell, then those of the full-precision runs they start from."""
+def _metric_rows(
+    suite: Suite,
+    records: Records,
+    searches: Mapping[str, SearchRecord | None],
+    facts: Mapping[str, Any],
+) -> Iterator[Row]:
+    """Yield the rows of every cell, then those of the full-precision runs they start from.
+
+    A run that several searches search stands in each of its arms once.
+    """
     starts: dict[tuple[str, str, int], Cell] = {}
+    places = set()
     for cell in suite.cells:
-        yield from _cell_rows(suite, cell, records, facts)
-        start = cell.run.start
-        if start is not None and cell.skipped is None:
-            place = (cell.experiment, cell.network, cell.seed)
-            starts.setdefault(place, cell._replace(run=start, arm="float", bitset=start.bitset))
+        place = (cell.experiment, cell.network, cell.arm, cell.run.run_id, cell.bitset)
+        if place not in places:
+            places.add(place)
+            yield from _cell_rows(suite, cell, records, facts)
+        if cell.search is not None:
+            found = None if cell.skipped else searches[cell.search.identifier]
+            yield from _search_rows(suite, cell, cell.search, found)
+        start = cell.run.ancestors[0] if cell.run.ancestors else None
+        if start is not None and start.is_float and cell.skipped is None:
+            where = (cell.experiment, cell.network, cell.seed)
+            starts.setdefault(where, cell._replace(run=start, arm="float", bitset=start.bitset))
     for cell in starts.values():
         yield from _cell_rows(suite, cell, records, facts)
 
 
-def _cell_rows(
-    suite: Suite, cell: Cell, records: Records, facts: Mapping[str, Any]
-) -> Iterator[Row]:
-    """Yield every measured value of one cell, or one empty row per bit-width that says why."""
+def _shared(suite: Suite, cell: Cell) -> Row:
+    """Return what all rows of one cell have in common."""
     run = cell.run
-    shared = {
+    return {
         "suite": suite.name,
         "data": suite.data,
         "source": "reproduced",
@@ -130,6 +164,30 @@ def _cell_rows(
         "seed": cell.seed,
         "run": None if cell.skipped else run.run_id,
     }
+
+
+def _search_rows(
+    suite: Suite, cell: Cell, search: SearchSpec, record: SearchRecord | None
+) -> Iterator[Row]:
+    """Yield every measured value of the policies that one search has found."""
+    shared = _shared(suite, cell)
+    shared |= {"search": search.identifier, "search_seed": search.seed}
+    if record is not None and record.result.status == "complete":
+        for line in record.metrics:
+            yield shared | line.model_dump() | {"status": "complete"}
+        return
+    status = (cell.skipped and "skipped") or (record.result.status if record else "missing")
+    reason = cell.skipped or (record.result.diagnosis if record else "not run to the end")
+    for budget in search.budgets:
+        missing = {"policy": budget.name, "split": "test", "metric": "top1", "unit": "percent"}
+        yield shared | missing | {"status": status, "where": reason}
+
+
+def _cell_rows(
+    suite: Suite, cell: Cell, records: Records, facts: Mapping[str, Any]
+) -> Iterator[Row]:
+    """Yield every measured value of one cell, or one empty row per bit-width that says why."""
+    run, shared = cell.run, _shared(suite, cell)
     record = None if cell.skipped else records[run.run_id]
     status, reason = _state(cell, record)
     if record is not None:

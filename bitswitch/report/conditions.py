@@ -1,9 +1,9 @@
 """Columns that say how a row came about: distillation, stored bits, epochs and recipe."""
 
+from bitswitch.arms import ArmSpec, NetworkSpec
 from bitswitch.report.published import KD, Setup, setups
 from bitswitch.report.table import Entry
 from bitswitch.report.values import Network, Values
-from bitswitch.suite import ArmSpec, NetworkSpec
 
 COLUMNS = ("KD", "stored", "epochs", "recipe")
 

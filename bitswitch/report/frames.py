@@ -26,6 +26,8 @@ METRICS = (
     "bitset",
     "arm",
     "seed",
+    "search",
+    "search_seed",
     "policy",
     "split",
     "metric",
@@ -36,7 +38,8 @@ METRICS = (
     "where",
 )
 """Columns of ``metrics.csv``. ``source`` is ``reproduced`` or ``published``; ``where`` says why a
-value is missing, or in which printed table it stands."""
+value is missing, or in which printed table it stands. ``search`` is the identifier of the search
+that found the policy; then ``policy`` is the name of its budget, else a bit-width."""
 
 CURVES = (
     "run",
@@ -124,16 +127,95 @@ METHODS = (
 """Columns of ``methods.csv``: one row per method of the suite, from its card; ``faithful`` is
 JSON."""
 
+SENSITIVITIES = (
+    "sensitivity",
+    "plugin",
+    "run",
+    "model",
+    "epoch",
+    "bitset",
+    "seed",
+    "images",
+    "status",
+    "diagnosis",
+    "time_s",
+    "wall_time_s",
+    "peak_memory_mib",
+    "facts",
+    "code_hash",
+)
+"""Columns of ``sensitivities.csv``: one row per sensitivity; ``epoch`` is empty for the trained
+network, 0 for the one before training; ``facts`` is JSON."""
+
+SCORES = (
+    "sensitivity",
+    "position",
+    "layer",
+    "operand",
+    "bits",
+    "value",
+    "standard_error",
+)
+"""Columns of ``scores.csv``: one row per score; ``position`` counts layers from the input."""
+
+POLICIES = (
+    "search",
+    "plugin",
+    "run",
+    "model",
+    "seed",
+    "budget",
+    "cost",
+    "limit",
+    "tied",
+    "status",
+    "diagnosis",
+    "objective",
+    "held_out_top1",
+    "candidates",
+    "evaluations",
+    "search_time_s",
+    "retraining_epochs",
+    "retraining_time_s",
+    "edges",
+    "bitops",
+    "size",
+    "average_bits",
+    "weighted_average_bits",
+    "activation_bits",
+    "latency",
+    "code_hash",
+)
+"""Columns of ``policies.csv``: one row per search and budget; ``cost`` is what that limits."""
+
+POLICY_LAYERS = (
+    "search",
+    "budget",
+    "position",
+    "layer",
+    "weight_bits",
+    "activation_bits",
+)
+"""Columns of ``policy_layers.csv``: one row per layer of every policy."""
+
 TABLES = {
     "metrics": METRICS,
     "runs": RUNS,
     "methods": METHODS,
     "curves": CURVES,
     "scale_gradients": SCALE_GRADIENTS,
+    "sensitivities": SENSITIVITIES,
+    "scores": SCORES,
+    "policies": POLICIES,
+    "policy_layers": POLICY_LAYERS,
 }
 
-_TYPES = {"seed": "Int64"} | dict.fromkeys(
-    ("bitset", "policy", "run", "commit", "code_hash", "arm", "network"), "str"
+_TYPES = dict.fromkeys(("seed", "search_seed", "epoch"), "Int64") | dict.fromkeys(
+    (
+        *("bitset", "policy", "run", "commit", "code_hash", "arm", "network"),
+        *("search", "sensitivity", "budget", "diagnosis"),
+    ),
+    "str",
 )
 """Columns whose type their content may not decide."""
 
@@ -154,6 +236,10 @@ class Frames:
     methods: pd.DataFrame
     curves: pd.DataFrame
     scale_gradients: pd.DataFrame
+    sensitivities: pd.DataFrame
+    scores: pd.DataFrame
+    policies: pd.DataFrame
+    policy_layers: pd.DataFrame
 
     @cached_property
     def cards(self) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bitswitch import records
 from bitswitch.errors import RecordError
+from bitswitch.policy_files import PolicyFile
+from bitswitch.score_files import read_scores
+from bitswitch.scores import Score
+from bitswitch.spec import SensitivitySpec
 
 Status = Literal["complete", "diverged", "collapsed"]
 
@@ -117,6 +121,99 @@ def read_run(folder: Path) -> RunRecord | None:
         metrics=_lines(Metric, folder / "metrics.jsonl"),
         epochs=_lines(Epoch, folder / "train.jsonl"),
         provenance=_provenance(folder / "provenance.json"),
+    )
+
+
+class ScoringResult(Record):
+    """``result.json`` of a sensitivity."""
+
+    identifier: str
+    status: Literal["complete", "diverged"]
+    diagnosis: str | None = None
+    time_s: float
+    wall_time_s: float
+    peak_memory_mib: float | None = None
+    facts: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class ScoringRecord:
+    """Everything one complete sensitivity says."""
+
+    result: ScoringResult
+    scores: tuple[Score, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+class BudgetResult(Record):
+    """What a search says of one budget."""
+
+    limit: float
+    cost: float
+    objective: float | None = None
+    candidates: int
+    evaluations: int
+    search_time_s: float
+    retraining_epochs: int = 0
+    retraining_time_s: float = 0.0
+
+
+class SearchResult(Record):
+    """``result.json`` of a search."""
+
+    identifier: str
+    status: Literal["complete", "diverged"]
+    diagnosis: str | None = None
+    budgets: dict[str, BudgetResult]
+    wall_time_s: float
+    peak_memory_mib: float | None = None
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """Everything one complete search says."""
+
+    result: SearchResult
+    policies: Mapping[str, PolicyFile]
+    """By name of the budget."""
+    metrics: list[Metric]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_scoring(folder: Path, spec: SensitivitySpec) -> ScoringRecord | None:
+    """Return what the folder of a sensitivity says, or None when it is not complete.
+
+    Raises:
+        RecordError: see ``read_run``.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    return ScoringRecord(
+        result=_checked(ScoringResult, records.read_json(path), str(path)),
+        scores=read_scores(folder, spec).rows,
+        provenance=records.read_json(folder / "provenance.json"),
+    )
+
+
+def read_search(folder: Path) -> SearchRecord | None:
+    """Return what the folder of a search says, or None when it is not complete.
+
+    Raises:
+        RecordError: see ``read_run``.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    result = _checked(SearchResult, records.read_json(path), str(path))
+    return SearchRecord(
+        result=result,
+        policies={
+            budget: PolicyFile.read(folder / "policies" / f"{budget}.json")
+            for budget in result.budgets
+        },
+        metrics=_lines(Metric, folder / "metrics.jsonl"),
+        provenance=records.read_json(folder / "provenance.json"),
     )
 
 

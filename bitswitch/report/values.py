@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bitswitch.arms import NetworkSpec
 from bitswitch.report.frames import Frames
-from bitswitch.suite import NetworkSpec
 
 FP = ("FP", "32")
 """Bit set and policy of full-precision runs."""

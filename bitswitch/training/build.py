@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bitswitch import plugins
 from bitswitch.allocator import keep_freed_memory
 from bitswitch.contracts import Dataset, Method, Model, OpenDataset
 from bitswitch.errors import CheckpointError
 from bitswitch.nn.model import QuantizedModel, quantize
+from bitswitch.records import read_json
 from bitswitch.spec import RunSpec
 from bitswitch.training import checkpoint
 from bitswitch.training.blame import blamed
 from bitswitch.training.distillation import Distillation
+from bitswitch.training.health import Diverged
 from bitswitch.training.step import Learner
 
 CALIBRATION_BATCHES = 4
@@ -87,19 +89,35 @@ class Parts:
         return Learner.of(self.method, model, training, memory)
 
 
-def load_start(net: nn.Module, start: RunSpec, folder: Path) -> None:
+def load_float(net: nn.Module, start: RunSpec, folder: Path) -> None:
     """Load the weights of the full-precision run ``start`` in ``folder`` into ``net``.
 
     Raises:
         CheckpointError: its checkpoint is missing, damaged, or does not fit.
     """
-    path = folder / checkpoint.NAME
-    state = checkpoint.load(path, start.run_id)["model"]
+    state = checkpoint.load(folder / checkpoint.NAME, start.run_id)["model"]
+    bare = {name.removeprefix("net."): value for name, value in state.items()}
+    _load(net, bare, start, folder)
+
+
+def inherit(model: QuantizedModel, method: Method, start: RunSpec, folder: Path) -> None:
+    """Load the network of ``start``, trained at several bit-widths, into one of ``method``.
+
+    Raises:
+        CheckpointError: its checkpoint is missing, damaged, or does not fit.
+    """
+    state = checkpoint.load(folder / checkpoint.NAME, start.run_id)["model"]
+    with blamed(f"method '{start.method.name}'", "inherit()"):
+        state = method.inherit(state)
+    _load(model, state, start, folder)
+
+
+def _load(net: nn.Module, state: dict[str, Tensor], start: RunSpec, folder: Path) -> None:
     try:
-        net.load_state_dict({name.removeprefix("net."): value for name, value in state.items()})
+        net.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(
-            f"{path} does not fit model '{start.model.name}': {error}\n"
+            f"{folder / checkpoint.NAME} does not fit model '{start.model.name}': {error}\n"
             f"  Has the model changed since? Delete {folder} and train it again."
         ) from error
 
@@ -107,11 +125,62 @@ def load_start(net: nn.Module, start: RunSpec, folder: Path) -> None:
 def calibrate(model: QuantizedModel, spec: RunSpec, dataset: OpenDataset) -> None:
     """Initialise activation scales, if there are any, from a few shuffled training batches.
 
-    They are augmented: that is what the layers will see in training.
+    They are augmented: that is what the layers will see in training. A network that was trained at
+    several bit-widths before has its scales already.
     """
-    if spec.is_float:
+    if spec.is_float or (spec.start is not None and not spec.start.is_float):
         return
     size = spec.training.batch_size
     batches = dataset.train_batches(size, CALIBRATION_EPOCH, spec.seed, skip=0)
     with blamed(f"method '{spec.method.name}' on dataset '{spec.dataset.name}'", "calibration"):
         model.calibrate(batch.images for batch in islice(batches, CALIBRATION_BATCHES))
+
+
+def start_model(
+    parts: Parts, runs: Path, dataset: OpenDataset, device: torch.device
+) -> QuantizedModel:
+    """Return the model of a run before its first step.
+
+    Args:
+        parts: Plugins of the run.
+        runs: Folder of all run directories.
+        dataset: Open on ``device``.
+        device: Of the model.
+
+    Raises:
+        CheckpointError: the run that it starts from is not finished, or does not fit.
+        Diverged: there is nothing to start from.
+    """
+    net, start = parts.float_net(), parts.spec.start
+    folder = None if start is None else finished(start, runs, parts.spec.run_id)
+    if start is not None and folder is not None and start.is_float:
+        load_float(net, start, folder)
+    model = parts.quantized(net, device)
+    if start is not None and folder is not None and not start.is_float:
+        inherit(model, parts.method, start, folder)
+    calibrate(model, parts.spec, dataset)
+    return model
+
+
+def finished(run: RunSpec, runs: Path, by: str) -> Path:
+    """Return the directory of ``run``.
+
+    Args:
+        run: Whose network is needed.
+        runs: Folder of all run directories.
+        by: Who needs it.
+
+    Raises:
+        CheckpointError: it is not there, or not finished.
+        Diverged: it has no network worth going on with.
+    """
+    folder = runs / run.run_id
+    if not (folder / "result.json").exists():
+        raise CheckpointError(
+            f"{by} starts from the run '{run.run_id}', which is not finished in {runs}.\n"
+            f"  Train that one first: bitswitch train SUITE {folder.name}"
+        )
+    found = read_json(folder / "result.json")
+    if found["status"] == "diverged":
+        raise Diverged(f"its start {folder.name} diverged: {found['diagnosis']}")
+    return folder

@@ -16,6 +16,15 @@ FORMAT = 1
 """Raised when older checkpoints can no longer be continued."""
 
 
+def snapshot_name(epoch: int) -> str:
+    """Return the name of the file that keeps the model after ``epoch`` epochs.
+
+    >>> snapshot_name(3)
+    'snapshot-3.pt'
+    """
+    return f"snapshot-{epoch}.pt"
+
+
 def save(path: Path, run_id: str, state: dict[str, Any]) -> None:
     """Write ``state`` of run ``run_id``; the file holds either the old state or the new one.
 

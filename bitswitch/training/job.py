@@ -9,11 +9,12 @@ import torch
 import yaml
 
 from bitswitch import devices, provenance
-from bitswitch.errors import CheckpointError
 from bitswitch.records import read_json, write_bytes, write_json, write_lines
+from bitswitch.score_files import read_scores
 from bitswitch.spec import RunSpec
 from bitswitch.training import checkpoint
-from bitswitch.training.build import Parts, calibrate, load_start
+from bitswitch.training.blame import blamed
+from bitswitch.training.build import Parts, start_model
 from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.directory import RunDirectory
 from bitswitch.training.finish import conclude, measured
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 class Execution:
     """How a run is executed; nothing here is part of its identity."""
 
-    runs: Path
-    """Folder of all run directories."""
+    results: Path
+    """Folder of all results."""
     data: Path
     """Folder of the datasets."""
     device: torch.device
@@ -38,6 +39,21 @@ class Execution:
     """Processor threads of torch."""
     save_interval_s: float = 60.0
     """Time between checkpoints inside an epoch."""
+
+    @property
+    def runs(self) -> Path:
+        """Folder of all run directories."""
+        return self.results / "runs"
+
+    @property
+    def sensitivities(self) -> Path:
+        """Folder of all scores."""
+        return self.results / "sensitivities"
+
+    @property
+    def searches(self) -> Path:
+        """Folder of all searches."""
+        return self.results / "searches"
 
 
 def run_job(run: RunSpec, execution: Execution, began: Instant) -> None:
@@ -50,12 +66,9 @@ def run_job(run: RunSpec, execution: Execution, began: Instant) -> None:
         facts = _identify(parts, directory.path, execution, continued=bool(state))
         at, parameters = Position.start(run.bitset), None
         try:
-            start = None if state else _start_of(run, execution.runs)
-            session = _open(parts, execution, directory, clock, stop, start)
+            session = _open(parts, execution, directory, clock, stop, fresh=not state)
             if state:
                 session.resume(state)
-            else:
-                calibrate(session.learner.model, run, session.dataset)
             at, parameters = session.at, session.parameters
             log.info("%s: step %d of %d", run.run_id, at.step, session.steps)
             run_epochs(session)
@@ -98,36 +111,15 @@ def _identify(parts: Parts, folder: Path, execution: Execution, continued: bool)
     return facts
 
 
-def _start_of(run: RunSpec, runs: Path) -> Path | None:
-    """Return the directory of the full-precision run that ``run`` starts from.
-
-    Raises:
-        CheckpointError: it is not there, or not finished.
-        Diverged: there is nothing to start from.
-    """
-    if run.start is None:
-        return None
-    folder = runs / run.start.run_id
-    if not (folder / "result.json").exists():
-        raise CheckpointError(
-            f"{run.run_id} starts from the full-precision run '{run.start.run_id}', which is not "
-            f"finished in {runs}.\n  Train that one first: bitswitch train SUITE {folder.name}"
-        )
-    found = read_json(folder / "result.json")
-    if found["status"] == "diverged":
-        raise Diverged(f"its full-precision start {folder.name} diverged: {found['diagnosis']}")
-    return folder
-
-
 def _open(
     parts: Parts,
     execution: Execution,
     directory: RunDirectory,
     clock: Clock,
     stop: StopRequest,
-    start: Path | None,
+    fresh: bool,
 ) -> Session:
-    """Return the session of a run whose activation scales are still to be calibrated or loaded.
+    """Return the session of a run.
 
     Args:
         parts: Plugins of the run.
@@ -135,18 +127,18 @@ def _open(
         directory: Locked.
         clock: Running.
         stop: Listening.
-        start: Directory of the full-precision run whose weights are loaded, if any.
+        fresh: Whether the network it starts from is loaded; else a checkpoint will be.
     """
     spec, device = parts.spec, execution.device
     dataset = parts.open(execution.data, device)
-    net = parts.float_net()
-    if start is not None and spec.start is not None:
-        load_start(net, spec.start, start)
-    parameters = sum(value.numel() for value in net.parameters())
-    model = parts.quantized(net, device)
+    if fresh:
+        model = start_model(parts, execution.runs, dataset, device)
+    else:
+        model = parts.quantized(parts.float_net(), device)
+    _guide(parts, execution)
     return Session(
         spec=spec,
-        parameters=parameters,
+        parameters=model.float_parameters,
         learner=parts.learner(model, dataset.size("train"), device),
         dataset=dataset,
         classes=parts.dataset.classes,
@@ -155,3 +147,16 @@ def _open(
         stop=stop,
         save_interval_s=execution.save_interval_s,
     )
+
+
+def _guide(parts: Parts, execution: Execution) -> None:
+    """Tell the method how sensitive layers are, if the spec says by what.
+
+    Raises:
+        RecordError: the scores are not there.
+    """
+    wanted = parts.spec.sensitivity
+    if wanted is not None:
+        scores = read_scores(execution.sensitivities / wanted.identifier, wanted)
+        with blamed(f"method '{parts.spec.method.name}'", "guide()"):
+            parts.method.guide(scores)

@@ -113,6 +113,8 @@ def _close_epoch(session: Session, scores: dict[int, Score]) -> None:
     for gradients in session.learner.gradients.values():
         gradients.clear()
     session.save()
+    if at.epoch in session.spec.training.snapshots:
+        session.save_snapshot()
     session.heartbeat(at_once=True)
 
 

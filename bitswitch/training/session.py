@@ -135,6 +135,12 @@ class Session:
             checkpoint.save(self.directory.path / checkpoint.NAME, self.spec.run_id, state)
         self._saved_time = time.monotonic()
 
+    def save_snapshot(self) -> None:
+        """Keep the model as it is after this epoch."""
+        with self.clock.phase("other"):
+            path = self.directory.path / checkpoint.snapshot_name(self.at.epoch)
+            checkpoint.save(path, self.spec.run_id, {"model": self.learner.model.state_dict()})
+
     def save_if_due(self) -> None:
         """Write a checkpoint if the last one is old."""
         if time.monotonic() - self._saved_time >= self.save_interval_s:

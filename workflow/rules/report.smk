@@ -9,6 +9,8 @@ ASSETS = [str(path) for path in sorted(TOP.glob("report/**/*.*"))]
 rule collect:
     input:
         runs=expand("results/runs/{run}/result.json", run=SUITE.runs),
+        scores=expand("results/sensitivities/{one}/result.json", one=SUITE.sensitivities),
+        searches=expand("results/searches/{one}/result.json", one=SUITE.searches),
         suite=[str(SUITE_FILE), *CODE, *ASSETS],
     output:
         expand("{report}/{name}", report=REPORT, name=collect.OUTPUTS),

@@ -7,10 +7,21 @@ and an interrupted run shall continue.
 SLOTS = training_slots(config["device"], config["runs_per_gpu"])
 
 
+def result_of(spec):
+    """Return the result of a run."""
+    return f"results/runs/{spec.run_id}/result.json"
+
+
+def scores_of(spec):
+    """Return the scores of a sensitivity."""
+    return f"results/sensitivities/{spec.identifier}/scores.csv"
+
+
 def start_of(wildcards):
-    """Return the result of the full-precision run that a run starts from, if it has one."""
-    start = SUITE.runs[wildcards.run].start
-    return [f"results/runs/{start.run_id}/result.json"] if start else []
+    """Return what a run needs before it starts: the run it starts from, scores that guide it."""
+    run = SUITE.runs[wildcards.run]
+    start = [result_of(run.start)] if run.start else []
+    return start + ([scores_of(run.sensitivity)] if run.sensitivity else [])
 
 
 def data_of(wildcards):

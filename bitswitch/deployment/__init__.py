@@ -1,0 +1,1 @@
+"""One stored integer model that switches its bit-width at run time."""

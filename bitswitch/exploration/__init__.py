@@ -1,0 +1,1 @@
+"""Scoring the layers of a trained network, and searching it for policies."""

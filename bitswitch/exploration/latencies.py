@@ -1,0 +1,29 @@
+"""Latency tables: measured or supplied milliseconds per layer and bit-widths."""
+
+import csv
+from pathlib import Path
+
+from bitswitch.errors import SpecError
+
+COLUMNS = ("layer", "weight_bits", "activation_bits", "latency_ms")
+
+
+def read_latencies(path: Path) -> dict[tuple[str, int, int], float]:
+    """Return the latencies in a CSV file by (layer, weight bits, activation bits).
+
+    Raises:
+        SpecError: the file is missing, lacks a column, or has a value that is no number.
+    """
+    try:
+        with path.open(newline="") as file:
+            return {
+                (row["layer"], int(row["weight_bits"]), int(row["activation_bits"])): float(
+                    row["latency_ms"]
+                )
+                for row in csv.DictReader(file)
+            }
+    except (OSError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise SpecError(
+            f"{path} is no latency table ({type(error).__name__}: {error}).\n"
+            f"  It is a CSV file with the columns {', '.join(COLUMNS)}."
+        ) from None

@@ -1,0 +1,89 @@
+"""One sensitivity from its first file to its last."""
+
+import logging
+from collections.abc import Iterator
+
+import torch
+import yaml
+
+from bitswitch import devices, plugins, provenance
+from bitswitch.contracts import Batch, Findings, Sensitivity, Subject
+from bitswitch.randomness import generator
+from bitswitch.records import write_bytes, write_json
+from bitswitch.score_files import write_scores
+from bitswitch.spec import SensitivitySpec
+from bitswitch.training.blame import blamed
+from bitswitch.training.clock import Clock, Instant
+from bitswitch.training.health import Diverged
+from bitswitch.training.job import Execution
+from bitswitch.training.trained import Trained, load_trained
+from bitswitch.types import FLOAT_BITS
+
+log = logging.getLogger(__name__)
+
+SCORING_EPOCH = -3
+"""Gives the batches of sensitivities an order of their own."""
+BATCH_SIZE = 64
+
+
+def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> None:
+    """Write ``scores.csv`` and ``result.json`` of ``spec``; see ``bitswitch.stages.score``."""
+    torch.set_num_threads(execution.threads)
+    folder, clock = execution.sensitivities / spec.identifier, Clock(execution.device, began)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    write_bytes(folder / "spec.yaml", content.encode())
+    facts, status, diagnosis, findings = {}, "complete", None, Findings([])
+    try:
+        trained = load_trained(
+            spec.run, execution.runs, execution.data, execution.device, spec.identifier, spec.epoch
+        )
+        plugin = plugins.create("sensitivities", spec.sensitivity.name, spec.sensitivity.options)
+        facts = provenance.collect(
+            [type(plugin).__module__, *trained.parts.modules],
+            str(execution.device),
+            devices.product_name(execution.device),
+            execution.threads,
+        )
+        with clock.phase("evaluate"):
+            findings = scored(plugin, trained, spec)
+    except Diverged as finding:
+        status, diagnosis = "diverged", str(finding)
+    write_scores(folder, findings.scores)
+    write_json(folder / "provenance.json", {**facts, "finished": provenance.now()})
+    spent = clock.read()
+    outcome = {
+        "identifier": spec.identifier,
+        "status": status,
+        "diagnosis": diagnosis,
+        "time_s": spent["evaluate"],
+        "time_kind": clock.kind,
+        "wall_time_s": spent["wall"],
+        "peak_memory_mib": clock.peak_memory_mib(),
+        "facts": dict(findings.facts),
+    }
+    write_json(folder / "result.json", outcome)
+    log.info("%s: %s", spec.identifier, status)
+
+
+def scored(plugin: Sensitivity, trained: Trained, spec: SensitivitySpec) -> Findings:
+    """Return what ``plugin`` finds out about a trained network.
+
+    Raises:
+        PluginError: it raised an error.
+    """
+    model, dataset = trained.model, trained.dataset
+
+    def batches() -> Iterator[Batch]:
+        left = spec.images
+        size = min(BATCH_SIZE, dataset.size("train"))
+        for batch in dataset.train_batches(size, SCORING_EPOCH, spec.seed, skip=0):
+            if left <= 0:
+                return
+            yield Batch(*(part[:left] for part in batch))
+            left -= len(batch.targets)
+
+    subject = Subject(model, spec.bitset, batches, generator("sensitivity", spec.seed))
+    model.switch(FLOAT_BITS)
+    with blamed(f"sensitivity '{spec.sensitivity.name}'", "score()"):
+        return plugin.score(subject)

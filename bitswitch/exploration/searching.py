@@ -1,0 +1,256 @@
+"""One search from its first file to its last."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from bitswitch import devices, plugins, provenance
+from bitswitch.contracts import Candidate, Evaluation, Problem, Search
+from bitswitch.costs import CostModel
+from bitswitch.errors import PluginError, SpecError
+from bitswitch.exploration.evaluating import batches_of, evaluate_policy
+from bitswitch.exploration.latencies import read_latencies
+from bitswitch.exploration.retraining import retrained
+from bitswitch.nn.policy import resolve
+from bitswitch.nn.shapes import layer_shapes
+from bitswitch.policy_files import PolicyFile, costs_record
+from bitswitch.problems import Limit
+from bitswitch.randomness import generator
+from bitswitch.records import write_bytes, write_json, write_lines
+from bitswitch.score_files import read_scores
+from bitswitch.scores import Scores
+from bitswitch.search_spec import Budget, SearchSpec
+from bitswitch.training.blame import blamed
+from bitswitch.training.clock import Clock, Instant
+from bitswitch.training.health import Diverged
+from bitswitch.training.job import Execution
+from bitswitch.training.trained import Trained, load_trained
+from bitswitch.types import Policy
+
+log = logging.getLogger(__name__)
+
+RECALIBRATION_EPOCH = -4
+"""Gives the batches of recalibration an order of their own."""
+SEARCH_EPOCH = -1000
+"""Epochs of searches that train count down from here."""
+
+
+@dataclass
+class Evaluator:
+    """Evaluates policies on held-out images, counts and remembers them."""
+
+    trained: Trained
+    spec: SearchSpec
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    """One record per evaluation of the present budget."""
+
+    def remaining(self) -> int:
+        """Return how many more evaluations the spec allows."""
+        return self.spec.evaluations - len(self.lines)
+
+    def __call__(self, policy: Policy) -> Evaluation:
+        """Return how good ``policy`` is on held-out images.
+
+        Raises:
+            SpecError: all evaluations that the spec allows are spent.
+        """
+        if self.remaining() <= 0:
+            raise SpecError(
+                f"Search '{self.spec.search.name}' may evaluate {self.spec.evaluations} policies "
+                f"and asks for one more. Raise search.evaluations."
+            )
+        found = self.on(policy, "held_out", self.spec.images)
+        self.lines.append({"layers": _pairs(self.trained, policy), **found._asdict()})
+        return found
+
+    def on(self, policy: Policy, split: str, images: int | None = None) -> Evaluation:
+        """Return how good ``policy`` is on ``split``, at most ``images`` of it; not counted."""
+        model, dataset = self.trained.model, self.trained.dataset
+        again = self._recalibration if self.spec.recalibration else None
+        return evaluate_policy(model, policy, batches_of(dataset, split, images), again)
+
+    def _recalibration(self) -> Iterator[Tensor]:
+        spec = self.spec
+        size = spec.run.training.batch_size
+        batches = self.trained.dataset.train_batches(size, RECALIBRATION_EPOCH, spec.seed, skip=0)
+        return (batch.images for batch in islice(batches, spec.recalibration))
+
+
+def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
+    """Write policies, metrics and ``result.json`` of ``spec``; see ``bitswitch.stages.search``."""
+    torch.set_num_threads(execution.threads)
+    folder, clock = execution.searches / spec.identifier, Clock(execution.device, began)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    write_bytes(folder / "spec.yaml", content.encode())
+    facts: dict[str, Any] = {}
+    outcome: dict[str, Any] = {"status": "complete", "diagnosis": None, "budgets": {}}
+    lines: list[dict[str, Any]] = []
+    try:
+        trained = load_trained(
+            spec.run, execution.runs, execution.data, execution.device, spec.identifier
+        )
+        plugin = plugins.create("searches", spec.search.name, spec.search.options)
+        facts = provenance.collect(
+            [type(plugin).__module__, *trained.parts.modules],
+            str(execution.device),
+            devices.product_name(execution.device),
+            execution.threads,
+        )
+        scores = _scores(spec, execution.sensitivities)
+        costs = cost_model(trained, spec)
+        for budget in spec.budgets:
+            found, measured = _one(spec, budget, plugin, trained, costs, scores, folder, clock)
+            lines += measured
+            outcome["budgets"][budget.name] = found
+    except Diverged as finding:
+        outcome |= {"status": "diverged", "diagnosis": str(finding)}
+    write_lines(folder / "metrics.jsonl", lines)
+    write_json(folder / "provenance.json", {**facts, "finished": provenance.now()})
+    spent = clock.read()
+    outcome |= {
+        "identifier": spec.identifier,
+        "time_kind": clock.kind,
+        "wall_time_s": spent["wall"],
+        "peak_memory_mib": clock.peak_memory_mib(),
+    }
+    write_json(folder / "result.json", outcome)
+    log.info("%s: %s", spec.identifier, outcome["status"])
+
+
+def cost_model(trained: Trained, spec: SearchSpec) -> CostModel:
+    """Return what policies of a trained network cost."""
+    shapes = layer_shapes(trained.model, trained.parts.dataset.shape())
+    latencies = None if spec.latency_table is None else read_latencies(spec.latency_table)
+    return CostModel(shapes, spec.edges, latencies)
+
+
+def limit_of(budget: Budget, costs: CostModel, bitset: tuple[int, ...]) -> Limit:
+    """Return the bound that ``budget`` puts on policies of one network."""
+    if budget.at_most is not None:
+        value = budget.at_most
+    elif budget.of_uniform is not None:
+        value = costs.uniform(budget.cost, budget.of_uniform)
+    else:
+        value = (budget.share or 1.0) * costs.uniform(budget.cost, max(bitset))
+    return Limit(budget.cost, value)
+
+
+def _scores(spec: SearchSpec, sensitivities: Path) -> Scores | None:
+    if spec.sensitivity is None:
+        return None
+    return read_scores(sensitivities / spec.sensitivity.identifier, spec.sensitivity)
+
+
+def _one(
+    spec: SearchSpec,
+    budget: Budget,
+    plugin: Search,
+    trained: Trained,
+    costs: CostModel,
+    scores: Scores | None,
+    folder: Path,
+    clock: Clock,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Search within one budget and write its policy.
+
+    Returns:
+        What ``result.json`` says of it, and its lines of ``metrics.jsonl``.
+    """
+    evaluator = Evaluator(trained, spec)
+    problem = Problem(
+        model=trained.model,
+        costs=costs,
+        bitset=spec.run.bitset,
+        limit=limit_of(budget, costs, spec.run.bitset),
+        tied=spec.tied,
+        scores=scores,
+        evaluate=evaluator,
+        remaining=evaluator.remaining,
+        train_batches=lambda epoch: trained.dataset.train_batches(
+            spec.run.training.batch_size, SEARCH_EPOCH - epoch, spec.seed, skip=0
+        ),
+        generator=generator("search", spec.seed, budget.name),
+    )
+    with clock.phase("train"):
+        before = clock.read()["train"]
+        with blamed(f"search '{spec.search.name}'", "search()"):
+            candidates = plugin.search(problem)
+            best = _best(candidates, problem, spec)
+        search_time_s = clock.read()["train"] - before
+    write_lines(folder / f"evaluations-{budget.name}.jsonl", evaluator.lines)
+    held_out = evaluator.on(best.policy, "held_out")
+    file = PolicyFile(
+        run=spec.run.run_id,
+        model=spec.run.model.name,
+        dataset=spec.run.dataset.name,
+        bitset=spec.run.bitset,
+        search=spec.search.name,
+        budget=budget.name,
+        objective=best.objective,
+        held_out_top1=held_out.top1,
+        costs=costs_record(costs.costs(best.policy), spec.edges),
+        layers=_pairs(trained, best.policy),
+    )
+    file.write(folder / "policies" / f"{budget.name}.json")
+    lines = _lines(budget, "held_out", held_out) + _lines(
+        budget, "test", evaluator.on(best.policy, "test")
+    )
+    with clock.phase("evaluate"):
+        before = clock.read()["evaluate"]
+        if spec.retraining is not None:
+            again = retrained(trained, best.policy, spec)
+            lines += _lines(budget, "test", again, "_retrained")
+        retraining_time_s = clock.read()["evaluate"] - before
+    found = {
+        "limit": problem.limit.value,
+        "cost": costs.total(budget.cost, best.policy),
+        "objective": best.objective,
+        "candidates": len(candidates),
+        "evaluations": len(evaluator.lines),
+        "search_time_s": search_time_s,
+        "retraining_epochs": spec.retraining.epochs if spec.retraining else 0,
+        "retraining_time_s": retraining_time_s,
+    }
+    return found, lines
+
+
+def _best(candidates: list[Candidate], problem: Problem, spec: SearchSpec) -> Candidate:
+    """Return the candidate that is best on held-out images, as far as evaluations go.
+
+    Raises:
+        PluginError: the search returned nothing, or a policy beyond the budget.
+    """
+    who = f"search '{spec.search.name}'"
+    if not candidates:
+        raise PluginError(f"{who} returns no policy: raise InfeasibleBudgetError where none fits.")
+    for candidate in candidates:
+        if not problem.allows(candidate.policy):
+            cost = problem.costs.total(problem.limit.cost, candidate.policy)
+            raise PluginError(
+                f"{who} returns a policy with {problem.limit.cost} {cost:g}; the budget is "
+                f"{problem.limit.value:g}."
+            )
+    compared = candidates[: problem.remaining()]
+    if len(compared) < 2:
+        return candidates[0]
+    return max(compared, key=lambda candidate: problem.evaluate(candidate.policy).top1)
+
+
+def _pairs(trained: Trained, policy: Policy) -> dict[str, tuple[int, int]]:
+    return resolve(policy, trained.model.layers, trained.model.bitset)
+
+
+def _lines(budget: Budget, split: str, found: Evaluation, suffix: str = "") -> list[dict[str, Any]]:
+    """Return two lines of ``metrics.jsonl``, in the form of those of a run."""
+    return [
+        {"split": split, "policy": budget.name, "metric": name + suffix, "value": value, "unit": u}
+        for name, value, u in (("top1", found.top1, "percent"), ("loss", found.loss, "nats"))
+    ]

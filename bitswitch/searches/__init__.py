@@ -1,0 +1,1 @@
+"""Search plugins: a bit-width for every layer within a budget, one file each."""

@@ -1,0 +1,16 @@
+"""Uniform: the widest bit-width within the budget, in every layer."""
+
+from bitswitch.contracts import Candidate, Problem, Search
+from bitswitch.errors import InfeasibleBudgetError
+
+
+class Uniform(Search):
+    """What every other search has to beat."""
+
+    def search(self, problem: Problem) -> list[Candidate]:
+        for bits in sorted(problem.bitset, reverse=True):
+            policy = dict.fromkeys(problem.layers, bits)
+            if problem.allows(policy):
+                return [Candidate(policy)]
+        least, _ = problem.costs.range(problem.limit.cost, problem.bitset)
+        raise InfeasibleBudgetError(problem.limit.cost, problem.limit.value, least)

@@ -1,0 +1,1 @@
+"""Sensitivity plugins: how much every layer suffers from low bit-widths, one file each."""

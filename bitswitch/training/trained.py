@@ -1,0 +1,57 @@
+"""The network that a run has left behind."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from bitswitch.contracts import OpenDataset
+from bitswitch.nn.model import QuantizedModel
+from bitswitch.spec import RunSpec
+from bitswitch.training import checkpoint
+from bitswitch.training.build import Parts, finished, start_model
+
+
+class Trained(NamedTuple):
+    """A network and its data."""
+
+    parts: Parts
+    model: QuantizedModel
+    """In evaluation mode, at its widest bit-width."""
+    dataset: OpenDataset
+
+
+def load_trained(
+    run: RunSpec,
+    runs: Path,
+    data: Path,
+    device: torch.device,
+    by: str,
+    epoch: int | None = None,
+) -> Trained:
+    """Return the network of a finished run; it is not compiled.
+
+    Args:
+        run: Resolved.
+        runs: Folder of all run directories.
+        data: Folder of the datasets.
+        device: Of the model.
+        by: Who needs it, for messages.
+        epoch: After which epoch, one of its snapshots; 0: before the first step, which needs what
+            the run starts from, not the run; None: trained.
+
+    Raises:
+        CheckpointError: the run is not finished, or its checkpoint is damaged.
+        Diverged: the run has no network.
+    """
+    eager = run.training.model_copy(update={"compile": False})
+    parts = Parts.of(run.model_copy(update={"training": eager}))
+    dataset = parts.open(data, device)
+    if epoch == 0:
+        model = start_model(parts, runs, dataset, device)
+    else:
+        folder = finished(run, runs, by)
+        name = checkpoint.NAME if epoch is None else checkpoint.snapshot_name(epoch)
+        model = parts.quantized(parts.float_net(), device)
+        model.load_state_dict(checkpoint.load(folder / name, run.run_id, device)["model"])
+    return Trained(parts, model.eval(), dataset)
