@@ -38,8 +38,9 @@ check: env
 	lint-imports
 	codespell
 
+# One process per core, so one thread each.
 tests: env
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses auto --dist worksteal
 
 # Every method through the real compiler: a minute each.
 long: env
