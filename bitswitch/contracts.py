@@ -256,13 +256,16 @@ class Sensitivity(Plugin):
 
 
 class Search(Plugin):
-    """A way to choose a bit-width for every layer."""
+    """A way to choose a bit-width for every layer.
 
-    scored: ClassVar[bool] = False
+    Where an option decides one of these, ``__init__`` sets it.
+    """
+
+    scored: bool = False
     """Whether it needs a sensitivity."""
-    evaluates: ClassVar[bool] = False
+    evaluates: bool = False
     """Whether it evaluates policies on held-out images while it searches."""
-    stochastic: ClassVar[bool] = False
+    stochastic: bool = False
     """Whether its result depends on the seed."""
 
     def search(self, problem: Problem) -> list[Candidate]:

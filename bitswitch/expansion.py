@@ -64,7 +64,7 @@ def searches_of(place: Place, run: RunSpec) -> list[SearchSpec | None]:
     arm = place.arm
     if arm.search is None:
         return [None]
-    facts = plugins.search_facts(arm.search.search.name)
+    facts = _facts(place, arm.search)
     seeds = arm.search.seeds if facts["stochastic"] else arm.search.seeds[:1]
     return [_search(place, arm.search, run, seed) for seed in seeds]
 
@@ -99,13 +99,19 @@ def _sensitivities(place: Place, spec: ScoreSpec, run: Any) -> Iterator[Sensitiv
             ).resolved()
 
 
+def _facts(place: Place, spec: SearchArmSpec) -> dict[str, bool]:
+    """Return what the search of a cell needs."""
+    with explained(place.where):
+        return plugins.search_facts(spec.search.name, spec.search.options)
+
+
 def _search(place: Place, spec: SearchArmSpec, run: RunSpec, seed: int) -> SearchSpec:
     """Return the resolved search of a cell.
 
     Raises:
         SpecError: a search that lacks scores or evaluations, or a value out of range.
     """
-    facts = plugins.search_facts(spec.search.name)
+    facts = _facts(place, spec)
     if facts["scored"] and spec.scores is None:
         raise SpecError(
             f"{place.where}: search '{spec.search.name}' reads scores. Name a sensitivity: "

@@ -205,20 +205,20 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def search_facts(name: str) -> dict[str, bool]:
+def search_facts(name: str, options: dict[str, Any]) -> dict[str, bool]:
     """Return ``scored``, ``evaluates``, ``stochastic`` of a search; remembered.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
+        SpecError: an option that it does not have, or a value out of range.
     """
 
     def read() -> dict[str, bool]:
-        search: Any = load("searches", name)
+        search = create("searches", name, options)
         return {key: getattr(search, key) for key in ("scored", "evaluates", "stochastic")}
 
-    facts: dict[str, bool] = remembered(
-        "plugins", digest("search", name, _code_of("searches", name)), read
-    )
+    key = digest("search", name, options, _code_of("searches", name))
+    facts: dict[str, bool] = remembered("plugins", key, read)
     return facts
 
 
