@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from bitswitch.devices import training_slots, visible_gpus
+from bitswitch import prefork
 from bitswitch.errors import BitswitchError
 from bitswitch.suite import load_suite, suite_path
 
@@ -56,6 +57,12 @@ rule all:
     input:
         rules.html.output,
         rules.pdf.output,
+
+
+# Jobs fork from one process that has torch loaded; it ends with this one.
+onstart:
+    if path := prefork.start():
+        os.environ[prefork.SOCKET_VARIABLE] = path
 
 
 onsuccess:

@@ -1,0 +1,26 @@
+"""The `bitswitch` command: here, or in a fork of a process that has torch loaded already.
+
+Importing torch takes longer than many a small run. While a suite is built, ``bitswitch.prefork``
+keeps one process that has imported it; jobs of the workflow find it by an environment variable and
+let it fork a child for them, which starts at once. Wherever that process cannot be reached, on
+another node say, the command runs here.
+"""
+
+import os
+import sys
+
+from bitswitch.prefork import SOCKET_VARIABLE, ask
+
+HEAVY = ("train", "score", "search", "export", "parity")
+"""Commands that import torch."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    path = os.environ.get(SOCKET_VARIABLE)
+    code = ask(path, sys.argv) if path and sys.argv[1:2] and sys.argv[1] in HEAVY else None
+    if code is not None:
+        sys.exit(code)
+    from bitswitch.cli import main as run
+
+    run()

@@ -1,0 +1,44 @@
+import sys
+
+import pytest
+
+from bitswitch import cli, entry
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "asked", "run"),
+    [
+        (["train", "suite", "run"], 4, True, False),
+        (["train", "suite", "run"], None, True, True),
+        (["plugins"], 4, False, True),
+        ([], 4, False, True),
+    ],
+)
+def test_only_heavy_commands_are_served(monkeypatch, arguments, answer, asked, run):
+    calls = []
+    monkeypatch.setenv(entry.SOCKET_VARIABLE, "socket")
+    monkeypatch.setattr(sys, "argv", ["bitswitch", *arguments])
+    monkeypatch.setattr(entry, "ask", lambda path, argv: calls.append("asked") or answer)
+    monkeypatch.setattr(cli, "main", lambda: calls.append("run"))
+    if run:
+        entry.main()
+    else:
+        with pytest.raises(SystemExit) as end:
+            entry.main()
+        assert end.value.code == answer
+    assert calls == ["asked"] * asked + ["run"] * run
+
+
+def test_without_a_server_the_command_runs_here(monkeypatch):
+    monkeypatch.delenv(entry.SOCKET_VARIABLE, raising=False)
+    monkeypatch.setattr(sys, "argv", ["bitswitch", "train"])
+    monkeypatch.setattr(cli, "main", lambda: calls.append("run"))
+    calls = []
+    entry.main()
+    assert calls == ["run"]
+
+
+def test_heavy_commands_exist():
+    assert set(entry.HEAVY) - {"export", "parity"} <= {
+        command.__name__ for command in cli.COMMANDS[cli.app]
+    }

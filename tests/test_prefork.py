@@ -1,0 +1,130 @@
+"""A server without torch: what is preloaded changes nothing but time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bitswitch import prefork
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are served on Linux alone")
+
+SERVER = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from bitswitch import prefork
+
+sys.modules["bitswitch.cli"] = SimpleNamespace(main=lambda: exec(sys.argv[1], globals()))
+if hashes := {hashes}:
+    prefork.code_hash = iter(hashes).__next__
+prefork.Server(Path(sys.argv[1])).serve()
+"""
+CLIENT = """
+import sys
+from bitswitch.prefork import ask
+sys.exit(ask(sys.argv[1], ["job", sys.argv[2]]) or 0)
+"""
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    """Return the socket of a server whose commands are Python code."""
+    yield from served(tmp_path_factory.mktemp("s"))
+
+
+def served(folder, hashes=()):
+    path = folder / "socket"
+    text = SERVER.format(hashes=hashes)
+    with subprocess.Popen([sys.executable, "-c", text, str(path)]) as process:
+        wait_for(path.exists)
+        yield str(path)
+        process.kill()
+
+
+def wait_for(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def client(server, code, **options):
+    command = [sys.executable, "-c", CLIENT, server, code]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, **options)
+
+
+def test_a_child_has_the_clients_files_folder_and_environment(server, tmp_path):
+    code = "import os; print(os.getcwd(), os.environ['WHO'], sys.argv[0])"
+    job = client(server, code, cwd=tmp_path, env={**os.environ, "WHO": "me"})
+    assert job.communicate()[0] == f"{tmp_path} me job\n"
+    assert job.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("sys.exit(7)", 7), ("raise SystemExit", 0), ("raise ValueError('x')", 1)],
+)
+def test_exit_codes_arrive(server, code, expected):
+    job = client(server, code, stderr=subprocess.DEVNULL)
+    assert job.wait() == expected
+
+
+def test_children_run_side_by_side_and_share_nothing(server, tmp_path):
+    code = "import bitswitch; had = hasattr(bitswitch, 'x'); bitswitch.x = 1; print(had)"
+    jobs = [client(server, code) for _ in range(3)]
+    assert [job.communicate()[0] for job in jobs] == ["False\n"] * 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_reach_the_child(server, tmp_path, number):
+    code = (
+        "import signal, time, pathlib\n"
+        "def stop(n, f): pathlib.Path('got').write_text(str(int(n))); sys.exit(143)\n"
+        f"signal.signal({int(number)}, stop)\n"
+        "pathlib.Path('ready').touch()\n"
+        "while True: time.sleep(0.05)"
+    )
+    job = client(server, code, cwd=tmp_path)
+    wait_for((tmp_path / "ready").exists)
+    job.send_signal(number)
+    assert job.wait(timeout=30) == 143
+    assert (tmp_path / "got").read_text() == str(int(number))
+
+
+def test_a_killed_client_takes_its_child_along(server, tmp_path):
+    code = (
+        "import os, time, pathlib\n"
+        "pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "pathlib.Path('ready').touch()\n"
+        "while True: time.sleep(0.05)"
+    )
+    job = client(server, code, cwd=tmp_path)
+    wait_for((tmp_path / "ready").exists)
+    child = int((tmp_path / "pid").read_text())
+    job.kill()
+    job.wait()
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+def test_a_broken_request_ends_nothing(server):
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(server)
+        connection.send(b"abc")
+    assert client(server, "print('still here')").communicate()[0] == "still here\n"
+
+
+def test_a_server_with_old_code_declines(tmp_path):
+    for path in served(tmp_path, hashes=("old", "new")):
+        assert prefork.ask(path, ["job", "sys.exit(3)"]) is None
+
+
+def test_without_a_server_there_is_no_answer(tmp_path):
+    assert prefork.ask(str(tmp_path / "none"), ["job"]) is None
