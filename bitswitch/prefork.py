@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bitswitch.provenance import code_hash
+from bitswitch.provenance import EXPLORATORY, code_hash
 
 SOCKET_VARIABLE = "BITSWITCH_PREFORK"
 """Environment variable that holds the path of the server's socket."""
@@ -99,7 +99,7 @@ class Server:
 
     def __init__(self, path: Path) -> None:
         self.parent = os.getppid()
-        self.code = code_hash()
+        self.code = code_hash(EXPLORATORY)
         self.children: dict[int, socket.socket] = {}
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -140,7 +140,7 @@ class Server:
         except (OSError, ValueError):
             connection.close()
             return
-        if code_hash() == self.code:
+        if code_hash(EXPLORATORY) == self.code:
             child = os.fork()
             if child == 0:
                 self._become(json.loads(content), files)

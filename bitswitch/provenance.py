@@ -15,12 +15,19 @@ DECISIVE = (
     *("quant", "nn", "training", "methods", "data", "models"),
     *("contracts.py", "randomness.py", "stages.py", "types.py"),
 )
-"""Parts of the package that decide numbers; the rest may change without making runs differ."""
+"""Parts of the package that decide the numbers of runs; the rest may change without making them
+differ."""
+EXPLORATORY = (
+    *DECISIVE,
+    *("exploration", "searches", "sensitivities"),
+    *("costs.py", "problems.py", "scores.py"),
+)
+"""Parts that decide those of sensitivities and searches."""
 
 
-def code_hash() -> str:
-    """Return sixteen hex digits of the source code of this package that decides numbers."""
-    return _hash([file for part in DECISIVE for file in _sources(PACKAGE / part)])
+def code_hash(parts: Iterable[str] = DECISIVE) -> str:
+    """Return sixteen hex digits of the source code in ``parts`` of this package."""
+    return _hash([file for part in parts for file in _sources(PACKAGE / part)])
 
 
 def plugin_hashes(modules: Iterable[str]) -> dict[str, str]:
@@ -72,7 +79,13 @@ def _git(*arguments: str) -> str | None:
     return answer.stdout.strip() or None
 
 
-def collect(modules: Iterable[str], device: str, device_name: str, threads: int) -> dict[str, Any]:
+def collect(
+    modules: Iterable[str],
+    device: str,
+    device_name: str,
+    threads: int,
+    parts: Iterable[str] = DECISIVE,
+) -> dict[str, Any]:
     """Return the content of ``provenance.json`` for a run that starts now.
 
     Args:
@@ -80,11 +93,12 @@ def collect(modules: Iterable[str], device: str, device_name: str, threads: int)
         device: Of the model, e.g. ``cpu``.
         device_name: What it is sold as.
         threads: Processor threads of torch.
+        parts: Of this package, that decide the numbers.
     """
     return {
         "bitswitch_version": installed("bitswitch"),
         "commit": commit(),
-        "code_hash": code_hash(),
+        "code_hash": code_hash(parts),
         "plugin_hashes": plugin_hashes(modules),
         "python": platform.python_version(),
         "torch": installed("torch"),

@@ -22,7 +22,7 @@ from bitswitch import prefork
 
 sys.modules["bitswitch.cli"] = SimpleNamespace(main=lambda: exec(sys.argv[1], globals()))
 if hashes := {hashes}:
-    prefork.code_hash = iter(hashes).__next__
+    prefork.code_hash = lambda parts, left=iter(hashes): next(left)
 prefork.Server(Path(sys.argv[1])).serve()
 """
 CLIENT = """

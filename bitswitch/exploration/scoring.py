@@ -44,6 +44,7 @@ def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> 
             str(execution.device),
             devices.product_name(execution.device),
             execution.threads,
+            provenance.EXPLORATORY,
         )
         with clock.phase("evaluate"):
             findings = scored(plugin, trained, spec)

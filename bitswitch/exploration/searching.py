@@ -103,6 +103,7 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
             str(execution.device),
             devices.product_name(execution.device),
             execution.threads,
+            provenance.EXPLORATORY,
         )
         scores = _scores(spec, execution.sensitivities)
         costs = cost_model(trained, spec)

@@ -28,6 +28,7 @@ from bitswitch.report.frames import (
 from bitswitch.report.run_records import (
     Metric,
     RunRecord,
+    ScoringRecord,
     SearchRecord,
     read_run,
     read_scoring,
@@ -70,8 +71,6 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         RecordError: a damaged record, or runs of different code versions.
     """
     records = {run_id: read_run(results / "runs" / run_id) for run_id in suite.runs}
-    if not allow_mixed:
-        _refuse_mixed_code(records)
     facts = {
         key: plugins.dataset_facts(choice.name, choice.options)
         for key, choice in suite.datasets.items()
@@ -81,6 +80,9 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         for key, spec in suite.sensitivities.items()
     }
     searches = {key: read_search(results / "searches" / key) for key in suite.searches}
+    if not allow_mixed:
+        _refuse_mixed_code(records)
+        _refuse_mixed_code({**scorings, **searches})
     reproduced = frame(_metric_rows(suite, records, searches, facts), METRICS)
     beside = published.tidy().assign(suite=suite.name, data="published").reindex(columns=METRICS)
     return Frames(
@@ -97,11 +99,13 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
     )
 
 
-def _refuse_mixed_code(records: Records) -> None:
-    """Raise unless all runs were made by the same numeric code, that of plugins included."""
+def _refuse_mixed_code(
+    records: Mapping[str, RunRecord | ScoringRecord | SearchRecord | None],
+) -> None:
+    """Raise unless all of them were made by the same numeric code, that of plugins included."""
     by_code: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for run_id, record in records.items():
-        if record is not None:
+        if record is not None and "code_hash" in record.provenance:
             by_code["bitswitch"][str(record.provenance["code_hash"])].append(run_id)
             for package, code in record.provenance.get("plugin_hashes", {}).items():
                 by_code[package][code].append(run_id)
