@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from bitswitch.errors import CheckpointError, PluginError
+from bitswitch.records import write_json
 from bitswitch.training import checkpoint
-from bitswitch.training.build import Parts, calibrate, load_start
+from bitswitch.training.build import Parts, calibrate, inherit, load_float, start_model
+from bitswitch.training.health import Diverged
 
 CPU = torch.device("cpu")
 
@@ -19,7 +21,7 @@ def test_a_start_gives_its_weights(tmp_path, tiny_run):
     trained = Parts.of(start).float_net()
     save_start(tmp_path / "start", start, trained)
     net = Parts.of(tiny_run(seed=0)).float_net()
-    load_start(net, start, tmp_path / "start")
+    load_float(net, start, tmp_path / "start")
     for name, value in trained.state_dict().items():
         assert torch.equal(net.state_dict()[name], value)
 
@@ -28,7 +30,57 @@ def test_a_start_that_does_not_fit_is_named(tmp_path, tiny_run):
     start = tiny_run(bitset=(32,))
     save_start(tmp_path / "start", start, torch.nn.Linear(2, 2))
     with pytest.raises(CheckpointError, match="does not fit model 'resnet8'"):
-        load_start(Parts.of(tiny_run()).float_net(), start, tmp_path / "start")
+        load_float(Parts.of(tiny_run()).float_net(), start, tmp_path / "start")
+
+
+def save_trained(folder, run, **changes):
+    """Write a finished run whose scales are all 0.5; return its state."""
+    parts = Parts.of(run)
+    model = parts.quantized(parts.float_net(), CPU)
+    with torch.no_grad():
+        for scale in model.scale_parameters().values():
+            scale.fill_(0.5)
+    folder.mkdir(parents=True)
+    checkpoint.save(folder / checkpoint.NAME, run.run_id, {"model": model.state_dict()})
+    write_json(folder / "result.json", {"status": "complete", "diagnosis": None} | changes)
+    return model.state_dict()
+
+
+def test_a_joint_start_gives_weights_and_scales(tmp_path, tiny_run, tiny_data):
+    start = tiny_run(seed=1)
+    state = save_trained(tmp_path / start.run_id, start)
+    parts = Parts.of(tiny_run(seed=0).model_copy(update={"start": start}))
+    model = start_model(parts, tmp_path, parts.open(tiny_data, CPU), CPU)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_a_method_may_change_what_it_inherits(tmp_path, tiny_run, monkeypatch):
+    start = tiny_run()
+    save_trained(tmp_path / start.run_id, start)
+    parts = Parts.of(tiny_run())
+
+    def double(_, state):
+        return {name: 2 * value for name, value in state.items()}
+
+    monkeypatch.setattr(type(parts.method), "inherit", double)
+    model = parts.quantized(parts.float_net(), CPU)
+    inherit(model, parts.method, start, tmp_path / start.run_id)
+    assert all((scale == 1).all() for scale in model.scale_parameters().values())
+
+
+def test_a_start_must_be_finished(tmp_path, tiny_run, tiny_data):
+    parts = Parts.of(tiny_run(seed=0).model_copy(update={"start": tiny_run(seed=1)}))
+    with pytest.raises(CheckpointError, match=r"starts from the run .* which is not finished"):
+        start_model(parts, tmp_path, parts.open(tiny_data, CPU), CPU)
+
+
+def test_nothing_starts_from_a_run_that_diverged(tmp_path, tiny_run, tiny_data):
+    start = tiny_run(seed=1)
+    save_trained(tmp_path / start.run_id, start, status="diverged", diagnosis="loss is nan")
+    parts = Parts.of(tiny_run(seed=0).model_copy(update={"start": start}))
+    with pytest.raises(Diverged, match="diverged: loss is nan"):
+        start_model(parts, tmp_path, parts.open(tiny_data, CPU), CPU)
 
 
 def test_the_seed_decides_the_initial_weights(tiny_run):

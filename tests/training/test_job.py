@@ -24,7 +24,7 @@ def work(tmp_path, tiny_data):
         changes = {"device": torch.device("cpu"), **changes}
         execution = Execution(tmp_path / name, tiny_data, **changes)
         run_job(run, execution, Instant.now())
-        return tmp_path / name / run.run_id
+        return tmp_path / name / "runs" / run.run_id
 
     return work
 
@@ -82,11 +82,11 @@ def test_a_killed_run_repeats_what_came_after_its_checkpoint(work, tiny_run, int
     interrupt(4)
     with pytest.raises(Interrupted):
         work(run, "killed")
-    saved = (tmp_path / "killed" / run.run_id / checkpoint.NAME).read_bytes()
+    saved = (tmp_path / "killed" / "runs" / run.run_id / checkpoint.NAME).read_bytes()
     interrupt(1)
     with pytest.raises(Interrupted):
         work(run, "killed")
-    folder = tmp_path / "killed" / run.run_id
+    folder = tmp_path / "killed" / "runs" / run.run_id
     # What a kill leaves: an older checkpoint, records that are ahead of it, a torn last line.
     (folder / checkpoint.NAME).write_bytes(saved)
     with (folder / "train.jsonl").open("a") as file:
@@ -97,7 +97,7 @@ def test_a_killed_run_repeats_what_came_after_its_checkpoint(work, tiny_run, int
 
 def test_a_run_killed_before_its_first_checkpoint_starts_over(work, tiny_run, tmp_path):
     run = tiny_run()
-    folder = tmp_path / "killed" / run.run_id
+    folder = tmp_path / "killed" / "runs" / run.run_id
     folder.mkdir(parents=True)
     (folder / "steps.jsonl").write_text('{"step": 0}\n{"st')
     assert content(work(run, "killed")) == content(work(run, "at-once"))
@@ -149,7 +149,7 @@ def test_time_goes_on_after_an_interruption(work, tiny_run, interrupt, tmp_path)
     interrupt(4)
     with pytest.raises(Interrupted):
         work(run)
-    path = tmp_path / "results" / run.run_id / checkpoint.NAME
+    path = tmp_path / "results" / "runs" / run.run_id / checkpoint.NAME
     before = checkpoint.load(path, run.run_id)["clock"]
     interrupt(1000)
     result = read_json(work(run) / "result.json")
@@ -187,7 +187,7 @@ def test_a_start_that_diverged_is_passed_on_as_a_finding(work, tiny_run):
     folder = work(tiny_run().model_copy(update={"start": start}))
     result = read_json(folder / "result.json")
     assert result["status"] == "diverged"
-    assert result["diagnosis"] == f"its full-precision start {start.run_id} diverged: nan"
+    assert result["diagnosis"] == f"its start {start.run_id} diverged: nan"
     assert (result["steps"], result["parameters"]) == (0, None)
     assert read_lines(folder / "train.jsonl") == read_lines(folder / "metrics.jsonl") == []
 
@@ -202,7 +202,7 @@ def test_a_run_that_diverges_ends_with_a_diagnosis(work, tiny_run):
 
 def test_a_checkpoint_of_another_run_is_refused(work, tiny_run, tmp_path):
     other, run = tiny_run(seed=1), tiny_run(seed=0)
-    folder = tmp_path / "results" / run.run_id
+    folder = tmp_path / "results" / "runs" / run.run_id
     folder.mkdir(parents=True)
     shutil.copy(work(other) / checkpoint.NAME, folder)
     with pytest.raises(CheckpointError, match=f"is of run '{other.run_id}', not '{run.run_id}'"):
@@ -214,7 +214,7 @@ def test_a_truncated_checkpoint_stops_and_is_kept(work, tiny_run, interrupt, tmp
     interrupt(2)
     with pytest.raises(Interrupted):
         work(run)
-    path = tmp_path / "results" / run.run_id / checkpoint.NAME
+    path = tmp_path / "results" / "runs" / run.run_id / checkpoint.NAME
     half = path.read_bytes()[: path.stat().st_size // 2]
     path.write_bytes(half)
     with pytest.raises(CheckpointError, match="To start the run over, delete that file"):
@@ -230,7 +230,7 @@ def test_shortened_records_stop_the_run(work, tiny_run, interrupt, tmp_path):
     interrupt(2)
     with pytest.raises(Interrupted):
         work(run)
-    (tmp_path / "results" / run.run_id / "steps.jsonl").write_text("")
+    (tmp_path / "results" / "runs" / run.run_id / "steps.jsonl").write_text("")
     with pytest.raises(RecordError, match=r"steps.jsonl has 0 bytes where the checkpoint counts"):
         work(run)
 
@@ -252,7 +252,7 @@ def test_a_plugin_that_fails_leaves_the_checkpoint(work, tiny_run, monkeypatch, 
         patch.setattr("bitswitch.training.loop.train_step", _fail_at(4))
         with pytest.raises(PluginError, match="method 'double-rounding' on model 'resnet8' fails"):
             work(run, "broken", save_interval_s=0.0)
-    path = tmp_path / "broken" / run.run_id / checkpoint.NAME
+    path = tmp_path / "broken" / "runs" / run.run_id / checkpoint.NAME
     assert checkpoint.load(path, run.run_id)["position"]["step"] == 4
     assert content(work(run, "broken")) == content(work(run, "at-once"))
 
