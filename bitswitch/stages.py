@@ -9,11 +9,15 @@ from statistics import median
 from time import perf_counter
 
 from bitswitch import plugins
+from bitswitch.errors import RecordError, SpecError, hint
+from bitswitch.policy_files import PolicyFile
 from bitswitch.search_spec import SearchSpec
-from bitswitch.spec import Choice, RunSpec, SensitivitySpec
+from bitswitch.spec import Choice, RunSpec, SensitivitySpec, read_run
 from bitswitch.training.clock import Instant
 
 log = logging.getLogger(__name__)
+
+SPLITS = ("held_out", "test")
 
 
 def prepare(dataset: Choice, data: Path) -> None:
@@ -112,6 +116,48 @@ def search(
 
         run_search(spec, Execution(results, data, resolve(device), threads), began)
     return folder
+
+
+def evaluate_policy(
+    policy: PolicyFile,
+    split: str,
+    results: Path,
+    data: Path,
+    device: str = "auto",
+    recalibration: int = 0,
+) -> dict[str, float]:
+    """Return ``top1`` in percent and ``loss`` of a policy's network at its bit-widths.
+
+    Args:
+        policy: Of a run in ``results``.
+        split: ``held_out`` or ``test``.
+        results: Folder of all results.
+        data: Folder of the datasets.
+        device: See ``bitswitch.devices.resolve``.
+        recalibration: Training batches that batch norms see before.
+
+    Raises:
+        RecordError: the run is not there.
+        SpecError: an unknown split.
+        BitWidthError: the policy does not fit the network.
+    """
+    if split not in SPLITS:
+        raise SpecError(f"There is no split '{split}'.{hint(split, SPLITS)} known: {SPLITS}")
+    path = results / "runs" / policy.run / "spec.yaml"
+    if not path.exists():
+        raise RecordError(
+            f"The policy is of run '{policy.run}', which is not in {results / 'runs'}.\n"
+            f"  Train it first, or name the folder: --results"
+        )
+    from bitswitch.devices import resolve
+    from bitswitch.exploration.evaluating import batches_of, evaluate_policy, recalibration_images
+    from bitswitch.training.trained import load_trained
+
+    run = read_run(path)
+    trained = load_trained(run, results / "runs", data, resolve(device), "the policy")
+    images = recalibration_images(trained.dataset, run, recalibration) if recalibration else None
+    batches = batches_of(trained.dataset, split, None)
+    return evaluate_policy(trained.model, policy.policy, batches, images)._asdict()
 
 
 def measure_step(run: RunSpec, device: str = "auto", batches: int = 3) -> float:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli import datasets, extending, reports, runs, tools
+from bitswitch.cli import datasets, extending, policies, reports, runs, tools
 from bitswitch.errors import BitswitchError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(help="Make, download and verify datasets.", no_args_is_help=True)
+policy = typer.Typer(help="Look at policies: a bit-width per layer.", no_args_is_help=True)
 new = typer.Typer(help="Start a package of your own.", no_args_is_help=True)
 
 COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
@@ -38,12 +39,14 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
         tools.bench,
     ),
     data: (datasets.prepare, datasets.check),
+    policy: (policies.show, policies.diff, policies.evaluate, policies.plot),
     new: (extending.method,),
 }
 for group, commands in COMMANDS.items():
     for command in commands:
         group.command()(command)
 app.add_typer(data, name="data")
+app.add_typer(policy, name="policy")
 app.add_typer(new, name="new")
 
 

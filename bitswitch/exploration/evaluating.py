@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -10,9 +11,12 @@ from torch.nn.functional import cross_entropy
 from bitswitch.contracts import Batch, Evaluation, OpenDataset
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.recalibration import recalibrated_at
+from bitswitch.spec import RunSpec
 from bitswitch.types import Policy
 
 BATCH_SIZE = 256
+RECALIBRATION_EPOCH = -4
+"""Gives the batches of recalibration an order of their own."""
 
 
 @torch.no_grad()
@@ -76,5 +80,19 @@ def batches_of(
                 yield batch
             elif kept.any():
                 yield Batch(*(part[kept] for part in batch))
+
+    return give
+
+
+def recalibration_images(
+    dataset: OpenDataset, run: RunSpec, batches: int
+) -> Callable[[], Iterator[Tensor]]:
+    """Return what gives the images of so many shuffled, augmented training batches of ``run``."""
+
+    def give() -> Iterator[Tensor]:
+        found = dataset.train_batches(
+            run.training.batch_size, RECALIBRATION_EPOCH, run.seed, skip=0
+        )
+        return (batch.images for batch in islice(found, batches))
 
     return give

@@ -1,21 +1,18 @@
 """One search from its first file to its last."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
 
 from bitswitch import devices, plugins, provenance
 from bitswitch.contracts import Candidate, Evaluation, Problem, Search
 from bitswitch.costs import CostModel
 from bitswitch.errors import PluginError, SpecError
-from bitswitch.exploration.evaluating import batches_of, evaluate_policy
+from bitswitch.exploration.evaluating import batches_of, evaluate_policy, recalibration_images
 from bitswitch.exploration.latencies import read_latencies
 from bitswitch.exploration.retraining import retrained
 from bitswitch.nn.policy import resolve
@@ -36,8 +33,6 @@ from bitswitch.types import Policy
 
 log = logging.getLogger(__name__)
 
-RECALIBRATION_EPOCH = -4
-"""Gives the batches of recalibration an order of their own."""
 SEARCH_EPOCH = -1000
 """Epochs of searches that train count down from here."""
 
@@ -73,14 +68,9 @@ class Evaluator:
     def on(self, policy: Policy, split: str, images: int | None = None) -> Evaluation:
         """Return how good ``policy`` is on ``split``, at most ``images`` of it; not counted."""
         model, dataset = self.trained.model, self.trained.dataset
-        again = self._recalibration if self.spec.recalibration else None
+        count = self.spec.recalibration
+        again = recalibration_images(dataset, self.spec.run, count) if count else None
         return evaluate_policy(model, policy, batches_of(dataset, split, images), again)
-
-    def _recalibration(self) -> Iterator[Tensor]:
-        spec = self.spec
-        size = spec.run.training.batch_size
-        batches = self.trained.dataset.train_batches(size, RECALIBRATION_EPOCH, spec.seed, skip=0)
-        return (batch.images for batch in islice(batches, spec.recalibration))
 
 
 def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
