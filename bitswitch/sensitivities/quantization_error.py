@@ -2,10 +2,8 @@
 
 from typing import Literal
 
-import torch
-
 from bitswitch.contracts import Findings, Score, Sensitivity, Subject
-from bitswitch.quant.quantizer import Width
+from bitswitch.nn.weight_error import squared_weight_errors
 from bitswitch.types import Strict
 
 
@@ -20,15 +18,11 @@ class QuantizationError(Sensitivity):
 
     options: Options
 
-    @torch.no_grad()
     def score(self, subject: Subject) -> Findings:
-        model = subject.model
+        errors = squared_weight_errors(subject.model, subject.bitset)
         scores = []
-        for name, layer in model.layers.items():
-            for bits in subject.bitset:
-                with model.at(bits):
-                    quantized = layer.weight_quantizer(layer.weight, Width.of(bits, model.bitset))
-                    error = (quantized - layer.weight).double().square()
-                value = error.sum() if self.options.average == "sum" else error.mean()
-                scores.append(Score(name, "layer", bits, float(value)))
+        for (name, bits), error in errors.items():
+            weights = subject.model.layers[name].weight.numel()
+            count = weights if self.options.average == "mean" else 1
+            scores.append(Score(name, "layer", bits, float(error) / count))
         return Findings(scores)

@@ -1,0 +1,23 @@
+"""A small network to score: three switchable layers, one of them depthwise."""
+
+from bitswitch import checks
+from bitswitch.checks.subject import batches
+from bitswitch.contracts import Subject
+from bitswitch.randomness import generator
+from bitswitch.types import FLOAT_BITS
+
+BITSET = (8, 4, 2)
+LAYERS = ["3", "6", "11"]
+
+
+def subject_of(method="limpq", bitset=BITSET, scored=None, **options):
+    """Return the calibrated network of the checks at full precision, in evaluation mode."""
+    model = checks.Subject.of(method, options, bitset).learner().model.eval()
+    model.switch(FLOAT_BITS)
+    return Subject(model, scored or bitset, batches, generator("test", 0))
+
+
+def state_of(model):
+    """Return copies of everything in a model that a sensitivity must leave alone."""
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    return state, [(module, module.training) for module in model.modules()], model._policy
