@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bitswitch import plugins
 from bitswitch.checks.failure import CheckFailed
-from bitswitch.contracts import Batch, Method, Moment
+from bitswitch.contracts import Batch, Method, Moment, Score, Scores
 from bitswitch.nn.model import QuantizedModel, quantize
 from bitswitch.randomness import generator, seeded
 from bitswitch.spec import RunSpec, TrainingSpec
@@ -120,10 +120,12 @@ class Subject:
         return self.spec.training
 
     def method(self) -> Method:
-        """Return an instance."""
+        """Return an instance, which knows how sensitive layers are if it wants to."""
         method: Method = plugins.create(
             "methods", self.name, dict(self.spec.method.options), self.bitset
         )
+        if self.spec.sensitivity is not None:
+            method.guide(sensitivity())
         return method
 
     def learner(self) -> Learner:
@@ -152,17 +154,37 @@ class Subject:
 
 
 def run_spec(name: str, options: Mapping[str, Any], bitset: BitSet, **training: Any) -> RunSpec:
-    """Return a run of method ``name``, with ``training`` over the recipe of the checks."""
-    return RunSpec.model_validate(
-        {
-            "method": {"name": name, "options": dict(options)},
-            "model": "resnet8",
-            "dataset": "digits",
-            "bitset": bitset,
-            "seed": 0,
-            "training": TRAINING | training,
-        }
-    ).resolved()
+    """Return a run of method ``name``, with ``training`` over the recipe of the checks.
+
+    Methods that can be guided are, by some sensitivity.
+    """
+    fields: dict[str, Any] = {
+        "method": {"name": name, "options": dict(options)},
+        "model": "resnet8",
+        "dataset": "digits",
+        "bitset": bitset,
+        "seed": 0,
+        "training": TRAINING | training,
+    }
+    if plugins.load("methods", name).guide is not Method.guide:  # type: ignore[attr-defined]
+        guide = {"sensitivity": "quantization-error", "run": dict(fields), "bitset": bitset}
+        fields["sensitivity"] = guide
+    return RunSpec.model_validate(fields).resolved()
+
+
+def sensitivity() -> Scores:
+    """Return how sensitive the layers of the network are, as a whole and at every bit-width.
+
+    Later layers are more sensitive, and all are at fewer bits.
+    """
+    layers = [name for name, part in network().named_modules() if hasattr(part, "weight")]
+    return Scores(
+        tuple(
+            Score(layer, "layer", bits, (1 + position) * 4.0 ** -(bits or 0))
+            for position, layer in enumerate(layers)
+            for bits in (None, *EVERY_WIDTH)
+        )
+    )
 
 
 def quantized(method: Method) -> QuantizedModel:

@@ -1,8 +1,11 @@
 """Batch normalisation with statistics and affine parameters for every change of bit-width."""
 
+from collections.abc import Iterable
+
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.norm import STATISTICS, SwitchableBatchNorm
 from bitswitch.types import FLOAT_BITS, BitSet
 
 _BEFORE = 100
@@ -24,8 +27,35 @@ def transitions(bitset: BitSet) -> BitSet:
     >>> transitions((4, 2))
     (4, 2, 402, 204)
     """
-    changes = [transition(a, b) for a in bitset for b in bitset if a != b]
-    return (*bitset, *changes)
+    return tuple(transition(before, bits) for before, bits in _changes(bitset))
+
+
+def _changes(bitset: BitSet) -> list[tuple[int, int]]:
+    """Return what ``transitions`` numbers, as (before, bits)."""
+    return [(b, b) for b in bitset] + [(a, b) for a in bitset for b in bitset if a != b]
+
+
+def spread(state: dict[str, Tensor], norms: Iterable[str], bitset: BitSet) -> dict[str, Tensor]:
+    """Return ``state`` with a batch norm for every transition where it has one per bit-width.
+
+    Each is a copy of the one for the bit-width of the layer that it follows. What is there for
+    every transition already stays.
+
+    Args:
+        state: Of a model.
+        norms: Names of its batch norms.
+        bitset: Bit-widths of both, widest first.
+    """
+    filled = dict(state)
+    rows = [bitset.index(bits) for _, bits in _changes(bitset)]
+    for norm in norms:
+        for name in (f"{norm}.weight", f"{norm}.bias"):
+            for before, bits in _changes(bitset) if f"{name}.{bitset[0]}" in state else ():
+                filled.setdefault(f"{name}.{transition(before, bits)}", state[f"{name}.{bits}"])
+        for name in (f"{norm}.{last}" for last in STATISTICS):
+            if name in state and len(state[name]) == len(bitset):
+                filled[name] = state[name][rows]
+    return filled
 
 
 class TransitionalBatchNorm(SwitchableBatchNorm):

@@ -80,7 +80,12 @@ class Learner:
         )
 
     def factor(self, part: Pass) -> float:
-        """Return eta of a pass: its mean over the quantized operands where bit-widths are mixed."""
+        """Return eta of a pass: that of its bit-width, whatever single layers take.
+
+        Where it has none, the mean over the quantized operands.
+        """
+        if part.bits in self.factors:
+            return self.factors[part.bits]
         return fmean(
             self.factors.get(bits, 1.0) for bits in part.widths() or [self.model.bitset[0]]
         )

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bitswitch.nn.blocks import block, draw_blocks
+from bitswitch.nn.blocks import block, draw_blocks, shortcut_leaders
 
 LAYERS = ["stages.0.0.conv1", "stages.0.0.conv2", "stages.1.0.conv1", "stages.1.0.shortcut"]
 
@@ -27,3 +27,12 @@ def test_blocks_are_drawn_whole():
         drawn = draw_blocks(LAYERS, 0.5, torch.Generator().manual_seed(seed))
         assert drawn in (set(), set(LAYERS[:2]), set(LAYERS[2:]), set(LAYERS))
     assert draw_blocks(LAYERS, 0.0, torch.Generator()) == set()
+
+
+def test_shortcuts_follow_the_first_layer_of_their_block():
+    found = shortcut_leaders([*LAYERS, "layer3.1.conv1", "layer3.1.downsample.0", "head"])
+    assert found == {
+        "stages.1.0.shortcut": "stages.1.0.conv1",
+        "layer3.1.downsample.0": "layer3.1.conv1",
+    }
+    assert shortcut_leaders(["3.shortcut"]) == {}

@@ -9,7 +9,7 @@ from torch._dynamo.utils import counters
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.nn.model import quantize
 from bitswitch.nn.recalibration import recalibrate
-from bitswitch.nn.transitional import TransitionalBatchNorm, transition
+from bitswitch.nn.transitional import TransitionalBatchNorm, spread, transition
 from bitswitch.types import FLOAT_BITS
 
 from .small_network import BITSET, float_net
@@ -148,3 +148,20 @@ def test_recalibration_measures_the_copies_in_use_alone():
     for norm in (model.net[1], model.net[4]):
         measured = [(row != 9).all().item() for row in norm.running_mean]
         assert measured == [key in BITSET for key in norm.bitset]
+
+
+def test_copies_per_bit_width_are_spread_over_transitions():
+    state = {
+        **{f"norm.weight.{bits}": torch.full((2,), float(bits)) for bits in BITSET},
+        "norm.running_mean": torch.tensor([[float(bits)] * 2 for bits in BITSET]),
+        "other.scale.8": torch.ones(()),
+    }
+    filled = spread(state, ["norm"], BITSET)
+    for position, (before, bits) in enumerate(
+        [(b, b) for b in BITSET] + [(a, b) for a, b in PAIRS if a != b]
+    ):
+        assert filled[f"norm.weight.{transition(before, bits)}"].tolist() == [bits, bits]
+        assert filled["norm.running_mean"][position].tolist() == [bits, bits]
+    assert len(filled) == len(PAIRS) + 2
+    again = spread(filled, ["norm"], BITSET)
+    assert all(torch.equal(again[name], value) for name, value in filled.items())

@@ -203,6 +203,16 @@ def test_passes_may_mix_bit_widths(make_learner, tiny_run, batch, moment, update
     assert (0.01 < mean_factor < 1) if update == "separate" else mean_factor == 1
 
 
+def test_scales_take_the_rate_of_a_pass_s_bit_width_whatever_single_layers_take(
+    make_learner, tiny_run
+):
+    learner = make_learner(tiny_run())
+    policy = {name: learner.model.bitset[0] for name in learner.layers}
+    for bits, factor in learner.factors.items():
+        assert learner.factor(Pass(bits, policy)) == factor
+    assert learner.factor(Pass(None, policy)) == 1
+
+
 def test_the_same_moment_draws_the_same_passes(make_learner, tiny_run, batch, moment):
     losses = []
     for _ in range(2):
