@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from math import inf, isnan
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bitswitch.costs import CostModel, CostName
 from bitswitch.scores import Scores
@@ -22,6 +23,29 @@ class Evaluation(NamedTuple):
     """Percent."""
     loss: float
     """Mean cross-entropy in nats."""
+
+    @property
+    def error(self) -> float:
+        """Top-1 error in percent."""
+        return 100 - self.top1
+
+    @property
+    def merit(self) -> tuple[float, float]:
+        """What policies are compared by: more correct images, then the smaller loss."""
+        return self.top1, -inf if isnan(self.loss) else -self.loss
+
+
+class Evaluate(Protocol):
+    """Evaluates policies on held-out images."""
+
+    def __call__(self, policy: Policy, model: "QuantizedModel | None" = None) -> Evaluation:
+        """Return how good ``policy`` is.
+
+        Args:
+            policy: To switch to.
+            model: A copy of the network that the search has trained; None: the network itself.
+        """
+        ...
 
 
 class Candidate(NamedTuple):
@@ -60,7 +84,7 @@ class Problem:
     """Weights and inputs of a layer share their bit-width."""
     scores: Scores | None
     """Of the sensitivity that the search's spec names, if any."""
-    evaluate: Callable[[Policy], Evaluation]
+    evaluate: Evaluate
     """On held-out images, batch norm recalibrated as the spec says. Every call counts."""
     remaining: Callable[[], int]
     """How many more calls of ``evaluate`` the spec allows; one more raises SpecError."""

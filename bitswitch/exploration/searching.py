@@ -15,6 +15,7 @@ from bitswitch.errors import PluginError, SpecError
 from bitswitch.exploration.evaluating import batches_of, evaluate_policy, recalibration_images
 from bitswitch.exploration.latencies import read_latencies
 from bitswitch.exploration.retraining import retrained
+from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.policy import resolve
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.policy_files import PolicyFile, costs_record
@@ -50,8 +51,8 @@ class Evaluator:
         """Return how many more evaluations the spec allows."""
         return self.spec.evaluations - len(self.lines)
 
-    def __call__(self, policy: Policy) -> Evaluation:
-        """Return how good ``policy`` is on held-out images.
+    def __call__(self, policy: Policy, model: QuantizedModel | None = None) -> Evaluation:
+        """Return how good ``policy`` is on held-out images, of ``model`` where one is given.
 
         Raises:
             SpecError: all evaluations that the spec allows are spent.
@@ -61,13 +62,19 @@ class Evaluator:
                 f"Search '{self.spec.search.name}' may evaluate {self.spec.evaluations} policies "
                 f"and asks for one more. Raise search.evaluations."
             )
-        found = self.on(policy, "held_out", self.spec.images)
+        found = self.on(policy, "held_out", self.spec.images, model)
         self.lines.append({"layers": _pairs(self.trained, policy), **found._asdict()})
         return found
 
-    def on(self, policy: Policy, split: str, images: int | None = None) -> Evaluation:
+    def on(
+        self,
+        policy: Policy,
+        split: str,
+        images: int | None = None,
+        model: QuantizedModel | None = None,
+    ) -> Evaluation:
         """Return how good ``policy`` is on ``split``, at most ``images`` of it; not counted."""
-        model, dataset = self.trained.model, self.trained.dataset
+        model, dataset = model or self.trained.model, self.trained.dataset
         count = self.spec.recalibration
         again = recalibration_images(dataset, self.spec.run, count) if count else None
         return evaluate_policy(model, policy, batches_of(dataset, split, images), again)
