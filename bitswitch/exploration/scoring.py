@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from math import isfinite
 
 import torch
 import yaml
 
 from bitswitch import devices, plugins, provenance
 from bitswitch.contracts import Batch, Findings, Sensitivity, Subject
+from bitswitch.errors import PluginError
 from bitswitch.randomness import generator
 from bitswitch.records import write_bytes, write_json
 from bitswitch.score_files import write_scores
@@ -86,5 +88,24 @@ def scored(plugin: Sensitivity, trained: Trained, spec: SensitivitySpec) -> Find
 
     subject = Subject(model, spec.bitset, batches, generator("sensitivity", spec.seed))
     model.switch(FLOAT_BITS)
-    with blamed(f"sensitivity '{spec.sensitivity.name}'", "score()"):
-        return plugin.score(subject)
+    who = f"sensitivity '{spec.sensitivity.name}'"
+    with blamed(who, "score()"):
+        findings = plugin.score(subject)
+    _check(findings, list(model.layers), who)
+    return findings
+
+
+def _check(findings: Findings, layers: list[str], who: str) -> None:
+    """Raise PluginError unless every layer, and nothing else, has scores that are numbers."""
+    known, found = set(layers), {score.layer for score in findings.scores}
+    missing = [layer for layer in layers if layer not in found]
+    if missing:
+        raise PluginError(f"{who} scores no layer '{missing[0]}' ({len(missing)} missing).")
+    for score in findings.scores:
+        if score.layer not in known:
+            raise PluginError(f"{who} scores '{score.layer}', which is no switchable layer.")
+        if not isfinite(score.value):
+            raise PluginError(
+                f"{who} gives layer '{score.layer}' the score {score.value}, which is no number "
+                f"that a search can add. Are the network's weights finite?"
+            )
