@@ -1,6 +1,6 @@
 """Every error a user can meet: what is wrong, where, the nearest valid choice, what to do next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -94,13 +94,37 @@ class InfeasibleBudgetError(BitswitchError):
     def __init__(self, cost: str, limit: float, nearest: float) -> None:
         super().__init__(
             f"No policy has {cost} of at most {limit:g}; the nearest budget that can be met is "
-            f"{nearest:g}.\n  Raise the budget, or add narrower bit-widths to the bit set."
+            f"{nearest:.10g}.\n  Raise the budget, or add narrower bit-widths to the bit set."
         )
         self.cost, self.limit, self.nearest = cost, limit, nearest
 
 
+class UnreachableBudgetError(InfeasibleBudgetError):
+    """A budget to be met exactly that lies between the costs of policies, or beyond them."""
+
+    def __init__(self, cost: str, limit: float, reachable: Sequence[float]) -> None:
+        names = " and ".join(f"{value:.10g}" for value in reachable)
+        BitswitchError.__init__(
+            self,
+            f"No policy has {cost} of exactly {limit:.10g}; the nearest that policies have: "
+            f"{names}.\n  Take one of these as the budget, or set budget_kind: at-most.",
+        )
+        self.cost, self.limit, self.reachable = cost, limit, tuple(reachable)
+        self.nearest = min(reachable, key=lambda value: abs(value - limit))
+
+
 class EncodingError(BitswitchError):
     """Values that have no integer code."""
+
+
+class ArtifactError(BitswitchError):
+    """A file of a deployed model that cannot be used."""
+
+    exit_code = 10
+
+    def __init__(self, path: object, problem: str, remedy: str | None = None) -> None:
+        again = "Export it again: bitswitch export RUN -o FILE"
+        super().__init__(f"{path} cannot be used: {problem}.\n  {remedy or again}")
 
 
 class Interrupted(BitswitchError):  # noqa: N818  (an event, not a fault)

@@ -90,6 +90,14 @@ class Scores:
         inputs = self._found.get((layer, "activation", activation), 0.0)
         return inputs + factor * self._pick(layer, "weight", weight)
 
+    def of_operand(self, layer: str, operand: Operand, bits: int) -> float:
+        """Return the score of a layer's weights or inputs at this bit-width.
+
+        Raises:
+            SpecError: there is none.
+        """
+        return self._pick(layer, operand, bits)
+
     @property
     def by_bits(self) -> bool:
         """Whether scores depend on the bit-width."""
