@@ -246,6 +246,9 @@ class Dataset(Plugin):
 class Sensitivity(Plugin):
     """A way to tell how much every layer suffers from low bit-widths."""
 
+    passes: ClassVar[float] = 0.0
+    """Forward and backward passes over the images, about; for cost estimates."""
+
     def score(self, subject: Subject) -> Findings:
         """Return the scores of all switchable layers of ``subject.model``.
 

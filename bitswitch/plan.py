@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 
 from bitswitch.devices import training_slots, visible_gpus
 from bitswitch.progress import duration
-from bitswitch.run_costs import GPU_FLOPS, GPU_PASS_S, Cost, data_bytes, estimate, shrunk
+from bitswitch.run_costs import (
+    GPU_FLOPS,
+    GPU_PASS_S,
+    Cost,
+    data_bytes,
+    estimate,
+    estimate_search,
+    estimate_sensitivity,
+    shrunk,
+)
 from bitswitch.suite import Suite
 
 
@@ -30,6 +39,8 @@ class Plan(NamedTuple):
     slots: int
     """Runs trained at once."""
     runs: dict[str, Cost]
+    sensitivities: dict[str, Cost]
+    searches: dict[str, Cost]
     parts: dict[str, Part]
     starts: Counter[str]
     """Full-precision runs, and how many runs start from each."""
@@ -38,14 +49,17 @@ class Plan(NamedTuple):
 
     @property
     def total(self) -> Cost:
-        """The cost of all runs, each counted once."""
-        return _sum(self.runs.values())
+        """The cost of everything, each counted once."""
+        return _sum(cost for part in _KINDS for cost in getattr(self, part).values())
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as one JSON-like object."""
         return {
             **self._asdict(),
-            "runs": {name: cost._asdict() for name, cost in self.runs.items()},
+            **{
+                kind: {name: cost._asdict() for name, cost in getattr(self, kind).items()}
+                for kind in _KINDS
+            },
             "parts": {
                 name: {**part._asdict(), "cost": part.cost._asdict()}
                 for name, part in self.parts.items()
@@ -55,18 +69,27 @@ class Plan(NamedTuple):
         }
 
 
+_KINDS = ("runs", "sensitivities", "searches")
+"""Fields of a plan that hold a cost for every job."""
+
+
 def make(suite: Suite, device: str = "auto") -> Plan:
     """Return what ``suite`` takes on ``device``."""
     gpu = device != "cpu" and bool(visible_gpus())
-    costs = {run_id: estimate(run, device, gpu) for run_id, run in suite.runs.items()}
-    using = {name: _runs_of(suite, name) for name in suite.experiments}
+    runs = {key: estimate(run, device, gpu) for key, run in suite.runs.items()}
+    sensitivities = {
+        key: estimate_sensitivity(spec, device, gpu) for key, spec in suite.sensitivities.items()
+    }
+    searches = {key: estimate_search(spec, device, gpu) for key, spec in suite.searches.items()}
+    costs = {**runs, **sensitivities, **searches}
+    using = {name: _jobs_of(suite, name) for name in suite.experiments}
     tables_of = Counter(run_id for ids in using.values() for run_id in ids)
     parts = {
         name: Part(
             suite.experiments[name].title,
             sum(cell.experiment == name for cell in suite.cells),
-            len(ids),
-            sum(tables_of[run_id] > 1 for run_id in ids),
+            len(ids & set(runs)),
+            sum(tables_of[run_id] > 1 for run_id in ids & set(runs)),
             _sum(costs[run_id] for run_id in ids),
         )
         for name, ids in using.items()
@@ -75,13 +98,16 @@ def make(suite: Suite, device: str = "auto") -> Plan:
     slots = training_slots(device)
     data = sum(data_bytes(choice) for choice in suite.datasets.values())
     kind = "cuda" if gpu else "cpu"
-    return Plan(suite.name, kind, slots, costs, parts, starts, data, _notes(suite, gpu))
+    notes = _notes(suite, gpu)
+    return Plan(suite.name, kind, slots, runs, sensitivities, searches, parts, starts, data, notes)
 
 
-def _runs_of(suite: Suite, experiment: str) -> set[str]:
-    """Return the ids of the runs of one experiment, full-precision starts included."""
-    runs = [c.run for c in suite.cells if c.experiment == experiment and c.skipped is None]
-    return {run.run_id for run in runs} | {run.start.run_id for run in runs if run.start}
+def _jobs_of(suite: Suite, experiment: str) -> set[str]:
+    """Return the ids of all runs, sensitivities and searches that one experiment needs."""
+    cells = [cell for cell in suite.run_cells if cell.experiment == experiment]
+    runs = {run.run_id for cell in cells for run in cell.runs}
+    scores = {one.identifier for cell in cells for one in cell.sensitivities}
+    return runs | scores | {cell.search.identifier for cell in cells if cell.search}
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
@@ -124,8 +150,10 @@ def render(plan: Plan) -> str:
         for row in rows
     ]
     wall = duration(plan.total.time_s / plan.slots)
+    others = f"{len(plan.sensitivities)} sensitivities, {len(plan.searches)} searches"
     lines += [
         "",
+        *([others] if plan.sensitivities or plan.searches else []),
         f"{wall} with {plan.slots} runs at once on {plan.device}",
         f"{shared} full-precision runs serve {sum(plan.starts.values())} others",
         f"datasets: about {plan.data_bytes / 2**20:,.0f} MiB of pixels",

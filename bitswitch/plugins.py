@@ -222,6 +222,22 @@ def search_facts(name: str, options: dict[str, Any]) -> dict[str, bool]:
     return facts
 
 
+def scoring_passes(name: str) -> float:
+    """Return ``passes`` of sensitivity ``name``; remembered.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+    """
+    key = digest("sensitivity", name, _code_of("sensitivities", name))
+
+    def read() -> float:
+        sensitivity: Any = load("sensitivities", name)
+        return float(sensitivity.passes)
+
+    passes: float = remembered("plugins", key, read)
+    return passes
+
+
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dataset_facts`` does, from the plugin itself."""
     dataset = create("datasets", name, options)

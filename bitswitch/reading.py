@@ -52,7 +52,8 @@ def _explain(problem: Any) -> str:
     text = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         key = str(problem["loc"][-1])
-        return f"  {place}: unknown key.{hint(key, _known_keys(Strict))}"
+        elsewhere = (known for known in _known_keys(Strict) if known != key)
+        return f"  {place}: unknown key.{hint(key, elsewhere)}"
     if problem["type"] == "literal_error":
         return f"  {place}: {text}, not {problem['input']!r}.{_literal_hint(problem)}"
     return f"  {place}: {text}" if place else f"  {text}"

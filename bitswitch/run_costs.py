@@ -1,4 +1,4 @@
-"""What one training run takes: steps, time, disk; needs no data.
+"""What one training run, sensitivity or search takes: steps, time, disk; needs no data.
 
 Time comes from one measured training step per kind of run, on synthetic images, and is remembered
 in ``.cache``. A step too big for the processor is measured at a smaller batch and scaled.
@@ -8,7 +8,8 @@ import platform
 from typing import Any, NamedTuple
 
 from bitswitch import plugins
-from bitswitch.spec import Choice, RunSpec
+from bitswitch.search_spec import SearchSpec
+from bitswitch.spec import Choice, RunSpec, SensitivitySpec
 from bitswitch.store import code_state, digest, remembered
 
 MEASURED_PIXELS = 2**17
@@ -68,6 +69,32 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     gpu_s = time_s if gpu else START_TIME_S + (steps + evaluation_steps) * passes * pass_s
     disk = size["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
     return Cost(steps, time_s, gpu_s, disk)
+
+
+def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
+    """Return what a sensitivity takes: its passes over the images that it sees."""
+    images = min(spec.images, _facts(spec.run)["sizes"]["train"])
+    return _in_passes(spec.run, plugins.scoring_passes(spec.sensitivity.name) * images, device, gpu)
+
+
+def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
+    """Return what a search takes: evaluations, tests and retraining; not what it trains itself."""
+    sizes = _facts(spec.run)["sizes"]
+    tested = sizes["held_out"] + sizes["test"]
+    evaluated = spec.evaluations * min(spec.images, sizes["held_out"]) + tested
+    evaluated += spec.evaluations * spec.recalibration * spec.run.training.batch_size
+    retrained = spec.retraining.epochs * sizes["train"] if spec.retraining else 0
+    images = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained)
+    return _in_passes(spec.run, images, device, gpu)
+
+
+def _in_passes(run: RunSpec, images: float, device: str, gpu: bool) -> Cost:
+    """Return what forward and backward passes over so many images take, one bit-width each."""
+    size, passes = run.training.batch_size, len(run.bitset)
+    time_s = START_TIME_S + images / size * _step_time(run, device, gpu) / passes
+    pass_s = max(GPU_PASS_S, _size(run)["train_flops"] * size / GPU_FLOPS)
+    gpu_s = time_s if gpu else START_TIME_S + images / size * pass_s
+    return Cost(0, time_s, gpu_s, RECORDS_BYTES)
 
 
 def _facts(run: RunSpec) -> dict[str, Any]:

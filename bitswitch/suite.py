@@ -52,6 +52,19 @@ class Cell(NamedTuple):
     scores: tuple[SensitivitySpec, ...] = ()
     """What is reported of its layers; a network's snapshots, in order, for each way to score."""
 
+    @property
+    def sensitivities(self) -> list[SensitivitySpec]:
+        """All that the cell needs: for its run, those before it, its search and its report."""
+        guides = [run.sensitivity for run in (*self.run.ancestors, self.run) if run.sensitivity]
+        searched = [self.search.sensitivity] if self.search and self.search.sensitivity else []
+        return [*guides, *searched, *self.scores]
+
+    @property
+    def runs(self) -> list[RunSpec]:
+        """All runs that the cell needs, its own and those that they start from included."""
+        scored = [run for score in self.sensitivities for run in score.runs]
+        return [*self.run.ancestors, self.run, *scored]
+
 
 class Suite(Strict):
     """A named set of experiments."""
@@ -111,35 +124,27 @@ class Suite(Strict):
         default = experiment.bitsets or self.networks[network].bitsets
         return experiment.network_bitsets.get(network, default)
 
+    @property
+    def run_cells(self) -> list[Cell]:
+        """The cells that are not skipped."""
+        return [cell for cell in self.cells if cell.skipped is None]
+
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
         """Every distinct run by id, each after those that it needs."""
-        found: dict[str, RunSpec] = {}
-        for cell in self.cells:
-            if cell.skipped is None:
-                needed = [run for score in self._scores_of(cell) for run in score.runs]
-                found |= {run.run_id: run for run in (*cell.run.ancestors, cell.run, *needed)}
+        found = {run.run_id: run for cell in self.run_cells for run in cell.runs}
         return dict(sorted(found.items(), key=lambda item: len(item[1].ancestors)))
 
     @cached_property
     def sensitivities(self) -> dict[str, SensitivitySpec]:
         """Every distinct sensitivity by identifier."""
-        cells = [cell for cell in self.cells if cell.skipped is None]
-        return {one.identifier: one for cell in cells for one in self._scores_of(cell)}
+        return {one.identifier: one for cell in self.run_cells for one in cell.sensitivities}
 
     @cached_property
     def searches(self) -> dict[str, SearchSpec]:
         """Every distinct search by identifier."""
-        cells = [cell for cell in self.cells if cell.skipped is None]
-        return {cell.search.identifier: cell.search for cell in cells if cell.search}
-
-    @staticmethod
-    def _scores_of(cell: Cell) -> list[SensitivitySpec]:
-        """Return all sensitivities that a cell, its run and the runs before it need."""
-        runs = (*cell.run.ancestors, cell.run)
-        guides = [run.sensitivity for run in runs if run.sensitivity]
-        searched = [cell.search.sensitivity] if cell.search and cell.search.sensitivity else []
-        return [*guides, *searched, *cell.scores]
+        found = [cell.search for cell in self.run_cells if cell.search]
+        return {search.identifier: search for search in found}
 
     @property
     def datasets(self) -> dict[str, Choice]:

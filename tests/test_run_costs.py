@@ -2,7 +2,8 @@ import pytest
 
 from bitswitch import run_costs, stages, store
 from bitswitch.run_costs import Cost, data_bytes, estimate, shrunk
-from bitswitch.spec import Choice
+from bitswitch.search_spec import SearchSpec
+from bitswitch.spec import Choice, SensitivitySpec
 from bitswitch.suite import load_suite, suite_path
 
 
@@ -78,3 +79,30 @@ def test_datasets_are_counted_in_pixels():
 
 def test_costs_add_up():
     assert Cost(1, 2.0, 3.0, 4) + Cost(10, 20.0, 30.0, 40) == Cost(11, 22.0, 33.0, 44)
+
+
+def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch):
+    monkeypatch.setattr(run_costs.plugins, "scoring_passes", lambda name: 10.0)
+    spec = SensitivitySpec(
+        sensitivity="quantization-error", run=tiny_run(), bitset=(8, 4), images=32
+    )
+    expected = run_costs.START_TIME_S + 10 * 32 / 16 * 0.25 / 3  # three bit-widths a step
+    cost = run_costs.estimate_sensitivity(spec, "cpu", gpu=False)
+    assert cost.time_s == pytest.approx(expected)
+
+
+def test_a_search_is_evaluations_tests_and_retraining(measured, tiny_run):
+    budgets = [{"cost": "average-bits", "at_most": 4}, {"cost": "size", "share": 0.5}]
+    run = tiny_run()
+    spec = SearchSpec(
+        search="uniform",
+        run=run,
+        budgets=budgets,
+        evaluations=5,
+        images=10,
+        retraining=run.training,
+    )
+    # Of each budget: five evaluations, 20 held-out and 40 test images, two epochs of 48 images.
+    images = 2 * ((5 * 10 + 20 + 40) * run_costs.FORWARD_SHARE + 2 * 48)
+    expected = run_costs.START_TIME_S + images / 16 * 0.25 / 3
+    assert run_costs.estimate_search(spec, "cpu", gpu=False).time_s == pytest.approx(expected)

@@ -7,6 +7,7 @@ import torch
 from bitswitch.contracts import Batch, Moment
 from bitswitch.devices import resolve
 from bitswitch.randomness import generator
+from bitswitch.scores import Score, Scores
 from bitswitch.spec import RunSpec
 from bitswitch.training.build import Parts
 from bitswitch.training.step import train_step
@@ -28,6 +29,9 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
     model = parts.quantized(parts.float_net(), place).train()
     if not run.is_float:
         model.calibrate([batch.images])
+    if run.sensitivity is not None:
+        even = (Score(name, "layer", None, 1.0) for name in model.layers)
+        parts.method.guide(Scores(tuple(even)))
     learner = parts.learner(model, size, place)
     # Every pass reads its loss, which waits for the device.
     moment = Moment(0, 1, 0, 1, generator("probe", run.seed))
