@@ -68,8 +68,9 @@ class SectionBuilder:
         """Return the conditions, one group per bit set, and full precision."""
         by_set: dict[str, list[str]] = {}
         for bitset, policy in self.grid.columns:
-            by_set.setdefault(bitset, []).append(f"w{policy}a{policy}")
-        groups = [Group("", conditions.COLUMNS)] if self.conditions else []
+            name = f"w{policy}a{policy}" if policy.isdigit() else policy
+            by_set.setdefault(bitset, []).append(name)
+        groups = [Group("", self.conditions.columns)] if self.conditions else []
         groups += [Group(bitset, tuple(names)) for bitset, names in by_set.items()]
         return (*groups, Group("", ("FP",))) if self.grid.has_float else tuple(groups)
 
@@ -100,7 +101,7 @@ class SectionBuilder:
         """Return the entries in the columns of conditions."""
         if self.conditions is None:
             return ()
-        return row.conditions or (Entry(),) * len(conditions.COLUMNS)
+        return row.conditions or (Entry(),) * len(self.conditions.columns)
 
     def _published(self, arm: str) -> Row | None:
         """Return the printed row, the best of those with the same use of distillation in bold."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bitswitch.report import conditions
+from bitswitch.report import conditions, search_conditions
 from bitswitch.report.accuracy_section import NEGATIVE, RECALIBRATED, SectionBuilder
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Footnotes, Section, Table
@@ -80,4 +80,5 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
         "misprint": values.recipe.printed == "table4",
     }
     notes = [NOTES[key] for key, applies in chosen.items() if applies]
-    return [*notes, *conditions.NOTES] if several else notes
+    found = [search_conditions.NOTE] if search_conditions.applies(values) else []
+    return [*notes, *conditions.NOTES, *found] if several else notes

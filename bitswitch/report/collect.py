@@ -21,6 +21,7 @@ from bitswitch.report.frames import (
     SCALE_GRADIENTS,
     SCORES,
     SENSITIVITIES,
+    SENSITIVITY_USES,
     TABLES,
     Frames,
     frame,
@@ -94,6 +95,7 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         scale_gradients=frame(_gradient_rows(records), SCALE_GRADIENTS),
         sensitivities=frame(exploration.sensitivity_rows(suite, scorings), SENSITIVITIES),
         scores=frame(exploration.score_rows(scorings), SCORES),
+        sensitivity_uses=frame(exploration.use_rows(suite), SENSITIVITY_USES),
         policies=frame(exploration.policy_rows(suite, searches), POLICIES),
         policy_layers=frame(exploration.layer_rows(searches), POLICY_LAYERS),
     )

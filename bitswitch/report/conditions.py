@@ -1,11 +1,14 @@
 """Columns that say how a row came about: distillation, stored bits, epochs and recipe."""
 
 from bitswitch.arms import ArmSpec, NetworkSpec
+from bitswitch.report import search_conditions
 from bitswitch.report.published import KD, Setup, setups
+from bitswitch.report.search_conditions import SearchConditions
 from bitswitch.report.table import Entry
 from bitswitch.report.values import Network, Values
 
 COLUMNS = ("KD", "stored", "epochs", "recipe")
+"""Followed by those of ``search_conditions`` where an arm searches."""
 
 NOTES = (
     "KD: trained with soft targets; methods with and without are not compared.",
@@ -21,7 +24,7 @@ Entries = tuple[Entry, ...]
 def applies(values: Values) -> bool:
     """Return whether an experiment compares methods or recipes, so that rows must say theirs."""
     arms = values.recipe.arms.values()
-    special = any(arm.not_run or arm.preset == "faithful" for arm in arms)
+    special = any(arm.not_run or arm.search or arm.preset == "faithful" for arm in arms)
     return special or len({arm.method.name for arm in arms}) > 1
 
 
@@ -42,19 +45,24 @@ class Conditions:
         self._printed = setups(values.recipe.printed)
         self._rows = values.rows_of(network.name)
         self._runs = values.frames.runs.set_index("run")
+        searched = search_conditions.applies(values)
+        self._searches = SearchConditions(values, network) if searched else None
+        self.columns = COLUMNS + (search_conditions.COLUMNS if searched else ())
         self._storage = values.frames.methods.set_index("method").storage.to_dict()
 
     def published(self, arm: str) -> Entries:
         """Return the entries of a printed row."""
         setup = self._setup(arm)
         texts = (self._kd(arm), setup.storage, setup.epochs, "own")
-        return tuple(Entry(text, tone="published") for text in texts)
+        found = self._searches.published(setup) if self._searches else ()
+        return (*(Entry(text, tone="published") for text in texts), *found)
 
     def reproduced(self, arm: str) -> Entries:
         """Return the entries of a row that was run here."""
         recipe = self._arms[arm].preset
         texts = (self._kd(arm), self._stored(arm), self._epochs(arm), recipe)
-        return tuple(map(Entry, texts))
+        found = self._searches.reproduced(arm) if self._searches else ()
+        return (*map(Entry, texts), *found)
 
     def remark(self, arm: str) -> str:
         """Return what is odd about the printed row, or nothing."""
@@ -62,7 +70,7 @@ class Conditions:
 
     def _setup(self, arm: str) -> Setup:
         place = (self._model, self._arms[arm].published or "")
-        return self._printed.get(place, Setup("", "", ""))
+        return self._printed.get(place, Setup())
 
     def _kd(self, arm: str) -> str:
         return "yes" if is_distilled(self._arms[arm], self._network) else "no"

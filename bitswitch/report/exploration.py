@@ -6,7 +6,7 @@ from typing import Any
 
 from bitswitch.report.run_records import ScoringRecord, SearchRecord
 from bitswitch.spec import title_of
-from bitswitch.suite import Suite
+from bitswitch.suite import Cell, Suite
 
 Row = dict[str, Any]
 
@@ -40,6 +40,32 @@ def score_rows(records: Mapping[str, ScoringRecord | None]) -> Iterator[Row]:
         for score in record.scores if record else ():
             position = positions.setdefault(score.layer, len(positions))
             yield {"sensitivity": key, "position": position, **score._asdict()}
+
+
+def use_rows(suite: Suite) -> Iterator[Row]:
+    """Yield one row per place and sensitivity that serves it, each once."""
+    rows = {tuple(row.values()): row for cell in suite.cells for row in _uses(cell)}
+    yield from rows.values()
+
+
+def _uses(cell: Cell) -> Iterator[Row]:
+    """Yield what serves one cell."""
+    if cell.skipped is not None:
+        return
+    searched = cell.search.sensitivity if cell.search else None
+    uses = [("reported", one) for one in cell.scores]
+    uses += [("guide", one) for one in [cell.run.sensitivity] if one]
+    uses += [("search", one) for one in [searched] if one]
+    for use, spec in uses:
+        yield {
+            "experiment": cell.experiment,
+            "network": cell.network,
+            "arm": cell.arm,
+            "bitset": title_of(cell.bitset),
+            "seed": cell.seed,
+            "use": use,
+            "sensitivity": spec.identifier,
+        }
 
 
 def policy_rows(suite: Suite, records: Mapping[str, SearchRecord | None]) -> Iterator[Row]:

@@ -158,6 +158,18 @@ SCORES = (
 )
 """Columns of ``scores.csv``: one row per score; ``position`` counts layers from the input."""
 
+SENSITIVITY_USES = (
+    "experiment",
+    "network",
+    "arm",
+    "bitset",
+    "seed",
+    "use",
+    "sensitivity",
+)
+"""Columns of ``sensitivity_uses.csv``: which sensitivity serves which place; ``use`` is
+``reported``, ``guide`` of the training, or ``search``."""
+
 POLICIES = (
     "search",
     "plugin",
@@ -206,6 +218,7 @@ TABLES = {
     "scale_gradients": SCALE_GRADIENTS,
     "sensitivities": SENSITIVITIES,
     "scores": SCORES,
+    "sensitivity_uses": SENSITIVITY_USES,
     "policies": POLICIES,
     "policy_layers": POLICY_LAYERS,
 }
@@ -238,6 +251,7 @@ class Frames:
     scale_gradients: pd.DataFrame
     sensitivities: pd.DataFrame
     scores: pd.DataFrame
+    sensitivity_uses: pd.DataFrame
     policies: pd.DataFrame
     policy_layers: pd.DataFrame
 

@@ -127,6 +127,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
+def short_time(seconds: float) -> str:
+    """Return a time in its natural unit, below ten seconds with two digits.
+
+    >>> short_time(0.0002), short_time(0.25), short_time(42.0)
+    ('< 0.01 s', '0.25 s', '42 s')
+    """
+    if seconds >= 10:
+        return duration(seconds)
+    return f"{seconds:.2g} s" if seconds >= 0.01 else "< 0.01 s"
+
+
 def memory(mib: float | None) -> str:
     """Return an amount of memory.
 

@@ -1,5 +1,6 @@
 """Printed numbers of publications, and the arithmetic on them that claims rest on."""
 
+import re
 from functools import cache
 from typing import NamedTuple
 
@@ -89,11 +90,24 @@ def names(rows: pd.DataFrame) -> "pd.Series[str]":
 class Setup(NamedTuple):
     """What a printed row says besides its accuracies; empty where it says nothing."""
 
-    storage: str
+    storage: str = ""
     """Bits per stored weight."""
-    epochs: str
-    note: str
-    """What is odd about the print."""
+    epochs: str = ""
+    note: str = ""
+    """What is odd about the print, or how the row came about."""
+
+    @property
+    def search(self) -> str:
+        """What found its sub-net."""
+        found = re.search(r"search (\w+)", self.note)
+        return found.group(1) if found else ""
+
+    @property
+    def tuned(self) -> str:
+        """Whether its sub-net was trained on: ``yes``, ``no`` or nothing."""
+        if "fine-tune" not in self.note:
+            return ""
+        return "no" if "no fine-tune" in self.note else "yes"
 
 
 def setups(table: str | None) -> dict[tuple[str, str], Setup]:

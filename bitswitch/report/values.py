@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bitswitch.arms import NetworkSpec
+from bitswitch.report import budgets
 from bitswitch.report.frames import Frames
 
 FP = ("FP", "32")
@@ -38,7 +39,7 @@ class Sample:
     """All seeds at one place."""
 
     values: dict[int, float]
-    """Of complete runs, by seed."""
+    """Of complete runs, by seed; where several searches searched one, their mean."""
     failed: tuple[tuple[str, str, float | None], ...]
     """(status, reason, measured value) of every other seed."""
     images: int | None
@@ -97,11 +98,27 @@ class Values:
     def _samples(self, metric: str) -> dict[str, dict[Place, Sample]]:
         """Return what ``metric`` was on the test split, by network and place."""
         rows = self._rows[(self._rows.metric == metric) & (self._rows.split == "test")]
+        rows = pd.concat([rows[rows.search.isna()], self._subnets]) if metric == "top1" else rows
         images = self.frames.runs.set_index("run").test_images.to_dict()
         return {
             network: {place: _sample(group, images) for place, group in places.items()}
             for network, places in _by_place(rows).items()
         }
+
+    @cached_property
+    def _subnets(self) -> pd.DataFrame:
+        """Return the rows about sub-nets, their budget as policy; retrained ones where there are.
+
+        A missing one has a row too.
+        """
+        rows = self._rows[self._rows.search.notna() & (self._rows.split == "test")]
+        rows = rows[rows.metric.isin(["top1", "top1_retrained"])]
+        rows = rows.sort_values("metric", kind="stable")
+        keys = ["network", "arm", "bitset", "seed", "search", "policy"]
+        rows = rows.drop_duplicates(keys, keep="last").sort_index()
+        named = budgets.of_experiment(self.frames, self.experiment)
+        titles = {name: budgets.column(budget) for name, budget in named.items()}
+        return rows.assign(policy=rows.policy.map(titles))
 
     @cached_property
     def printed(self) -> dict[str, dict[Place, float]]:
@@ -199,13 +216,16 @@ def _sample(rows: list[Row], images: Mapping[Any, int]) -> Sample:
     """Return the seeds at one place.
 
     Args:
-        rows: One per seed.
+        rows: One per seed, of a network that was searched one per seed and search.
         images: Size of the test set, by run.
     """
     good = [row for row in rows if row["status"] == "complete"]
     failed = [row for row in rows if row["status"] != "complete"]
+    by_seed: dict[int, list[float]] = {}
+    for row in good:
+        by_seed.setdefault(int(row["seed"]), []).append(float(row["value"]))
     return Sample(
-        values={int(row["seed"]): float(row["value"]) for row in good},
+        values={seed: fmean(values) for seed, values in by_seed.items()},
         failed=tuple((row["status"], row["where"] or "", row["value"]) for row in failed),
         images=images[good[0]["run"]] if good else None,
     )

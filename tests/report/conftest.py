@@ -78,6 +78,7 @@ def known_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "dataset_facts", lambda name, options: FACTS)
     monkeypatch.setattr(plugins, "card", make_card)
     monkeypatch.setattr(plugins, "edge_bits", lambda spec: None)
+    monkeypatch.setattr(plugins, "search_facts", make_search_facts)
 
 
 def make_card(name: str) -> dict[str, Any]:
@@ -95,6 +96,11 @@ def make_card(name: str) -> dict[str, Any]:
         "missing": "",
         "faithful": {"cifar10": {"training": {"epochs": 200, "milestones": [0.5]}, "options": {}}},
     }
+
+
+def make_search_facts(name: str, options: dict[str, Any]) -> dict[str, bool]:
+    """Return what a made-up search needs: all but ``random`` read scores and draw nothing."""
+    return {"scored": name != "random", "evaluates": False, "stochastic": name == "random"}
 
 
 def make_suite(**changes: Any) -> Suite:

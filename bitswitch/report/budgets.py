@@ -1,0 +1,52 @@
+"""How tables and figures call the budgets of searches."""
+
+from bitswitch.report.frames import Frames
+from bitswitch.search_spec import Budget
+
+COSTS = {
+    "bitops": "BitOps",
+    "size": "size",
+    "average-bits": "average bits",
+    "weighted-average-bits": "average bits by weight",
+    "activation-bits": "average bits of inputs",
+    "latency": "latency",
+}
+"""Title of each cost that a budget may limit."""
+
+UNITS = {"size": " bits", "latency": " ms"}
+
+
+def of_experiment(frames: Frames, experiment: str) -> dict[str, Budget]:
+    """Return the budgets of an experiment's searches by name, in the suite's order."""
+    arms = frames.suite.experiments[experiment].arms.values()
+    return {budget.name: budget for arm in arms if arm.search for budget in arm.search.budgets}
+
+
+def title(budget: Budget) -> str:
+    """Return the bound in words.
+
+    >>> title(Budget(cost="average-bits", at_most=3))
+    'average bits ≤ 3'
+    >>> title(Budget(cost="bitops", of_uniform=4)), title(Budget(cost="size", share=0.5))
+    ('BitOps ≤ w4a4', 'size ≤ 50 % of the widest')
+    """
+    if budget.at_most is not None:
+        limit = f"{budget.at_most:g}{UNITS.get(budget.cost, '')}"
+    elif budget.of_uniform is not None:
+        limit = f"w{budget.of_uniform:g}a{budget.of_uniform:g}"
+    else:
+        limit = f"{100 * (budget.share or 1):g} % of the widest"
+    return f"{COSTS[budget.cost]} ≤ {limit}"
+
+
+def column(budget: Budget) -> str:
+    """Return the heading of a column of accuracies within the budget.
+
+    >>> column(Budget(cost="average-bits", at_most=3))
+    '3MP'
+
+    Source: huang2025nearly, Table 3, for mixed precision of so many bits on average.
+    """
+    if budget.cost == "average-bits" and budget.at_most is not None:
+        return f"{budget.at_most:g}MP"
+    return title(budget)

@@ -1,0 +1,185 @@
+"""Searches side by side: how good their sub-nets are, what they cost, what finding them took."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+
+import pandas as pd
+
+from bitswitch.report import budgets, entries, subnets
+from bitswitch.report.accuracy_table import NOTES as ACCURACY_NOTES
+from bitswitch.report.accuracy_table import stamp
+from bitswitch.report.frames import Frames
+from bitswitch.report.health import short_time
+from bitswitch.report.table import Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.values import Network, Sample, Values
+from bitswitch.search_spec import Budget
+
+Text = Callable[[float], str]
+
+NOTES = (
+    "Top-1 in percent on the test split, which nothing is chosen on; retrained: after the sub-net "
+    "was trained on alone. n counts pairs of a trained network and a seed of the search; searches "
+    "that draw nothing have one seed.",
+    "Costs of one image, of the switchable layers: BitOps, multiply-accumulates times both "
+    "bit-widths; size, weights and their scales, 1 kB = 1000 bytes; bits, mean weight bit-width "
+    "over layers, then over weights; inputs, mean bit-width of an input element.",
+    "Effort for one budget: scores, time to score the layers where a search reads scores; "
+    "evaluations of a sub-net on held-out images; epochs that the sub-net was trained on.",
+    "Bold: highest mean of a budget; this claims no significance.",
+)
+
+COUNTED = "Costs count first and last layer too, at their fixed bit-widths."
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number that every search has."""
+
+    title: str
+    key: str
+    """Column of ``subnets.of_experiment``."""
+    text: Text
+
+
+def _scaled(factor: float, decimals: int = 2) -> Text:
+    return lambda value: f"{value / factor:.{decimals}f}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}"
+
+
+FOUND = (
+    Column("found", "top1", _scaled(1)),
+    Column("retrained", "top1_retrained", _scaled(1)),
+)
+
+EFFORT = (
+    Column("scores", "scoring_time_s", short_time),
+    Column("search", "search_time_s", short_time),
+    Column("eval.", "evaluations", _whole),
+    Column("epochs", "retraining_epochs", _whole),
+)
+
+
+OPTIONAL = {"top1_retrained", "latency", "scoring_time_s"}
+"""Keys of columns that are left out where they are empty."""
+
+
+def build(frames: Frames, experiment: str, name: str) -> Table:
+    """Return the table of an experiment all of whose arms search.
+
+    Args:
+        frames: Collected results.
+        experiment: Key of the experiment in the suite.
+        name: Of the table.
+    """
+    values = Values(frames, experiment)
+    found = subnets.of_experiment(frames, experiment)
+    builder = _Builder(
+        titles={key: arm.title for key, arm in values.recipe.arms.items()},
+        budgets=budgets.of_experiment(frames, experiment),
+        groups=_groups(found),
+    )
+    networks = values.networks
+    embedded = (ACCURACY_NOTES["embedded"],) if frames.suite.data == "embedded" else ()
+    counted = (COUNTED,) if (frames.policies.edges == "counted").any() else ()
+    return Table(
+        name=name,
+        title=values.recipe.title,
+        stamp=stamp(frames, (network.data for network in networks)),
+        sections=tuple(
+            builder.section(network, str(bitset), rows)
+            for network in networks
+            for bitset, rows in found[found.network == network.name].groupby("bitset", sort=False)
+        ),
+        notes=(*NOTES, *counted, *embedded),
+        footnotes=builder.footnotes.listed(),
+    )
+
+
+def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
+    """Return the columns by title of their group; those that no search fills are left out."""
+    giga = found.bitops.max() >= 1e9
+    costs = (
+        Column("GBitOps" if giga else "MBitOps", "bitops", _scaled(1e9 if giga else 1e6)),
+        Column("kB", "size", _scaled(8000, 1)),
+        Column("bits", "average_bits", _scaled(1)),
+        Column("by weight", "weighted_average_bits", _scaled(1)),
+        Column("inputs", "activation_bits", _scaled(1)),
+        Column("ms", "latency", _scaled(1)),
+    )
+    groups = {"top-1, %": FOUND, "costs": costs, "effort": EFFORT}
+    return {
+        title: [one for one in group if one.key not in OPTIONAL or found[one.key].notna().any()]
+        for title, group in groups.items()
+    }
+
+
+@dataclass
+class _Builder:
+    """Builds sections; the same reason gets the same footnote in all of them."""
+
+    titles: Mapping[str, str]
+    """Of arms, by key."""
+    budgets: Mapping[str, Budget]
+    groups: Mapping[str, Sequence[Column]]
+    footnotes: Footnotes = field(default_factory=Footnotes)
+
+    def section(self, network: Network, bitset: str, rows: pd.DataFrame) -> Section:
+        """Return what was found for one bit set of a network."""
+        groups = tuple(
+            Group(title, tuple(column.title for column in columns))
+            for title, columns in self.groups.items()
+        )
+        lines = tuple(line for name in self.budgets for line in self._lines(name, rows))
+        return Section(f"{network.title}, {bitset}", network.data, groups, lines)
+
+    def _lines(self, budget: str, rows: pd.DataFrame) -> Iterator[Line]:
+        """Yield one line per arm; the first one carries the title of the budget."""
+        within = rows[rows.budget == budget]
+        label = budgets.title(self.budgets[budget])
+        for arm, group in within.groupby("arm", sort=False):
+            cells = tuple(
+                self._entry(column, group, _is_best(column, str(arm), within))
+                for columns in self.groups.values()
+                for column in columns
+            )
+            yield Line(label, self.titles[str(arm)], cells, rule=bool(label))
+            label = ""
+
+    def _entry(self, column: Column, rows: pd.DataFrame, best: bool) -> Entry:
+        """Return mean ± standard deviation (n), or a dash with its reason."""
+        if column.key == "top1":
+            return entries.measured(_sample(rows), best, self.footnotes)
+        values = subnets.values_of(rows, column.key)
+        if not values:
+            return Entry()
+        spread = f"±{column.text(stdev(values))}" if len(set(values)) > 1 else ""
+        if column.key in subnets.ACCURACIES:
+            spread = f"{spread} ({len(values)})".strip()
+        # How long something took varies with the machine: the mean says enough.
+        below = "" if column.text is short_time else spread
+        return Entry(column.text(fmean(values)), below=below, bold=best)
+
+
+def _is_best(column: Column, arm: str, rows: pd.DataFrame) -> bool:
+    """Return whether an arm has the highest of several different mean accuracies."""
+    if column.key not in subnets.ACCURACIES:
+        return False
+    by_arm = {str(key): subnets.values_of(group, column.key) for key, group in rows.groupby("arm")}
+    means = {key: round(fmean(values), 2) for key, values in by_arm.items() if values}
+    return arm in means and means[arm] == max(means.values()) > min(means.values())
+
+
+def _sample(rows: pd.DataFrame) -> Sample:
+    """Return the accuracies of one arm within one budget."""
+    blank = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    failed = [row for row in blank if row["status"] != "complete"]
+    images = [int(row["images"]) for row in blank if row["images"] is not None]
+    return Sample(
+        values=dict(enumerate(subnets.values_of(rows, "top1"))),
+        failed=tuple((row["status"], row["where"] or "", None) for row in failed),
+        images=images[0] if images else None,
+    )
