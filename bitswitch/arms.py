@@ -46,9 +46,9 @@ class ScoreSpec(Strict):
     """How an arm finds out what its layers suffer."""
 
     sensitivity: Choice
-    of: Literal["float", "start", "trained"] = "float"
-    """Which network is scored: the full-precision one, the one that the arm's run starts from, or
-    the trained one."""
+    of: Literal["float", "start", "trained"] | StartSpec = "float"
+    """Which network is scored: the full-precision one, the one that the arm's run starts from, the
+    trained one, or one that is trained for it."""
     epochs: tuple[NonNegativeInt, ...] = ()
     """After which epochs the trained network is scored too; they are its training.snapshots."""
     images: PositiveInt = 1024

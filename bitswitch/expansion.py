@@ -79,9 +79,11 @@ def _sensitivities(place: Place, spec: ScoreSpec, run: Any) -> Iterator[Sensitiv
     Args:
         place: Of the cell.
         spec: What scores which network.
-        run: The trained run, or the one to start from; unused for full precision.
+        run: The trained run, or the one to start from; unused if ``spec`` names another.
     """
     epoch: int | None = None
+    if isinstance(spec.of, StartSpec):
+        run = run_of(place._replace(arm=_start_arm(spec.of)))
     if spec.of == "float":
         # Of the recipe, nothing but what quantizes matters: one result serves all arms.
         start = place.arm.start or StartSpec()

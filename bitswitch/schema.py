@@ -14,7 +14,8 @@ def suite_schema() -> dict[str, Any]:
     schema = Suite.model_json_schema()
     definitions = schema["$defs"]
     definitions["Choice"] = {"anyOf": [{"type": "string"}, definitions["Choice"]]}
-    experiment, arm = definitions["ExperimentSpec"], definitions["ArmSpec"]
-    del experiment["required"], arm["required"]
+    for name in ("ExperimentSpec", "ArmSpec", "SearchArmSpec", "ScoreSpec"):
+        del definitions[name]["required"]
+    experiment = definitions["ExperimentSpec"]
     definitions["ExperimentSpec"] = {"anyOf": [{"type": "null"}, experiment]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -241,6 +241,17 @@ def test_an_arm_that_nobody_can_run_has_no_cells(write):
     assert not load_suite(write(**with_arm(not_run="no code"))).cells
 
 
+def test_scores_may_be_those_of_a_network_trained_for_them(write):
+    other = {"method": "limpq", "training": {"update": "conventional", "alrs": {"reading": "off"}}}
+    arm = {"start": {}, "scores": [{"sensitivity": "step-size", "of": other}]}
+    suite = load_suite(write(**with_arm(**arm)))
+    (score,) = suite.cells[0].scores
+    assert score.epoch is None
+    assert score.run.method.name == "limpq"
+    assert score.run.start.is_float
+    assert score.run.run_id in suite.runs
+
+
 def test_an_arm_may_leave_networks_out(write):
     assert not load_suite(write(**with_arm(networks=["other"]))).cells
 

@@ -14,9 +14,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bitswitch.contracts import Card, Moment, Pass, Scores
 from bitswitch.errors import SpecError
 from bitswitch.methods.double_rounding import DoubleRounding
+from bitswitch.methods.double_rounding_unshared import DoubleRoundingUnshared
 from bitswitch.nn.blocks import shortcut_leaders
 from bitswitch.nn.roulette import roulette_probabilities, sensitive_layers, tilt_to
 from bitswitch.nn.transitional import TransitionalBatchNorm, spread
+from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import format_bitset
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ class Hasb(DoubleRounding):
     class Options(DoubleRounding.Options):
         """Those of Double Rounding, and how bit-widths are drawn."""
 
+        weight_scales: Literal["shared", "unshared"] = "shared"
+        """``unshared``: weights are rounded once, by a scale per bit-width, and stored as floats:
+        HASB without Double Rounding."""
         sampling: Literal["roulette", "uniform"] = "roulette"
         """``uniform``: every layer draws evenly; needs no sensitivity."""
         visits: Literal["every", "sandwich"] = "every"
@@ -84,6 +89,14 @@ class Hasb(DoubleRounding):
     _norms: Sequence[str] = ()
     """Names of the model's batch norms."""
     _odds: Odds | None = None
+
+    def weight_quantizer(self, weight: Tensor) -> Quantizer:
+        options = self.options
+        if options.weight_scales == "shared":
+            return super().weight_quantizer(weight)
+        shared = {key: getattr(options, key) for key in ("per_channel", "gradient_scale")}
+        other = DoubleRoundingUnshared(DoubleRoundingUnshared.Options(**shared), self.bitset)
+        return other.weight_quantizer(weight)
 
     def normalization(self, norm: _BatchNorm) -> nn.Module:
         return TransitionalBatchNorm(norm, self.bitset)

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from bitswitch.contracts import Moment, Score, Scores
 from bitswitch.errors import SpecError
 from bitswitch.methods.double_rounding import DoubleRounding
+from bitswitch.methods.double_rounding_unshared import DoubleRoundingUnshared
 from bitswitch.methods.hasb import Hasb
 from bitswitch.nn.model import quantize
 from bitswitch.nn.transitional import transition
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
+from bitswitch.quant.lsq import WeightQuantizer
+from bitswitch.quant.quantizer import Width
 from bitswitch.spec import RunSpec, SensitivitySpec, TrainingSpec
 from tests.nn.small_network import float_net
 
@@ -253,3 +256,17 @@ def test_it_starts_from_a_network_of_its_own_kind():
     model.load_state_dict(made.inherit(first.state_dict()))
     for name, value in first.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_weights_may_have_a_scale_per_bit_width():
+    weight = torch.randn(4, 3, 3, 3)
+    weight[0] = -9
+    mine = method(weight_scales="unshared", gradient_scale=False).weight_quantizer(weight)
+    options = DoubleRoundingUnshared.Options(gradient_scale=False)
+    theirs = DoubleRoundingUnshared(options, BITSET).weight_quantizer(weight)
+    assert isinstance(mine, WeightQuantizer)
+    assert not mine.gradient_scale
+    assert mine.state_dict().keys() == theirs.state_dict().keys()
+    for bits in BITSET:
+        width = Width.of(bits, BITSET)
+        assert torch.equal(mine(weight, width), theirs(weight, width))
