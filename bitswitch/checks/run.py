@@ -11,12 +11,16 @@ from bitswitch.checks.datasets import DATASET_CHECKS
 from bitswitch.checks.failure import CheckFailed
 from bitswitch.checks.methods import CHECKS
 from bitswitch.checks.models import MODEL_CHECKS
+from bitswitch.checks.searches import SEARCH_CHECKS
+from bitswitch.checks.sensitivities import SENSITIVITY_CHECKS
 from bitswitch.checks.subject import Subject
 
 SUITES: dict[str, tuple[Callable[[Any], None], ...]] = {
     "methods": CHECKS,
     "models": MODEL_CHECKS,
     "datasets": DATASET_CHECKS,
+    "sensitivities": SENSITIVITY_CHECKS,
+    "searches": SEARCH_CHECKS,
 }
 """Checks by group."""
 

@@ -1,0 +1,23 @@
+"""What every installed search promises."""
+
+import pytest
+
+from bitswitch import plugins
+from bitswitch.checks.searches import SEARCH_CHECKS
+
+SHORT = {}
+"""Options for searches whose defaults take long on any network."""
+
+
+@pytest.fixture(params=plugins.names("searches"))
+def search(request):
+    return plugins.create("searches", request.param, SHORT.get(request.param, {}))
+
+
+@pytest.mark.parametrize("check", SEARCH_CHECKS, ids=lambda check: check.__name__)
+def test_contract(check, search):
+    check(search)
+
+
+def test_it_names_its_source(search):
+    assert search.source
