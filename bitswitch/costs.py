@@ -7,6 +7,7 @@ becomes of the first and the last layer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bitswitch.errors import SpecError
@@ -98,15 +99,23 @@ class CostModel:
     edges: EdgeName = "excluded"
     latencies: Latencies | None = None
 
-    @property
+    @cached_property
     def layers(self) -> list[LayerShape]:
         """The switchable layers, first to last."""
         return [shape for shape in self.shapes if not shape.is_edge]
 
-    @property
+    @cached_property
     def counted(self) -> list[LayerShape]:
         """The layers that costs count."""
         return list(self.shapes) if self.edges == "counted" else self.layers
+
+    @cached_property
+    def _weights(self) -> int:
+        return sum(shape.weights for shape in self.counted)
+
+    @cached_property
+    def _inputs(self) -> int:
+        return sum(shape.inputs for shape in self.counted)
 
     def costs(self, policy: Policy) -> Costs:
         """Return all costs of ``policy``, which names every switchable layer."""
@@ -143,9 +152,9 @@ class CostModel:
             case "average-bits":
                 return weight / len(self.counted)
             case "weighted-average-bits":
-                return shape.weights * weight / sum(one.weights for one in self.counted)
+                return shape.weights * weight / self._weights
             case "activation-bits":
-                return shape.inputs * activation / sum(one.inputs for one in self.counted)
+                return shape.inputs * activation / self._inputs
             case "latency":
                 return self._latency(shape, weight, activation)
 

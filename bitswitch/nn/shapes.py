@@ -42,10 +42,11 @@ def layer_shapes(model: QuantizedModel, image: Sequence[int]) -> list[LayerShape
 
 
 def _watch(seen: dict[str, tuple[int, int]], name: str) -> Callable[..., None]:
-    """Return a hook that notes the elements of a layer's input and output."""
+    """Return a hook that adds up the elements of a layer's inputs and outputs, call by call."""
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen[name] = inputs[0].numel(), output.numel()
+        before = seen.get(name, (0, 0))
+        seen[name] = before[0] + inputs[0].numel(), before[1] + output.numel()
 
     return note
 
