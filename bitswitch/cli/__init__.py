@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli import datasets, extending, policies, reports, runs, tools
+from bitswitch.cli import datasets, deployment, extending, policies, reports, runs, tools
 from bitswitch.errors import BitswitchError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
         runs.train,
         runs.score,
         runs.search,
+        deployment.export,
         runs.watch,
         runs.show,
         reports.collect,
@@ -40,7 +41,7 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
     ),
     data: (datasets.prepare, datasets.check),
     policy: (policies.show, policies.diff, policies.evaluate, policies.plot),
-    new: (extending.method,),
+    new: (extending.method, extending.sensitivity, extending.search),
 }
 for group, commands in COMMANDS.items():
     for command in commands:

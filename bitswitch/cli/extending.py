@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,16 +13,14 @@ from bitswitch.errors import SpecError
 GIST = ("fidelity", "storage", "licence")
 DETAILS = ("left_open", "deviations", "missing")
 
-PluginName = Annotated[
-    str, typer.Argument(metavar="NAME", help="An installed method, model or dataset.")
-]
+PluginName = Annotated[str, typer.Argument(metavar="NAME", help="An installed plugin.")]
 
 
 def plugins(
     name: Annotated[str, typer.Argument(help="Show the whole card of this method.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the installed methods, models and datasets, or all that is known of one method."""
+    """List the installed plugins, or all that is known of one method."""
     from bitswitch import plugins as installed
 
     if name:
@@ -55,14 +53,29 @@ def check_plugin(name: PluginName, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def method(
-    name: Annotated[str, typer.Argument(help="Of the new method: lower case, hyphens.")],
-    into: Annotated[Path, typer.Option(help="Folder that the package is written into.")] = Path(),
-) -> None:
-    """Write a small installable package with a working method NAME, to be changed."""
-    from bitswitch.scaffold.package import new_method
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="Lower case, hyphens.")]
+Into = Annotated[Path, typer.Option(help="Folder that the package is written into.")]
 
-    folder = new_method(name, into)
+
+def method(name: NewName, into: Into = Path()) -> None:
+    """Write a small installable package with a working method NAME, to be changed."""
+    _new("method", name, into)
+
+
+def sensitivity(name: NewName, into: Into = Path()) -> None:
+    """Write a small installable package with a working sensitivity NAME, to be changed."""
+    _new("sensitivity", name, into)
+
+
+def search(name: NewName, into: Into = Path()) -> None:
+    """Write a small installable package with a working search NAME, to be changed."""
+    _new("search", name, into)
+
+
+def _new(kind: Literal["method", "sensitivity", "search"], name: str, into: Path) -> None:
+    from bitswitch.scaffold.package import new_package
+
+    folder = new_package(kind, name, into)
     typer.echo(f"{folder}\n  pip install --editable {folder}\n  bitswitch check-plugin {name}")
 
 

@@ -3,25 +3,45 @@
 import re
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from bitswitch import plugins
 from bitswitch.errors import SpecError
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-TAKEN = ("annotated", "card", "codes", "field", "method", "quantizer", "strict", "tensor", "width")
+Kind = Literal["method", "sensitivity", "search"]
+GROUPS: dict[Kind, str] = {
+    "method": "methods",
+    "sensitivity": "sensitivities",
+    "search": "searches",
+}
+"""Plugin group of every kind of package."""
+TAKEN: dict[Kind, tuple[str, ...]] = {
+    "method": (
+        *("annotated", "card", "codes", "field", "method"),
+        *("quantizer", "strict", "tensor", "width"),
+    ),
+    "sensitivity": (
+        *("annotated", "field", "findings", "score"),
+        *("sensitivity", "strict", "subject"),
+    ),
+    "search": (
+        *("candidate", "infeasiblebudgeterror", "layerbits", "literal"),
+        *("problem", "search", "strict"),
+    ),
+}
 """Names whose class would hide one that the module imports."""
-TEMPLATES = Path(__file__).parent / "method"
 
 
-def new_method(name: str, into: Path) -> Path:
-    """Write a package with the method ``name`` into a new folder of ``into``; return the folder.
+def new_package(kind: Kind, name: str, into: Path) -> Path:
+    """Write a package with the plugin ``name`` into a new folder of ``into``; return the folder.
 
     The folder appears whole or not at all.
 
     Raises:
-        SpecError: a name that no method can have, or a folder that is there already.
+        SpecError: a name that no such plugin can have, or a folder that is there already.
     """
-    _check(name)
+    _check(kind, name)
     folder = into / f"bitswitch-{name}"
     if folder.exists():
         raise SpecError(
@@ -31,7 +51,7 @@ def new_method(name: str, into: Path) -> Path:
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=into) as temporary:
         written = Path(temporary) / folder.name
-        for path, content in rendered(name).items():
+        for path, content in rendered(kind, name).items():
             target = written / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)
@@ -39,12 +59,12 @@ def new_method(name: str, into: Path) -> Path:
     return folder
 
 
-def rendered(name: str) -> dict[str, str]:
-    """Return the files of the package for the method ``name``: path to content."""
+def rendered(kind: Kind, name: str) -> dict[str, str]:
+    """Return the files of the package for the plugin ``name``: path to content."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(Path(__file__).parent / kind),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
@@ -58,7 +78,7 @@ def rendered(name: str) -> dict[str, str]:
 
 
 def module_of(name: str) -> str:
-    """Return the module that holds the method ``name``.
+    """Return the module that holds the plugin ``name``.
 
     >>> module_of("max-abs")
     'bitswitch_max_abs'
@@ -67,7 +87,7 @@ def module_of(name: str) -> str:
 
 
 def class_of(name: str) -> str:
-    """Return the class of the method ``name``.
+    """Return the class of the plugin ``name``.
 
     >>> class_of("max-abs")
     'MaxAbs'
@@ -75,17 +95,17 @@ def class_of(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("-"))
 
 
-def _check(name: str) -> None:
-    """Raise unless a new method can have this name."""
+def _check(kind: Kind, name: str) -> None:
+    """Raise unless a new plugin can have this name."""
     if not NAME.fullmatch(name):
         raise SpecError(
-            f"'{name}' cannot be the name of a method.\n"
-            f"  Use lower-case letters, digits and single hyphens, a letter first: my-method."
+            f"'{name}' cannot be the name of a {kind}.\n"
+            f"  Use lower-case letters, digits and single hyphens, a letter first: my-{kind}."
         )
-    if class_of(name).lower() in TAKEN:
+    if class_of(name).lower() in TAKEN[kind]:
         raise SpecError(
-            f"'{name}' cannot be the name of a method: bitswitch has a class '{class_of(name)}'."
+            f"'{name}' cannot be the name of a {kind}: bitswitch has a class '{class_of(name)}'."
             f"\n  Say what is particular about it, e.g. '{name}-scaled'."
         )
-    if name in plugins.names("methods"):
-        raise SpecError(f"A method '{name}' is installed already.\n  Choose another name.")
+    if name in plugins.names(GROUPS[kind]):
+        raise SpecError(f"A {kind} '{name}' is installed already.\n  Choose another name.")

@@ -87,7 +87,7 @@ def reader(project, target):
 
 @pytest.mark.parametrize("file", ["bitswitch_max_abs/__init__.py", "pyproject.toml"])
 def test_the_how_to_shows_what_is_written(file):
-    assert content_of(f"{PACKAGE}/{file}").rstrip() == rendered("max-abs")[file].rstrip()
+    assert content_of(f"{PACKAGE}/{file}").rstrip() == rendered("method", "max-abs")[file].rstrip()
 
 
 def test_the_how_to_names_what_can_be_overridden():
