@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 Fidelity = Literal["vectors", "equations", "partial"]
 """``vectors``: computes what the published code computes, array by array; ``equations``: built from
-the publication alone; ``partial``: something of the publication is missing."""
+the equations that the publication prints; ``partial``: something of the publication is missing, or
+it is known from its abstract and from what others write of it."""
 
 Storage = Literal["codes", "floats"]
 """What has to be kept to run at every bit-width. ``codes``: the widest integers and their scales;

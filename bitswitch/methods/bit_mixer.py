@@ -34,10 +34,10 @@ class BitMixer(Method):
     source = "bulat2021bitmixer"
     card: ClassVar[Card] = Card(
         title="Bit-Mixer",
-        fidelity="equations",
+        fidelity="partial",
         storage="codes",
         licence="no public code",
-        left_open="Known here from its abstract and other publications. Lengths of the stages: a "
+        left_open="Lengths of the stages: a "
         "quarter, a quarter and half of the training, under one learning rate schedule. In the "
         "third stage, each layer leaves the bit-width of the network with a probability that "
         "rises linearly from 0 to 1. Scales start as in the public code of huang2025nearly; a "
@@ -47,6 +47,9 @@ class BitMixer(Method):
         deviations="A batch norm is chosen by the bit-widths of the two quantized layers before "
         "it; re-implementations take the layers before and after it. All codes are used, the "
         "most negative one too.",
+        missing="Only its abstract and what other publications say of it were at hand: "
+        "three stages, floored weights and transitional batch norms follow it; lengths of the stages, "
+        "initial scales and the recipe may differ.",
     )
     faithful: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 160 epochs: huang2025nearly, Table 2; the rest is not known

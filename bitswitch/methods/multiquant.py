@@ -25,10 +25,10 @@ class MultiQuant(Method):
     source = "xu2022multiquant"
     card: ClassVar[Card] = Card(
         title="MultiQuant",
-        fidelity="equations",
+        fidelity="partial",
         storage="floats",
         licence="no public code",
-        left_open="Known here from its abstract and other publications. The online label: as in "
+        left_open="The online label: as in "
         "online label smoothing (zhang2021delving), a soft label per class, the mean prediction "
         "for correctly classified images of the epoch before, mixed half and half with the "
         "one-hot label; the highest bit-width alone makes it. What is random: one bit-width per "
@@ -37,6 +37,9 @@ class MultiQuant(Method):
         "the suite.",
         deviations="The genetic search with its accuracy predictor is no part of the method "
         "here: any search of bitswitch may choose the policy of a trained network.",
+        missing="Only its abstract and what other publications say of it were at hand: "
+        "the lowest-random-highest passes and the online label follow it; quantizers, mixing "
+        "of labels and the recipe may differ.",
     )
     faithful: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 90 epochs: huang2025nearly, Table 1; the rest is not known
