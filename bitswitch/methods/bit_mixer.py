@@ -48,8 +48,8 @@ class BitMixer(Method):
         "it; re-implementations take the layers before and after it. All codes are used, the "
         "most negative one too.",
         missing="Only its abstract and what other publications say of it were at hand: "
-        "three stages, floored weights and transitional batch norms follow it; lengths of the stages, "
-        "initial scales and the recipe may differ.",
+        "three stages, floored weights and transitional batch norms follow it; lengths of the "
+        "stages, initial scales and the recipe may differ.",
     )
     faithful: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 160 epochs: huang2025nearly, Table 2; the rest is not known
