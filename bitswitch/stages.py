@@ -160,6 +160,17 @@ def evaluate_policy(
     return evaluate_policy(trained.model, policy.policy, batches, images)._asdict()
 
 
+def export(run: RunSpec, results: Path, file: Path) -> None:
+    """Write the network of the finished ``run`` to ``file`` as integers, one set for every width.
+
+    Raises:
+        BitswitchError: one of its subclasses; what was in ``file`` before stays.
+    """
+    from bitswitch.deployment.export import export as write
+
+    write(run, results / "runs", file)
+
+
 def measure_step(run: RunSpec, device: str = "auto", batches: int = 3) -> float:
     """Return the seconds that one training step of ``run`` takes, on synthetic images.
 

@@ -49,3 +49,14 @@ def check_name(name: str, known: Collection[str], problem: str) -> None:
         listed = ", ".join(list(known)[:LISTED]) or "none"
         more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
         raise SpecError(f"{problem} '{name}'.{hint(name, known)}\n  known: {listed}{more}")
+
+
+def find_run(results: Path, run: str) -> Path:
+    """Return the directory of the run with identifier ``run``.
+
+    Raises:
+        SpecError: there is none.
+    """
+    known = [path.parent.name for path in sorted((results / "runs").glob("*/spec.yaml"))]
+    check_name(run, known, f"{results / 'runs'} has no run")
+    return results / "runs" / run

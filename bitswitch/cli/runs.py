@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli.arguments import AsJson, Data, Device, Results, SuiteName, check_name, load, pick
+from bitswitch.cli.arguments import AsJson, Data, Device, Results, SuiteName, find_run, load, pick
 
 
 def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -> None:
@@ -94,9 +94,7 @@ def show(run: str, results: Results = Path("results")) -> None:
     """Print the spec of RUN and how far it is."""
     from bitswitch import progress
 
-    known = [path.parent.name for path in sorted((results / "runs").glob("*/spec.yaml"))]
-    check_name(run, known, f"{results / 'runs'} has no run")
-    folder = results / "runs" / run
+    folder = find_run(results, run)
     typer.echo((folder / "spec.yaml").read_text())
     typer.echo(progress.status(folder).line())
 

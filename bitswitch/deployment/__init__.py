@@ -1,1 +1,40 @@
-"""One stored integer model that switches its bit-width at run time."""
+"""One stored integer model that switches its bit-width at run time.
+
+``bitswitch export RUN -o model.safetensors`` writes the file, ``bitswitch.deployment`` runs it::
+
+    from bitswitch.deployment import load
+
+    model = load("model.safetensors")      # IntegerModel, at its widest bit-width
+    model.switch(4)                        # or a policy: {layer: bits or (weight, input), ...}
+    logits = model(images)                 # float32 [n, classes]
+    with model.at(2):                      # this thread alone; others go on as before
+        logits = model(images)
+
+Writing and reading
+    ``export.export(run, runs, file)``: the network of a finished run, as a file.
+    ``export.artifact_of(model, ...)``: the same of a ``QuantizedModel`` in memory.
+    ``load(path, device="cpu", keep_narrow=False)``: checks everything; raises ``ArtifactError``.
+
+``IntegerModel``
+    ``bitset``, ``layers`` (names that a policy sets), ``policy``, ``facts`` (what the file says:
+    ``description.Description``), ``net`` (the network: ``layers.IntegerConv2d``,
+    ``IntegerLinear``, ``FoldedBatchNorm`` where layers and batch norms were).
+    ``switch(policy)``, ``at(policy)``, ``model(images)``.
+    ``snapshot(policy)``: all integers and scales of one policy, immutable. ``.layers[name]`` is an
+    ``Operands``: ``codes`` int8, ``weight_scale``, ``weight_offset``, ``grid`` (an ``InputGrid``:
+    ``scale``, ``offset``, ``low``, ``high``; None: the input stays float); ``.norms[name]`` is
+    ``(multiplier, shift)``. What an exporter to another format needs.
+    ``storage()``: bytes in memory. ``bounds()``: worst case of every accumulator.
+
+Against training
+    ``parity.parity(file, run, ...)`` and ``parity.compare(trained, model, batches, policy)``: top-1
+    of both, largest difference of logits, predictions that differ, and how many of those are ties.
+
+Requests that are being served keep the bit-widths they began with; those that begin after
+``switch`` has returned see the new ones. See docs/explanation/deployment.md.
+"""
+
+from bitswitch.deployment.loading import load
+from bitswitch.deployment.model import IntegerModel
+
+__all__ = ["IntegerModel", "load"]

@@ -78,7 +78,11 @@ def _quantized(name: str, layer: nn.Module, method: "Method") -> QuantizedLayer:
 
 
 def _normalization(norm: _BatchNorm, method: "Method") -> nn.Module:
-    """Return the replacement of a batch norm, followed by the activation fused into it, if any."""
-    switchable = method.normalization(norm)
+    """Return the replacement of a batch norm."""
+    return with_fused_parts(norm, method.normalization(norm))
+
+
+def with_fused_parts(norm: nn.Module, replacement: nn.Module) -> nn.Module:
+    """Return ``replacement``, followed by what is fused into ``norm``: dropout and activation."""
     fused = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
-    return nn.Sequential(switchable, *fused) if fused else switchable
+    return nn.Sequential(replacement, *fused) if fused else replacement

@@ -1,0 +1,23 @@
+"""Commands on deployed models."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitswitch.cli.arguments import Results, find_run
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="Run identifier, as `bitswitch plan` lists them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File, .safetensors.")],
+    results: Results = Path("results"),
+) -> None:
+    """Write the trained network of RUN as integers that switch their bit-width at run time."""
+    from bitswitch.spec import read_run
+
+    spec = read_run(find_run(results, run) / "spec.yaml")
+    from bitswitch import stages
+
+    stages.export(spec, results, output)
+    typer.echo(f"{output}: {output.stat().st_size} bytes")

@@ -1,0 +1,112 @@
+"""What a file says about its network, and which tensors belong to it."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from bitswitch.deployment.narrowing import RoundingRule
+from bitswitch.nn.norm_grid import pair, pairs
+from bitswitch.nn.transitional import transition, transitions
+from bitswitch.spec import Choice
+from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Strict
+
+CodeBits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)]
+Widths = Annotated[tuple[CodeBits, ...], Field(min_length=1)]
+Operands = tuple[int, int]
+"""(weight, input) bit-widths of one layer."""
+
+
+class LayerFacts(Strict):
+    """One quantized layer."""
+
+    name: str
+    widths: Widths
+    """Bit-widths of its quantizers, widest first; codes are stored at the first."""
+    pinned: Operands | None
+    """Bit-widths that no policy changes, 32 where the input stays float; None: switchable."""
+    rounding: RoundingRule
+    """How narrow codes follow from the stored ones."""
+    signed: bool | None
+    """Whether codes of the input have a sign; None: the input stays float."""
+
+    @model_validator(mode="after")
+    def _widths_fit(self) -> Self:
+        if list(self.widths) != sorted(set(self.widths), reverse=True):
+            raise ValueError("widths must be distinct, widest first")
+        if self.pinned is None:
+            inputs = self.widths
+        else:
+            weight, inputs = self.pinned[0], (self.pinned[1],)
+            if weight not in self.widths:
+                raise ValueError(f"pinned to {weight} bits, which is none of its widths")
+        if (self.signed is None) != (FLOAT_BITS in inputs):
+            raise ValueError("signed must be given exactly where the input is quantized")
+        return self
+
+
+class NormKind(NamedTuple):
+    """How a batch norm finds its copy."""
+
+    keys: Callable[[BitSet], BitSet]
+    """Keys of all copies, first to last, from the bit set."""
+    key: Callable[[Operands, Operands], int]
+    """The key at (bit-widths of the quantized layer before, of the one before that)."""
+
+
+NORM_KINDS: dict[str, NormKind] = {
+    "shared": NormKind(lambda bitset: (0,), lambda here, before: 0),
+    "bits": NormKind(lambda bitset: bitset, lambda here, before: min(here)),
+    "transition": NormKind(transitions, lambda here, before: transition(min(before), min(here))),
+    "pair": NormKind(pairs, lambda here, before: pair(*here)),
+}
+
+
+class NormFacts(Strict):
+    """One batch norm, folded to a multiplier and a shift per channel for each of its copies."""
+
+    name: str
+    kind: Literal["shared", "bits", "transition", "pair"]
+    """Which copy is used: always the same; by the narrower operand of the quantized layer before;
+    by that of the two layers before; by both operands of the layer before."""
+
+
+class Description(Strict):
+    """Everything but the tensors."""
+
+    run: str
+    """Identifier of the run."""
+    method: Choice
+    model: Choice
+    """Without pretrained weights."""
+    dataset: Choice
+    """How images are normalised."""
+    classes: PositiveInt
+    image: tuple[PositiveInt, PositiveInt, PositiveInt]
+    """(channels, height, width) of an image."""
+    bitset: Widths
+    layers: tuple[LayerFacts, ...]
+    """Quantized ones, in registration order."""
+    norms: tuple[NormFacts, ...]
+
+    @model_validator(mode="after")
+    def _layers_fit(self) -> Self:
+        if list(self.bitset) != sorted(set(self.bitset), reverse=True):
+            raise ValueError("bitset must be distinct bit-widths, widest first")
+        names = [*(layer.name for layer in self.layers), *(norm.name for norm in self.norms)]
+        if len(set(names)) != len(names):
+            raise ValueError("two layers or batch norms have one name")
+        for layer in self.layers:
+            if layer.pinned is None and layer.widths != self.bitset:
+                raise ValueError(f"layer '{layer.name}' has other widths than the network")
+        return self
+
+
+CODES, SCALE, OFFSET = "weight.codes", "weight.scale", "weight.offset"
+"""Of a quantized layer, after its name: int8, or packed in uint8 [bytes] below 8 bits; float32
+[1 or widths, 1 or out], one row where narrow scales are powers of two apart; the same where code
+zero is not worth 0."""
+INPUT_SCALE, INPUT_OFFSET = "input.scale", "input.offset"
+"""float32 [widths]; the latter where code zero is not worth 0."""
+MULTIPLIER, SHIFT = "multiplier", "shift"
+"""Of a batch norm, float32 [copies, channels]."""

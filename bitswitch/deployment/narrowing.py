@@ -1,0 +1,56 @@
+"""Narrow codes from the stored ones: integer operations on bytes, a few passes over them."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+RoundingRule = Literal["half-even", "floor", "none"]
+"""How ``narrow`` drops bits. ``half-even``: to nearest, ties to even, clipped; ``floor``: an
+arithmetic right shift; ``none``: only the stored bit-width is there."""
+
+BLOCK = 2**20
+"""Codes that are worked on at a time: their passes stay in the cache of the processor."""
+
+
+def narrow(codes: Tensor, stored: int, bits: int, rounding: RoundingRule) -> Tensor:
+    """Return the codes of ``bits`` from those of ``stored`` bits, int8, same shape.
+
+    The stored codes themselves where both are equal. Equal to ``shift_half_even`` with a clip to
+    the signed range, but in 8 bits, which cannot overflow: codes that would round beyond the
+    largest narrow code are brought down to the largest one that does not, before they are rounded.
+
+    Args:
+        codes: int8, in the signed range of ``stored`` bits; contiguous in any memory format.
+        stored: Bit-width of ``codes``, at most 8.
+        bits: At least 2, at most ``stored``.
+        rounding: The rule.
+
+    >>> narrow(torch.tensor([-6, -2, 2, 3, 6, 7], dtype=torch.int8), 4, 2, "half-even").tolist()
+    [-2, 0, 0, 1, 1, 1]
+    """
+    shift = stored - bits
+    if shift == 0:
+        return codes
+    if rounding == "floor":
+        return torch.bitwise_right_shift(codes, shift)
+    result = torch.empty_like(codes)  # keeps the memory format: flat views below are in step
+    source, target = _flat(codes), _flat(result)
+    buffer = source.new_empty(min(BLOCK, source.numel()))
+    blocks = zip(torch.split(source, BLOCK), torch.split(target, BLOCK), strict=True)
+    for block, out in blocks:
+        _half_even(block, shift, 2 ** (bits - 1) - 1, buffer[: len(block)], out)
+    return result
+
+
+def _half_even(codes: Tensor, shift: int, largest: int, buffer: Tensor, out: Tensor) -> None:
+    """Write ``codes / 2 ** shift`` rounded half to even, at most ``largest``, to ``out``."""
+    half = 2 ** (shift - 1)
+    torch.clamp(codes, max=(largest << shift) + half - 1, out=buffer)
+    torch.bitwise_right_shift(buffer, shift, out=out)
+    out.bitwise_and_(1).add_(buffer).add_(half - 1).bitwise_right_shift_(shift)
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    """Return a one-dimensional view in the order of memory."""
+    return tensor.as_strided((tensor.numel(),), (1,))

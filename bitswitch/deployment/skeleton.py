@@ -1,0 +1,176 @@
+"""The network that a file names, without weights: which tensors it needs, and of what shape."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bitswitch import plugins
+from bitswitch.contracts import Model
+from bitswitch.deployment.description import (
+    CODES,
+    INPUT_OFFSET,
+    INPUT_SCALE,
+    MULTIPLIER,
+    NORM_KINDS,
+    OFFSET,
+    SCALE,
+    SHIFT,
+    Description,
+    LayerFacts,
+)
+from bitswitch.deployment.packing import BYTE, packed_size
+from bitswitch.errors import BitswitchError, hint
+from bitswitch.models.weights import WeightOptions
+
+Form = tuple[torch.dtype, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A network on the meta device, and its parts that the file replaces."""
+
+    facts: Description
+    net: nn.Module
+    layers: Mapping[str, nn.Conv2d | nn.Linear]
+    """Quantized ones by name."""
+    norms: Mapping[str, _BatchNorm]
+    """By the name that the file has for them."""
+    places: Mapping[str, str]
+    """Where they are in ``net``: a fused activation moves a batch norm one level down."""
+    floats: Mapping[str, Form]
+    """What stays as it is, by name."""
+
+    @classmethod
+    def of(cls, facts: Description) -> Self:
+        """Return the network of ``facts``; no memory is needed for its tensors.
+
+        Raises:
+            ValueError: it cannot be built, or lacks a layer or batch norm.
+        """
+        with torch.device("meta"):
+            net = build(facts)
+        modules = dict(net.named_modules())
+        layers = {layer.name: _layer(modules, layer.name) for layer in facts.layers}
+        places = {norm.name: _place(modules, norm.name) for norm in facts.norms}
+        norms = {name: modules[place] for name, place in places.items()}
+        known = set(places.values())
+        for name, module in modules.items():
+            if isinstance(module, _BatchNorm) and name not in known:
+                raise ValueError(f"batch norm '{name}' is missing in its description")
+        folded = tuple(f"{place}." for place in known) or ("\0",)
+        weights = {f"{name}.weight" for name in layers}
+        floats = {
+            name: (value.dtype, tuple(value.shape))
+            for name, value in net.state_dict().items()
+            if name not in weights and not name.startswith(folded)
+        }
+        return cls(facts, net, layers, norms, places, floats)  # type: ignore[arg-type]
+
+    def check(self, tensors: Mapping[str, Tensor]) -> None:
+        """Compare the names, types and shapes of ``tensors`` with those that are needed.
+
+        Raises:
+            ValueError: one is missing, of another form, or not needed.
+        """
+        needed = dict(self._needed(tensors))
+        for name, (dtype, shape) in needed.items():
+            if name not in tensors:
+                raise ValueError(f"tensor '{name}' is missing.{hint(name, tensors)}")
+            found = tensors[name]
+            if (found.dtype, tuple(found.shape)) != (dtype, shape):
+                raise ValueError(
+                    f"tensor '{name}' is {found.dtype} {list(found.shape)} instead of "
+                    f"{dtype} {list(shape)}"
+                )
+        extra = [name for name in tensors if name not in needed]
+        if extra:
+            raise ValueError(f"it has a tensor '{extra[0]}' that the network has no place for")
+
+    def restore_unsaved(self) -> None:
+        """Give tensors that no state dict holds the values that the plugin computes for them."""
+        lost = [name for name, value in _tensors(self.net) if value.is_meta]
+        if not lost:
+            return
+        whole = dict(_tensors(build(self.facts)))
+        for name in lost:
+            parent, _, last = name.rpartition(".")
+            setattr(self.net.get_submodule(parent), last, whole[name])
+
+    def _needed(self, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Form]]:
+        """Yield what the network needs; of the forms that are allowed, the one that is there."""
+        yield from self.floats.items()
+        for facts in self.facts.layers:
+            yield from _of_layer(facts, self.layers[facts.name], tensors)
+        for norm in self.facts.norms:
+            copies = len(NORM_KINDS[norm.kind].keys(self.facts.bitset))
+            form = torch.float32, (copies, self.norms[norm.name].num_features)
+            yield f"{norm.name}.{MULTIPLIER}", form
+            yield f"{norm.name}.{SHIFT}", form
+
+
+def _of_layer(
+    facts: LayerFacts, layer: nn.Conv2d | nn.Linear, tensors: Mapping[str, Tensor]
+) -> Iterator[tuple[str, Form]]:
+    """Yield the tensors of one quantized layer."""
+    shape, bits, widths = tuple(layer.weight.shape), facts.widths[0], len(facts.widths)
+    size = packed_size(math.prod(shape), bits)
+    codes = (torch.int8, shape) if bits == BYTE else (torch.uint8, (size,))
+    yield f"{facts.name}.{CODES}", codes
+    scale, offset = f"{facts.name}.{SCALE}", f"{facts.name}.{OFFSET}"
+    found = tuple(tensors[scale].shape) if scale in tensors else ()
+    rows = widths if offset in tensors or found[:1] != (1,) else 1
+    columns = shape[0] if found[1:] == (shape[0],) else 1
+    yield scale, (torch.float32, (rows, columns))
+    if offset in tensors:
+        yield offset, (torch.float32, (rows, columns))
+    if facts.signed is not None:
+        yield f"{facts.name}.{INPUT_SCALE}", (torch.float32, (widths,))
+        if f"{facts.name}.{INPUT_OFFSET}" in tensors:
+            yield f"{facts.name}.{INPUT_OFFSET}", (torch.float32, (widths,))
+
+
+def build(facts: Description) -> nn.Module:
+    """Return the float network of ``facts`` as its plugin initialises it, nothing downloaded.
+
+    Raises:
+        ValueError: no installed plugin can build it.
+    """
+    choice = facts.model
+    try:
+        plugin: Model = plugins.create("models", choice.name, choice.options)
+        if isinstance(plugin.options, WeightOptions):
+            plugin.options = plugin.options.model_copy(update={"weights": "none"})
+        return plugin.build(facts.classes, seed=0)
+    except BitswitchError as error:
+        raise ValueError(f"its network cannot be built: {error}") from None
+    except Exception as error:
+        raise ValueError(
+            f"its network cannot be built by model '{choice.name}': {type(error).__name__}: {error}"
+        ) from error
+
+
+def _layer(modules: Mapping[str, nn.Module], name: str) -> nn.Module:
+    """Return the convolution or linear layer ``name``."""
+    found = modules.get(name)
+    if type(found) not in (nn.Conv2d, nn.Linear):
+        raise ValueError(f"the network has no layer '{name}' to quantize.{hint(name, modules)}")
+    assert found is not None
+    return found
+
+
+def _place(modules: Mapping[str, nn.Module], name: str) -> str:
+    """Return where the batch norm is that the file calls ``name``."""
+    for place in (name, name.removesuffix(".0")):
+        if isinstance(modules.get(place), _BatchNorm):
+            return place
+    raise ValueError(f"the network has no batch norm '{name}'.{hint(name, modules)}")
+
+
+def _tensors(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from net.named_parameters()
+    yield from net.named_buffers()

@@ -1,0 +1,106 @@
+"""One quantized layer as it is kept: integers at the widest bit-width, and all scales."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from bitswitch.deployment.description import LayerFacts
+from bitswitch.deployment.layers import IntegerLayer
+from bitswitch.deployment.narrowing import narrow
+from bitswitch.deployment.snapshot import InputGrid, Operands
+from bitswitch.quant.integer import signed_range
+
+INT32_MAX = 2**31 - 1
+
+
+class Scales(NamedTuple):
+    """All scales of one layer."""
+
+    weight: Tensor
+    """float32 [1 or widths, 1 or out]; one row: the widest, powers of two below."""
+    weight_offset: Tensor | None
+    """float32 [widths, 1 or out], worth of code zero; None: 0."""
+    inputs: Tensor | None
+    """float32 [widths]; None: the input stays float."""
+    input_offset: Tensor | None
+    """float32 [widths], worth of code zero; None: 0."""
+
+    def to(self, device: object) -> "Scales":
+        """Return the same on ``device``."""
+        return Scales(*(None if t is None else t.to(device) for t in self))  # type: ignore[arg-type, call-overload]
+
+
+class Bound(NamedTuple):
+    """The largest magnitude that an accumulator, or one of its partial sums, can reach."""
+
+    by_range: int
+    """Whatever the codes of the weights are."""
+    by_codes: int
+    """With the codes that they are."""
+
+    @property
+    def fits_int32(self) -> bool:
+        """Whether 32 bits hold every partial sum."""
+        return self.by_codes <= INT32_MAX
+
+
+class StoredLayer:
+    """Gives the operands of one layer at any bit-widths.
+
+    Args:
+        facts: What the file says of it.
+        layer: Holds the stored codes.
+        scales: On the device of the layer.
+        keep_narrow: Keep the codes of a bit-width once it was used.
+    """
+
+    def __init__(
+        self, facts: LayerFacts, layer: IntegerLayer, scales: Scales, keep_narrow: bool
+    ) -> None:
+        self.facts = facts
+        self.layer = layer
+        self.scales = scales
+        self.keep_narrow = keep_narrow
+        self.kept: dict[int, Tensor] = {}
+        """Narrow codes by bit-width."""
+
+    def at(self, bits: tuple[int, int]) -> Operands:
+        """Return what the layer computes with at ``bits``, (weight, input)."""
+        weight, inputs = bits
+        widths, scales = self.facts.widths, self.scales
+        row = widths.index(weight)
+        if len(scales.weight) == 1:
+            scale = scales.weight[0] * 2.0 ** (widths[0] - weight)
+        else:
+            scale = scales.weight[row]
+        offset = None if scales.weight_offset is None else scales.weight_offset[row]
+        return Operands(bits, self._codes(weight), scale, offset, self._grid(inputs))
+
+    def bound(self) -> Bound | None:
+        """Return the worst case, which is at the widest bit-widths; None where inputs are float."""
+        widest = self.facts.widths[0]
+        part = self.at(self.facts.pinned or (widest, widest))
+        if part.grid is None:
+            return None
+        largest = max(-part.grid.low, part.grid.high)
+        sums = part.codes.flatten(1).short().abs().sum(1)
+        by_range = part.codes[0].numel() * -signed_range(part.bits[0])[0]
+        return Bound(by_range * largest, int(sums.max()) * largest)
+
+    def _codes(self, bits: int) -> Tensor:
+        """Return the codes of ``bits``, those that are kept where they are there."""
+        if bits in self.kept:
+            return self.kept[bits]
+        codes = narrow(self.layer.codes, self.facts.widths[0], bits, self.facts.rounding)
+        if self.keep_narrow and bits != self.facts.widths[0]:
+            self.kept[bits] = codes  # two threads may both do so: their codes are the same
+        return codes
+
+    def _grid(self, bits: int) -> InputGrid | None:
+        scales = self.scales
+        if scales.inputs is None:
+            return None
+        row = self.facts.widths.index(bits)
+        low, high = signed_range(bits) if self.facts.signed else (0, 2**bits - 1)
+        offset = None if scales.input_offset is None else scales.input_offset[row]
+        return InputGrid(scales.inputs[row], offset, low, high)
