@@ -26,10 +26,10 @@ class Block(NamedTuple):
     content: str
 
 
-def blocks():
-    """Return the code blocks of the how-to, in order."""
+def blocks(how_to=HOW_TO):
+    """Return the code blocks of a how-to, in order."""
     pattern = r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$"
-    found = re.findall(pattern, HOW_TO.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(pattern, how_to.read_text(), flags=re.MULTILINE | re.DOTALL)
     return [Block(file or None, language, content) for file, language, content in found]
 
 
@@ -63,6 +63,22 @@ class Reader:
         code, text = self.project.run(["bash", "-c", line], **self.environment())
         assert code == 0, f"{line}\n{text}"
         return text
+
+    def follow(self, how_to, suite):
+        """Do all that a how-to says, in order; return what its command lines print.
+
+        Files that it shows are to be there as shown, but for the suite, which is written.
+        """
+        printed = {}
+        for block in blocks(how_to):
+            if block.language == "sh":
+                printed |= {line: self.type(line) for line in block.content.splitlines()}
+            elif block.file == suite:
+                (self.project.folder / suite).write_text(block.content)
+            else:
+                shown = (self.project.folder / block.file).read_text()
+                assert shown.rstrip() == block.content.rstrip()
+        return printed
 
     def bitswitch(self, *arguments):
         """Run bitswitch; return exit code and output."""
@@ -126,17 +142,45 @@ def test_without_the_package_the_message_says_what_to_do(project):
 @pytest.mark.slow
 def test_the_how_to_works_as_written(project, tmp_path_factory):
     reader = Reader(project, tmp_path_factory.mktemp("environment"))
-    printed = {}
-    for block in blocks():
-        if block.language == "sh":
-            printed |= {line: reader.type(line) for line in block.content.splitlines()}
-        elif block.file == "max-abs.yaml":
-            (project.folder / block.file).write_text(block.content)
-        else:
-            assert (project.folder / block.file).read_text().rstrip() == block.content.rstrip()
+    printed = reader.follow(HOW_TO, "max-abs.yaml")
     assert "none failed" in printed["bitswitch check-plugin max-abs"]
     table = (project.folder / "results" / "max-abs" / "tables" / "table1.html").read_text()
     for label in ("max-abs", "max-abs clipped"):
-        row = rf'<th scope="row"[^>]*>{label}</th>.*?</tr>'
-        (found,) = re.findall(row, table, flags=re.DOTALL)
-        assert re.search(r"\d+\.\d\d", found), found
+        assert has_row(table, label)
+
+
+def has_row(table, label):
+    """Return whether an HTML table has one row of this label, with numbers."""
+    row = rf'<th[^>]*>{label}</th>.*?</tr>'
+    (found,) = re.findall(row, table, flags=re.DOTALL)
+    return bool(re.search(r"\d+\.\d\d", found))
+
+
+@pytest.mark.slow
+def test_the_how_to_on_searches_works_as_written(project, tmp_path_factory):
+    reader = Reader(project, tmp_path_factory.mktemp("environment"))
+    printed = reader.follow(HOW_TO.with_name("add-a-search.md"), "tail-first.yaml")
+    for name in ("noise", "tail-first"):
+        assert "none failed" in printed[f"bitswitch check-plugin {name}"]
+    results = project.folder / "results"
+    table = (results / "tail-first" / "tables" / "own-searches.html").read_text()
+    for label in ("from the tail", "by noise"):
+        assert has_row(table, label)
+    policies = sorted(results.glob("searches/*/policies/*.json"))
+    assert len(policies) == 2
+    code, text = reader.bitswitch("policy", "diff", *policies)
+    assert code == 0
+    assert re.match(r"\d of 8 layers differ", text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "file"),
+    [
+        ("search", "tail-first", "bitswitch-tail-first/bitswitch_tail_first/__init__.py"),
+        ("sensitivity", "noise", "bitswitch-noise/bitswitch_noise/__init__.py"),
+    ],
+)
+def test_the_how_to_on_searches_shows_what_is_written(kind, name, file):
+    shown = {block.file: block.content for block in blocks(HOW_TO.with_name("add-a-search.md"))}
+    written = rendered(kind, name)[file.partition("/")[2]]
+    assert shown[file].rstrip() == written.rstrip()
