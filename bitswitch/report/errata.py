@@ -7,7 +7,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bitswitch.records import write_bytes
-from bitswitch.report import entries, published
+from bitswitch.report import entries, objective_sign, published
 from bitswitch.report.assets import asset
 from bitswitch.report.frames import Frames
 from bitswitch.report.training_times import Saving
@@ -48,6 +48,7 @@ def text(reference: Path) -> str:
         misprinted=list(misprinted_header()),
         remarks=markdown(REMARKS, remarks()),
         drops=markdown(DROPS, drops()),
+        objectives=markdown(objective_sign.HEADER, objective_sign.choices()),
         measurements=[(one.suite, markdown(MEASURED, measured(one))) for one in kept(reference)],
     )
 

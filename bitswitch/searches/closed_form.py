@@ -19,7 +19,8 @@ def unbounded_bits(amplitudes: Numbers, costs: Numbers, budget: float) -> Number
         by ``costs``. May be of any size and sign.
     """
     logs = np.log2(amplitudes / costs) / 2
-    return logs + (budget - costs @ logs) / costs.sum()
+    shift: float = (budget - costs @ logs) / costs.sum()
+    return logs + shift
 
 
 def bounded_bits(
@@ -42,7 +43,8 @@ def bounded_bits(
     shifts = np.unique(np.concatenate([least - logs, most - logs]))
     clipped = (logs + shifts[:, None]).clip(least, most)
     shift = np.interp(budget, clipped @ costs, shifts)
-    return (logs + shift).clip(least, most)
+    bits: Numbers = (logs + shift).clip(least, most)
+    return bits
 
 
 def _logs(amplitudes: Numbers, span: float) -> Numbers:
