@@ -11,8 +11,8 @@
         logits = model(images)
 
 Writing and reading
-    ``export.export(run, runs, file)``: the network of a finished run, as a file.
-    ``export.artifact_of(model, ...)``: the same of a ``QuantizedModel`` in memory.
+    ``export.export(run, runs, file)``: the network of a finished run, to a file.
+    ``export.artifact_of(model, ...)``: the same of a ``QuantizedModel``, in memory.
     ``load(path, device="cpu", keep_narrow=False)``: checks everything; raises ``ArtifactError``.
 
 ``IntegerModel``
@@ -24,7 +24,7 @@ Writing and reading
     ``Operands``: ``codes`` int8, ``weight_scale``, ``weight_offset``, ``grid`` (an ``InputGrid``:
     ``scale``, ``offset``, ``low``, ``high``; None: the input stays float); ``.norms[name]`` is
     ``(multiplier, shift)``. What an exporter to another format needs.
-    ``storage()``: bytes in memory. ``bounds()``: worst case of every accumulator.
+    ``storage()``: bytes in memory. ``bounds()``: worst case of every layer's accumulators.
 
 Against training
     ``parity.parity(file, run, ...)`` and ``parity.compare(trained, model, batches, policy)``: top-1

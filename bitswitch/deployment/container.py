@@ -20,18 +20,18 @@ KEY = "bitswitch"
 """The metadata entry; safetensors keeps several in no fixed order, so there is one."""
 VERSION = 1
 """Of the layout of the file; raised when older programs cannot read newer files."""
-MAX_HEADER = 2**23
-"""Bytes; that of ResNet-50 has less than a hundredth of it."""
+MAX_HEADER = 2**21
+"""Bytes; the header of ResNet-50 has a twentieth of it."""
 _LENGTH = 8
 """Bytes of the header's length, little endian, at the start of the file."""
 
 
-def encoded(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> bytes:
+def encoded(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
     """Return the content of a file; the same for the same tensors and description.
 
     Args:
-        tensors: By name; contiguous.
         description: JSON-like.
+        tensors: By name, on the CPU.
     """
     stamped = {
         "version": VERSION,

@@ -37,9 +37,11 @@ class LayerFacts(Strict):
         if self.pinned is None:
             inputs = self.widths
         else:
-            weight, inputs = self.pinned[0], (self.pinned[1],)
-            if weight not in self.widths:
-                raise ValueError(f"pinned to {weight} bits, which is none of its widths")
+            inputs = (self.pinned[1],)
+            if self.pinned[0] not in self.widths or inputs[0] not in (*self.widths, FLOAT_BITS):
+                raise ValueError(f"pinned to {list(self.pinned)} bits, which are no widths of it")
+        if (self.rounding == "none") != (len(self.widths) == 1):
+            raise ValueError(f"rounding '{self.rounding}' does not fit {len(self.widths)} widths")
         if (self.signed is None) != (FLOAT_BITS in inputs):
             raise ValueError("signed must be given exactly where the input is quantized")
         return self

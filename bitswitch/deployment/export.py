@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bitswitch import plugins
+from bitswitch.contracts import Method
 from bitswitch.deployment import container
 from bitswitch.deployment.description import (
     CODES,
@@ -23,11 +24,13 @@ from bitswitch.deployment.description import (
 )
 from bitswitch.deployment.folding import folded_norms
 from bitswitch.deployment.grids import input_grids, weight_grids
-from bitswitch.deployment.loading import load
+from bitswitch.deployment.loading import assembled
+from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.packing import BYTE, pack
 from bitswitch.errors import EncodingError
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.quant.quantizer import Width
 from bitswitch.records import write_bytes
 from bitswitch.spec import Choice, RunSpec
 from bitswitch.training.trained import eager_parts, trained_model
@@ -40,13 +43,14 @@ class Artifact(NamedTuple):
     facts: Description
     tensors: dict[str, Tensor]
 
-    def encoded(self) -> bytes:
-        """Return the content of the file; the same network gives the same bytes."""
-        return container.encoded(self.tensors, self.facts.model_dump(mode="json"))
+    @property
+    def content(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What ``container.encoded`` takes, and ``container.read`` gives back."""
+        return self.facts.model_dump(mode="json"), self.tensors
 
 
 def export(run: RunSpec, runs: Path, file: Path) -> None:
-    """Write the network of the finished ``run`` to ``file``, then read it back as a check.
+    """Write the network of the finished ``run`` to ``file``, once all weights are checked.
 
     Args:
         run: Resolved.
@@ -54,26 +58,52 @@ def export(run: RunSpec, runs: Path, file: Path) -> None:
         file: Is replaced at once or not at all.
 
     Raises:
-        EncodingError: the method needs float weights, or its quantizers are not understood.
+        EncodingError: the method needs float weights, changes the network, or has quantizers or
+            batch norms that a file cannot describe.
         CheckpointError: the run is not finished, or its checkpoint is damaged.
         Diverged: the run has no network.
         ArtifactError: the file would not be the network.
     """
-    refuse_floats(run)
+    refuse(run)
     parts = eager_parts(run)
     model = trained_model(run, parts, runs, torch.device("cpu"), by="export")
-    content = artifact_of(model, run, parts.dataset.classes, parts.dataset.shape()).encoded()
-    write_bytes(file, content)
-    load(file)
+    artifact = artifact_of(model, run, parts.dataset.classes, parts.dataset.shape())
+    verify(assembled(*artifact.content, file), model)
+    write_bytes(file, container.encoded(*artifact.content))
 
 
-def refuse_floats(run: RunSpec) -> None:
-    """Raise unless integers are all that the method of ``run`` needs.
+@torch.no_grad()
+def verify(integers: IntegerModel, model: QuantizedModel) -> None:
+    """Compare every weight at every bit-width with the one that training used.
 
     Raises:
-        EncodingError: its card says otherwise.
+        EncodingError: one is not the same, bit for bit.
+    """
+    for bits in integers.bitset:
+        found = integers.snapshot(bits).layers
+        for name, layer in model.quantized_layers.items():
+            width = Width.of(found[name].bits[0], layer.weight_switch.bitset)
+            apart = int((found[name].weight() != layer.weight_quantizer(layer.weight, width)).sum())
+            if apart:
+                raise EncodingError(
+                    f"Layer '{name}' cannot be exported: at {bits} bits, {apart} of its weights "
+                    f"would not be those of training.\n  Is encode() of its quantizer what "
+                    f"forward() computes? `bitswitch check-plugin methods NAME` compares them."
+                )
+
+
+def refuse(run: RunSpec) -> None:
+    """Raise unless the method of ``run`` needs integers alone, in the network as it is.
+
+    Raises:
+        EncodingError: its card says otherwise, or it changes the network.
     """
     method = run.method.name
+    if plugins.load("methods", method).prepare is not Method.prepare:  # type: ignore[attr-defined]
+        raise EncodingError(
+            f"{run.run_id} cannot be exported: method '{method}' changes the network itself, which "
+            f"a file cannot describe."
+        )
     if plugins.card(method)["storage"] == "codes":
         return
     able = [n for n in plugins.names("methods") if plugins.card(n)["storage"] == "codes"]

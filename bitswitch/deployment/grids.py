@@ -43,9 +43,9 @@ def weight_grids(name: str, layer: QuantizedLayer, bitset: BitSet) -> WeightGrid
     """
     quantizer = layer.weight_quantizer
     widths = [Width.of(bits, bitset) for bits in bitset]
-    stored = quantizer.encode(layer.weight, widths[0])
+    stored, *narrower = [quantizer.encode(layer.weight, width) for width in widths]
     try:
-        narrowed = [quantizer.narrow(stored, width) for width in widths]
+        quantizer.narrow(stored, widths[-1])
     except NotImplementedError as error:
         reason = str(error) or f"{type(quantizer).__name__} has no narrow()"
         raise EncodingError(f"Layer '{name}' cannot be exported: {reason}") from None
@@ -56,17 +56,18 @@ def weight_grids(name: str, layer: QuantizedLayer, bitset: BitSet) -> WeightGrid
             f"{int(stored.values.min())} to {int(stored.values.max())}, not {low} to {high}."
         )
     codes = stored.values.to(torch.int8).contiguous()
-    return WeightGrids(codes, _rule(name, codes, narrowed, bitset), *_worth(narrowed, widths))
+    encoded = [stored, *narrower]
+    return WeightGrids(codes, _rule(name, codes, encoded, bitset), *_worth(encoded, widths))
 
 
-def _rule(name: str, codes: Tensor, narrowed: list[Codes], bitset: BitSet) -> RoundingRule:
-    """Return the rule by which all narrow codes follow."""
+def _rule(name: str, codes: Tensor, encoded: list[Codes], bitset: BitSet) -> RoundingRule:
+    """Return the rule by which all narrow codes follow from the widest ones."""
     if len(bitset) == 1:
         return "none"
     for rule in RULES:
         if all(
             torch.equal(narrow(codes, bitset[0], bits, rule).int(), wanted.values)
-            for bits, wanted in zip(bitset, narrowed, strict=True)
+            for bits, wanted in zip(bitset, encoded, strict=True)
         ):
             return rule
     raise EncodingError(
@@ -75,11 +76,11 @@ def _rule(name: str, codes: Tensor, narrowed: list[Codes], bitset: BitSet) -> Ro
     )
 
 
-def _worth(narrowed: list[Codes], widths: list[Width]) -> tuple[Tensor, Tensor | None]:
+def _worth(encoded: list[Codes], widths: list[Width]) -> tuple[Tensor, Tensor | None]:
     """Return scales and offsets: one row of scales where narrow ones are powers of two apart."""
-    scales = torch.stack([codes.scale.detach().float().flatten() for codes in narrowed])
-    if any(torch.as_tensor(codes.offset).any() for codes in narrowed):
-        offsets = [torch.as_tensor(codes.offset).float().flatten() for codes in narrowed]
+    scales = torch.stack([codes.scale.detach().float().flatten() for codes in encoded])
+    if any(torch.as_tensor(codes.offset).any() for codes in encoded):
+        offsets = [torch.as_tensor(codes.offset).float().flatten() for codes in encoded]
         return scales, torch.stack([o.expand(scales.shape[1]) for o in offsets]).contiguous()
     ratios = torch.tensor([float(width.ratio) for width in widths])
     shared = torch.equal(scales, scales[0] * ratios[:, None])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -45,7 +46,28 @@ def load(
         ArtifactError: the file is missing, damaged, of a newer version, or contradicts itself.
     """
     path = Path(path)
-    content, tensors = container.read(path)
+    return assembled(*container.read(path), path, device, keep_narrow)
+
+
+def assembled(
+    content: Any,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    device: torch.device | str = "cpu",
+    keep_narrow: bool = False,
+) -> IntegerModel:
+    """Return the model that a description and tensors make.
+
+    Args:
+        content: The description, JSON-like, from anywhere.
+        tensors: By name, from anywhere.
+        path: For messages.
+        device: As in ``load``.
+        keep_narrow: As in ``load``.
+
+    Raises:
+        ArtifactError: they contradict each other, or hold what they must not.
+    """
     try:
         facts = Description.model_validate(content)
         skeleton = Skeleton.of(facts)
@@ -87,6 +109,9 @@ def _filled(
         place = skeleton.places[norm.name]
         net.set_submodule(place, with_fused_parts(skeleton.norms[norm.name], folded))
     floats = {name: tensors[name] for name in skeleton.floats}
+    for name, values in floats.items():
+        if values.isnan().any():
+            raise ValueError(f"tensor '{name}' has values that are not numbers")
     net.load_state_dict(floats, strict=False, assign=True)
     skeleton.restore_unsaved()
     return net, scales

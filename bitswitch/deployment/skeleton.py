@@ -56,6 +56,8 @@ class Skeleton:
             net = build(facts)
         modules = dict(net.named_modules())
         layers = {layer.name: _layer(modules, layer.name) for layer in facts.layers}
+        if list(layers) != [name for name in modules if name in layers]:
+            raise ValueError("its layers are not in the order of the network")
         places = {norm.name: _place(modules, norm.name) for norm in facts.norms}
         norms = {name: modules[place] for name, place in places.items()}
         known = set(places.values())
