@@ -1,0 +1,106 @@
+"""Traces of Gauss-Newton blocks, of every layer, by one ordinary backward pass for all images.
+
+Where the logits are piecewise linear in each weight tensor (``bitswitch.nn.piecewise_linear``),
+these are the blocks of the Hessian of the mean cross-entropy. With the probabilities p_i of image i
+and J_i the derivatives of its logits by one weight tensor, the trace over n images is
+
+    1/n sum_i tr(J_i^T (diag p_i - p_i p_i^T) J_i) = 1/n sum_i E ||J_i^T r_i||^2,
+
+with r_i as in ``output_gradients``. Norms are taken image by image, so the gradients of two images
+never mix. Labels do not matter.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from math import inf
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bitswitch.nn.gradient_norms import Norms, squared_norms
+from bitswitch.nn.orthogonal_signs import OrthogonalSigns, population
+from bitswitch.randomness import generator
+
+
+def output_gradients(logits: Tensor, signs: Tensor) -> Tensor:
+    """Return r [n, classes]; over random signs, the mean of r r^T is diag p - p p^T.
+
+    Args:
+        logits: [n, classes].
+        signs: -1 or 1 for each of them.
+    """
+    probabilities = logits.softmax(1)
+    drawn = probabilities.sqrt() * signs
+    return drawn - probabilities * drawn.sum(1, keepdim=True)
+
+
+class GaussNewton:
+    """Samples of the traces, one for every image and probe.
+
+    Args:
+        model: In evaluation mode; none of its parameters requires gradients.
+        layers: Convolutions and linear layers by name, each of which is called once.
+    """
+
+    def __init__(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        self.model, self.layers = model, layers
+        self.population: float = inf
+
+    def draw(self, images: Tensor, targets: Tensor, probes: range, seed: int) -> Tensor:
+        """Return samples [n, probes, layers] of the traces over each image.
+
+        Args:
+            images: [n, ...].
+            targets: [n]; not needed.
+            probes: Which ones to draw.
+            seed: Of the batch. Images have signs of their own.
+        """
+        with _watched(self.layers) as watch:
+            logits = self.model(images)
+        classes = logits.shape[1]
+        self.population = population(classes)
+        signs = OrthogonalSigns.draw(len(images), classes, generator("gauss-newton", seed))
+        rows = []
+        for probe in probes:
+            start = output_gradients(logits.detach(), signs.vectors(probe).to(logits))
+            torch.autograd.grad(logits, watch.taps, start, retain_graph=True)
+            rows.append(torch.stack([watch.found[name] for name in self.layers], dim=1))
+        return torch.stack(rows, dim=1)
+
+
+class _Watch:
+    """What backward passes tell of layers."""
+
+    def __init__(self) -> None:
+        self.taps: list[Tensor] = []
+        """Zeros added to the outputs of layers that no other layer comes before."""
+        self.found: dict[str, Tensor] = {}
+        """Squared norms [n] of the last backward pass, float64, by layer."""
+
+    def tap(self, name: str, layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        """Take part in a forward pass: see the input of ``layer`` and wait for its gradient."""
+        if not output.requires_grad:
+            self.taps.append(output.new_zeros((), requires_grad=True))
+            output = output + self.taps[-1]
+        norms = squared_norms(layer, inputs[0].detach(), output.shape)
+        # Sees the gradient to the output as it is now, even if the next layer overwrites it.
+        output.register_hook(  # type: ignore[no-untyped-call]
+            partial(self._measure, name, norms)
+        )
+        return output
+
+    def _measure(self, name: str, norms: Norms, gradient: Tensor) -> None:
+        self.found[name] = norms(gradient).double()
+
+
+@contextmanager
+def _watched(layers: Mapping[str, nn.Module]) -> Iterator[_Watch]:
+    """Watch the ``layers`` that are called inside."""
+    watch = _Watch()
+    with ExitStack() as stack:
+        for name, layer in layers.items():
+            hook: Callable[..., Tensor] = partial(watch.tap, name)
+            stack.callback(layer.register_forward_hook(hook).remove)
+        yield watch
