@@ -50,3 +50,20 @@ def column(budget: Budget) -> str:
     if budget.cost == "average-bits" and budget.at_most is not None:
         return f"{budget.at_most:g}MP"
     return title(budget)
+
+
+def amount(cost: str, value: float) -> str:
+    """Return a cost with its unit.
+
+    Args:
+        cost: Column of ``policies.csv``.
+        value: As it stands there.
+
+    >>> amount("bitops", 17e6), amount("size", 8000), amount("average_bits", 3)
+    ('17.00 MBitOps', '1.0 kB', '3.00 bits')
+    """
+    if cost == "bitops":
+        return f"{value / 1e6:.2f} MBitOps"
+    if cost == "size":
+        return f"{value / 8000:.1f} kB"
+    return f"{value:.2f} {'ms' if cost == 'latency' else 'bits'}"

@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bitswitch.errors import ReportError, hint
-from bitswitch.report import drawing, gradient_figures, staircase_figure
+from bitswitch.report import (
+    drawing,
+    front_figures,
+    gradient_figures,
+    hasb_figures,
+    layer_figure,
+    staircase_figure,
+)
 from bitswitch.report.frames import Frames
 from bitswitch.suite import Suite
 
@@ -39,6 +46,18 @@ FIGURES = {
         f"(a, b) {_PER_LAYER} (c, d) Mean over seeds; shaded: one standard deviation.",
         gradient_figures.draw_overview,
     ),
+    "figure4": Drawing(
+        "Figure 4: roulette, Hessian traces and sub-nets",
+        hasb_figures.CAPTION,
+        hasb_figures.draw_hasb,
+        hasb_figures.TRACES,
+    ),
+    "figure5": Drawing(
+        "Figure 5: sub-nets of HASB and of uniform sampling",
+        front_figures.CAPTION,
+        front_figures.draw_fronts,
+        front_figures.EXPERIMENT,
+    ),
     "figure7": Drawing(
         "Figure 7: gradients of the weight scales per layer",
         _PER_LAYER,
@@ -49,8 +68,20 @@ FIGURES = {
         _PER_LAYER,
         gradient_figures.scale_gradients("activation"),
     ),
+    "figure-searched-layers": Drawing(
+        "Bit-widths of the layers of searched sub-nets",
+        layer_figure.CAPTION,
+        layer_figure.draw,
+        layer_figure.EXPERIMENT,
+    ),
+    "figure-limited-share": Drawing(
+        "Draws with a set mean, and with a limited share of sensitive layers",
+        hasb_figures.DRAWS_CAPTION,
+        hasb_figures.draw_draws,
+        hasb_figures.DRAWS,
+    ),
 }
-"""Numbered as in huang2025nearly."""
+"""Numbered as in huang2025nearly, then those that it does not have."""
 
 
 def names(suite: Suite) -> list[str]:

@@ -133,7 +133,9 @@ class _Builder:
             Group(title, tuple(column.title for column in columns))
             for title, columns in self.groups.items()
         )
-        lines = tuple(line for name in self.budgets for line in self._lines(name, rows))
+        lines = tuple(
+            line for name in dict.fromkeys(rows.budget) for line in self._lines(name, rows)
+        )
         return Section(f"{network.title}, {bitset}", network.data, groups, lines)
 
     def _lines(self, budget: str, rows: pd.DataFrame) -> Iterator[Line]:

@@ -98,11 +98,6 @@ class Table:
         return self.width > WIDE
 
     @property
-    def length(self) -> int:
-        """Number of rows."""
-        return sum(len(section.lines) for section in self.sections)
-
-    @property
     def has_kinds(self) -> bool:
         """Whether rows need a second label."""
         return any(line.kind for section in self.sections for line in section.lines)

@@ -1,16 +1,40 @@
 """The tables of a suite: which there are, and their files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bitswitch.errors import ReportError, hint
 from bitswitch.records import write_bytes
-from bitswitch.report import accuracy_table, cost_table, latex, page
+from bitswitch.report import (
+    accuracy_table,
+    cost_table,
+    latex,
+    layer_table,
+    page,
+    scoring_table,
+    search_table,
+    stability_table,
+)
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Table
-from bitswitch.suite import Suite
+from bitswitch.suite import ExperimentSpec, Suite
 
 COSTS = "table5"
 """The printed table that is about time instead of accuracy."""
+
+NEEDED = (
+    "metrics",
+    "runs",
+    "methods",
+    "sensitivities",
+    "scores",
+    "sensitivity_uses",
+    "policies",
+    "policy_layers",
+)
+"""What tables are made from."""
+
+Build = Callable[[Frames, str, str], Table]
 
 
 def names(suite: Suite) -> list[str]:
@@ -40,9 +64,21 @@ def build(frames: Frames, name: str) -> Table:
             f"  it has: {', '.join(by_name)}"
         )
     experiment = by_name[name]
-    is_cost = frames.suite.experiments[experiment].printed == COSTS
-    build_one = cost_table.build if is_cost else accuracy_table.build
-    return build_one(frames, experiment, name)
+    return _builder(experiment, frames.suite.experiments[experiment])(frames, experiment, name)
+
+
+def _builder(name: str, experiment: ExperimentSpec) -> Build:
+    """Return what builds the table of an experiment: most follows from what its arms do."""
+    arms = experiment.arms.values()
+    if experiment.printed:
+        return cost_table.build if experiment.printed == COSTS else accuracy_table.build
+    if name == layer_table.EXPERIMENT:
+        return layer_table.build
+    if all(arm.search for arm in arms):
+        return search_table.build
+    if any(score.epochs for arm in arms for score in arm.scores):
+        return stability_table.build
+    return scoring_table.build if all(arm.scores for arm in arms) else accuracy_table.build
 
 
 def write(name: str, folder: Path) -> list[Path]:
@@ -55,7 +91,7 @@ def write(name: str, folder: Path) -> list[Path]:
     Raises:
         ReportError: the suite has no such table.
     """
-    table = build(Frames.read(folder, "metrics", "runs", "methods"), name)
+    table = build(Frames.read(folder, *NEEDED), name)
     texts = {"tex": latex.table(table), "html": page.table(table)}
     paths = []
     for suffix, text in texts.items():

@@ -72,6 +72,17 @@ def test_a_long_table_is_split_over_pages_with_its_header_repeated():
     assert r"\textsuperscript{a}\,why." in text
 
 
+def test_a_table_is_split_before_it_fills_a_page_with_its_notes():
+    cells = (Entry("93.41", "±0.08 (3)"),)
+    line = Line("method", "reproduced", cells)
+    section = Section("Net", "about", (Group("", ("w8",)),), (line,) * 30)
+    bare = Table("t", "Title", "stamp", (section,))
+    noted = Table("t", "Title", "stamp", (section,), ("All letters count. " * 100,))
+    assert latex.height_pt(noted) - latex.height_pt(bare) == 8 * 13
+    assert r"\begin{table}" in latex.table(bare)
+    assert r"\begin{longtable}" in latex.table(noted)
+
+
 def test_the_rows_of_a_method_stay_on_one_page():
     lines = latex.table(make_long_table(9)).splitlines()
     ends = [line for line in lines if line in (r"\\", r"\\*")]

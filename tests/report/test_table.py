@@ -32,8 +32,3 @@ def test_a_label_stands_for_the_lines_below_it():
     assert spans == [3, 0, 0, 1, 2, 0]
     assert Section("s", "", (), ()).spans == []
     assert [span for _, span in Section("s", "", (), lines[1:3]).spans] == [2, 0]
-
-
-def test_length_counts_the_lines_of_all_sections():
-    section = Section("s", "", (), (Line("a", "", ()),) * 3)
-    assert Table("t", "t", "s", (section, section)).length == 6

@@ -1,0 +1,123 @@
+"""Figure 5 and a part of Figure 4: accuracy of sub-nets against their average bit-width."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bitswitch.report import drawing, subnets
+from bitswitch.report.accuracy_table import stamp
+from bitswitch.report.frames import Frames
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EXPERIMENT = "fronts"
+"""Whose sub-nets are drawn."""
+
+NOTHING = "not run yet"
+
+CAPTION = (
+    "One panel per bit set. Points: mean over training seeds of the sub-nets found within one "
+    "budget, at their mean bit-width; bars: one standard deviation, where there are several seeds; "
+    "hollow: all layers at one bit-width. Both trainings are searched in the same way. Accuracy on "
+    "the test split, which nothing is chosen on."
+)
+
+_COLUMNS = ["average_bits", "top1"]
+
+
+def draw_fronts(frames: Frames) -> "Figure":
+    """Return Figure 5: one panel per bit set of the experiment's first network, a line per arm.
+
+    Arms of the same title look the same.
+    """
+    recipe = frames.suite.experiments[EXPERIMENT]
+    network = recipe.networks[0]
+    found, uniform = searched_and_uniform(frames, network)
+    title = frames.suite.networks[network].title
+    data = frames.runs.loc[frames.runs.run.isin(set(found.run)), "data_stamp"]
+    figure = drawing.figure(2.7, f"{title} · {stamp(frames, data)}")
+    titles = list(dict.fromkeys(arm.title for arm in recipe.arms.values()))
+    bitsets = list(dict.fromkeys(found.bitset)) or [""]
+    panels = figure.subplots(1, len(bitsets), squeeze=False)[0]
+    for axes, bitset in zip(panels, bitsets, strict=True):
+        axes.set_title(bitset)
+        for arm, spec in recipe.arms.items():
+            front = mean_front(found[(found.bitset == bitset) & (found.arm == arm)])
+            ends = uniform[(uniform.bitset == bitset) & (uniform.arm == arm)]
+            _draw_front(axes, front, ends, titles.index(spec.title), spec.title)
+        _finish(axes)
+    handles, labels = panels[0].get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+    return figure
+
+
+def searched_and_uniform(frames: Frames, network: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the sub-nets of one network, and the same networks at single bit-widths."""
+    found = subnets.of_experiment(frames, EXPERIMENT)
+    uniform = subnets.uniform_of(frames, EXPERIMENT)
+    return found[found.network == network], uniform[uniform.network == network]
+
+
+def mean_front(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return mean bit-width and accuracy per budget, and the deviation over training seeds.
+
+    Args:
+        rows: Sub-nets of one arm, one row per seed, search seed and budget.
+
+    Returns:
+        Columns average_bits, top1 and std, by rising bit-width.
+    """
+    by_seed = rows.dropna(subset=_COLUMNS).groupby(["budget", "seed"])[_COLUMNS].mean()
+    groups = by_seed.astype(float).groupby("budget")
+    front = groups.mean().assign(std=groups.top1.std().fillna(0.0))
+    return front.sort_values("average_bits", ignore_index=True)
+
+
+def draw_subnets(axes: "Axes", found: pd.DataFrame, uniform: pd.DataFrame) -> None:
+    """Draw every sub-net of some networks as a point, single bit-widths as labelled ones.
+
+    Args:
+        axes: To draw on.
+        found: Sub-nets, see ``subnets.of_experiment``.
+        uniform: Networks at single bit-widths, see ``subnets.uniform_of``.
+    """
+    points = found.dropna(subset=_COLUMNS)
+    if points.empty:
+        drawing.say_nothing_to_show(axes, NOTHING)
+        return
+    axes.plot(points.average_bits, points.top1, "o", color="#0072B2", alpha=0.6, label="sub-nets")
+    axes.plot(uniform.bits, uniform.top1, "s", mfc="none", color="#D55E00", label="one bit-width")
+    axes.set(xlabel="average weight bits", ylabel="test top-1 (%)")
+    axes.legend(loc="lower right")
+
+
+def _draw_front(
+    axes: "Axes", front: pd.DataFrame, uniform: pd.DataFrame, position: int, title: str
+) -> None:
+    """Draw one arm."""
+    look, symbol = f"C{position}", "os^Dv"[position % 5]
+    if len(front):
+        axes.errorbar(
+            front.average_bits,
+            front.top1,
+            yerr=front["std"],
+            color=look,
+            marker=symbol,
+            capsize=2,
+            elinewidth=0.8,
+            label=title,
+        )
+    means = uniform.groupby("bits").top1.mean()
+    axes.plot(means.index, means, symbol, color=look, mfc="none")
+
+
+def _finish(axes: "Axes") -> None:
+    """Label a panel, or say that it is empty."""
+    if axes.has_data():
+        axes.locator_params(axis="x", nbins=6)
+        axes.set(xlabel="average weight bits", ylabel="test top-1 (%)")
+    else:
+        drawing.say_nothing_to_show(axes, NOTHING)
