@@ -1,0 +1,119 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from bitswitch.checks.subject import batch
+from bitswitch.nn.trace_samples import TraceSamples
+from bitswitch.nn.weight_error import squared_weight_errors
+from bitswitch.scores import Scores
+from bitswitch.sensitivities import traces
+from bitswitch.sensitivities.hawq_v2 import HawqV2
+from bitswitch.sensitivities.quantization_error import QuantizationError
+
+from .subjects import BITSET, LAYERS, state_of, subject_of
+
+
+def findings(subject, **options):
+    return HawqV2(HawqV2.Options(**options)).score(subject)
+
+
+@pytest.fixture
+def fix_traces(monkeypatch):
+    """Return a function that makes every estimation find these traces."""
+
+    def fix(*values):
+        found = TraceSamples(torch.tensor([[values, values]]).double(), torch.ones(1).double())
+        monkeypatch.setattr(traces, "sample_traces", lambda *_, **__: found)
+
+    return fix
+
+
+def exact_traces(subject):
+    """Return the traces of the layers from all rows of their Hessians, float64."""
+    model = subject.model.double()
+    loss = cross_entropy(model(batch().images.double()), batch().targets)
+    found = {}
+    for name, layer in model.layers.items():
+        (gradient,) = torch.autograd.grad(loss, layer.weight, create_graph=True)
+        unit = torch.eye(gradient.numel()).double().reshape(-1, *gradient.shape)
+        (rows,) = torch.autograd.grad(
+            gradient, layer.weight, unit, retain_graph=True, is_grads_batched=True
+        )
+        found[name] = float((rows * unit).sum())
+    return found
+
+
+def test_scores_are_mean_traces_times_squared_errors():
+    subject = replace(subject_of(), batches=lambda: iter([batch()]))
+    found = findings(subject, relative_error=0.05, max_probes=64)
+    errors = squared_weight_errors(subject.model, BITSET)
+    expected = exact_traces(subject_of())
+    assert [(row.layer, row.bits) for row in found.scores] == list(errors)
+    assert {row.operand for row in found.scores} == {"layer"}
+    for row in found.scores:
+        count = subject.model.layers[row.layer].weight.numel()
+        omega = expected[row.layer] / count * float(errors[row.layer, row.bits])
+        assert row.value == pytest.approx(omega, rel=0.15)
+        assert 0 <= row.standard_error <= 0.0501 * row.value
+    assert found.facts["images"] == 16
+    assert found.facts["largest_relative_error"] <= 0.05
+    assert found.facts["negative"] == 0
+
+
+def test_the_trace_goes_with_the_mean_error_the_mean_trace_with_the_sum(fix_traces):
+    fix_traces(3.0, 5.0, 7.0)
+    subject = subject_of()
+    found = findings(subject).scores
+    means = QuantizationError(QuantizationError.Options(average="mean")).score(subject).scores
+    traces_of = dict(zip(LAYERS, (3.0, 5.0, 7.0), strict=True))
+    for omega, error in zip(found, means, strict=True):
+        assert omega[:3] == error[:3]
+        assert omega.value == pytest.approx(traces_of[omega.layer] * error.value)
+
+
+@pytest.mark.parametrize(("negative", "sign"), [("clip", 0), ("keep", -1)])
+def test_negative_traces_count_nothing_unless_they_are_kept(fix_traces, negative, sign):
+    fix_traces(3.0, -2.0, 0.0)
+    subject = subject_of()
+    found = findings(subject, negative=negative)
+    values = Scores(tuple(found.scores))
+    errors = squared_weight_errors(subject.model, BITSET)
+    for bits in BITSET:
+        per_weight = [
+            float(errors[name, bits]) / subject.model.layers[name].weight.numel() for name in LAYERS
+        ]
+        scores = [values.of_policy(name, bits, bits) for name in LAYERS]
+        assert scores == pytest.approx([3 * per_weight[0], 2 * sign * per_weight[1], 0.0])
+    assert found.facts["negative"] == 1
+
+
+def test_networks_that_bend_need_the_other_estimator():
+    subject = subject_of()
+    subject.model.net[5] = nn.SiLU()
+    found = findings(subject, estimator="hutchinson", max_probes=4, relative_error=1.0)
+    assert len(found.scores) == len(LAYERS) * len(BITSET)
+
+
+def test_an_error_that_is_too_large_is_logged(caplog):
+    findings(subject_of(), max_probes=2, relative_error=1e-6)
+    assert "hawq-v2: 2 probes leave an error of" in caplog.text
+
+
+def test_the_generator_decides_the_probes():
+    first, again = (findings(subject_of(), max_probes=4).scores for _ in range(2))
+    other = subject_of()
+    torch.rand((), generator=other.generator)
+    assert first == again != findings(other, max_probes=4).scores
+
+
+def test_the_network_stays_as_it_is():
+    subject = subject_of()
+    state, modes, policy = state_of(subject.model)
+    findings(subject, max_probes=2)
+    after = state_of(subject.model)
+    assert all(torch.equal(value, after[0][name]) for name, value in state.items())
+    assert (modes, policy) == after[1:]
+    assert all(p.grad is None and p.requires_grad for p in subject.model.parameters())
