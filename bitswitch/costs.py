@@ -168,11 +168,12 @@ class CostModel:
         return self.uniform(cost, min(bitset)), self.uniform(cost, max(bitset))
 
     def _latency(self, shape: LayerShape, weight: float, activation: float) -> float:
-        found = (self.latencies or {}).get((shape.name, int(weight), int(activation)))
+        # No layer runs at a bit-width between two, so there is nothing to interpolate.
+        found = (self.latencies or {}).get((shape.name, weight, activation))  # type: ignore[arg-type]
         if found is None:
             raise SpecError(
-                f"The latency table has no entry for layer '{shape.name}' at {weight}-bit weights "
-                f"and {activation}-bit activations. Add it, or take another cost."
+                f"The latency table has no entry for layer '{shape.name}' at {weight:g}-bit "
+                f"weights and {activation:g}-bit activations. Add it, or take another cost."
             )
         return found
 

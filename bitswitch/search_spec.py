@@ -34,11 +34,12 @@ class Budget(Strict):
     @property
     def name(self) -> str:
         """How files and tables call it, e.g. ``average-bits-3``."""
+        # Twelve digits: budgets that differ in the seventh are different files.
         if self.at_most is not None:
-            return f"{self.cost}-{self.at_most:g}"
+            return f"{self.cost}-{self.at_most:.12g}"
         if self.of_uniform is not None:
-            return f"{self.cost}-of-w{self.of_uniform:g}a{self.of_uniform:g}"
-        return f"{self.cost}-share-{self.share:g}"
+            return f"{self.cost}-of-w{self.of_uniform:.12g}a{self.of_uniform:.12g}"
+        return f"{self.cost}-share-{self.share:.12g}"
 
 
 class SearchSpec(Strict):

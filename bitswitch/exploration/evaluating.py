@@ -56,8 +56,8 @@ def _measured_anew(
         yield
         return
     kept = {name: value.clone() for name, value in model.state_dict().items()}
-    recalibrated_at(model, policy, images)
     try:
+        recalibrated_at(model, policy, images)
         yield
     finally:
         model.load_state_dict(kept)

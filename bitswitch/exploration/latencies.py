@@ -1,6 +1,7 @@
 """Latency tables: measured or supplied milliseconds per layer and bit-widths."""
 
 import csv
+from math import inf
 from pathlib import Path
 
 from bitswitch.errors import SpecError
@@ -12,12 +13,12 @@ def read_latencies(path: Path) -> dict[tuple[str, int, int], float]:
     """Return the latencies in a CSV file by (layer, weight bits, activation bits).
 
     Raises:
-        SpecError: the file is missing, lacks a column, or has a value that is no number.
+        SpecError: the file is missing, lacks a column, or has a latency that is no time.
     """
     try:
         with path.open(newline="") as file:
             return {
-                (row["layer"], int(row["weight_bits"]), int(row["activation_bits"])): float(
+                (row["layer"], int(row["weight_bits"]), int(row["activation_bits"])): _time(
                     row["latency_ms"]
                 )
                 for row in csv.DictReader(file)
@@ -27,3 +28,10 @@ def read_latencies(path: Path) -> dict[tuple[str, int, int], float]:
             f"{path} is no latency table ({type(error).__name__}: {error}).\n"
             f"  It is a CSV file with the columns {', '.join(COLUMNS)}."
         ) from None
+
+
+def _time(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < inf:
+        raise ValueError(f"latency_ms is {text}")
+    return value

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from bitswitch.contracts import Evaluation, Lesson, Method, Moment, Pass
-from bitswitch.exploration.evaluating import batches_of, evaluate_policy
+from bitswitch.contracts import Evaluation, Lesson, Method, Moment, OpenDataset, Pass
+from bitswitch.errors import SpecError
+from bitswitch.exploration.evaluating import batches_of, evaluate_policy, recalibration_images
 from bitswitch.randomness import generator
 from bitswitch.search_spec import SearchSpec
+from bitswitch.training.blame import blamed
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.optimizers import scheduled
 from bitswitch.training.seeding import seed_step
@@ -30,7 +32,7 @@ class OnePolicy(Method):
         self.policy = policy
 
     def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
-        return [Pass(None, self.policy)]
+        return [Pass(None, self.policy, update=training.update == "separate")]
 
     def loss(self, lesson: Lesson) -> Tensor:
         return self.method.loss(lesson)
@@ -39,25 +41,42 @@ class OnePolicy(Method):
 def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> Evaluation:
     """Return how good ``policy`` is on the test split after ``spec.retraining``.
 
-    The trained model is left as it is: a copy is trained.
+    The trained model is left as it is: a copy is trained. Batch norms are recalibrated before the
+    evaluation where the search does that.
 
     Raises:
         Diverged: training cannot go on.
+        PluginError: the method raised an error.
+        SpecError: batches larger than the training split.
     """
     training = spec.retraining
     assert training is not None
     model, dataset = deepcopy(trained.model), trained.dataset
     device = next(model.parameters()).device
     memory = Distillation(training, dataset.size("train"), trained.parts.dataset.classes, device)
-    method = OnePolicy(trained.parts.method, policy)
-    learner = Learner.of(method, model, training, memory)
-    per_epoch = dataset.size("train") // training.batch_size
-    steps, step = per_epoch * training.epochs, 0
+    learner = Learner.of(OnePolicy(trained.parts.method, policy), model, training, memory)
     model.train()
+    with blamed(f"method '{spec.run.method.name}'", "retraining at one policy"):
+        _train(learner, dataset, spec.seed)
+    count = spec.recalibration
+    again = recalibration_images(dataset, spec.run, count) if count else None
+    return evaluate_policy(model, policy, batches_of(dataset, "test", None), again)
+
+
+def _train(learner: Learner, dataset: OpenDataset, seed: int) -> None:
+    """Take all steps of the learner's recipe."""
+    training, images = learner.training, dataset.size("train")
+    per_epoch = images // training.batch_size
+    if per_epoch == 0:
+        raise SpecError(
+            f"retraining.batch_size {training.batch_size} is larger than the {images} training "
+            f"images. Use {images} or less."
+        )
+    steps, step = per_epoch * training.epochs, 0
     for epoch in range(training.epochs):
-        for batch in dataset.train_batches(training.batch_size, epoch, spec.seed, skip=0):
-            seed_step(spec.seed, step)
-            moment = Moment(epoch, training.epochs, step, steps, generator("retrain", step))
+        for batch in dataset.train_batches(training.batch_size, epoch, seed, skip=0):
+            seed_step(seed, step)
+            draws = generator("retrain", seed, step)
+            moment = Moment(epoch, training.epochs, step, steps, draws)
             train_step(learner, batch, scheduled(training, step, steps), moment)
             step += 1
-    return evaluate_policy(model, policy, batches_of(dataset, "test", None))

@@ -9,9 +9,10 @@ import torch
 import yaml
 
 from bitswitch import devices, plugins, provenance
-from bitswitch.contracts import Candidate, Evaluation, Problem, Search
+from bitswitch.contracts import Evaluation, Problem, Search
 from bitswitch.costs import CostModel
-from bitswitch.errors import PluginError, SpecError
+from bitswitch.errors import SpecError
+from bitswitch.exploration.choosing import best_of
 from bitswitch.exploration.evaluating import batches_of, evaluate_policy, recalibration_images
 from bitswitch.exploration.latencies import read_latencies
 from bitswitch.exploration.retraining import retrained
@@ -179,9 +180,10 @@ def _one(
     )
     with clock.phase("train"):
         before = clock.read()["train"]
-        with blamed(f"search '{spec.search.name}'", "search()"):
+        who = f"search '{spec.search.name}'"
+        with blamed(who, "search()"):
             candidates = plugin.search(problem)
-            best = _best(candidates, problem, spec)
+            best = best_of(candidates, problem, who)
         search_time_s = clock.read()["train"] - before
     write_lines(folder / f"evaluations-{budget.name}.jsonl", evaluator.lines)
     held_out = evaluator.on(best.policy, "held_out")
@@ -218,28 +220,6 @@ def _one(
         "retraining_time_s": retraining_time_s,
     }
     return found, lines
-
-
-def _best(candidates: list[Candidate], problem: Problem, spec: SearchSpec) -> Candidate:
-    """Return the candidate that is best on held-out images, as far as evaluations go.
-
-    Raises:
-        PluginError: the search returned nothing, or a policy beyond the budget.
-    """
-    who = f"search '{spec.search.name}'"
-    if not candidates:
-        raise PluginError(f"{who} returns no policy: raise InfeasibleBudgetError where none fits.")
-    for candidate in candidates:
-        if not problem.allows(candidate.policy):
-            cost = problem.costs.total(problem.limit.cost, candidate.policy)
-            raise PluginError(
-                f"{who} returns a policy with {problem.limit.cost} {cost:g}; the budget is "
-                f"{problem.limit.value:g}."
-            )
-    compared = candidates[: problem.remaining()]
-    if len(compared) < 2:
-        return candidates[0]
-    return max(compared, key=lambda candidate: problem.evaluate(candidate.policy).top1)
 
 
 def _pairs(trained: Trained, policy: Policy) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,249 @@
+"""A search from its first file to its last."""
+
+import pytest
+import torch
+
+from bitswitch.contracts import Candidate
+from bitswitch.costs import CostModel
+from bitswitch.errors import InfeasibleBudgetError, PluginError, SpecError
+from bitswitch.exploration import retraining, searching
+from bitswitch.exploration.evaluating import batches_of, evaluate_policy
+from bitswitch.exploration.searching import cost_model, limit_of
+from bitswitch.policy_files import PolicyFile
+from bitswitch.search_spec import Budget
+from bitswitch.training.health import Diverged
+from tests.searches.exact_problems import shape
+
+LAYERS = 8
+"""Switchable layers of ResNet-8."""
+TWO = (
+    {"cost": "average-bits", "at_most": 4},
+    {"cost": "bitops", "share": 0.1},
+)
+
+
+def test_it_leaves_a_policy_for_every_budget_and_what_it_took(search, trained, spec_of):
+    found = search(budgets=TWO)
+    assert {path.name for path in found.folder.iterdir()} == {
+        "spec.yaml",
+        "policies",
+        "metrics.jsonl",
+        "provenance.json",
+        "result.json",
+        "evaluations-average-bits-4.jsonl",
+        "evaluations-bitops-share-0.1.jsonl",
+    }
+    result = found.result
+    assert (result["status"], result["identifier"]) == ("complete", found.folder.name)
+    costs = cost_model(trained, spec_of())
+    for budget, bits in (("average-bits-4", 4), ("bitops-share-0.1", 2)):
+        file = PolicyFile.read(found.folder / "policies" / f"{budget}.json")
+        record = result["budgets"][budget]
+        assert file.policy == dict.fromkeys(trained.model.layers, (bits, bits))
+        assert (file.search, file.budget, file.model) == ("uniform", budget, "resnet8")
+        assert file.costs.average_bits == bits
+        assert file.costs.bitops == costs.total("bitops", file.policy)
+        assert record["cost"] <= record["limit"]
+        assert record["evaluations"] == record["retraining_epochs"] == 0
+    assert result["budgets"]["average-bits-4"]["cost"] == 4
+
+
+def test_metrics_are_those_of_the_policy(search, trained):
+    found = search()
+    for split in ("held_out", "test"):
+        expected = evaluate_policy(trained.model, 4, batches_of(trained.dataset, split, None))
+        values = {
+            line["metric"]: line["value"]
+            for line in found.lines("metrics.jsonl")
+            if line["split"] == split
+        }
+        assert values == expected._asdict()
+    file = PolicyFile.read(found.folder / "policies" / "average-bits-4.json")
+    assert file.held_out_top1 in [
+        line["value"] for line in found.lines("metrics.jsonl") if line["split"] == "held_out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("random", {}),
+        ("greedy", {}),
+        ("genetic", {"population": 4}),
+        (
+            "genetic",
+            {"fitness": "predictor", "generations": 2, "predictor": {"steps": 2, "epochs": 1}},
+        ),
+    ],
+)
+def test_evaluations_are_counted_and_recorded(search, name, options):
+    found = search({"name": name, "options": options}, evaluations=8, recalibration=1)
+    lines = found.lines("evaluations-average-bits-4.jsonl")
+    record = found.result["budgets"]["average-bits-4"]
+    assert 0 < len(lines) == record["evaluations"] <= 8
+    assert all(len(line["layers"]) == LAYERS for line in lines)
+    assert record["cost"] <= 4
+    assert record["search_time_s"] > 0
+
+
+def test_more_evaluations_than_allowed_are_refused_whatever_the_budget(search, instead):
+    counts = []
+
+    def greedy_for_more(problem):
+        policy = dict.fromkeys(problem.layers, 2)
+        counts.append(problem.remaining())
+        for _ in range(3):
+            problem.evaluate(policy)
+        counts.append(problem.remaining())
+        with pytest.raises(SpecError, match=r"may evaluate 3 policies.*search\.evaluations"):
+            problem.evaluate(policy)
+        return [Candidate(policy, 1.5)]
+
+    instead(greedy_for_more)
+    found = search(budgets=TWO, evaluations=3)
+    assert counts == [3, 0, 3, 0]
+    assert found.result["budgets"]["average-bits-4"]["objective"] == 1.5
+
+
+def test_what_a_search_evaluates_is_held_out_and_no_larger_than_asked_for(search, instead, run):
+    seen = []
+
+    def evaluate(problem):
+        policy = dict.fromkeys(problem.layers, 4)
+        seen.append(problem.evaluate(policy))
+        return [Candidate(policy)]
+
+    instead(evaluate)
+    found = search(evaluations=1, images=5)
+    assert seen[0].top1 in (0, 20, 40, 60, 80, 100)
+    line = found.lines("evaluations-average-bits-4.jsonl")[0]
+    assert (line["top1"], line["loss"]) == seen[0]
+
+
+def test_test_images_are_read_once_after_the_search(search, instead, monkeypatch):
+    seen = []
+    original = searching.batches_of
+
+    def batches_of(dataset, split, images):
+        seen.append((split, images))
+        return original(dataset, split, images)
+
+    def two(problem):
+        return [Candidate(dict.fromkeys(problem.layers, bits)) for bits in (4, 2)]
+
+    monkeypatch.setattr(searching, "batches_of", batches_of)
+    instead(two)
+    search(evaluations=2)
+    assert seen == [("held_out", 10), ("held_out", 10), ("held_out", None), ("test", None)]
+
+
+def test_a_search_finds_the_trained_network_as_training_left_it(search, instead, trained):
+    states = []
+
+    def note(problem):
+        states.append({name: t.clone() for name, t in problem.model.state_dict().items()})
+        problem.evaluate(dict.fromkeys(problem.layers, 2))
+        assert not problem.model.training
+        return [Candidate(dict.fromkeys(problem.layers, 2))]
+
+    instead(note)
+    budgets = ({"cost": "average-bits", "at_most": bits} for bits in (4, 3))
+    training = {"epochs": 1, "batch_size": 16}
+    search(budgets=tuple(budgets), evaluations=1, recalibration=2, retraining=training)
+    expected = trained.model.state_dict()
+    for state in states:
+        assert all(torch.equal(value, expected[name]) for name, value in state.items())
+    assert len(states) == 2
+
+
+def test_draws_and_training_batches_depend_on_the_seed(search, instead):
+    seen = []
+
+    def draw(problem):
+        first = next(iter(problem.train_batches(0))).indices.tolist()
+        assert first == next(iter(problem.train_batches(0))).indices.tolist()
+        assert first != next(iter(problem.train_batches(1))).indices.tolist()
+        seen.append((float(torch.rand((), generator=problem.generator)), first))
+        return [Candidate(dict.fromkeys(problem.layers, 2))]
+
+    instead(draw)
+    for seed in (0, 0, 1):
+        search(seed=seed)
+    search(budgets=TWO)
+    assert seen[0] == seen[1] == seen[3]
+    assert len({value for value, _ in seen}) == 3
+    assert seen[0][1] != seen[2][1]
+
+
+def test_retraining_is_reported_beside_what_was_found(search):
+    found = search(retraining={"epochs": 2, "batch_size": 16})
+    metrics = {(line["split"], line["metric"]) for line in found.lines("metrics.jsonl")}
+    assert {("test", "top1"), ("test", "top1_retrained"), ("test", "loss_retrained")} < metrics
+    record = found.result["budgets"]["average-bits-4"]
+    assert record["retraining_epochs"] == 2
+    assert record["retraining_time_s"] > 0
+
+
+def test_a_network_that_diverged_has_no_policy(search, monkeypatch):
+    def diverge(*_):
+        raise Diverged("its loss is NaN")
+
+    monkeypatch.setattr(searching, "load_trained", diverge)
+    found = search()
+    assert (found.result["status"], found.result["diagnosis"]) == ("diverged", "its loss is NaN")
+    assert found.lines("metrics.jsonl") == []
+
+
+def test_a_retraining_that_diverges_is_told(search, monkeypatch):
+    def diverge(*_):
+        raise Diverged("its loss is NaN")
+
+    monkeypatch.setattr(retraining, "train_step", diverge)
+    assert search(retraining={"epochs": 1, "batch_size": 16}).result["status"] == "diverged"
+
+
+def test_a_search_that_fails_is_named(search, instead):
+    def fail(problem):
+        raise ZeroDivisionError("by zero")
+
+    instead(fail)
+    with pytest.raises(PluginError, match=r"search\(\) of search 'uniform' fails: ZeroDivision"):
+        search()
+
+
+def test_a_budget_that_no_policy_meets_is_named(search):
+    with pytest.raises(InfeasibleBudgetError, match=r"at most 1.5; the nearest .* is 2"):
+        search(budgets=({"cost": "average-bits", "at_most": 1.5},))
+
+
+@pytest.mark.parametrize(
+    ("budget", "limit"),
+    [
+        ({"cost": "bitops", "at_most": 1e3}, 1000),
+        ({"cost": "bitops", "of_uniform": 4}, 320 + 160 + 32 * 32 * 3),
+        ({"cost": "bitops", "share": 0.25}, (1280 + 640 + 32 * 32 * 3) / 4),
+        ({"cost": "average-bits", "of_uniform": 3.5}, (7 + 32) / 3),
+    ],
+)
+def test_limits_are_absolute_or_relative_to_uniform_networks(budget, limit):
+    shapes = [shape("stem", 1, 3, edge_bits=32), shape("a", 5, 20), shape("b", 5, 10)]
+    costs = CostModel(shapes, "counted")
+    assert limit_of(Budget(**budget), costs, (8, 4)).value == pytest.approx(limit)
+
+
+def test_budgets_that_differ_have_names_that_differ():
+    names = [Budget(cost="bitops", at_most=value).name for value in (12345678, 12345679, 3, 0.1)]
+    assert names == ["bitops-12345678", "bitops-12345679", "bitops-3", "bitops-0.1"]
+    assert Budget(cost="size", of_uniform=3.5).name == "size-of-w3.5a3.5"
+    assert Budget(cost="size", share=0.25).name == "size-share-0.25"
+
+
+def test_latencies_are_those_of_the_table(search, trained, tmp_path):
+    table = tmp_path / "latencies.csv"
+    rows = [
+        f"{layer},{bits},{bits},{bits / 8}" for layer in trained.model.layers for bits in (8, 4, 2)
+    ]
+    table.write_text("layer,weight_bits,activation_bits,latency_ms\n" + "\n".join(rows))
+    found = search(budgets=({"cost": "latency", "at_most": LAYERS / 2},), latency_table=table)
+    file = PolicyFile.read(found.folder / "policies" / f"latency-{LAYERS // 2}.json")
+    assert file.costs.latency == pytest.approx(LAYERS / 2)
