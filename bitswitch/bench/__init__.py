@@ -17,5 +17,11 @@ def _startup() -> Measured:
     return measure()
 
 
-BENCHMARKS: dict[str, Callable[[], Measured]] = {"step": _step, "startup": _startup}
+def _ilp() -> Measured:
+    from bitswitch.bench.ilp import measure
+
+    return measure()
+
+
+BENCHMARKS: dict[str, Callable[[], Measured]] = {"step": _step, "startup": _startup, "ilp": _ilp}
 """Benchmark by name; running one takes minutes and imports torch."""

@@ -12,6 +12,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from bitswitch.errors import SpecError
+from bitswitch.searches.silence import silenced
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +76,14 @@ def _in_order(
     rows = [_one_of_each(sizes), *(_row(bound) for bound in bounds)]
     options = {"mip_rel_gap": 0.0} | ({"time_limit": time_limit_s} if time_limit_s else {})
     while True:
-        answer = milp(
-            objective,
-            integrality=np.ones(len(objective)),
-            bounds=Bounds(0, 1),
-            constraints=rows,
-            options=options,
-        )
+        with silenced():
+            answer = milp(
+                objective,
+                integrality=np.ones(len(objective)),
+                bounds=Bounds(0, 1),
+                constraints=rows,
+                options=options,
+            )
         if answer.status == INFEASIBLE:
             return
         _check(answer, time_limit_s)
