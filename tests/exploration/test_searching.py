@@ -16,6 +16,7 @@ from tests.searches.exact_problems import shape
 
 LAYERS = 8
 """Switchable layers of ResNet-8."""
+QUICK = {"layers": 1, "width": 8, "steps": 1, "epochs": 1}
 TWO = (
     {"cost": "average-bits", "at_most": 4},
     {"cost": "bitops", "share": 0.1},
