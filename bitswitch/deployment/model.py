@@ -86,7 +86,7 @@ class IntegerModel:
         """
         token = REQUEST.set(Request(self._current, observe))  # taken once: no mix of two policies
         try:
-            with torch.inference_mode():
+            with torch.no_grad():
                 logits: Tensor = self.net(images)
         finally:
             REQUEST.reset(token)

@@ -1,0 +1,45 @@
+import pytest
+from pydantic import ValidationError
+
+from bitswitch.deployment.description import NORM_KINDS, LayerFacts
+from bitswitch.nn.norm_grid import pairs
+from bitswitch.nn.transitional import transitions
+
+LAYER = {"name": "l", "widths": (8, 4), "pinned": None, "rounding": "half-even", "signed": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": (4, 8)}, "widest first"),
+        ({"widths": (8, 8)}, "widest first"),
+        ({"widths": ()}, "at least 1"),
+        ({"widths": (8, 1)}, "greater than or equal to 2"),
+        ({"signed": None}, "signed must be given"),
+        ({"pinned": (8, 32)}, "signed must be given"),
+        ({"pinned": (6, 8)}, r"pinned to \[6, 8\]"),
+        ({"pinned": (8, 6)}, r"pinned to \[8, 6\]"),
+        ({"rounding": "none"}, "does not fit 2 widths"),
+        ({"widths": (8,)}, "does not fit 1 widths"),
+    ],
+)
+def test_facts_that_contradict_each_other(change, message):
+    with pytest.raises(ValidationError, match=message):
+        LayerFacts.model_validate(LAYER | change)
+
+
+def test_an_edge_layer():
+    edge = LAYER | {"widths": (8,), "rounding": "none", "pinned": (8, 32), "signed": None}
+    assert LayerFacts.model_validate(edge).pinned == (8, 32)
+
+
+def test_every_copy_of_a_batch_norm_has_a_key():
+    bitset = (8, 4, 2)
+    operands = [(w, a) for w in bitset for a in bitset]
+    for kind, keys in (
+        ("bits", bitset),
+        ("transition", transitions(bitset)),
+        ("pair", pairs(bitset)),
+    ):
+        found = {NORM_KINDS[kind].key(here, before) for here in operands for before in operands}
+        assert found == set(NORM_KINDS[kind].keys(bitset)) == set(keys)
