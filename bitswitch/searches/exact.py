@@ -37,10 +37,15 @@ def scores_of(problem: Problem) -> Scores:
     scores = problem.scores
     if scores is None:
         raise SpecError("This search reads scores: name a sensitivity in search.scores.")
-    if not problem.tied and not any(row.operand == "activation" for row in scores.rows):
+    if not problem.tied and not tells_inputs(scores):
         raise SpecError(
             f"'{scores.title}' does not score inputs apart from weights, so it cannot choose a "
             f"bit-width for each.\n"
             f"  Set search.tied: true, or take a sensitivity that scores both, e.g. step-size."
         )
     return scores
+
+
+def tells_inputs(scores: Scores) -> bool:
+    """Return whether inputs are scored apart from weights."""
+    return any(row.operand == "activation" for row in scores.rows)

@@ -12,7 +12,7 @@ from bitswitch.costs import CostModel
 from bitswitch.errors import SpecError
 from bitswitch.problems import Limit
 from bitswitch.scores import Operand
-from bitswitch.searches.exact import ExactOptions, ExactSearch, scores_of
+from bitswitch.searches.exact import ExactOptions, ExactSearch, scores_of, tells_inputs
 from bitswitch.searches.integer_program import Loss, Program
 from bitswitch.types import FLOAT_BITS, BitSet
 
@@ -52,7 +52,7 @@ class Limpq(ExactSearch):
     def _loss(self, problem: Problem) -> Loss:
         """Return the importance of a layer's weights and inputs, infinite for outliers."""
         scores = scores_of(problem)
-        if not any(row.operand == "activation" for row in scores.rows):
+        if not tells_inputs(scores):
             raise SpecError(
                 f"Search 'limpq' reads the importance of weights and of inputs; '{scores.title}' "
                 f"scores layers as a whole.\n  Take sensitivity step-size, or search ilp."

@@ -109,6 +109,14 @@ def test_scores_of_whole_layers_cannot_set_inputs_apart(objective):
         search(one, objective=objective)
 
 
+@pytest.mark.parametrize(("objective", "wanted"), [("omega", "at 8 bits"), ("sign-fixed", "own")])
+def test_scores_that_do_not_fit_the_objective_are_named(objective, wanted):
+    by_bits = Scores(scores_by_bits(table(1), BITSET), "errors")
+    scores = layer_scores([1.0] * 4) if objective == "omega" else by_bits
+    with pytest.raises(SpecError, match=wanted):
+        search(problem(cost_model(SIZES), Limit("bitops", 1e4), scores), objective=objective)
+
+
 def test_a_search_without_scores_says_so():
     one = problem(cost_model(SIZES), Limit("bitops", 1e4))
     with pytest.raises(SpecError, match="name a sensitivity"):
