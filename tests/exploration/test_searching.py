@@ -248,3 +248,11 @@ def test_latencies_are_those_of_the_table(search, trained, tmp_path):
     found = search(budgets=({"cost": "latency", "at_most": LAYERS / 2},), latency_table=table)
     file = PolicyFile.read(found.folder / "policies" / f"latency-{LAYERS // 2}.json")
     assert file.costs.latency == pytest.approx(LAYERS / 2)
+
+
+def test_no_latency_is_made_up_between_two_bit_widths():
+    latencies = {("a", bits, bits): float(bits) for bits in (8, 4, 3)}
+    costs = CostModel([shape("a")], latencies=latencies)
+    assert limit_of(Budget(cost="latency", of_uniform=3), costs, (8, 4)).value == 3
+    with pytest.raises(SpecError, match=r"layer 'a' at 3\.5-bit weights"):
+        limit_of(Budget(cost="latency", of_uniform=3.5), costs, (8, 4))

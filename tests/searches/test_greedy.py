@@ -1,5 +1,6 @@
 import pytest
 
+from bitswitch import plugins
 from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.problems import Limit
 from bitswitch.scores import Scores
@@ -154,7 +155,7 @@ def test_where_no_reduction_saves_anything_the_cheapest_policy_is_taken():
 def test_what_it_needs_depends_on_the_measure(options, needs):
     plugin = Greedy(Greedy.Options(**options))
     assert {key: getattr(plugin, key) for key in needs} == needs
-    assert not plugin.stochastic
+    assert plugins.search_facts("greedy", options) == {**needs, "stochastic": False}
 
 
 def test_what_is_missing_is_named():
