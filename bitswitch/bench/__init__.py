@@ -23,5 +23,16 @@ def _ilp() -> Measured:
     return measure()
 
 
-BENCHMARKS: dict[str, Callable[[], Measured]] = {"step": _step, "startup": _startup, "ilp": _ilp}
+def _hessian() -> Measured:
+    from bitswitch.bench.hessian import measure
+
+    return measure()
+
+
+BENCHMARKS: dict[str, Callable[[], Measured]] = {
+    "step": _step,
+    "startup": _startup,
+    "ilp": _ilp,
+    "hessian": _hessian,
+}
 """Benchmark by name; running one takes minutes and imports torch."""
