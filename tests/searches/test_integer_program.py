@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitswitch.costs import CostModel
 from bitswitch.errors import InfeasibleBudgetError, SpecError, UnreachableBudgetError
 from bitswitch.problems import Limit
 from bitswitch.searches.integer_program import Program
-from tests.searches.exact_problems import cost_model, policies, problem, total
+from tests.searches.exact_problems import cost_model, policies, problem, shape, total
 
 SIZES = [3, 50, 7]
 COSTS = ["bitops", "size", "average-bits", "weighted-average-bits", "activation-bits", "latency"]
@@ -163,3 +164,26 @@ def test_a_choice_of_infinite_loss_is_never_taken():
 def test_layers_alike_leave_nothing_to_choose():
     one = problem(cost_model([4, 4]), Limit("size", 1e9), bitset=(8,))
     assert Program.of(one, lambda *_: 1.0).solve(count=3)[0].policy == {"a": (8, 8), "b": (8, 8)}
+
+
+def test_at_full_size_the_policy_is_that_of_dynamic_programming():
+    draw, bitset, count = np.random.default_rng(0), (8, 6, 4, 3, 2), 53
+    losses = draw.lognormal(0, 2, (count, 1)) * 4.0 ** -np.array(bitset)
+    losses *= draw.lognormal(0, 0.2, losses.shape)
+    shapes = [shape(f"layer{index}") for index in range(count)]
+    budget = 53 * 4
+    best = np.full(budget + 1, np.inf)
+    best[0] = 0.0
+    for row in losses:
+        after = np.full_like(best, np.inf)
+        for bits, loss in zip(bitset, row, strict=True):
+            after[bits:] = np.minimum(after[bits:], best[:-bits] + loss)
+        best = after
+    one = problem(CostModel(shapes), Limit("average-bits", 4.0), bitset=bitset)
+
+    def loss(layer, weight, activation):
+        return losses[int(layer[5:]), bitset.index(weight)]
+
+    (at_most,), (exact,) = (Program.of(one, loss, exact=e).solve() for e in (False, True))
+    assert at_most.objective == pytest.approx(best.min(), rel=1e-9)
+    assert exact.objective == pytest.approx(best[budget], rel=1e-9)
