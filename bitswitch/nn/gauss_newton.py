@@ -19,8 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bitswitch.errors import SpecError
 from bitswitch.nn.gradient_norms import Norms, squared_norms
 from bitswitch.nn.orthogonal_signs import OrthogonalSigns, population
+from bitswitch.nn.piecewise_linear import ADVICE
 from bitswitch.randomness import generator
 
 
@@ -56,8 +58,11 @@ class GaussNewton:
             targets: [n]; not needed.
             probes: Which ones to draw.
             seed: Of the batch. Images have signs of their own.
+
+        Raises:
+            SpecError: a layer does not have images in its first dimension.
         """
-        with _watched(self.layers) as watch:
+        with _watched(self.layers, len(images)) as watch:
             logits = self.model(images)
         classes = logits.shape[1]
         self.population = population(classes)
@@ -71,9 +76,14 @@ class GaussNewton:
 
 
 class _Watch:
-    """What backward passes tell of layers."""
+    """What backward passes tell of layers.
 
-    def __init__(self) -> None:
+    Args:
+        images: In the batch.
+    """
+
+    def __init__(self, images: int) -> None:
+        self.images = images
         self.taps: list[Tensor] = []
         """Zeros added to the outputs of layers that no other layer comes before."""
         self.found: dict[str, Tensor] = {}
@@ -81,6 +91,11 @@ class _Watch:
 
     def tap(self, name: str, layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         """Take part in a forward pass: see the input of ``layer`` and wait for its gradient."""
+        if len(output) != self.images:
+            raise SpecError(
+                f"Gauss-Newton traces need images to stay apart; of {self.images} images, layer "
+                f"'{name}' makes a tensor of shape {tuple(output.shape)}.\n  {ADVICE}"
+            )
         if not output.requires_grad:
             self.taps.append(output.new_zeros((), requires_grad=True))
             output = output + self.taps[-1]
@@ -96,9 +111,9 @@ class _Watch:
 
 
 @contextmanager
-def _watched(layers: Mapping[str, nn.Module]) -> Iterator[_Watch]:
-    """Watch the ``layers`` that are called inside."""
-    watch = _Watch()
+def _watched(layers: Mapping[str, nn.Module], images: int) -> Iterator[_Watch]:
+    """Watch the ``layers`` that are called inside on so many images."""
+    watch = _Watch(images)
     with ExitStack() as stack:
         for name, layer in layers.items():
             hook: Callable[..., Tensor] = partial(watch.tap, name)

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from bitswitch.errors import SpecError
 from bitswitch.nn.gauss_newton import GaussNewton, output_gradients
 from bitswitch.nn.orthogonal_signs import OrthogonalSigns
 
@@ -71,3 +72,11 @@ def test_probes_are_the_same_in_whatever_order_they_are_drawn(drawn):
     _, images, source, samples = drawn
     assert torch.equal(source.draw(images, images, range(3, 5), 0), samples[:, 3:5])
     assert not torch.equal(source.draw(images, images, range(3, 5), 1), samples[:, 3:5])
+
+
+def test_layers_that_mix_images_are_named():
+    layers = {"1": nn.Linear(3, 2)}
+    model = nn.Sequential(nn.Flatten(0, 2), layers["1"], nn.Unflatten(0, (4, -1)), nn.Flatten())
+    images = torch.randn(4, 2, 2, 3)
+    with pytest.raises(SpecError, match=r"of 4 images, layer '1' .* \(16, 2\)"):
+        GaussNewton(model.requires_grad_(False), layers).draw(images, images, range(2), 0)
