@@ -223,7 +223,10 @@ TABLES = {
     "policy_layers": POLICY_LAYERS,
 }
 
-_TYPES = dict.fromkeys(("seed", "search_seed", "epoch"), "Int64") | dict.fromkeys(
+_NUMBERS = ("seed", "search_seed", "epoch")
+"""Columns of whole numbers that may be empty."""
+
+_TYPES = dict.fromkeys(_NUMBERS, "Int64") | dict.fromkeys(
     (
         *("bitset", "policy", "run", "commit", "code_hash", "arm", "network"),
         *("search", "sensitivity", "budget", "diagnosis"),
@@ -235,7 +238,8 @@ _TYPES = dict.fromkeys(("seed", "search_seed", "epoch"), "Int64") | dict.fromkey
 
 def frame(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
     """Return ``rows`` as a frame with exactly ``columns``."""
-    return pd.DataFrame(list(rows), columns=list(columns))
+    found = pd.DataFrame(list(rows), columns=list(columns))
+    return found.astype({name: "Int64" for name in _NUMBERS if name in columns})
 
 
 @dataclass(frozen=True)

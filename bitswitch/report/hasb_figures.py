@@ -1,6 +1,7 @@
 """Figure 4, and how layers draw bit-widths where the mean or the share of sensitive ones is set."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
@@ -26,6 +27,9 @@ TRACES, DRAWS = "hmt", "limited-share"
 """Experiments whose traces and draws are drawn."""
 
 NOTHING = "not run yet"
+
+TITLE_LETTERS = 20
+"""In a line of the title of a narrow panel."""
 
 KINDS = {False: ("insensitive", "#56B4E9"), True: ("sensitive", "#D55E00")}
 """Title and colour of layers below the mean sensitivity, and of the others."""
@@ -156,8 +160,8 @@ def draw_draws(frames: Frames) -> "Figure":
         drawing.say_nothing_to_show(panels[0], NOTHING)
     for axes, one in zip(panels, found, strict=False):
         _draw_roulette(axes, one.bitset, one.tilt, has_sensitive=one.share > 0)
-        about = f"mean {one.mean:.2f} bits\n{100 * one.share:.0f} % of layers sensitive"
-        axes.set_title(one.title)
+        about = f"mean {one.mean:.2f} bits\n{100 * one.share:.0f} % sensitive"
+        axes.set_title(fill(one.title, TITLE_LETTERS), fontsize=7)
         axes.set_xlabel(f"bit-width\n{about}")
     if found:
         panels[0].set_ylabel("probability")

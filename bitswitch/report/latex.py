@@ -28,8 +28,8 @@ _NOTE_LETTERS = 150
 
 _WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
 
-_LINE_MM, _LABEL_MM, _KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 1.406
-"""Width of a page's text, of labels and kinds, and between columns (twice 2 pt)."""
+_LINE_MM, _LABEL_MM, _KIND_MM, _LONG_KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 21.0, 1.406
+"""Width of a page's text, of labels, kinds and long kinds, between columns (twice 2 pt)."""
 
 _NOTE_MM = 50
 """Width of a wrapped entry."""
@@ -142,7 +142,9 @@ def height_pt(content: Table) -> float:
 
 def _layout(section: Section, has_kinds: bool) -> Markup:
     """Return the columns of a section that fills the width of a page."""
-    texts = [_LABEL_MM, *([_KIND_MM] if has_kinds else [])]
+    longest = max((len(line.kind) for line in section.lines), default=0)
+    kind = _LONG_KIND_MM if longest > LONG_LABEL else _KIND_MM
+    texts = [_LABEL_MM, *([kind] if has_kinds else [])]
     count = section.width
     gaps = (len(texts) + count - 1) * _GAP_MM
     each = (_LINE_MM - sum(texts) - gaps) / max(count, 1)

@@ -2,20 +2,22 @@
 
 from statistics import fmean
 
+import pandas as pd
+
 from bitswitch.report import subnets
 from bitswitch.report.health import short_time
 from bitswitch.report.published import Setup
 from bitswitch.report.table import Entry
 from bitswitch.report.values import Network, Values
 
-COLUMNS = ("training", "search", "time", "eval.", "tuned")
+COLUMNS = ("training", "search", "tuned")
 
 NOTE = (
-    "Training: time of training the network, without what it starts from; search: what chose the "
-    "sub-nets, and the time that took for one budget, scores of layers that it reads included; "
-    "eval.: evaluations of a sub-net on held-out images; tuned: epochs that the sub-net was "
-    "trained on alone before the test. Mixed-precision columns give the sub-net, 3MP the one with "
-    "at most 3 bits on average. All times are means over seeds, on this suite's device."
+    "Training: time of training the network, without what it starts from. Search: what chose the "
+    "sub-net; below, the time that took for one budget, scores of layers that it reads included, "
+    "and the number of sub-nets that it evaluated on held-out images. Tuned: epochs that the "
+    "sub-net was trained on alone before the test; published: whether it was. 3MP: the sub-net "
+    "with at most 3 bits on average. Times are means over seeds, on this suite's device."
 )
 
 Entries = tuple[Entry, ...]
@@ -38,30 +40,32 @@ class SearchConditions:
 
     def published(self, setup: Setup) -> Entries:
         """Return the entries of a printed row."""
-        texts = ("", setup.search, "", "", setup.tuned)
-        return tuple(Entry(text, tone="published") for text in texts)
+        return tuple(Entry(text, tone="published") for text in ("", setup.search, setup.tuned))
 
     def reproduced(self, arm: str) -> Entries:
         """Return the entries of a row that was run here."""
+        training = Entry(self._training(arm))
         search = self._arms[arm].search
         if search is None:
-            return (Entry(self._training(arm)), *[Entry()] * (len(COLUMNS) - 1))
+            return (training, Entry(), Entry())
         rows = self._found[self._found.arm == arm]
         epochs = max(subnets.values_of(rows, "retraining_epochs"), default=0)
-        evaluations = subnets.values_of(rows, "evaluations")
-        times = subnets.values_of(rows.fillna({"scoring_time_s": 0.0}), "search_time_s")
-        scoring = subnets.values_of(rows.fillna({"scoring_time_s": 0.0}), "scoring_time_s")
-        texts = (
-            self._training(arm),
-            search.search.name,
-            short_time(fmean(times) + fmean(scoring)) if times else "",
-            f"{fmean(evaluations):.0f}" if evaluations else "",
-            f"{epochs:.0f} epochs" if epochs else "no",
-        )
-        return tuple(map(Entry, texts))
+        tuned = Entry(f"{epochs:.0f}" if epochs else "no")
+        return (training, Entry(search.search.name, below=_effort(rows)), tuned)
 
     def _training(self, arm: str) -> str:
         """Return how long the networks of a row took to train, on average over seeds."""
         ids = self._rows.loc[self._rows.arm == arm, "run"].dropna().unique()
         times = self._runs.loc[ids, "train_time_s"].dropna()
         return short_time(times.mean()) if len(times) else ""
+
+
+def _effort(rows: pd.DataFrame) -> str:
+    """Return time and evaluations that one search took on average, scoring included."""
+    times = subnets.values_of(rows, "search_time_s")
+    if not times:
+        return ""
+    scoring = subnets.values_of(rows.fillna({"scoring_time_s": 0.0}), "scoring_time_s")
+    evaluations = fmean(subnets.values_of(rows, "evaluations"))
+    counted = f", {evaluations:.0f}" if evaluations else ""
+    return short_time(fmean(times) + fmean(scoring)) + counted

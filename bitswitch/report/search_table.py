@@ -18,7 +18,7 @@ from bitswitch.search_spec import Budget
 Text = Callable[[float], str]
 
 NOTES = (
-    "Top-1 in percent on the test split, which nothing is chosen on; retrained: after the sub-net "
+    "Top-1 in percent on the test split, which nothing is chosen on; tuned: after the sub-net "
     "was trained on alone. n counts pairs of a trained network and a seed of the search; searches "
     "that draw nothing have one seed.",
     "Costs of one image, of the switchable layers: BitOps, multiply-accumulates times both "
@@ -52,7 +52,7 @@ def _whole(value: float) -> str:
 
 FOUND = (
     Column("found", "top1", _scaled(1)),
-    Column("retrained", "top1_retrained", _scaled(1)),
+    Column("tuned", "top1_retrained", _scaled(1)),
 )
 
 EFFORT = (
@@ -106,7 +106,7 @@ def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
         Column("GBitOps" if giga else "MBitOps", "bitops", _scaled(1e9 if giga else 1e6)),
         Column("kB", "size", _scaled(8000, 1)),
         Column("bits", "average_bits", _scaled(1)),
-        Column("by weight", "weighted_average_bits", _scaled(1)),
+        Column("weighted", "weighted_average_bits", _scaled(1)),
         Column("inputs", "activation_bits", _scaled(1)),
         Column("ms", "latency", _scaled(1)),
     )

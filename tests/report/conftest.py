@@ -73,6 +73,24 @@ MakeRuns = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def known_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every plugin name do, so that no test here needs torch."""
+    know_plugins(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Collected tables of mixed precision, where all went well; not to be changed."""
+    from tests.report import mixed
+
+    results = tmp_path_factory.mktemp("mixed")
+    with pytest.MonkeyPatch.context() as patch:
+        know_plugins(patch)
+        suite = mixed.make_mixed()
+        mixed.write_all(suite, results)
+        return collect.write(suite, results)
+
+
+def know_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer for every plugin name."""
     monkeypatch.setattr(plugins, "resolve", lambda group, name, options: options)
     monkeypatch.setattr(plugins, "refusal", lambda spec: None)
     monkeypatch.setattr(plugins, "dataset_facts", lambda name, options: FACTS)
@@ -98,9 +116,14 @@ def make_card(name: str) -> dict[str, Any]:
     }
 
 
+SCORED, STOCHASTIC = ("ilp", "sort", "hawq-v2", "limpq"), ("random", "genetic", "haq", "dnas")
+"""Searches that read scores, and that draw."""
+
+
 def make_search_facts(name: str, options: dict[str, Any]) -> dict[str, bool]:
-    """Return what a made-up search needs: all but ``random`` read scores and draw nothing."""
-    return {"scored": name != "random", "evaluates": False, "stochastic": name == "random"}
+    """Return what a search needs."""
+    scored = name in SCORED and options.get("by") != "weights"
+    return {"scored": scored, "evaluates": False, "stochastic": name in STOCHASTIC}
 
 
 def make_suite(**changes: Any) -> Suite:

@@ -1,7 +1,9 @@
 """Tests of ``bitswitch.report.accuracy_table``."""
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,9 +172,16 @@ def test_the_misprint_belongs_to_table_4_alone(table4: Table, results: Path):
     assert not any("{4,3,2} header" in note for note in table.notes)
 
 
-def test_every_method_is_an_arm_of_a_shared_experiment():
-    arms = [arm for experiment in SHARED.values() for arm in experiment["arms"].values()]
-    named = [arm.get("method", "double-rounding") for arm in arms]
+def methods_in(content: Any) -> Iterator[Any]:
+    """Yield every method that arms, their starts and their scores name."""
+    if isinstance(content, dict):
+        yield from (value for key, value in content.items() if key == "method")
+        for value in content.values():
+            yield from methods_in(value)
+
+
+def test_every_method_is_run_in_a_shared_experiment():
+    named = ["double-rounding", *methods_in(SHARED)]
     methods = {method if isinstance(method, str) else method["name"] for method in named}
     packaged = entry_points(group="bitswitch.methods")
     ours = {point.name for point in packaged if point.value.startswith("bitswitch.")}

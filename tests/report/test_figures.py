@@ -8,12 +8,26 @@ from bitswitch.errors import ReportError
 from bitswitch.report import collect, figures
 from bitswitch.suite import Suite
 from tests.report.conftest import EXPERIMENTS, make_suite
+from tests.report.mixed import make_mixed
 
 
 def test_suites_without_alrs_have_no_figures_about_it(suite: Suite):
     assert figures.names(suite) == ["figure2", "figure3", "figure7", "figure8"]
     other = make_suite(experiments={"readings": EXPERIMENTS["readings"]})
     assert figures.names(other) == ["figure2"]
+
+
+MIXED = ("figure4", "figure5", "figure-searched-layers", "figure-limited-share")
+
+
+def test_mixed_precision_has_its_figures():
+    assert figures.names(make_mixed()) == ["figure2", *MIXED]
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_mixed_precision_without_runs_says_so(name: str, results: Path):
+    folder = collect.write(make_mixed("hmt", "fronts", "searched-layers", "limited-share"), results)
+    assert all(path.stat().st_size > 1000 for path in figures.write(name, folder))
 
 
 @pytest.mark.parametrize("name", ["figure2", "figure3", "figure7"])

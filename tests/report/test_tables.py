@@ -6,6 +6,7 @@ import pytest
 
 from bitswitch.errors import ReportError
 from bitswitch.report import tables
+from bitswitch.report.frames import Frames
 from bitswitch.suite import Suite
 from tests.report.conftest import make_suite
 
@@ -40,6 +41,31 @@ def test_tables_need_no_curves(folder: Path):
     (folder / "curves.csv").unlink()
     (folder / "scale_gradients.csv").unlink()
     assert tables.write("table4", folder)
+
+
+def test_every_experiment_of_mixed_precision_has_the_table_that_fits_its_arms(mixed_folder: Path):
+    frames = Frames.read(mixed_folder)
+    first = {
+        name: tables.build(frames, name).sections[0].groups[0].columns[0]
+        for name in tables.names(frames.suite)
+    }
+    assert first == {
+        "hmt": "layers",
+        "trace-stability": "epoch 1",
+        "search-comparison": "found",
+        "fronts": "found",
+        "limited-share": "w8a8",
+        "searched-layers": "bits",
+    }
+
+
+def test_every_line_is_as_wide_as_its_section(mixed_folder: Path):
+    frames = Frames.read(mixed_folder)
+    for name in tables.names(frames.suite):
+        for section in tables.build(frames, name).sections:
+            for line in section.lines:
+                assert sum(entry.span for entry in line.entries) == section.width, name
+        assert all(path.stat().st_size > 500 for path in tables.write(name, mixed_folder))
 
 
 def test_an_unknown_table_has_a_nearest_name(folder: Path):

@@ -1,0 +1,99 @@
+"""Tests of ``bitswitch.report.search_conditions``, and of sub-nets in accuracy tables."""
+
+from pathlib import Path
+
+import pytest
+
+from bitswitch.report import accuracy_table, collect, search_conditions
+from bitswitch.report.frames import Frames
+from bitswitch.report.published import Setup
+from bitswitch.report.search_conditions import SearchConditions
+from bitswitch.report.table import DASH, Table
+from bitswitch.report.values import Place, Values
+from tests.report.conftest import make_shared
+from tests.report.mixed import write_all
+
+
+@pytest.fixture(scope="module")
+def values(mixed_folder: Path) -> Values:
+    return Values(Frames.read(mixed_folder), "search-comparison")
+
+
+@pytest.fixture
+def table3(results: Path) -> Table:
+    """Table 3 on ResNet-18, as if it had been run at published scale."""
+    suite = make_shared("table3", "resnet18")
+    write_all(suite, results)
+    return accuracy_table.build(collect.collect(suite, results), "table3", "table3")
+
+
+def test_rows_say_what_found_their_subnet_and_what_it_took(values: Values):
+    found = SearchConditions(values, values.networks[0])
+    training, search, tuned = found.reproduced("ilp")
+    assert training.text == "1.7 min"
+    assert (search.text, search.below) == ("ilp", "4 s")
+    assert tuned.text == "3"
+    assert found.reproduced("random")[1].below == "4 s, 5"
+    assert found.reproduced("random")[2].text == "no"
+
+
+def test_printed_rows_say_search_and_tuning():
+    setup = Setup(note="training LRH; search genetic; fine-tuned")
+    assert (setup.search, setup.tuned) == ("genetic", "yes")
+    assert Setup(note="training HASB; search ILP; no fine-tune").tuned == "no"
+    assert (Setup().search, Setup().tuned) == ("", "")
+
+
+def test_experiments_without_a_search_have_no_such_columns(folder: Path):
+    assert not search_conditions.applies(Values(Frames.read(folder), "alrs"))
+
+
+def test_several_searches_of_a_network_count_as_one_seed(values: Values):
+    samples = values.samples["resnet20"]
+    sample = samples[Place("random", "{8,6,4,2}", "4MP")]
+    assert sorted(sample.values) == [0, 1]
+
+
+def test_a_subnet_that_was_trained_on_counts_after_that(values: Values):
+    rows = values.frames.metrics
+    rows = rows[(rows.arm == "ilp") & (rows.policy == "average-bits-4") & (rows.split == "test")]
+    expected = rows[(rows.metric == "top1_retrained") & (rows.seed == 0)].value.iloc[0]
+    assert values.samples["resnet20"][Place("ilp", "{8,6,4,2}", "4MP")].values[0] == expected
+
+
+def test_table_3_has_the_printed_layout(table3: Table):
+    resnet18, resnet50 = table3.sections
+    assert resnet18.groups[0].columns == (
+        *("KD", "stored", "epochs", "recipe"),
+        *search_conditions.COLUMNS,
+    )
+    assert resnet18.groups[1].columns == ("w4a4", "w3a3", "w2a2", "3MP")
+    labels = [line.label for line in resnet18.lines if line.label]
+    assert labels == [
+        "Double Rounding + HASB",
+        "Bit-Mixer",
+        "ABN",
+        "MultiQuant",
+        "EQ-Net",
+        "Double Rounding + HASB",
+    ]
+    assert resnet50.about.endswith("not in this suite")
+    printed = resnet18.lines[0].entries
+    assert [entry.text for entry in printed[7:]] == ["69.80", "68.63", "64.88", "68.85", "69.76"]
+    assert [entry.text for entry in printed[4:7]] == ["", "ILP", "no"]
+
+
+def test_table_3_sets_subnets_beside_the_printed_ones(table3: Table):
+    lines = table3.sections[0].lines
+    reproduced = lines[1]
+    assert reproduced.kind == "reproduced"
+    assert reproduced.entries[10].text
+    assert reproduced.entries[10].below.endswith("(3)")
+
+
+def test_table_3_without_runs_is_dashes(results: Path):
+    suite = make_shared("table3", "resnet18")
+    table = accuracy_table.build(collect.collect(suite, results), "table3", "table3")
+    line = next(line for line in table.sections[0].lines if line.kind == "reproduced")
+    assert [entry.text for entry in line.entries[7:11]] == [DASH] * 4
+    assert "not run to the end" in dict(table.footnotes)[line.entries[10].marks[0]]

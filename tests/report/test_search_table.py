@@ -1,0 +1,93 @@
+"""Tests of ``bitswitch.report.search_table``."""
+
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+
+from bitswitch.report import collect, search_table, subnets
+from bitswitch.report.frames import Frames
+from bitswitch.report.table import DASH, Entry, Line, Table
+from tests.report.mixed import make_mixed, write_run, write_scoring, write_search
+
+
+@pytest.fixture
+def frames(mixed_folder: Path) -> Frames:
+    return Frames.read(mixed_folder)
+
+
+@pytest.fixture
+def table(frames: Frames) -> Table:
+    return search_table.build(frames, "search-comparison", "searches")
+
+
+def cell(table: Table, line: Line, name: str) -> Entry:
+    names = [name for group in table.sections[0].groups for name in group.columns]
+    return line.entries[names.index(name)]
+
+
+def test_arms_stand_side_by_side_within_each_budget(table: Table):
+    (section,) = table.sections
+    assert section.title == "ResNet-20, {8,6,4,2}"
+    assert [line.label for line in section.lines if line.label] == [
+        "average bits ≤ 4",
+        "BitOps ≤ w6a6",
+    ]
+    assert [line.kind for line in section.lines] == ["ILP", "random", "greedy"] * 2
+
+
+def test_every_pair_of_training_and_search_counts(table: Table, frames: Frames):
+    line = next(line for line in table.sections[0].lines if line.kind == "random")
+    found = subnets.of_experiment(frames, "search-comparison")
+    values = found[(found.arm == "random") & (found.budget == "average-bits-4")].top1
+    assert cell(table, line, "found").text == f"{fmean(values):.2f}"
+    assert cell(table, line, "found").below == f"±{stdev(values):.2f} (4)"
+
+
+def test_only_the_best_of_a_budget_is_bold(table: Table):
+    first = table.sections[0].lines[:3]
+    assert [cell(table, line, "found").bold for line in first] == [True, False, False]
+
+
+def test_searches_without_retraining_leave_its_column_empty(table: Table):
+    first = table.sections[0].lines[:3]
+    assert [bool(cell(table, line, "tuned").text) for line in first] == [True, False, False]
+    assert [cell(table, line, "epochs").text for line in first] == ["3", "0", "0"]
+
+
+def test_columns_that_no_search_fills_are_left_out(frames: Frames):
+    (group, costs, _) = search_table.build(frames, "fronts", "f").sections[0].groups
+    assert group.columns == ("found",)
+    assert "ms" not in costs.columns
+
+
+def test_budgets_are_those_of_the_bit_set(frames: Frames):
+    sections = search_table.build(frames, "fronts", "f").sections
+    assert [section.title for section in sections] == ["ResNet-20, {8,6,4,2}", "ResNet-20, {4,3,2}"]
+    assert len(sections[1].lines) == 6
+
+
+def test_stamp_names_suite_and_scale(table: Table):
+    assert table.stamp == (
+        "suite tiny · embedded digits 16x16 · embedded data, not the published scale"
+    )
+
+
+def test_what_was_not_found_is_a_dash_with_its_reason(results: Path):
+    suite = make_mixed("search-comparison")
+    for run in suite.runs.values():
+        write_run(run, results)
+    for scoring in suite.sensitivities.values():
+        write_scoring(scoring, results)
+    for search in suite.searches.values():
+        if search.search.name == "greedy":
+            write_search(search, results, status="diverged", diagnosis="its start diverged")
+        elif search.search.name == "ilp":
+            write_search(search, results)
+    table = search_table.build(collect.collect(suite, results), "search-comparison", "s")
+    _, random, greedy = table.sections[0].lines[:3]
+    assert random.entries[0].text == greedy.entries[0].text == DASH
+    notes = dict(table.footnotes)
+    assert notes[random.entries[0].marks[0]] == "4 of 4 seeds missing: not run to the end"
+    assert notes[greedy.entries[0].marks[0]] == "2 of 2 seeds diverged: its start diverged"
+    assert not any(entry.text for entry in random.entries[1:7])

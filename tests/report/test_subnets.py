@@ -1,0 +1,53 @@
+"""Tests of ``bitswitch.report.subnets``."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bitswitch.report import subnets
+from bitswitch.report.frames import Frames
+from tests.report.conftest import LAYERS
+
+
+@pytest.fixture
+def frames(mixed_folder: Path) -> Frames:
+    return Frames.read(mixed_folder)
+
+
+def test_there_is_one_row_per_seed_search_and_budget(frames: Frames):
+    found = subnets.of_experiment(frames, "search-comparison")
+    counts = found.groupby("arm", sort=False).size().to_dict()
+    assert counts == {"ilp": 2 * 2, "random": 2 * 2 * 2, "greedy": 2 * 2}
+    assert set(found.status) == {"complete"}
+    keys = ["arm", "seed", "search_seed", "budget"]
+    assert not found.duplicated(keys).any()
+
+
+def test_rows_hold_accuracy_costs_and_effort(frames: Frames):
+    found = subnets.of_experiment(frames, "search-comparison")
+    row = found[(found.arm == "ilp") & (found.budget == "average-bits-4")].iloc[0]
+    assert row.top1_retrained == pytest.approx(row.top1 + 0.5)
+    assert row.held_out_top1 == row.top1
+    assert row.average_bits <= 4
+    assert (row.search_time_s, row.scoring_time_s, row.evaluations) == (1.5, 2.5, 0)
+    assert row.images == 1000
+    assert found[found.arm == "greedy"].top1_retrained.isna().all()
+
+
+def test_layers_stand_from_the_input(frames: Frames):
+    row = subnets.of_experiment(frames, "fronts").iloc[0]
+    layers = subnets.layers_of(frames, row.search, row.budget)
+    assert layers.layer.tolist() == list(LAYERS)
+    assert layers.weight_bits.mean() == row.average_bits
+
+
+def test_operands_are_spelled_apart_where_they_differ():
+    layers = pd.DataFrame({"weight_bits": [8, 4, 2], "activation_bits": [8, 6, 2]})
+    assert subnets.spell(layers) == "8 4/6 2"
+
+
+def test_single_bit_widths_are_those_of_the_same_networks(frames: Frames):
+    uniform = subnets.uniform_of(frames, "fronts")
+    assert set(uniform[uniform.bitset == "{4,3,2}"].bits) == {4, 3, 2}
+    assert set(uniform.arm) == {"hasb", "uniform"}
