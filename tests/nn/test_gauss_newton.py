@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -11,6 +11,7 @@ from bitswitch.nn.orthogonal_signs import OrthogonalSigns
 PLACE = torch.Generator().manual_seed(0)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=6))
 def test_output_gradients_have_the_covariance_of_a_draw_of_classes(logits):
     logits = torch.tensor([logits], dtype=torch.float64)

@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitswitch.nn.orthogonal_signs import OrthogonalSigns, population
@@ -10,6 +10,7 @@ def drawn(images, size, seed=0):
     return torch.stack([signs.vectors(index) for index in range(population(size))], dim=1)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 70), st.integers(0, 100))
 def test_all_vectors_of_an_image_average_to_the_identity(size, seed):
     vectors = drawn(3, size, seed).long()

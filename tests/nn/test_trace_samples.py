@@ -2,7 +2,7 @@ from math import inf, isclose, sqrt
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitswitch.nn.trace_samples import FREEDOM, TraceSamples
@@ -27,6 +27,7 @@ def test_a_whole_population_leaves_no_error():
     assert found.relative(found.standard_errors) == 0
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(2, 6), st.integers(0, 50))
 def test_errors_of_draws_without_replacement_are_right_on_average(probes, seed):
     """Over all samples of a population, the squared error averages to the stated one."""
