@@ -59,7 +59,8 @@ class Program:
 
         Raises:
             InfeasibleBudgetError: no policy is within the limits.
-            SpecError: a layer may take no bit-widths at all, or the time limit is too short.
+            SpecError: a loss is NaN, a layer may take no bit-widths at all, or the time limit is
+                too short.
         """
         groups = self._groups()
         losses = [group.losses for group in groups]
@@ -79,6 +80,10 @@ class Program:
         losses = np.array(
             [sum(self.loss(name, *choice) for name in layers) for choice in self.choices]
         )
+        if np.isnan(losses).any():
+            raise SpecError(
+                f"The loss of {', '.join(layers)} is no number: score the layers again."
+            )
         allowed = np.isfinite(losses)
         if not allowed.any():
             raise SpecError(f"No bit-width is allowed for {', '.join(layers)}.")

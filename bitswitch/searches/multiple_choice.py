@@ -72,7 +72,7 @@ def _in_order(
     starts = np.concatenate([[0], np.cumsum(sizes)])
     spread = sum(float(np.ptp(group)) for group in values)
     objective = np.concatenate([group - group.min() for group in values])
-    objective *= LARGEST_TOTAL / (spread or 1.0)
+    objective = objective / (spread or 1.0) * LARGEST_TOTAL
     rows = [_one_of_each(sizes), *(_row(bound) for bound in bounds)]
     options = {"mip_rel_gap": 0.0} | ({"time_limit": time_limit_s} if time_limit_s else {})
     while True:
@@ -105,9 +105,9 @@ def _row(bound: Bound) -> LinearConstraint:
     """Return the constraint of a bound, relative to the least total and scaled."""
     least = sum(float(group.min()) for group in bound.costs)
     row = np.concatenate([group - group.min() for group in bound.costs])
-    scale = LARGEST_COST / (row.max() or 1.0)
-    lower, upper = (bound.lower - least) * scale, (bound.upper - least) * scale
-    return LinearConstraint(csr_array(row[None] * scale), lower, upper)
+    largest = float(row.max()) or 1.0
+    lower, upper = ((side - least) / largest * LARGEST_COST for side in (bound.lower, bound.upper))
+    return LinearConstraint(csr_array(row[None] / largest * LARGEST_COST), lower, upper)
 
 
 def _all_but(taken: NDArray[np.int64], items: int) -> LinearConstraint:

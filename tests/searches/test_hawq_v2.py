@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from bitswitch import plugins
 from bitswitch.contracts import Scores
@@ -50,10 +51,11 @@ def test_a_shortcut_can_share_the_bit_widths_of_its_block():
 
 
 def test_shortcuts_are_found_in_the_networks_that_have_them():
-    expected = {"resnet18": 3, "resnet8": 2, "mobilenetv2": 0}
+    expected = {"resnet18": 3, "resnet8": 2}
     for name, count in expected.items():
         options = {} if name != "resnet18" else {"weights": "none"}
-        net = plugins.create("models", name, options).build(10, 0)
+        with torch.device("meta"):
+            net = plugins.create("models", name, options).build(10, 0)
         layers = [key for key, module in net.named_modules() if hasattr(module, "weight")]
         layers = [key for key in layers if net.get_submodule(key).weight.dim() == 4]
         found = leaders(layers)

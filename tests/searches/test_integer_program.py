@@ -161,6 +161,12 @@ def test_a_choice_of_infinite_loss_is_never_taken():
         Program.of(one, lambda layer, *_: math.inf).solve()
 
 
+def test_a_loss_that_is_no_number_is_an_error():
+    one = problem(cost_model(SIZES), Limit("average-bits", 4.0))
+    with pytest.raises(SpecError, match="The loss of b is no number"):
+        Program.of(one, lambda layer, *_: math.nan if layer == "b" else 1.0).solve()
+
+
 def test_layers_alike_leave_nothing_to_choose():
     one = problem(cost_model([4, 4]), Limit("size", 1e9), bitset=(8,))
     assert Program.of(one, lambda *_: 1.0).solve(count=3)[0].policy == {"a": (8, 8), "b": (8, 8)}

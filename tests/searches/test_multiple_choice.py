@@ -63,7 +63,7 @@ def test_there_may_be_fewer_picks_than_asked_for_or_none():
     assert best_picks(values, [Bound(values, 0.5)]) == []
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1e12])
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e12, 1e300])
 def test_the_unit_of_values_and_costs_does_not_matter(scale):
     draw = np.random.default_rng(0)
     values, costs = ([draw.random(4) * scale for _ in range(6)] for _ in range(2))
