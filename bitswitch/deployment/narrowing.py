@@ -35,11 +35,14 @@ def narrow(codes: Tensor, stored: int, bits: int, rounding: RoundingRule) -> Ten
     if rounding == "floor":
         return torch.bitwise_right_shift(codes, shift)
     result = torch.empty_like(codes)  # keeps the memory format: flat views below are in step
-    source, target = _flat(codes), _flat(result)
-    buffer = source.new_empty(min(BLOCK, source.numel()))
-    blocks = zip(torch.split(source, BLOCK), torch.split(target, BLOCK), strict=True)
+    largest = 2 ** (bits - 1) - 1
+    if codes.numel() <= BLOCK:
+        _half_even(codes, shift, largest, torch.empty_like(codes), result)
+        return result
+    buffer = codes.new_empty(BLOCK)
+    blocks = zip(_blocks(codes), _blocks(result), strict=True)
     for block, out in blocks:
-        _half_even(block, shift, 2 ** (bits - 1) - 1, buffer[: len(block)], out)
+        _half_even(block, shift, largest, buffer[: len(block)], out)
     return result
 
 
@@ -51,6 +54,6 @@ def _half_even(codes: Tensor, shift: int, largest: int, buffer: Tensor, out: Ten
     out.bitwise_and_(1).add_(buffer).add_(half - 1).bitwise_right_shift_(shift)
 
 
-def _flat(tensor: Tensor) -> Tensor:
-    """Return a one-dimensional view in the order of memory."""
-    return tensor.as_strided((tensor.numel(),), (1,))
+def _blocks(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return one-dimensional views of a dense tensor, in the order of memory."""
+    return torch.split(tensor.as_strided((tensor.numel(),), (1,)), BLOCK)

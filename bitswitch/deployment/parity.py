@@ -92,6 +92,8 @@ def compare(
 ) -> Agreement:
     """Return how far both agree on ``batches`` at ``policy``.
 
+    On an accelerator convolutions of ``trained`` run in float32, not in the shorter TF32.
+
     Args:
         trained: In evaluation mode, on the device of the batches; left at its policy.
         integers: On the same device.
@@ -99,7 +101,8 @@ def compare(
         policy: To compare at.
     """
     trace, counts, largest = Trace(), torch.zeros(len(_COUNTED), dtype=torch.int64), 0.0
-    with trained.at(policy), integers.at(policy):
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with trained.at(policy), integers.at(policy), exact:
         for batch in batches:
             after = integers(batch.images, trace.observe)
             with causes_in(trained, trace, len(after)) as causes:
