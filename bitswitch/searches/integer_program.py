@@ -42,6 +42,8 @@ class Program:
     loss: Loss
     exact: bool = False
     """The budget is met exactly, not at most."""
+    at_least: float = -np.inf
+    """What the budgeted cost must come to."""
     leaders: Mapping[str, str] = field(default_factory=dict)
     """Layer that takes its bit-widths from an earlier one, and that one."""
 
@@ -103,8 +105,9 @@ class Program:
             for group in groups
         ]
         fixed, slack = self.costs.fixed(limit.cost), abs(limit.value) * Limit.TOLERANCE
-        exact = self.exact and limit == self.limits[0]
-        lower = limit.value - slack - fixed if exact else -np.inf
+        lower = -np.inf
+        if limit == self.limits[0]:
+            lower = (limit.value - slack if self.exact else self.at_least) - fixed
         return Bound(costs, limit.value + slack - fixed, lower)
 
     def _policy(self, groups: Sequence[Group], pick: Pick) -> dict[str, tuple[int, int]]:
