@@ -50,10 +50,12 @@ class Fact(NamedTuple):
 def summary(frames: Frames) -> list[Fact]:
     """Return what became of the suite's runs, and what they cost."""
     runs = frames.runs
-    counts = Counter(runs.status)
-    order = ("complete", "collapsed", "diverged", "missing")
-    states = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
-    facts = [Fact("runs", f"{len(runs)}: {states}")]
+    facts = [Fact("runs", _states(runs.status))]
+    if len(frames.sensitivities):
+        facts.append(Fact("scored networks", _states(frames.sensitivities.status)))
+    if len(frames.policies):
+        searches = frames.policies.drop_duplicates("search")
+        facts.append(Fact("searches", _states(searches.status)))
     for kind, group in runs.groupby("time_kind"):
         clock = "CPU time" if kind == "cpu" else "wall-clock time"
         facts.append(Fact(f"training, {clock}", duration(group.train_time_s.sum())))
@@ -66,6 +68,14 @@ def summary(frames: Frames) -> list[Fact]:
         facts.append(Fact("outside training and evaluation", f"{100 * other:.0f} % of the time"))
         facts.append(Fact("peak memory of a run", memory(measured.peak_memory_mib.max())))
     return facts
+
+
+def _states(statuses: "pd.Series[str]") -> str:
+    """Return how many there are, and what became of them."""
+    counts = Counter(statuses)
+    order = ("complete", "collapsed", "diverged", "missing")
+    listed = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    return f"{len(statuses)}: {listed}"
 
 
 def provenance(frames: Frames) -> list[Fact]:

@@ -25,7 +25,7 @@ def write(suite: Suite, folder: Path) -> Path:
     Raises:
         ReportError: a table or figure is missing.
     """
-    frames = Frames.read(folder, "metrics", "runs", "methods")
+    frames = Frames.read(folder, "metrics", "runs", "methods", "sensitivities", "policies")
     shown = {name: figures.FIGURES[name] for name in figures.names(suite)}
     text = page.render(
         "html/report.html.j2",

@@ -120,4 +120,7 @@ def _time(seconds: Sequence[float], marks: tuple[str, ...] = ()) -> Entry:
 
 def _share(time: float, training: Sequence[float]) -> Entry:
     """Return a time as a percentage of the mean of ``training``."""
-    return Entry(f"{100 * time / fmean(training):.2g}") if training else Entry()
+    if not training:
+        return Entry()
+    percent = 100 * time / fmean(training)
+    return Entry(f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}")

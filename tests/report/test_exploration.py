@@ -118,6 +118,16 @@ def test_a_damaged_policy_is_named(suite: Suite, results: Path):
         collect.collect(suite, results)
 
 
+@pytest.mark.parametrize("kind", ["sensitivities", "searches"])
+def test_code_versions_of_a_kind_do_not_mix(suite: Suite, results: Path, kind: str):
+    write_all(suite, results)
+    path = next((results / kind).glob("*/provenance.json"))
+    path.write_text(json.dumps({"code_hash": "other"}))
+    with pytest.raises(RecordError, match=f"other: 1 .*, e.g. {path.parent.name}"):
+        collect.collect(suite, results)
+    assert len(collect.collect(suite, results, allow_mixed=True).policies)
+
+
 def test_tables_come_back_from_their_files(mixed_folder: Path, tmp_path: Path):
     frames = Frames.read(mixed_folder)
     frames.write(tmp_path)

@@ -1,5 +1,6 @@
 """Tests of ``bitswitch.report.health``."""
 
+import re
 from pathlib import Path
 
 from bitswitch.report import collect, health
@@ -55,3 +56,10 @@ def test_an_empty_suite_has_a_summary(suite: Suite, results: Path):
     frames = collect.collect(suite, results)
     assert [fact.title for fact in health.summary(frames)] == ["runs"]
     assert health.provenance(frames) == []
+
+
+def test_scores_and_searches_are_counted_where_there_are_any(mixed_folder: Path, folder: Path):
+    facts = {fact.title: fact.text for fact in health.summary(Frames.read(mixed_folder))}
+    assert re.fullmatch(r"(\d+): \1 complete", facts["scored networks"])
+    assert re.fullmatch(r"(\d+): \1 complete", facts["searches"])
+    assert "searches" not in {fact.title for fact in health.summary(Frames.read(folder))}
