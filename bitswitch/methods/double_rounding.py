@@ -1,7 +1,8 @@
 """Double Rounding: every narrow weight is a rounding of the stored wide one."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
 from torch import Tensor
 
 from bitswitch.contracts import Card, Method, Recipe
@@ -9,7 +10,7 @@ from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientNam
 from bitswitch.quant.grid import Rounding
 from bitswitch.quant.lsq import ActivationQuantizer, InitName
 from bitswitch.quant.quantizer import Quantizer
-from bitswitch.types import Strict
+from bitswitch.types import MAX_BITS, MIN_BITS, Strict
 
 _RECIPE = {
     "optimizer": "adam",
@@ -58,6 +59,8 @@ class DoubleRounding(Method):
         """Multiply scale gradients by 1 / sqrt(values per scale * largest code)."""
         activation_init: InitName = "range"
         """How activation scales start."""
+        edge_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
+        """Fixed bit-width of the first and the last layer; None: full precision, as published."""
 
     options: Options
 

@@ -3,6 +3,8 @@ import torch
 from pydantic import ValidationError
 
 from bitswitch.methods.double_rounding import DoubleRounding
+from bitswitch.models.cifar_resnet import ResNet8
+from bitswitch.nn.model import quantize
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.lsq import ActivationQuantizer
 
@@ -37,3 +39,11 @@ def test_options_reach_the_quantizers():
 def test_an_unknown_option_is_refused():
     with pytest.raises(ValidationError):
         DoubleRounding.Options(roundings="double")
+
+
+def test_edges_are_float_unless_they_get_a_bit_width():
+    for options, pinned in (({}, []), ({"edge_bits": 8}, [(8, 32), (8, 8)])):
+        net = ResNet8(ResNet8.Options()).build(10, 0)
+        model = quantize(net, method(**options))
+        layers = model.quantized_layers.values()
+        assert [layer.pinned for layer in layers if layer.pinned] == pinned
