@@ -44,11 +44,13 @@ wildcard_constraints:
     run="|".join(SUITE.runs),
     sensitivity="|".join(SUITE.sensitivities) or "none",
     search="|".join(SUITE.searches) or "none",
+    deployment="|".join(SUITE.deployments) or "none",
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/runs.smk"
 include: "workflow/rules/exploration.smk"
+include: "workflow/rules/deployment.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -98,6 +98,8 @@ class ArmSpec(Strict):
     scores: tuple[ScoreSpec, ...] = ()
     """Scores that are reported."""
     search: SearchArmSpec | None = None
+    deploy: bool = False
+    """Export every trained network as one integer model, and compare it with training."""
     networks: tuple[str, ...] | None = None
     """On which of the experiment's networks; None: all."""
     published: str | None = None

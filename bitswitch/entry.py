@@ -11,7 +11,7 @@ import sys
 
 from bitswitch.prefork import SOCKET_VARIABLE, ask
 
-HEAVY = ("train", "score", "search", "export", "parity")
+HEAVY = ("train", "score", "search", "export", "deploy")
 """Commands that import torch."""
 
 

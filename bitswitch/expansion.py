@@ -69,6 +69,23 @@ def searches_of(place: Place, run: RunSpec) -> list[SearchSpec | None]:
     return [_search(place, arm.search, run, seed) for seed in seeds]
 
 
+def is_deployed(place: Place, run: RunSpec) -> bool:
+    """Return whether the network of ``run``, the run of ``place``, is exported as integers.
+
+    Raises:
+        SpecError: its method needs float weights.
+    """
+    if not place.arm.deploy:
+        return False
+    if plugins.card(run.method.name)["storage"] == "codes":
+        return True
+    raise SpecError(
+        f"{place.where}: method '{run.method.name}' cannot be deployed: its card says that it "
+        f"needs float32 weights to run at every bit-width.\n"
+        f"  Leave out deploy, or name another method."
+    )
+
+
 def _start_arm(start: StartSpec) -> ArmSpec:
     return ArmSpec(title="start", method=start.method, training=start.training)
 

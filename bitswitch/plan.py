@@ -12,6 +12,7 @@ from bitswitch.run_costs import (
     Cost,
     data_bytes,
     estimate,
+    estimate_deployment,
     estimate_search,
     estimate_sensitivity,
     shrunk,
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
     runs: dict[str, Cost]
     sensitivities: dict[str, Cost]
     searches: dict[str, Cost]
+    deployments: dict[str, Cost]
     parts: dict[str, Part]
     starts: Counter[str]
     """Full-precision runs, and how many runs start from each."""
@@ -69,7 +71,7 @@ class Plan(NamedTuple):
         }
 
 
-_KINDS = ("runs", "sensitivities", "searches")
+_KINDS = ("runs", "sensitivities", "searches", "deployments")
 """Fields of a plan that hold a cost for every job."""
 
 
@@ -81,6 +83,9 @@ def make(suite: Suite, device: str = "auto") -> Plan:
         key: estimate_sensitivity(spec, device, gpu) for key, spec in suite.sensitivities.items()
     }
     searches = {key: estimate_search(spec, device, gpu) for key, spec in suite.searches.items()}
+    deployments = {
+        key: estimate_deployment(run, device, gpu) for key, run in suite.deployments.items()
+    }
     costs = {**runs, **sensitivities, **searches}
     using = {name: _jobs_of(suite, name) for name in suite.experiments}
     tables_of = Counter(run_id for ids in using.values() for run_id in ids)
@@ -90,7 +95,8 @@ def make(suite: Suite, device: str = "auto") -> Plan:
             sum(cell.experiment == name for cell in suite.cells),
             len(ids & set(runs)),
             sum(tables_of[run_id] > 1 for run_id in ids & set(runs)),
-            _sum(costs[run_id] for run_id in ids),
+            _sum(costs[run_id] for run_id in ids)
+            + _sum(deployments[run_id] for run_id in _deployed_in(suite, name)),
         )
         for name, ids in using.items()
     }
@@ -99,7 +105,8 @@ def make(suite: Suite, device: str = "auto") -> Plan:
     data = sum(data_bytes(choice) for choice in suite.datasets.values())
     kind = "cuda" if gpu else "cpu"
     notes = _notes(suite, gpu)
-    return Plan(suite.name, kind, slots, runs, sensitivities, searches, parts, starts, data, notes)
+    jobs = (runs, sensitivities, searches, deployments)
+    return Plan(suite.name, kind, slots, *jobs, parts, starts, data, notes)
 
 
 def _jobs_of(suite: Suite, experiment: str) -> set[str]:
@@ -108,6 +115,12 @@ def _jobs_of(suite: Suite, experiment: str) -> set[str]:
     runs = {run.run_id for cell in cells for run in cell.runs}
     scores = {one.identifier for cell in cells for one in cell.sensitivities}
     return runs | scores | {cell.search.identifier for cell in cells if cell.search}
+
+
+def _deployed_in(suite: Suite, experiment: str) -> set[str]:
+    """Return the ids of the runs that one experiment deploys."""
+    cells = [cell for cell in suite.run_cells if cell.experiment == experiment]
+    return {cell.run.run_id for cell in cells if cell.deploy}
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
@@ -150,10 +163,11 @@ def render(plan: Plan) -> str:
         for row in rows
     ]
     wall = duration(plan.total.time_s / plan.slots)
-    others = f"{len(plan.sensitivities)} sensitivities, {len(plan.searches)} searches"
+    jobs = {kind: len(getattr(plan, kind)) for kind in _KINDS[1:]}
+    others = ", ".join(f"{count} {kind}" for kind, count in jobs.items())
     lines += [
         "",
-        *([others] if plan.sensitivities or plan.searches else []),
+        *([others] if any(jobs.values()) else []),
         f"{wall} with {plan.slots} runs at once on {plan.device}",
         f"{shared} full-precision runs serve {sum(plan.starts.values())} others",
         f"datasets: about {plan.data_bytes / 2**20:,.0f} MiB of pixels",

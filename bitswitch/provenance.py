@@ -23,6 +23,8 @@ EXPLORATORY = (
     *("costs.py", "problems.py", "scores.py"),
 )
 """Parts that decide those of sensitivities and searches."""
+DEPLOYED = (*DECISIVE, "deployment")
+"""Parts that decide what is found out about deployed models."""
 
 
 def code_hash(parts: Iterable[str] = DECISIVE) -> str:

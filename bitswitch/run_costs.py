@@ -1,4 +1,4 @@
-"""What one training run, sensitivity or search takes: steps, time, disk; needs no data.
+"""What one training run, sensitivity, search or deployment takes: steps, time, disk; needs no data.
 
 Time comes from one measured training step per kind of run, on synthetic images, and is remembered
 in ``.cache``. A step too big for the processor is measured at a smaller batch and scaled.
@@ -17,6 +17,8 @@ MEASURED_PIXELS = 2**17
 PROBE_LEARNING_RATE = 1e-12
 FORWARD_SHARE = 1 / 3
 """Of a training pass, for one image in evaluation."""
+EXACT_FORWARDS = 2.0
+"""Forward passes in float32 that one with exact sums of integers takes, in float64."""
 START_TIME_S = 5.0
 """Of a job, until its first step."""
 STATE_COPIES = 3
@@ -86,6 +88,12 @@ def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
     retrained = spec.retraining.epochs * sizes["train"] if spec.retraining else 0
     images = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained)
     return _in_passes(spec.run, images, device, gpu)
+
+
+def estimate_deployment(run: RunSpec, device: str, gpu: bool) -> Cost:
+    """Return what exporting ``run`` and comparing it with training takes: tests at all widths."""
+    images = _facts(run)["sizes"]["test"] * len(run.bitset) * (1 + EXACT_FORWARDS)
+    return _in_passes(run, images * FORWARD_SHARE, device, gpu)
 
 
 def _in_passes(run: RunSpec, images: float, device: str, gpu: bool) -> Cost:

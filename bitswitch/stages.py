@@ -118,6 +118,26 @@ def search(
     return folder
 
 
+def deploy(run: RunSpec, results: Path, data: Path, device: str = "auto", threads: int = 1) -> Path:
+    """Export the network of ``run``, and compare it with training; see ``train`` for the others.
+
+    Returns:
+        The folder ``deployments/<run id>`` below ``results``. Nothing is done where it is finished.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    began = Instant.now()
+    folder = results / "deployments" / run.run_id
+    if not (folder / "result.json").exists():
+        from bitswitch.deployment.job import run_deployment
+        from bitswitch.devices import resolve
+        from bitswitch.training.job import Execution
+
+        run_deployment(run, Execution(results, data, resolve(device), threads), began)
+    return folder
+
+
 def evaluate_policy(
     policy: PolicyFile,
     split: str,

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from bitswitch.arms import ArmSpec, BitSets, Key, NetworkSpec, Seeds
 from bitswitch.errors import SpecError, hint
-from bitswitch.expansion import Place, refusal_of, run_of, scores_of, searches_of
+from bitswitch.expansion import Place, is_deployed, refusal_of, run_of, scores_of, searches_of
 from bitswitch.reading import explained, merge, read_yaml
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, RunSpec, SensitivitySpec
@@ -51,6 +51,8 @@ class Cell(NamedTuple):
     """What chooses policies of the trained network, if anything."""
     scores: tuple[SensitivitySpec, ...] = ()
     """What is reported of its layers; a network's snapshots, in order, for each way to score."""
+    deploy: bool = False
+    """Whether the trained network is exported as integers and compared with training."""
 
     @property
     def sensitivities(self) -> list[SensitivitySpec]:
@@ -104,10 +106,10 @@ class Suite(Strict):
                     place = Place(where, chosen, changes, trained, seed, self.data)
                     run = run_of(place)
                     reason = refusal_of(place, run)
-                    scores = scores_of(place, run)
+                    about = (scores_of(place, run), is_deployed(place, run))
                     for search in searches_of(place, run):
                         yield Cell(
-                            experiment, network, arm, bitset, seed, run, reason, search, scores
+                            experiment, network, arm, bitset, seed, run, reason, search, *about
                         )
 
     def _places(self) -> Iterator[tuple[str, str, str, BitSet]]:
@@ -145,6 +147,11 @@ class Suite(Strict):
         """Every distinct search by identifier."""
         found = [cell.search for cell in self.run_cells if cell.search]
         return {search.identifier: search for search in found}
+
+    @cached_property
+    def deployments(self) -> dict[str, RunSpec]:
+        """Every distinct run whose network is exported, by id."""
+        return {cell.run.run_id: cell.run for cell in self.run_cells if cell.deploy}
 
     @property
     def datasets(self) -> dict[str, Choice]:

@@ -39,6 +39,4 @@ def test_without_a_server_the_command_runs_here(monkeypatch):
 
 
 def test_heavy_commands_exist():
-    assert set(entry.HEAVY) - {"export", "parity"} <= {
-        command.__name__ for command in cli.COMMANDS[cli.app]
-    }
+    assert set(entry.HEAVY) <= {command.__name__ for command in cli.COMMANDS[cli.app]}

@@ -302,3 +302,18 @@ def test_a_recipe_that_is_not_published_leaves_a_reason(write, recipes):
 def test_half_a_schedule_is_refused(write, changes, text):
     with pytest.raises(SpecError, match=text):
         load_suite(write(**with_arm(training=changes)))
+
+
+def test_arms_that_deploy_do_so_once_per_run(write):
+    suite = load_suite(write(**with_arm(deploy=True)))
+    assert list(suite.deployments) == [key for key, run in suite.runs.items() if not run.is_float]
+    assert load_suite(write()).deployments == {}
+
+
+def test_to_deploy_changes_no_run(write):
+    assert load_suite(write(**with_arm(deploy=True))).runs == load_suite(write()).runs
+
+
+def test_methods_that_need_float_weights_are_not_deployed(write):
+    with pytest.raises(SpecError, match=r"arms\.only on net: method 'lsq' cannot be deployed"):
+        load_suite(write(**with_arm(deploy=True, method="lsq")))

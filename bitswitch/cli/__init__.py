@@ -26,6 +26,7 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
         runs.train,
         runs.score,
         runs.search,
+        runs.deploy,
         deployment.export,
         runs.watch,
         runs.show,

@@ -90,6 +90,26 @@ def search(
         typer.echo(stages.search(spec, results, data, device=device))
 
 
+def deploy(
+    suite: SuiteName,
+    run: Annotated[str, typer.Argument(help="Run identifier, as `bitswitch plan` lists them.")],
+    results: Results = Path("results"),
+    data: Data = Path("data"),
+    device: Device = "auto",
+    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
+) -> None:
+    """Export the trained network of RUN as integers, and compare it with training."""
+    from bitswitch.devices import claimed_gpu
+
+    loaded = load(suite)
+    spec = pick(loaded.deployments, run, f"Suite '{loaded.name}' deploys no run")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    with claimed_gpu(device, runs_per_gpu):
+        from bitswitch import stages
+
+        typer.echo(stages.deploy(spec, results, data, device=device))
+
+
 def show(run: str, results: Results = Path("results")) -> None:
     """Print the spec of RUN and how far it is."""
     from bitswitch import progress

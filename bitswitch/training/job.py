@@ -55,6 +55,11 @@ class Execution:
         """Folder of all searches."""
         return self.results / "searches"
 
+    @property
+    def deployments(self) -> Path:
+        """Folder of all deployed models."""
+        return self.results / "deployments"
+
 
 def run_job(run: RunSpec, execution: Execution, began: Instant) -> None:
     """Train and evaluate ``run``, or continue it; see ``bitswitch.stages.train``."""

@@ -1,0 +1,111 @@
+"""What a network takes: bytes in full precision, as one model per bit-width, as one file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from bitswitch.deployment.description import (
+    CODES,
+    MULTIPLIER,
+    NORM_KINDS,
+    SCALE,
+    SHIFT,
+)
+from bitswitch.deployment.model import IntegerModel
+from bitswitch.deployment.packing import packed_size
+
+
+class Stored(NamedTuple):
+    """One form of a network."""
+
+    form: str
+    """``fp32``, ``separate``, ``file`` or ``memory``."""
+    bits: int | None
+    """Bit-width of a separate model, or in use in memory; None: all."""
+    quantized: int
+    """Bytes of quantized layers: weights or codes, and all scales."""
+    rest: int
+    """Bytes of everything else."""
+
+
+def forms(
+    file: Path, tensors: Mapping[str, Tensor], model: IntegerModel, net: nn.Module
+) -> list[Stored]:
+    """Return the bytes of all forms of one network.
+
+    Args:
+        file: The exported one.
+        tensors: In ``file``.
+        model: Loaded from ``file``; left at its widest bit-width.
+        net: At full precision, not quantized.
+    """
+    names = [layer.name for layer in model.facts.layers]
+    return [
+        _full_precision(net, names),
+        *(_separate(model, tensors, bits) for bits in model.bitset),
+        _whole(file, names, tensors),
+        *_in_memory(model),
+    ]
+
+
+def _full_precision(net: nn.Module, names: list[str]) -> Stored:
+    """Return the float network, without what only training needs."""
+    sizes = {name: _bytes(value) for name, value in net.state_dict().items()}
+    weights = sum(sizes[f"{name}.weight"] for name in names)
+    return Stored("fp32", None, weights, sum(sizes.values()) - weights)
+
+
+def _separate(model: IntegerModel, tensors: Mapping[str, Tensor], bits: int) -> Stored:
+    """Return a model of ``bits`` alone: its codes side by side, one copy of every batch norm."""
+    facts = model.facts
+    layers = {layer.name: layer for layer in facts.layers}
+    codes = {name: part.codes.numel() for name, part in model.snapshot(bits).layers.items()}
+    norms = {norm.name: len(NORM_KINDS[norm.kind].keys(facts.bitset)) for norm in facts.norms}
+    quantized = rest = 0
+    for name, values in tensors.items():
+        owner, part = _owner(name)
+        if owner not in layers or part == "bias":
+            rest += _bytes(values) // (norms[owner] if part in (MULTIPLIER, SHIFT) else 1)
+        elif part == CODES:
+            pinned = layers[owner].pinned
+            quantized += packed_size(codes[owner], pinned[0] if pinned else bits)
+        else:  # scales and offsets: one row per bit-width, or one for all
+            one_for_all = part == SCALE and len(values) == 1
+            quantized += _bytes(values) // (1 if one_for_all else len(layers[owner].widths))
+    return Stored("separate", bits, quantized, rest)
+
+
+def _whole(file: Path, names: list[str], tensors: Mapping[str, Tensor]) -> Stored:
+    """Return the file; its description counts as rest."""
+    sizes = {name: _bytes(value) for name, value in tensors.items()}
+    owned = [key for key in sizes if _owner(key)[0] in names and _owner(key)[1] != "bias"]
+    quantized = sum(sizes[key] for key in owned)
+    return Stored("file", None, quantized, file.stat().st_size - quantized)
+
+
+def _in_memory(model: IntegerModel) -> list[Stored]:
+    """Return the loaded model at every bit-width."""
+    found = []
+    for bits in model.bitset:
+        model.switch(bits)
+        held = model.storage()
+        quantized = held.codes + held.narrow + held.scales
+        found.append(Stored("memory", bits, quantized, held.rest))
+    model.switch(model.bitset[0])
+    return found
+
+
+def _owner(name: str) -> tuple[str, str]:
+    """Return the module that a tensor belongs to, and what it is there."""
+    for part in ("weight", "input"):
+        owner, dot, last = name.rpartition(f".{part}.")
+        if dot:
+            return owner, f"{part}.{last}"
+    owner, _, last = name.rpartition(".")
+    return owner, last
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

@@ -1,0 +1,78 @@
+"""Bytes of a network in every form, against its tensors."""
+
+import pytest
+from safetensors.torch import save
+from torch import nn
+
+from bitswitch.deployment import container
+from bitswitch.deployment.loading import load
+from bitswitch.deployment.storage import forms
+from bitswitch.training.build import Parts
+
+from . import exported
+
+
+@pytest.fixture(scope="module", params=[(8, 4, 2), (4, 3, 2)], ids=str)
+def case(request, tmp_path_factory):
+    """Return run, file and forms by (form, bits)."""
+    run = exported.run_of(bitset=request.param)
+    file = tmp_path_factory.mktemp("forms") / "model.safetensors"
+    content = exported.artifact(exported.quantized(run), run).content
+    file.write_bytes(container.encoded(*content))
+    found = forms(file, container.read(file)[1], load(file), Parts.of(run).float_net())
+    return run, file, {(one.form, one.bits): one for one in found}
+
+
+def weights_of(run):
+    """Return the sizes of the quantized layers, and the whole network."""
+    net = Parts.of(run).float_net()
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    return [layer.weight.numel() for layer in convs[1:-1]], net
+
+
+def test_forms(case):
+    run, _, found = case
+    each = {(form, bits) for form in ("separate", "memory") for bits in run.bitset}
+    assert set(found) == {("fp32", None), ("file", None)} | each
+
+
+def test_full_precision_is_the_state(case):
+    run, _, found = case
+    sizes, net = weights_of(run)
+    full = found["fp32", None]
+    assert full.quantized == 4 * sum(sizes)
+    state = sum(v.numel() * v.element_size() for v in net.state_dict().values())
+    assert full.quantized + full.rest == state
+    header = len(save(net.state_dict())) - state
+    assert 0 < header < 10_000
+
+
+def test_the_file_is_all_of_it(case):
+    run, file, found = case
+    whole = found["file", None]
+    assert whole.quantized + whole.rest == file.stat().st_size
+    sizes, _ = weights_of(run)
+    codes = sum(-(-size * run.bitset[0] // 8) for size in sizes)
+    scales = 4 * len(sizes) * (1 + len(run.bitset))
+    assert whole.quantized == codes + scales
+
+
+def test_a_separate_model_has_its_own_codes_scales_and_norms(case):
+    run, _, found = case
+    sizes, net = weights_of(run)
+    for bits in run.bitset:
+        one = found["separate", bits]
+        assert one.quantized == sum(-(-size * bits // 8) + 8 for size in sizes)
+        channels = sum(m.num_features for m in net.modules() if isinstance(m, nn.BatchNorm2d))
+        edges = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        floats = sum(v.numel() for edge in (edges[0], edges[-1]) for v in edge.parameters())
+        assert one.rest == 4 * (floats + 2 * channels)
+
+
+def test_in_memory_narrow_codes_stand_beside_the_stored_ones(case):
+    run, _, found = case
+    sizes, _ = weights_of(run)
+    widest, *narrow = (found["memory", bits] for bits in run.bitset)
+    for one in narrow:
+        assert one.quantized - widest.quantized == sum(sizes)
+        assert one.rest == widest.rest
