@@ -240,7 +240,7 @@ def test_other_code_that_continues_a_run_is_recorded(work, tiny_run, interrupt, 
     interrupt(2)
     with pytest.raises(Interrupted):
         work(run)
-    monkeypatch.setattr("bitswitch.provenance.code_hash", lambda: "other")
+    monkeypatch.setattr("bitswitch.provenance.code_hash", lambda *_: "other")
     interrupt(1000)
     code = read_json(work(run) / "provenance.json")["code_hash"]
     assert code.endswith("+other")
