@@ -9,11 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bitswitch.errors import RunDirectoryError
-from bitswitch.records import write_json
-
 FOLDER = Path(".cache")
 """Below the working directory; may be deleted at any time."""
+MOST_LINES = 50_000
+"""Of a store; the largest suite adds a few thousand for each version of the code."""
 
 
 def digest(*content: Any) -> str:
@@ -43,21 +42,34 @@ def code_state(module: str) -> str:
 def remembered(name: str, key: str, compute: Callable[[], Any]) -> Any:
     """Return the JSON-like value stored under ``key`` in store ``name``, computed when absent.
 
-    A store that cannot be read or written is as good as an empty one: nothing depends on it.
+    A store is a file of lines that only grows, so that many processes may add to it. One that
+    cannot be read or written is as good as an empty one: nothing depends on it.
     """
-    values = _load(str(FOLDER.resolve() / f"{name}.json"))
+    path = FOLDER.resolve() / f"{name}.jsonl"
+    values = _load(str(path))
     if key not in values:
         values[key] = compute()
-        with contextlib.suppress(OSError, RunDirectoryError):
-            FOLDER.mkdir(exist_ok=True)
-            write_json(FOLDER / f"{name}.json", values)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a") as file:
+                file.write(json.dumps([key, values[key]]) + "\n")
     return values[key]
 
 
 @cache
 def _load(path: str) -> dict[str, Any]:
-    try:
-        values = json.loads(Path(path).read_text())
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+    """Return what a store holds; lines that are damaged are passed over.
+
+    A store that has grown large holds mostly what earlier versions of the code said: it is dropped.
+    """
+    values = {}
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        lines = Path(path).read_text().splitlines()
+        if len(lines) > MOST_LINES:
+            Path(path).unlink()
+            return {}
+        for line in lines:
+            with contextlib.suppress(ValueError, TypeError):
+                key, value = json.loads(line)
+                values[key] = value
+    return values

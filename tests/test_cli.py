@@ -245,7 +245,7 @@ def test_a_defect_is_not_hidden(suite, monkeypatch):
 
 def test_every_command_says_what_it_does(bitswitch):
     for group, commands in cli.COMMANDS.items():
-        prefix = {cli.data: ["data"], cli.new: ["new"]}.get(group, [])
+        prefix = {cli.data: ["data"], cli.new: ["new"], cli.policy: ["policy"]}.get(group, [])
         for command in commands:
             code, out, _ = bitswitch(*prefix, command.__name__.replace("_", "-"), "--help")
             assert code == 0

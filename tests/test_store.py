@@ -23,11 +23,25 @@ def test_a_value_outlives_the_process():
     assert store.remembered("s", "key", lambda: pytest.fail("computed again")) == {"a": 1}
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", ""])
-def test_a_damaged_store_counts_as_empty(folder, content):
+@pytest.mark.parametrize("content", ["{", "[1]", "", '["key", 2', "1", "[[1], 2]"])
+def test_a_damaged_line_is_passed_over(folder, content):
     folder.mkdir()
-    (folder / "s.json").write_text(content)
+    (folder / "s.jsonl").write_text(f'["other", 5]\n{content}\n')
     assert store.remembered("s", "key", lambda: 3) == 3
+    assert store.remembered("s", "other", lambda: pytest.fail("computed again")) == 5
+
+
+def test_a_store_grows_by_a_line(folder):
+    for key in ("a", "b"):
+        store.remembered("s", key, lambda: {"x": 1})
+    assert (folder / "s.jsonl").read_text() == '["a", {"x": 1}]\n["b", {"x": 1}]\n'
+
+
+def test_a_store_that_has_grown_large_is_dropped(folder, monkeypatch):
+    monkeypatch.setattr(store, "MOST_LINES", 2)
+    folder.mkdir()
+    (folder / "s.jsonl").write_text('["a", 1]\n' * 3)
+    assert store.remembered("s", "a", lambda: 2) == 2
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
