@@ -63,7 +63,7 @@ rule all:
 
 # Jobs fork from one process that has torch loaded; it ends with this one.
 onstart:
-    if path := prefork.start():
+    if path := prefork.start(SUITE_FILE):
         os.environ[prefork.SOCKET_VARIABLE] = path
 
 

@@ -40,6 +40,12 @@ def names(group: str) -> list[str]:
     return sorted(_installed(group))
 
 
+def modules() -> set[str]:
+    """Return the modules of all installed plugins; nothing is imported."""
+    points = (entry_points(group=f"bitswitch.{group}") for group in GROUPS)
+    return {point.module for group in points for point in group}
+
+
 def load(group: str, name: str) -> "type[Plugin]":
     """Return the plugin class ``name`` of ``group``.
 

@@ -1,7 +1,7 @@
 """One process that has imported torch and forks a child for every job that asks.
 
-``python -m bitswitch.prefork SOCKET`` serves until the process that started it is gone and its
-last child has ended. A request brings the job's arguments, folder, environment and its three
+``python -m bitswitch.prefork SOCKET SUITE`` serves until the process that started it is gone and
+its last child has ended. A request brings the job's arguments, folder, environment and its three
 standard files; the child is then like a process of its own: own clock, own signals, own exit code.
 The server itself runs nothing and starts no thread, so that forking is safe.
 """
@@ -21,7 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bitswitch.provenance import EXPLORATORY, code_hash
+from bitswitch import plugins
+from bitswitch.provenance import EXPLORATORY, code_hash, plugin_hashes
 
 SOCKET_VARIABLE = "BITSWITCH_PREFORK"
 """Environment variable that holds the path of the server's socket."""
@@ -76,8 +77,11 @@ def ask(path: str, argv: list[str]) -> int | None:
     return answer[1] if answer else 1
 
 
-def start() -> str | None:
+def start(suite: Path) -> str | None:
     """Start a server that lasts as long as this process, and return the path of its socket.
+
+    Args:
+        suite: Whose jobs will ask; the server reads it once for all of them.
 
     Returns:
         None where forking a process that has torch loaded is not known to be safe.
@@ -85,7 +89,7 @@ def start() -> str | None:
     if sys.platform != "linux":
         return None
     path = Path(tempfile.mkdtemp(prefix="bitswitch-"), "socket")
-    command = [sys.executable, "-m", "bitswitch.prefork", str(path)]
+    command = [sys.executable, "-m", "bitswitch.prefork", str(path), str(suite)]
     subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     return str(path)
 
@@ -99,7 +103,7 @@ class Server:
 
     def __init__(self, path: Path) -> None:
         self.parent = os.getppid()
-        self.code = code_hash(EXPLORATORY)
+        self.code = _code()
         self.children: dict[int, socket.socket] = {}
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -140,7 +144,7 @@ class Server:
         except (OSError, ValueError):
             connection.close()
             return
-        if code_hash(EXPLORATORY) == self.code:
+        if _code() == self.code:
             child = os.fork()
             if child == 0:
                 self._become(json.loads(content), files)
@@ -202,6 +206,11 @@ class Server:
             connection.close()
 
 
+def _code() -> tuple[str, dict[str, str]]:
+    """Return what changes when code is edited that children would run: ours, and plugins'."""
+    return code_hash(EXPLORATORY), plugin_hashes(plugins.modules())
+
+
 def _received(connection: socket.socket, size: int) -> bytes:
     """Return exactly ``size`` bytes.
 
@@ -232,10 +241,11 @@ def _run() -> int:
 
 
 def main() -> None:
-    """Serve at the socket named on the command line."""
+    """Serve the jobs of a suite; the command line names the socket and the suite's file."""
     server = Server(Path(sys.argv[1]))
     for name in PRELOADED:
         import_module(name)
+    import_module("bitswitch.suite").load_suite(Path(sys.argv[2]))  # remembered by its children
     server.serve()
 
 

@@ -25,13 +25,17 @@ def digest(*content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@cache
 def code_state(module: str) -> str:
     """Return a digest that changes when a file of ``module``'s top-level package is edited.
 
     Nothing is imported; an absent package has a state too.
     """
-    spec = find_spec(module.partition(".")[0])
+    return _state_of(module.partition(":")[0].partition(".")[0])
+
+
+@cache
+def _state_of(package: str) -> str:
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
         return "absent"
     origin = Path(spec.origin)

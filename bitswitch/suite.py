@@ -5,7 +5,7 @@ table that one ``RunSpec`` fills.
 """
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -175,10 +175,22 @@ def load_suite(path: Path, experiments: Path | None = None) -> Suite:
         SpecError: a file that cannot be read, an unknown key or an impossible combination.
         UnknownPluginError: a plugin that is not installed.
     """
-    content = read_yaml(path)
     places = [path.parent.parent / "experiments.yaml", Path("config/experiments.yaml")]
     found = [experiments] if experiments else [place for place in places if place.exists()]
-    shared = read_yaml(found[0]) if found else {}
+    return _load_suite(path, found[0] if found else None, _states(path, *found[:1]))
+
+
+def _states(*paths: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Return what changes when one of the files is edited."""
+    stats = (path.stat() if path.exists() else None for path in paths)
+    return tuple(stat and (stat.st_mtime_ns, stat.st_size) for stat in stats)
+
+
+@cache
+def _load_suite(path: Path, experiments: Path | None, states: object) -> Suite:
+    """Return what ``load_suite`` does; ``states`` tells versions of the files apart."""
+    content = read_yaml(path)
+    shared = read_yaml(experiments) if experiments else {}
     if not isinstance(content, dict):
         raise SpecError(f"{path} must hold a mapping, not {type(content).__name__}")
     chosen = content.get("experiments") or {}

@@ -63,7 +63,7 @@ def test_code_state_follows_edits(tmp_path, monkeypatch):
     states = []
     for text in ("x = 1\n", "x = 22\n"):
         (package / "inner.py").write_text(text)
-        store.code_state.cache_clear()
+        store._state_of.cache_clear()
         states.append(store.code_state("edited_package.inner:Thing"))
     assert states[0] != states[1]
     assert store.code_state("no_such_package") == "absent"
