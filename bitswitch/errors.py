@@ -1,6 +1,6 @@
 """Every error a user can meet: what is wrong, where, the nearest valid choice, what to do next."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 
@@ -111,6 +111,18 @@ class UnreachableBudgetError(InfeasibleBudgetError):
         )
         self.cost, self.limit, self.reachable = cost, limit, tuple(reachable)
         self.nearest = min(reachable, key=lambda value: abs(value - limit))
+
+
+class LatencyBudgetError(BitswitchError):
+    """A latency that no bit-width of a deployed model meets on this machine."""
+
+    def __init__(self, budget_ms: float, times_ms: Mapping[int, float]) -> None:
+        fastest = min(times_ms, key=lambda bits: times_ms[bits])
+        super().__init__(
+            f"No bit-width takes at most {budget_ms:g} ms per image here; the fastest, "
+            f"{fastest} bits, takes {times_ms[fastest]:.3g} ms.\n"
+            f"  Raise the budget to that, or choose the bit-width: --bits {fastest}"
+        )
 
 
 class EncodingError(BitswitchError):

@@ -1,0 +1,58 @@
+"""An ONNX graph under construction: nodes and constants, named as they are added."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+"""Scales per channel need 13."""
+IR_VERSION = 8
+"""Goes with the operators: older programs read the file too."""
+INPUT, OUTPUT = "images", "logits"
+
+
+class Graph:
+    """Nodes in the order in which they are computed."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def constant(self, values: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
+        """Return the name of a new constant; none is shared, because optimizers change them."""
+        name = f"c{len(self._constants)}"
+        array = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
+        self._constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Append a node; return the name of its output."""
+        name = f"n{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
+        return name
+
+    def finish(self, output: str, image: tuple[int, ...], classes: int) -> onnx.ModelProto:
+        """Return the model, checked.
+
+        Args:
+            output: Name of the logits.
+            image: (channels, height, width).
+            classes: Number of outputs.
+        """
+        self._nodes.append(helper.make_node("Identity", [output], [OUTPUT], OUTPUT))
+        graph = helper.make_graph(
+            self._nodes,
+            "bitswitch",
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", *image])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", classes])],
+            self._constants,
+        )
+        opset = helper.make_opsetid("", OPSET)
+        model: onnx.ModelProto = helper.make_model(
+            graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="bitswitch"
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
