@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from bitswitch import devices, provenance
-from bitswitch.deployment import container
+from bitswitch.deployment import container, onnx_parity
 from bitswitch.deployment.export import export
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.parity import BATCH_SIZE, compare
 from bitswitch.deployment.rounding_error import rounding_errors
 from bitswitch.deployment.storage import forms
+from bitswitch.errors import EncodingError
 from bitswitch.records import write_json, write_lines
 from bitswitch.spec import RunSpec
 from bitswitch.training.clock import Clock, Instant
@@ -87,4 +88,20 @@ def _parity(trained: Trained, model: IntegerModel) -> Iterator[dict[str, Any]]:
         line = compare(trained.model, model, batches, bits).as_json()
         seen = line.pop("accumulators")
         largest = {"largest_sum": max(seen.values(), default=0), "possible_sum": possible}
-        yield {"bits": line.pop("policy")} | line | largest
+        yield {"bits": line.pop("policy")} | line | largest | _by_onnxruntime(trained, model, bits)
+
+
+def _by_onnxruntime(trained: Trained, model: IntegerModel, bits: int) -> dict[str, Any]:
+    """Return how far onnxruntime agrees with ``model``, or why it does not run it."""
+    batches = trained.dataset.batches("test", BATCH_SIZE)
+    try:
+        found = onnx_parity.compare(model, batches, bits)
+    except EncodingError as error:
+        return {"no_onnx": str(error)}
+    return {
+        "top1_onnx": found.top1_onnxruntime,
+        "onnx_difference": found.largest_difference,
+        "onnx_differing": found.differing,
+        "onnx_integer_kernels": found.kernels.integer,
+        "onnx_float_kernels": found.kernels.floating,
+    }

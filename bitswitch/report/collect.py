@@ -10,18 +10,22 @@ import pandas as pd
 
 from bitswitch import plugins
 from bitswitch.errors import RecordError
-from bitswitch.report import exploration, published
+from bitswitch.report import deployments, exploration, published
+from bitswitch.report.deployments import DeploymentRecord, read_deployment
 from bitswitch.report.frames import (
     CURVES,
+    DEPLOYMENTS,
     METHODS,
     METRICS,
     POLICIES,
     POLICY_LAYERS,
+    ROUNDING,
     RUNS,
     SCALE_GRADIENTS,
     SCORES,
     SENSITIVITIES,
     SENSITIVITY_USES,
+    STORAGE,
     TABLES,
     Frames,
     frame,
@@ -81,9 +85,11 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         for key, spec in suite.sensitivities.items()
     }
     searches = {key: read_search(results / "searches" / key) for key in suite.searches}
+    deployed = {key: read_deployment(results / "deployments" / key) for key in suite.deployments}
     if not allow_mixed:
         _refuse_mixed_code(records)
         _refuse_mixed_code({**scorings, **searches})
+        _refuse_mixed_code(deployed)
     reproduced = frame(_metric_rows(suite, records, searches, facts), METRICS)
     beside = published.tidy().assign(suite=suite.name, data="published").reindex(columns=METRICS)
     return Frames(
@@ -98,11 +104,14 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         sensitivity_uses=frame(exploration.use_rows(suite), SENSITIVITY_USES),
         policies=frame(exploration.policy_rows(suite, searches), POLICIES),
         policy_layers=frame(exploration.layer_rows(searches), POLICY_LAYERS),
+        deployments=frame(deployments.parity_rows(suite, deployed), DEPLOYMENTS),
+        storage=frame(deployments.storage_rows(deployed), STORAGE),
+        rounding=frame(deployments.rounding_rows(deployed), ROUNDING),
     )
 
 
 def _refuse_mixed_code(
-    records: Mapping[str, RunRecord | ScoringRecord | SearchRecord | None],
+    records: Mapping[str, RunRecord | ScoringRecord | SearchRecord | DeploymentRecord | None],
 ) -> None:
     """Raise unless all of them were made by the same numeric code, that of plugins included."""
     by_code: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bitswitch.errors import ReportError, hint
 from bitswitch.report import (
+    deployment_figures,
     drawing,
     front_figures,
     gradient_figures,
     hasb_figures,
     layer_figure,
+    rounding_table,
     staircase_figure,
+    storage_table,
 )
 from bitswitch.report.frames import Frames
 from bitswitch.suite import Suite
@@ -79,6 +82,18 @@ FIGURES = {
         hasb_figures.DRAWS_CAPTION,
         hasb_figures.draw_draws,
         hasb_figures.DRAWS,
+    ),
+    "figure-second-rounding": Drawing(
+        "Errors of the second rounding",
+        deployment_figures.ROUNDING_CAPTION,
+        deployment_figures.draw_rounding,
+        rounding_table.EXPERIMENT,
+    ),
+    "figure-storage": Drawing(
+        "What a network takes",
+        deployment_figures.STORAGE_CAPTION,
+        deployment_figures.draw_storage,
+        storage_table.EXPERIMENT,
     ),
 }
 """Numbered as in huang2025nearly, then those that it does not have."""

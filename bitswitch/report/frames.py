@@ -210,6 +210,52 @@ POLICY_LAYERS = (
 )
 """Columns of ``policy_layers.csv``: one row per layer of every policy."""
 
+DEPLOYMENTS = (
+    "run",
+    "bits",
+    "status",
+    "diagnosis",
+    "images",
+    "top1_trained",
+    "top1_integer",
+    "top1_onnx",
+    "largest_difference",
+    "onnx_difference",
+    "differing",
+    "onnx_differing",
+    "onnx_integer_kernels",
+    "onnx_float_kernels",
+    "no_onnx",
+    "ties",
+    "images_with_ties",
+    "unexplained",
+    "largest_sum",
+    "possible_sum",
+    "code_hash",
+)
+"""Columns of ``deployments.csv``: one row per run that is deployed, and bit-width. ``differing``:
+predictions that training does not share, of them ``ties``; those of ``onnx`` are set against the
+integer model, and ``no_onnx`` says why there are none; ``largest_sum`` and ``possible_sum``:
+magnitude of integer sums, seen and at worst."""
+
+STORAGE = ("run", "form", "bits", "quantized", "rest")
+"""Columns of ``storage.csv``, bytes: ``fp32`` weights, a ``separate`` model for each bit-width, one
+``file`` for all, and that in ``memory`` at each bit-width; of quantized layers and of the rest."""
+
+ROUNDING = (
+    "run",
+    "position",
+    "layer",
+    "bits",
+    "weights",
+    "signal",
+    "clipping",
+    "rounding",
+    "rounding_single",
+    "differing",
+)
+"""Columns of ``rounding.csv``: sums of squares over the weights of a layer at a bit-width."""
+
 TABLES = {
     "metrics": METRICS,
     "runs": RUNS,
@@ -221,6 +267,9 @@ TABLES = {
     "sensitivity_uses": SENSITIVITY_USES,
     "policies": POLICIES,
     "policy_layers": POLICY_LAYERS,
+    "deployments": DEPLOYMENTS,
+    "storage": STORAGE,
+    "rounding": ROUNDING,
 }
 
 _NUMBERS = ("seed", "search_seed", "epoch")
@@ -258,6 +307,9 @@ class Frames:
     sensitivity_uses: pd.DataFrame
     policies: pd.DataFrame
     policy_layers: pd.DataFrame
+    deployments: pd.DataFrame
+    storage: pd.DataFrame
+    rounding: pd.DataFrame
 
     @cached_property
     def cards(self) -> dict[str, dict[str, Any]]:

@@ -113,13 +113,13 @@ def read_run(folder: Path) -> RunRecord | None:
     path = folder / "result.json"
     if not path.is_file():
         return None
-    result = _checked(Result, records.read_json(path), str(path))
+    result = checked(Result, records.read_json(path), str(path))
     if result.run_id != folder.name:
-        raise RecordError(f"{path} belongs to another run: '{result.run_id}'.\n{_REMEDY}")
+        raise RecordError(f"{path} belongs to another run: '{result.run_id}'.\n{REMEDY}")
     return RunRecord(
         result=result,
-        metrics=_lines(Metric, folder / "metrics.jsonl"),
-        epochs=_lines(Epoch, folder / "train.jsonl"),
+        metrics=lines_of(Metric, folder / "metrics.jsonl"),
+        epochs=lines_of(Epoch, folder / "train.jsonl"),
         provenance=_provenance(folder / "provenance.json"),
     )
 
@@ -190,7 +190,7 @@ def read_scoring(folder: Path, spec: SensitivitySpec) -> ScoringRecord | None:
     if not path.is_file():
         return None
     return ScoringRecord(
-        result=_checked(ScoringResult, records.read_json(path), str(path)),
+        result=checked(ScoringResult, records.read_json(path), str(path)),
         scores=read_scores(folder, spec).rows,
         provenance=records.read_json(folder / "provenance.json"),
     )
@@ -205,27 +205,27 @@ def read_search(folder: Path) -> SearchRecord | None:
     path = folder / "result.json"
     if not path.is_file():
         return None
-    result = _checked(SearchResult, records.read_json(path), str(path))
+    result = checked(SearchResult, records.read_json(path), str(path))
     return SearchRecord(
         result=result,
         policies={
             budget: PolicyFile.read(folder / "policies" / f"{budget}.json")
             for budget in result.budgets
         },
-        metrics=_lines(Metric, folder / "metrics.jsonl"),
+        metrics=lines_of(Metric, folder / "metrics.jsonl"),
         provenance=records.read_json(folder / "provenance.json"),
     )
 
 
-def _lines(kind: type[AnyRecord], path: Path) -> list[AnyRecord]:
+def lines_of(kind: type[AnyRecord], path: Path) -> list[AnyRecord]:
     """Return the records of ``kind`` in ``path``."""
     return [
-        _checked(kind, content, f"{path}, line {number}")
+        checked(kind, content, f"{path}, line {number}")
         for number, content in enumerate(records.read_lines(path), start=1)
     ]
 
 
-def _checked(kind: type[AnyRecord], content: Mapping[str, Any], where: str) -> AnyRecord:
+def checked(kind: type[AnyRecord], content: Mapping[str, Any], where: str) -> AnyRecord:
     """Return ``content`` as a record; ``where`` is named when it is none."""
     try:
         return kind.model_validate(content)
@@ -234,15 +234,15 @@ def _checked(kind: type[AnyRecord], content: Mapping[str, Any], where: str) -> A
         key = ".".join(map(str, problem["loc"]))
         message = f"'{key}': {problem['msg']}" if key else problem["msg"]
         what = f"no {kind.__name__.lower()} record ({message})"
-        raise RecordError(f"{where}: {what}: {str(content)[:80]}\n{_REMEDY}") from None
+        raise RecordError(f"{where}: {what}: {str(content)[:80]}\n{REMEDY}") from None
 
 
 def _provenance(path: Path) -> Mapping[str, Any]:
     """Return the provenance record."""
     content = records.read_json(path)
     if "code_hash" not in content:
-        raise RecordError(f"{path} names no code_hash.\n{_REMEDY}")
+        raise RecordError(f"{path} names no code_hash.\n{REMEDY}")
     return content
 
 
-_REMEDY = "  The file was damaged or edited: delete its folder and run again to make it anew."
+REMEDY = "  The file was damaged or edited: delete its folder and run again to make it anew."

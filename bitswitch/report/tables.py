@@ -11,9 +11,12 @@ from bitswitch.report import (
     latex,
     layer_table,
     page,
+    parity_table,
+    rounding_table,
     scoring_table,
     search_table,
     stability_table,
+    storage_table,
 )
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Table
@@ -31,10 +34,20 @@ NEEDED = (
     "sensitivity_uses",
     "policies",
     "policy_layers",
+    "deployments",
+    "storage",
+    "rounding",
 )
 """What tables are made from."""
 
 Build = Callable[[Frames, str, str], Table]
+
+BY_NAME: dict[str, Build] = {
+    layer_table.EXPERIMENT: layer_table.build,
+    rounding_table.EXPERIMENT: rounding_table.build,
+    storage_table.EXPERIMENT: storage_table.build,
+}
+"""Of experiments whose arms do the same as those of others."""
 
 
 def names(suite: Suite) -> list[str]:
@@ -72,8 +85,10 @@ def _builder(name: str, experiment: ExperimentSpec) -> Build:
     arms = experiment.arms.values()
     if experiment.printed:
         return cost_table.build if experiment.printed == COSTS else accuracy_table.build
-    if name == layer_table.EXPERIMENT:
-        return layer_table.build
+    if name in BY_NAME:
+        return BY_NAME[name]
+    if all(arm.deploy for arm in arms):
+        return parity_table.build
     if all(arm.search for arm in arms):
         return search_table.build
     if any(score.epochs for arm in arms for score in arm.scores):
