@@ -190,6 +190,18 @@ def _edge_bits(spec: "RunSpec") -> int | None:
     return bits
 
 
+def is_guided(name: str) -> bool:
+    """Return whether method ``name`` wants to know how sensitive layers are.
+
+    Raises:
+        UnknownPluginError: no installed package provides the method.
+    """
+    from bitswitch.contracts import Method
+
+    method: Any = load("methods", name)
+    return method.guide is not Method.guide
+
+
 def recipe(name: str, dataset: str) -> dict[str, Any] | None:
     """Return ``training`` and ``options`` of method ``name`` as published for ``dataset``, or None.
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sized
 from functools import partial
 from statistics import median
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 
+from bitswitch import plugins
 from bitswitch.bench.memory import peak_memory_mib
 from bitswitch.spec import RunSpec
 from bitswitch.training.clock import Instant
@@ -39,17 +40,21 @@ class Side(NamedTuple):
 def spec(
     method: str = "float32", bitset: BitSet = (FLOAT_BITS,), compiled: bool = False
 ) -> RunSpec:
-    """Return the run whose training step is measured; by default the full-precision one."""
-    return RunSpec.model_validate(
-        {
-            "method": method,
-            "model": "resnet20",
-            "dataset": "cifar10",
-            "bitset": bitset,
-            "seed": 0,
-            "training": {"epochs": 1, "batch_size": BATCH_SIZE, "compile": compiled},
-        }
-    ).resolved()
+    """Return the run whose training step is measured; by default the full-precision one.
+
+    A method that can be guided is, by layers that are all alike.
+    """
+    fields: dict[str, Any] = {
+        "method": method,
+        "model": "resnet20",
+        "dataset": "cifar10",
+        "bitset": bitset,
+        "seed": 0,
+        "training": {"epochs": 1, "batch_size": BATCH_SIZE, "compile": compiled},
+    }
+    if plugins.is_guided(method):
+        fields["sensitivity"] = {"sensitivity": "uniform", "run": dict(fields), "bitset": bitset}
+    return RunSpec.model_validate(fields).resolved()
 
 
 def compare(runs: Mapping[str, RunSpec], compiled: bool, device: torch.device) -> dict[str, Side]:

@@ -166,7 +166,7 @@ def run_spec(name: str, options: Mapping[str, Any], bitset: BitSet, **training: 
         "seed": 0,
         "training": TRAINING | training,
     }
-    if plugins.load("methods", name).guide is not Method.guide:  # type: ignore[attr-defined]
+    if plugins.is_guided(name):
         guide = {"sensitivity": "quantization-error", "run": dict(fields), "bitset": bitset}
         fields["sensitivity"] = guide
     return RunSpec.model_validate(fields).resolved()

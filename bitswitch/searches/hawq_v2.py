@@ -1,11 +1,9 @@
 """HAWQ-V2: least second-order loss within the budget."""
 
 from bitswitch.contracts import Candidate, Problem
+from bitswitch.nn.blocks import shortcut_leaders
 from bitswitch.searches.exact import ExactOptions, ExactSearch, scores_of
 from bitswitch.searches.integer_program import Program
-
-SHORTCUTS = {"downsample", "shortcut"}
-"""What networks call the convolution that carries a block's input past it."""
 
 
 class HawqV2(ExactSearch):
@@ -34,23 +32,6 @@ class HawqV2(ExactSearch):
             problem.choices,
             (problem.limit,),
             scores_of(problem).of_policy,
-            leaders=leaders(problem.layers) if options.share_shortcut else {},
+            leaders=shortcut_leaders(problem.layers) if options.share_shortcut else {},
         )
         return program.solve(options.candidates, options.time_limit_s)
-
-
-def leaders(layers: list[str]) -> dict[str, str]:
-    """Return the first layer of its block for every shortcut, by their names.
-
-    >>> leaders(["layer2.0.conv1", "layer2.0.conv2", "layer2.0.downsample.0", "layer2.1.conv1"])
-    {'layer2.0.downsample.0': 'layer2.0.conv1'}
-    """
-    found = {}
-    for name in layers:
-        parts = name.split(".")
-        place = next((at for at, part in enumerate(parts) if part in SHORTCUTS), None)
-        if place:
-            block = "".join(f"{part}." for part in parts[:place])
-            first = next(other for other in layers if other.startswith(block))
-            found[name] = first
-    return {name: first for name, first in found.items() if name != first}

@@ -6,8 +6,8 @@ from torch import nn
 
 from bitswitch import plugins
 from bitswitch.contracts import Scores
+from bitswitch.nn.blocks import shortcut_leaders
 from bitswitch.problems import Limit
-from bitswitch.searches.hawq_v2 import leaders
 from tests.searches.exact_problems import cost_model, policies, problem, scores_by_bits, total
 
 BITSET = (8, 6, 4, 2)
@@ -54,5 +54,5 @@ def test_shortcuts_are_found_in_a_network_that_has_them():
     net = plugins.create("models", "resnet8", {}).build(10, 0)
     layers = [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
     blocks = ("stages.1.0", "stages.2.0")
-    assert leaders(layers) == {f"{block}.shortcut": f"{block}.conv1" for block in blocks}
-    assert leaders(["shortcut", "conv1"]) == {}
+    assert shortcut_leaders(layers) == {f"{block}.shortcut": f"{block}.conv1" for block in blocks}
+    assert shortcut_leaders(["shortcut", "conv1"]) == {}
