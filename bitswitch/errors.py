@@ -121,7 +121,7 @@ class LatencyBudgetError(BitswitchError):
         super().__init__(
             f"No bit-width takes at most {budget_ms:g} ms per image here; the fastest, "
             f"{fastest} bits, takes {times_ms[fastest]:.3g} ms.\n"
-            f"  Raise the budget to that, or choose the bit-width: --bits {fastest}"
+            f"  Raise the budget, or take the fastest: --bits {fastest}"
         )
 
 

@@ -18,7 +18,6 @@ from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.onnx_graph import INPUT, Graph
 from bitswitch.deployment.onnx_layers import (
-    float_weight,
     numpy,
     product,
     quantized_input,
@@ -77,7 +76,12 @@ def _translated(
     output = ""
     for node in traced.nodes:
         output = walk.visit(node)
-    return walk.graph.finish(output, model.facts.image, model.facts.classes)
+    try:
+        return walk.graph.finish(output, model.facts.image, model.facts.classes)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise EncodingError(
+            f"Model '{model.facts.model.name}' cannot be written as ONNX: {error}"
+        ) from error
 
 
 class _Walk:
@@ -122,7 +126,7 @@ class _Walk:
 
     def layer(self, node: fx.Node, layer: IntegerLayer, x: str) -> str:
         """Translate a quantized layer."""
-        weight = float_weight(self.graph, layer, self.snapshot.layers[layer.name])
+        weight = self.graph.constant(numpy(self.snapshot.layers[layer.name].weight()))
         bias = None if layer.bias is None else numpy(layer.bias)
         return product(self.graph, layer, x, weight, bias)
 

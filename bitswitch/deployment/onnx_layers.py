@@ -55,7 +55,7 @@ def quantized_layer(
     worth = Worth(numpy(part.weight_scale), None if layer.bias is None else numpy(layer.bias))
     if norm is not None:
         worth = fold(worth, *norm)
-    weight = _weight(graph, layer, part, worth.scale)
+    weight = _weight(graph, part, worth.scale)
     if worth.bias is None or (requantized and fits(worth, part)):
         return product(graph, layer, x, weight, worth.bias)
     shape = (-1, 1, 1) if isinstance(layer, IntegerConv2d) else (-1,)
@@ -92,13 +92,8 @@ def quantized_input(
     return worth if offset is None else graph.add("Add", worth, offset)
 
 
-def float_weight(graph: Graph, layer: IntegerLayer, part: Operands) -> str:
-    """Return the weight that codes are worth, float32, as ``product`` takes it."""
-    return graph.constant(_turned(layer, numpy(part.weight())))
-
-
 def product(graph: Graph, layer: IntegerLayer, x: str, weight: str, bias: Array | None) -> str:
-    """Return what ``layer`` computes of ``x`` and ``weight``, [out, in, ...] or [in, out]."""
+    """Return what ``layer`` computes of ``x`` and ``weight`` [out, in, ...]."""
     if isinstance(layer, IntegerConv2d):
         return convolution(graph, layer, x, weight, bias)
     return linear(graph, x, weight, bias)
@@ -139,20 +134,14 @@ def numpy(values: Tensor) -> Array:
     return array
 
 
-def _weight(graph: Graph, layer: IntegerLayer, part: Operands, scale: Array) -> str:
-    """Return the weight that codes and ``scale`` [1 or out] are worth, as ``product`` takes it."""
+def _weight(graph: Graph, part: Operands, scale: Array) -> str:
+    """Return the weight that codes and ``scale`` [1 or out] are worth."""
     room = 2 ** (BYTE - part.bits[0])
-    codes = graph.constant(_turned(layer, numpy(part.codes)) * room, np.int8)
+    codes = graph.constant(numpy(part.codes) * room, np.int8)
     step = scale / np.float32(room) if len(scale) > 1 else scale[0] / np.float32(room)
     zero = graph.constant(np.zeros(np.shape(step)), np.int8)
-    axis = 0 if isinstance(layer, IntegerConv2d) else 1
-    worth = graph.add("DequantizeLinear", codes, graph.constant(step), zero, axis=axis)
+    worth = graph.add("DequantizeLinear", codes, graph.constant(step), zero, axis=0)
     if part.weight_offset is None:
         return worth
     offset = numpy(part.weight_offset).reshape(-1, *[1] * (part.codes.dim() - 1))
-    return graph.add("Add", worth, graph.constant(_turned(layer, offset)))
-
-
-def _turned(layer: IntegerLayer, weight: Array) -> Array:
-    """Return ``weight`` [out, in, ...]; that of a linear layer as [in, out]."""
-    return weight if isinstance(layer, IntegerConv2d) else weight.T
+    return graph.add("Add", worth, graph.constant(offset))

@@ -120,7 +120,6 @@ def float_layer(call: Call) -> str:
     bias = None if layer.bias is None else layer.bias.detach().cpu().numpy()
     if isinstance(layer, nn.Conv2d):
         return convolution(call.graph, layer, call.args[0], weight, bias)
-    weight = call.graph.add("Transpose", weight, perm=(1, 0))
     return linear(call.graph, call.args[0], weight, bias)
 
 
@@ -142,9 +141,9 @@ def convolution(
 
 
 def linear(graph: Graph, x: str, weight: str, bias: np.ndarray[Any, Any] | None) -> str:
-    """Return the product of ``x`` [..., in] and ``weight`` [in, out]."""
-    product = graph.add("MatMul", x, weight)
-    return product if bias is None else graph.add("Add", product, graph.constant(bias))
+    """Return the product of ``x`` [n, in] and ``weight`` [out, in], transposed."""
+    inputs = (x, weight, *([] if bias is None else [graph.constant(bias)]))
+    return graph.add("Gemm", *inputs, transB=1)
 
 
 def pair(size: int | Sequence[int]) -> tuple[int, ...]:

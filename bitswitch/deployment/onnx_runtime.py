@@ -14,29 +14,22 @@ from bitswitch.deployment.onnx_export import graph_of
 from bitswitch.deployment.onnx_graph import INPUT, OUTPUT
 from bitswitch.types import Policy
 
-INTEGER_KERNELS = frozenset(
-    (
-        "QLinearConv",
-        "ConvInteger",
-        "QLinearMatMul",
-        "MatMulInteger",
-        "MatMulIntegerToFloat",
-        "QGemm",
-    )
-)
-FLOAT_KERNELS = frozenset(("Conv", "FusedConv", "MatMul", "FusedMatMul", "Gemm", "FusedGemm"))
+LAYERS = frozenset(("Conv", "Gemm"))
+"""Operators of the layers of a graph."""
+INTEGER_KERNELS = frozenset(("QLinearConv", "QGemm"))
+"""What onnxruntime makes of those that it computes in integers."""
 EXACT = "session.x64quantprecision"
-"""Without this, sums are wrong on processors that lack VNNI instructions: pairs of products of codes
-are added in 16 bits, which overflow. With it, codes of weights get an offset of 128 there."""
+"""Without this, sums are wrong on processors that lack VNNI instructions: pairs of products of
+codes are added in 16 bits, which overflow. With it, codes of weights get an offset of 128 there."""
 
 
 class Kernels(NamedTuple):
-    """How onnxruntime computes the convolutions and products of matrices of a graph."""
+    """How onnxruntime computes the convolutions and linear layers of a graph."""
 
     integer: int
     """Number of those in integers."""
     floating: int
-    """Number of those in float32, from codes that are dequantized before."""
+    """Number of those in float32; codes are dequantized before."""
 
 
 class Session:
@@ -71,11 +64,12 @@ def kernels(graph: onnx.ModelProto) -> Kernels:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "optimized.onnx"
         _session(graph, 1, path)
-        operators = [node.op_type for node in onnx.load(path).graph.node]
-    counts = (
-        sum(name in known for name in operators) for known in (INTEGER_KERNELS, FLOAT_KERNELS)
-    )
-    return Kernels(*counts)
+        integer = _count(onnx.load(path), INTEGER_KERNELS)
+    return Kernels(integer, _count(graph, LAYERS) - integer)
+
+
+def _count(graph: onnx.ModelProto, operators: frozenset[str]) -> int:
+    return sum(node.op_type in operators for node in graph.graph.node)
 
 
 def _session(
