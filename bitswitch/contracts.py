@@ -21,6 +21,8 @@ from bitswitch.scores import Findings, Score, Scores, Subject
 from bitswitch.types import BitSet, Strict
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from bitswitch.nn.model import QuantizedModel
     from bitswitch.spec import RunSpec, TrainingSpec
 
@@ -231,6 +233,16 @@ class Dataset(Plugin):
 
         Raises:
             DatasetError: missing, damaged or laid out wrongly.
+        """
+        raise NotImplementedError
+
+    def network_input(self, image: "Image") -> Tensor:
+        """Return what the network sees of one picture, float32 of ``shape()``, as in evaluation.
+
+        Only `bitswitch infer` needs it, and a dataset without it is one that it cannot serve.
+
+        Args:
+            image: RGB, of any size.
         """
         raise NotImplementedError
 

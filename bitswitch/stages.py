@@ -4,9 +4,11 @@ Whatever needs torch is imported inside, so that the time it takes counts for th
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from bitswitch import plugins
 from bitswitch.errors import RecordError, SpecError, hint
@@ -15,9 +17,13 @@ from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, RunSpec, SensitivitySpec, read_run
 from bitswitch.training.clock import Instant
 
+if TYPE_CHECKING:
+    from bitswitch.deployment.inference import Inference
+
 log = logging.getLogger(__name__)
 
 SPLITS = ("held_out", "test")
+ENGINES = ("onnxruntime", "integers")
 
 
 def prepare(dataset: Choice, data: Path) -> None:
@@ -189,6 +195,38 @@ def export(run: RunSpec, results: Path, file: Path) -> None:
     from bitswitch.deployment.export import export as write
 
     write(run, results / "runs", file)
+
+
+def infer(
+    file: Path,
+    images: Sequence[Path],
+    policy: int | PolicyFile | None = None,
+    budget_ms: float | None = None,
+    engine: str = "onnxruntime",
+    threads: int = 1,
+) -> "Inference":
+    """Return what the deployed model in ``file`` says of pictures.
+
+    Args:
+        file: As ``export`` wrote it.
+        images: Picture files.
+        policy: Bit-width, or bit-widths of every layer; None: the widest.
+        budget_ms: In place of ``policy``: the widest bit-width that takes at most this time per
+            image on this machine; it is measured, unless it was before.
+        engine: ``onnxruntime``, or ``integers`` for the exact and slow reference.
+        threads: Of onnxruntime.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    if engine not in ENGINES:
+        raise SpecError(f"There is no engine '{engine}'.{hint(engine, ENGINES)} known: {ENGINES}")
+    if budget_ms is not None and engine != "onnxruntime":
+        raise SpecError("A budget in milliseconds is one of onnxruntime: leave the engine out.")
+    from bitswitch.deployment.inference import infer as run
+
+    chosen = policy.policy if isinstance(policy, PolicyFile) else policy
+    return run(file, images, chosen, budget_ms, engine == "integers", threads)
 
 
 def measure_step(run: RunSpec, device: str = "auto", batches: int = 3) -> float:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli import datasets, deployment, extending, policies, reports, runs, tools
+from bitswitch.cli import datasets, deployment, extending, infer, policies, reports, runs, tools
 from bitswitch.errors import BitswitchError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
         runs.search,
         runs.deploy,
         deployment.export,
+        infer.infer,
         runs.watch,
         runs.show,
         reports.collect,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field
@@ -11,7 +11,11 @@ from torch import Tensor
 from bitswitch.contracts import Dataset, OpenDataset
 from bitswitch.data.files import advise, prepare_again
 from bitswitch.data.memory import InMemory, Look, Split
+from bitswitch.data.pixels import scaled
 from bitswitch.types import Strict
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 CLASSES = 10
 COUNTS = {"train": 50_000, "test": 10_000}
@@ -75,6 +79,9 @@ class Cifar10(Dataset):
             "mean": str([round(x, 4) for x in pixels.mean(0).tolist()]),
             "std": str([round(x, 4) for x in pixels.std(0).tolist()]),
         }
+
+    def network_input(self, image: "Image") -> Tensor:
+        return scaled(image, 32, LOOK.mean, LOOK.std)
 
     def open(self, root: Path, device: torch.device) -> OpenDataset:
         images, targets = self._read(root, train=True)

@@ -1,19 +1,24 @@
 """``digits``: real handwriting rendered as small colour images; needs no download."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat
+from torch import Tensor
 
 from bitswitch.contracts import Dataset, OpenDataset
 from bitswitch.data import files
 from bitswitch.data.memory import InMemory, Look, Split
+from bitswitch.data.pixels import scaled
 from bitswitch.data.rendering import CLASSES, RENDERING, SPLITS, render
 from bitswitch.errors import DatasetError
 from bitswitch.store import digest
 from bitswitch.types import Strict
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 REMEDY = files.prepare_again("digits")
 LOOK = Look(mean=(0.43, 0.43, 0.43), std=(0.31, 0.31, 0.31), padding=1, flip=False)
@@ -78,6 +83,9 @@ class Digits(Dataset):
         arrays = files.load_arrays(self.path(root), REMEDY)
         counts = {split: str(len(arrays[f"{split}_targets"])) for split in SPLITS}
         return {"file": str(self.path(root)), "sha256": files.content_hash(arrays), **counts}
+
+    def network_input(self, image: "Image") -> Tensor:
+        return scaled(image, self.options.size, LOOK.mean, LOOK.std)
 
     def open(self, root: Path, device: torch.device) -> OpenDataset:
         arrays = files.load_arrays(self.path(root), REMEDY)

@@ -1,16 +1,20 @@
 """``digits-folder``: the rendered digits as JPEG files in ImageNet's layout and pipeline."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field, NonNegativeFloat
+from torch import Tensor
 
 from bitswitch.contracts import Dataset, OpenDataset
 from bitswitch.data import files, layout
-from bitswitch.data.folder import Files, FolderData, FolderOptions, carve
+from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
 from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render
 from bitswitch.store import digest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 REMEDY = files.prepare_again("digits-folder")
 JPEG_QUALITY = 90
@@ -88,6 +92,9 @@ class DigitsFolder(Dataset):
         if not _intact(folder):
             raise files.advise("Damaged data (hash differs)", folder, REMEDY)
         return {**found, "sha256": (folder / HASH).read_text()}
+
+    def network_input(self, image: "Image") -> Tensor:
+        return cropped(image, self.options)
 
     def open(self, root: Path, device: torch.device) -> OpenDataset:
         found = self._verify(root)

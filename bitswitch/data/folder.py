@@ -159,6 +159,12 @@ def evaluation_crop(options: FolderOptions) -> Crop:
     return crop
 
 
+def cropped(image: "Image", options: FolderOptions) -> Tensor:
+    """Return a picture as evaluation sees it, normalised, float32 [3, crop, crop]."""
+    pixels = evaluation_crop(options)(image)
+    return Normalise(MEAN, STD, torch.device("cpu"))(pixels[None])[0]
+
+
 class FolderData(OpenDataset):
     """Splits that lie in files; small ones are decoded when opened, others for each batch.
 

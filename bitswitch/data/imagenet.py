@@ -1,14 +1,18 @@
 """``imagenet``: ILSVRC 2012, unpacked by its user; its licence forbids us to pass it on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from bitswitch.contracts import Dataset, OpenDataset
-from bitswitch.data.folder import FolderData, FolderOptions, carve
+from bitswitch.data.folder import FolderData, FolderOptions, carve, cropped
 from bitswitch.data.layout import facts, verify
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 CLASSES = 1000
 COUNTS = {"train": 1_281_167, "val": 50_000}
@@ -55,6 +59,9 @@ class ImageNet(Dataset):
 
     def check(self, root: Path) -> dict[str, str]:
         return facts(verify(self.folder(root), CLASSES, COUNTS, REMEDY), REMEDY)
+
+    def network_input(self, image: "Image") -> Tensor:
+        return cropped(image, self.options)
 
     def open(self, root: Path, device: torch.device) -> OpenDataset:
         found = verify(self.folder(root), CLASSES, COUNTS, REMEDY)

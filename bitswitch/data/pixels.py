@@ -1,7 +1,13 @@
 """Bytes to what networks read."""
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Channels = tuple[float, float, float]
 
@@ -22,3 +28,17 @@ class Normalise:
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 of ``images``, uint8 [n, 3, height, width]."""
         return (images - self.mean) * self.scale
+
+
+def scaled(image: "Image", size: int, mean: Channels, std: Channels) -> Tensor:
+    """Return a picture, scaled to ``size`` in both directions and normalised, float32 [3, ...].
+
+    Args:
+        image: RGB, of any size.
+        size: In pixels; a picture that has it is not scaled.
+        mean: See ``Normalise``.
+        std: The same.
+    """
+    fitting = image if image.size == (size, size) else image.resize((size, size))
+    pixels = torch.from_numpy(np.array(fitting)).permute(2, 0, 1)
+    return Normalise(mean, std, torch.device("cpu"))(pixels[None])[0]

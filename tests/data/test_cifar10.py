@@ -3,6 +3,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from PIL import Image
 from torchvision.datasets import CIFAR10
 
 from bitswitch import plugins
@@ -98,3 +99,11 @@ def test_an_unreachable_host_names_the_file_to_fetch(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "download", unreachable)
     with pytest.raises(DatasetError, match=r"no route(.|\n)*cifar-10-python.tar.gz"):
         cifar10().prepare(tmp_path)
+
+
+def test_a_picture_is_seen_as_in_evaluation(cifar_root):
+    dataset = plugins.create("datasets", "cifar10", {"held_out": 10})
+    data = dataset.open(cifar_root, torch.device("cpu"))
+    batch = next(data.batches("test", 3))
+    for image, seen in zip(data.splits["test"].images, batch.images, strict=False):
+        assert torch.equal(dataset.network_input(Image.fromarray(image.numpy())), seen)

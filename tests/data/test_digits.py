@@ -1,5 +1,6 @@
 import pytest
 import torch
+from PIL import Image
 
 from bitswitch import plugins
 from bitswitch.data.digits import Digits
@@ -38,6 +39,14 @@ def test_opened_data_are_what_was_announced(prepared):
     batch = next(data.batches("test", 30))
     assert batch.images.shape[1:] == dataset.shape()
     assert set(batch.targets.tolist()) == set(range(dataset.classes))
+
+
+def test_a_picture_is_seen_as_in_evaluation(prepared):
+    dataset, root = prepared
+    data = dataset.open(root, CPU)
+    batch = next(data.batches("test", 3))
+    for image, seen in zip(data.splits["test"].images, batch.images, strict=False):
+        assert torch.equal(dataset.network_input(Image.fromarray(image.numpy())), seen)
 
 
 def test_training_images_are_about_normalised(prepared):

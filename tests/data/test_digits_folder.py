@@ -44,6 +44,14 @@ def test_batches_have_the_announced_shape(prepared):
         assert batch.images.shape[1:] == dataset.shape() == (3, 32, 32)
 
 
+def test_a_picture_is_seen_as_in_evaluation(prepared):
+    dataset, root = prepared
+    data = dataset.open(root, CPU)
+    batch = next(data.batches("test", 3))
+    for image, seen in zip(data.splits["test"].kept, batch.images, strict=False):
+        assert torch.equal(dataset.network_input(image), seen)
+
+
 def test_preparing_again_changes_nothing(prepared):
     dataset, root = prepared
     before = dataset.folder(root).stat().st_ino

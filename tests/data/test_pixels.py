@@ -1,7 +1,8 @@
 import pytest
 import torch
+from PIL import Image
 
-from bitswitch.data.pixels import Normalise
+from bitswitch.data.pixels import Normalise, scaled
 
 
 def test_bytes_are_centred_and_scaled_per_channel():
@@ -13,3 +14,10 @@ def test_bytes_are_centred_and_scaled_per_channel():
         value = images[1, channel, 2, 3].item() / 255
         expected = (value - mean[channel]) / std[channel]
         assert answer[1, channel, 2, 3].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_pictures_of_any_size_are_scaled():
+    image = Image.new("RGB", (30, 20), (0, 128, 255))
+    found = scaled(image, 8, mean=(0.0, 0.5, 1.0), std=(0.5, 0.25, 1.0))
+    expected = torch.tensor([0.0, (128 / 255 - 0.5) / 0.25, 0.0])
+    torch.testing.assert_close(found, expected.view(3, 1, 1).expand(3, 8, 8))
