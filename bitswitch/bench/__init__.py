@@ -29,10 +29,17 @@ def _hessian() -> Measured:
     return measure()
 
 
+def _switch() -> Measured:
+    from bitswitch.bench.switch import measure
+
+    return measure()
+
+
 BENCHMARKS: dict[str, Callable[[], Measured]] = {
     "step": _step,
     "startup": _startup,
     "ilp": _ilp,
     "hessian": _hessian,
+    "switch": _switch,
 }
 """Benchmark by name; running one takes minutes and imports torch."""
