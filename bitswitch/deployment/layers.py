@@ -146,11 +146,14 @@ class FoldedBatchNorm(nn.Module):
         self.keys = keys
         self.register_buffer("multiplier", multiplier)
         self.register_buffer("shift", shift)
+        self._copies: dict[int, tuple[Tensor, Tensor]] = {}
 
     def of(self, key: int) -> tuple[Tensor, Tensor]:
         """Return multiplier and shift [channels] of one copy."""
-        index = self.keys.index(key)
-        return self.multiplier[index], self.shift[index]
+        if not self._copies:
+            rows = zip(self.multiplier, self.shift, strict=True)
+            self._copies = dict(zip(self.keys, rows, strict=True))  # one assignment: threads agree
+        return self._copies[key]
 
     def forward(self, x: Tensor) -> Tensor:
         multiplier, shift = REQUEST.get().snapshot.norms[self.name]

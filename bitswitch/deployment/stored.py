@@ -1,5 +1,6 @@
 """One quantized layer as it is kept: integers at the widest bit-width, and all scales."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from torch import Tensor
@@ -63,18 +64,13 @@ class StoredLayer:
         self.keep_narrow = keep_narrow
         self.kept: dict[int, Tensor] = {}
         """Narrow codes by bit-width."""
+        self._weights = {bits: self._worth(row) for row, bits in enumerate(facts.widths)}
+        self._grids = {} if scales.inputs is None else dict(self._input_grids(scales.inputs))
 
     def at(self, bits: tuple[int, int]) -> Operands:
         """Return what the layer computes with at ``bits``, (weight, input)."""
         weight, inputs = bits
-        widths, scales = self.facts.widths, self.scales
-        row = widths.index(weight)
-        if len(scales.weight) == 1:
-            scale = scales.weight[0] * 2.0 ** (widths[0] - weight)
-        else:
-            scale = scales.weight[row]
-        offset = None if scales.weight_offset is None else scales.weight_offset[row]
-        return Operands(bits, self._codes(weight), scale, offset, self._grid(inputs))
+        return Operands(bits, self._codes(weight), *self._weights[weight], self._grids.get(inputs))
 
     def bound(self) -> Bound | None:
         """Return the worst case, which is at the widest bit-widths; None where inputs are float."""
@@ -96,11 +92,18 @@ class StoredLayer:
             self.kept[bits] = codes  # two threads may both do so: their codes are the same
         return codes
 
-    def _grid(self, bits: int) -> InputGrid | None:
-        scales = self.scales
-        if scales.inputs is None:
-            return None
-        row = self.facts.widths.index(bits)
-        low, high = signed_range(bits) if self.facts.signed else (0, 2**bits - 1)
-        offset = None if scales.input_offset is None else scales.input_offset[row]
-        return InputGrid(scales.inputs[row], offset, low, high)
+    def _worth(self, row: int) -> tuple[Tensor, Tensor | None]:
+        """Return scale and offset of weights at one bit-width."""
+        scales, widths = self.scales, self.facts.widths
+        offset = None if scales.weight_offset is None else scales.weight_offset[row]
+        if len(scales.weight) > 1:
+            return scales.weight[row], offset
+        return scales.weight[0] * 2.0 ** (widths[0] - widths[row]), offset
+
+    def _input_grids(self, steps: Tensor) -> Iterator[tuple[int, InputGrid]]:
+        """Yield the grid of the input at every bit-width."""
+        offsets = self.scales.input_offset
+        for row, bits in enumerate(self.facts.widths):
+            low, high = signed_range(bits) if self.facts.signed else (0, 2**bits - 1)
+            offset = None if offsets is None else offsets[row]
+            yield bits, InputGrid(steps[row], offset, low, high)
