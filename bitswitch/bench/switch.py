@@ -32,8 +32,8 @@ EDGE_BITS = 8
 ROUNDS = 21
 COPY_LIMIT, REQUANTIZE_LIMIT, FILE_LIMIT = 3.0, 5.0, 0.26
 COLUMNS = (
-    *("network", "from, to", "switch", "copy", "quantize anew", "switch/copy", "anew/switch"),
-    *("file/FP32", f"with {EDGE_BITS}-bit edges"),
+    *("network", "from, to", "switch", "codes kept", "copy", "quantize anew"),
+    *("switch/copy", "anew/switch", "file/FP32", f"with {EDGE_BITS}-bit edges"),
 )
 
 
@@ -41,6 +41,8 @@ class Deployed(NamedTuple):
     """A network in memory, as integers and as it would be without them."""
 
     model: IntegerModel
+    keeping: IntegerModel
+    """The same one, which keeps narrow codes once they were used."""
     weights: list[tuple[Tensor, Tensor]]
     """Float weight and scale at the widest bit-width, of every layer that switches."""
     file_share: float
@@ -51,6 +53,8 @@ class Times(NamedTuple):
     """Median seconds of one switch, or of several in turn."""
 
     switch: float
+    kept: float
+    """Of a switch to codes that are kept."""
     copy: float
     requantize: float
 
@@ -74,11 +78,12 @@ def measure() -> Measured:
     figures = {
         "switch_over_copy": max(tour.switch / tour.copy for tour in tours),
         "requantize_over_switch": min(tour.requantize / tour.switch for tour in tours),
+        "kept_over_copy": max(tour.kept / tour.copy for tour in tours),
         "file_over_fp32": files[LARGEST][1],
         "file_over_fp32_float_edges": files[LARGEST][0],
     }
     limits = f"at most {COPY_LIMIT:.0f}", f"at least {REQUANTIZE_LIMIT:.0f}"
-    rows.append(("target", "", "", "", "", *limits, "", f"{FILE_LIMIT} ({LARGEST})"))
+    rows.append(("target", "", "", "", "", "", *limits, "", f"{FILE_LIMIT} ({LARGEST})"))
     title = (
         f"{format_bitset(BITSET)}, random weights, median of {ROUNDS} rounds, alternating\n"
         f"{conditions(torch.device('cpu'))}"
@@ -94,11 +99,14 @@ def time_tour(network: Deployed) -> list[Times]:
     model = network.model
     stored = [layer.codes for layer in model.snapshot(BITSET[0]).layers.values()]
     found: dict[int, list[Times]] = {bits: [] for bits in TOUR}
+    for bits in TOUR:
+        network.keeping.switch(bits)
     for _ in range(ROUNDS):
         for bits in TOUR:
             narrow = stored if bits != BITSET[0] else []
             times = (
                 _seconds(partial(model.switch, bits)),
+                _seconds(partial(network.keeping.switch, bits)),
                 _seconds(partial(_copy, narrow)),
                 _seconds(partial(quantize_anew, network.weights, bits)),
             )
@@ -163,6 +171,8 @@ def deployed(name: str, edge_bits: int | None = None) -> Deployed:
         for layer in model.layers.values()
         if (width := layer.weight_switch.width) is not None
     ]
-    integers = assembled(*artifact.content, Path("memory"))
+    integers, keeping = (
+        assembled(*artifact.content, Path("memory"), keep_narrow=keep) for keep in (False, True)
+    )
     share = len(container.encoded(*artifact.content)) / float_bytes
-    return Deployed(integers, weights, share)
+    return Deployed(integers, keeping, weights, share)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bitswitch.deployment.description import NORM_KINDS, Description
 from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
+from bitswitch.deployment.neighbours import Neighbours
 from bitswitch.deployment.snapshot import REQUEST, Observer, Operands, Request, Snapshot
 from bitswitch.deployment.stored import Bound, Scales, StoredLayer
 from bitswitch.errors import BitWidthError
@@ -60,6 +61,8 @@ class IntegerModel:
                 self._parts.append(stored)
             elif isinstance(module, FoldedBatchNorm):
                 self._parts.append(module)
+        # Kept codes are made layer by layer: those that are there already are not made again.
+        self._together = Neighbours(self._stored) if self._stored and not keep_narrow else None
         self._snapshot = self.snapshot(facts.bitset[0])
 
     @property
@@ -132,6 +135,8 @@ class IntegerModel:
             )
         default = self.bitset[0] if isinstance(policy, Mapping) else policy
         here = before = next(iter(chosen.values()), (default, default))
+        bits = {one.facts.name: one.facts.pinned or chosen[one.facts.name] for one in self._stored}
+        codes = self._narrowed(bits)
         layers: dict[str, Operands] = {}
         norms: dict[str, tuple[Tensor, Tensor]] = {}
         for part in self._parts:  # as QuantizedModel.switch: a batch norm follows two layers
@@ -139,11 +144,17 @@ class IntegerModel:
                 norms[part.name] = part.of(self._kinds[part.name].key(here, before))
                 continue
             name, pinned = part.facts.name, part.facts.pinned
-            layers[name] = part.at(pinned or chosen[name])
+            layers[name] = part.at(bits[name], codes.get(name))
             if pinned is None:
                 here, before = chosen[name], here
         kept = dict(policy) if isinstance(policy, Mapping) else policy
         return Snapshot(kept, MappingProxyType(layers), MappingProxyType(norms))
+
+    def _narrowed(self, bits: Mapping[str, tuple[int, int]]) -> Mapping[str, Tensor]:
+        """Return codes by layer, as far as they are made for all layers at once."""
+        if self._together is None:
+            return {}
+        return self._together.narrowed({name: weight for name, (weight, _) in bits.items()})
 
     def bounds(self) -> dict[str, Bound]:
         """Return the worst case of the accumulators of every layer whose input is quantized."""

@@ -67,10 +67,16 @@ class StoredLayer:
         self._weights = {bits: self._worth(row) for row, bits in enumerate(facts.widths)}
         self._grids = {} if scales.inputs is None else dict(self._input_grids(scales.inputs))
 
-    def at(self, bits: tuple[int, int]) -> Operands:
-        """Return what the layer computes with at ``bits``, (weight, input)."""
+    def at(self, bits: tuple[int, int], codes: Tensor | None = None) -> Operands:
+        """Return what the layer computes with at ``bits``, (weight, input).
+
+        Args:
+            bits: Of its bit-widths.
+            codes: Of the weights there, where they are known.
+        """
         weight, inputs = bits
-        return Operands(bits, self._codes(weight), *self._weights[weight], self._grids.get(inputs))
+        codes = self._codes(weight) if codes is None else codes
+        return Operands(bits, codes, *self._weights[weight], self._grids.get(inputs))
 
     def bound(self) -> Bound | None:
         """Return the worst case, which is at the widest bit-widths; None where inputs are float."""
