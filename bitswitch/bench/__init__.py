@@ -35,11 +35,18 @@ def _switch() -> Measured:
     return measure()
 
 
+def _inference() -> Measured:
+    from bitswitch.bench.inference import measure
+
+    return measure()
+
+
 BENCHMARKS: dict[str, Callable[[], Measured]] = {
     "step": _step,
     "startup": _startup,
     "ilp": _ilp,
     "hessian": _hessian,
     "switch": _switch,
+    "inference": _inference,
 }
 """Benchmark by name; running one takes minutes and imports torch."""
