@@ -33,6 +33,17 @@ def test_one_changed_value_repeats_only_what_depends_on_it(project):
     assert len(again) == 1
 
 
+def test_deployments_follow_their_runs_and_come_before_the_report(project):
+    project.change(experiments={"deployment": {"networks": ["resnet20"]}})
+    project.pretend()
+    code, text = project.snakemake("--dry-run")
+    assert code == 0, text
+    (deployed,) = re.findall(r"wildcards: deployment=(\S+)", text)
+    assert deployed in project.runs
+    collect = text[text.index("rule collect:") :]
+    assert f"results/deployments/{deployed}/result.json" in collect
+
+
 def test_a_start_that_is_gone_repeats_what_starts_from_it(project):
     project.pretend()
     (start,) = (key for key, run in project.runs.items() if run.is_float)
