@@ -50,8 +50,8 @@ def measure(names: Sequence[str], compiled: bool = False) -> Measured:
             rows.append(_row(name, mode, side))
             figures |= _figures(name, mode, side)
     refused = [(name, answer) for name, answer in answers.items() if isinstance(answer, str)]
-    rows += [(name, f"not measured: {reason}", *[""] * 6) for name, reason in refused]
-    title = f"{SETTING}: a joint step against FP32 steps, one per pass\n{conditions(device)}"
+    lines = [f"{SETTING}: a joint step against FP32 steps, one per pass", conditions(device)]
+    title = "\n".join([*lines, *(f"{name} is not measured: {reason}" for name, reason in refused)])
     return Measured(title, COLUMNS, tuple(rows), figures)
 
 
