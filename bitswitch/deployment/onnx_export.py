@@ -169,14 +169,9 @@ class _Integers(_Walk):
         if norm is not None:
             name = self.modules[str(norm.target)].name
             folded = tuple(map(numpy, self.snapshot.norms[str(name)]))
-        return quantized_layer(
-            self.graph,
-            layer,
-            part,
-            quantized_input(self.graph, x, part.grid, ends),
-            folded,
-            node in self.patterns.requantized,
-        )
+        requantized = node in self.patterns.requantized
+        x = quantized_input(self.graph, x, part.grid, ends, requantized)
+        return quantized_layer(self.graph, layer, part, x, folded, requantized)
 
     def norm(self, node: fx.Node, norm: FoldedBatchNorm, x: str) -> str:
         return x if node in self.patterns.norms.values() else super().norm(node, norm, x)

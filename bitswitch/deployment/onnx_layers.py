@@ -64,7 +64,11 @@ def quantized_layer(
 
 
 def quantized_input(
-    graph: Graph, x: str, grid: InputGrid | None, clipped: tuple[float, float] | None = None
+    graph: Graph,
+    x: str,
+    grid: InputGrid | None,
+    clipped: tuple[float, float] | None,
+    shifted: bool,
 ) -> str:
     """Return ``x`` on its grid.
 
@@ -72,7 +76,8 @@ def quantized_input(
         graph: Is added to.
         x: A value.
         grid: None: it is left as it is.
-        clipped: The ends that ``x`` should have been clipped to.
+        clipped: The ends that ``x`` should have been clipped to; None: it is not.
+        shifted: Shift the codes to the top of their 8 bits; that takes time.
     """
     if grid is None:
         return x
@@ -84,7 +89,7 @@ def quantized_input(
     low, high = (int(end) + zero for end in ends)
     if (low, high) != (0, 2**BYTE - 1):
         codes = graph.add("Clip", codes, *(graph.constant(end, np.uint8) for end in (low, high)))
-    room = BYTE - (grid.high - grid.low).bit_length()
+    room = BYTE - (grid.high - grid.low).bit_length() if shifted else 0
     if room:
         codes = graph.add("BitShift", codes, graph.constant(room, np.uint8), direction="LEFT")
     step = graph.constant(scale / np.float32(2**room))
