@@ -115,6 +115,13 @@ def test_codes_have_eight_bits_and_no_weight_is_stored_in_float(pair):
         assert set(np.unique(array)) <= {-128, -64, 0, 64}
 
 
+@pytest.mark.parametrize(("bits", "shifts"), [(8, 0), (4, 3)])
+def test_input_codes_are_shifted_where_integer_kernels_can_follow(pair, bits, shifts):
+    operators = [node.op_type for node in graph_of(pair[1], bits).graph.node]
+    assert operators.count("BitShift") == shifts
+    assert operators.count("QuantizeLinear") == len(pair[1].layers)
+
+
 def test_a_batch_norm_of_zero_keeps_its_shift():
     run = exported.run_of(model={"name": "resnet8", "options": {"form": "original"}})
     description, tensors = exported.artifact(exported.quantized(run), run).content
