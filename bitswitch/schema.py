@@ -8,14 +8,15 @@ from bitswitch.suite import Suite
 def suite_schema() -> dict[str, Any]:
     """Return the schema of what a suite file may hold.
 
-    It differs from a suite's own: a plugin may be written as its bare name, and experiments and
-    their arms may leave to ``experiments.yaml`` what they do not change.
+    It differs from a suite's own: a plugin may be written as its bare name, and
+    experiments, their arms and the plugins of these may leave to ``experiments.yaml`` what they do
+    not change.
     """
     schema = Suite.model_json_schema()
     definitions = schema["$defs"]
-    definitions["Choice"] = {"anyOf": [{"type": "string"}, definitions["Choice"]]}
-    for name in ("ExperimentSpec", "ArmSpec", "SearchArmSpec", "ScoreSpec"):
+    for name in ("ExperimentSpec", "ArmSpec", "SearchArmSpec", "ScoreSpec", "Choice"):
         del definitions[name]["required"]
+    definitions["Choice"] = {"anyOf": [{"type": "string"}, definitions["Choice"]]}
     experiment = definitions["ExperimentSpec"]
     definitions["ExperimentSpec"] = {"anyOf": [{"type": "null"}, experiment]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

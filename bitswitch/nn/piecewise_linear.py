@@ -88,7 +88,7 @@ def _flaw(node: Node, operands: list[frozenset[str]]) -> str | None:
     if kind in PRODUCTS:
         uses = Counter(name for operand in operands for name in operand)
         shared = [name for name, count in uses.items() if count > 1]
-        return f"multiplies two tensors that depend on layer '{shared[0]}'" if shared else None
+        return f"multiplies two tensors that depend on layer '{min(shared)}'" if shared else None
     return f"computes '{kind}'"
 
 

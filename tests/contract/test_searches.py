@@ -5,7 +5,7 @@ import pytest
 from bitswitch import plugins
 from bitswitch.checks.searches import SEARCH_CHECKS
 
-SHORT = {}
+SHORT = {"dnas": {"epochs": 3}, "haq": {"hidden": 32}}
 """Options for searches whose defaults take long on any network."""
 
 

@@ -110,7 +110,7 @@ def test_recalibration_reaches_it(model, images):
     for name, module in list(model.net.named_children()):
         if hasattr(module, "running_mean"):
             model.net.set_submodule(name, SharedBatchNorm(nn.BatchNorm2d(8), BITSET))
-    shared = QuantizedModel(model.net, BITSET)
+    shared = QuantizedModel(model.net, BITSET, model.float_parameters)
     norms = [m for m in shared.modules() if isinstance(m, SharedBatchNorm)]
     assert norms
     assert all(isinstance(norm, Recalibrated) for norm in norms)
