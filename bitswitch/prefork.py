@@ -34,7 +34,7 @@ PRELOADED = (
     "bitswitch.exploration.scoring",
     "bitswitch.exploration.searching",
 )
-FORWARDED = (signal.SIGTERM, signal.SIGINT)
+FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 ORPHAN_CHECK_S = 2.0
 REQUEST_TIMEOUT_S = 10.0
 DECLINED, ENDED = b"-", b"="
@@ -46,7 +46,7 @@ _HEADER = 8
 def ask(path: str, argv: list[str]) -> int | None:
     """Have the server at ``path`` run a command, and wait for it.
 
-    SIGTERM and SIGINT go to the child; if this process is killed, so is the child.
+    SIGTERM, SIGINT and SIGUSR1 go to the child; if this process is killed, so is the child.
 
     Args:
         path: Of the server's socket.

@@ -81,7 +81,7 @@ def test_children_run_side_by_side_and_share_nothing(server, tmp_path):
     assert [job.communicate()[0] for job in jobs] == ["False\n"] * 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", prefork.FORWARDED)
 def test_signals_reach_the_child(server, tmp_path, number):
     code = (
         "import signal, time, pathlib\n"
