@@ -1,7 +1,6 @@
 """One search from its first file to its last."""
 
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,15 @@ import yaml
 from bitswitch import devices, plugins, provenance
 from bitswitch.contracts import Evaluation, Problem, Search
 from bitswitch.costs import CostModel
-from bitswitch.errors import SpecError
 from bitswitch.exploration.choosing import best_of
-from bitswitch.exploration.evaluating import batches_of, evaluate_policy, recalibration_images
+from bitswitch.exploration.evaluator import Evaluator
 from bitswitch.exploration.latencies import read_latencies
 from bitswitch.exploration.retraining import retrained
-from bitswitch.nn.model import QuantizedModel
-from bitswitch.nn.policy import resolve
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.policy_files import PolicyFile, costs_record
 from bitswitch.problems import Limit
 from bitswitch.randomness import generator
-from bitswitch.records import write_bytes, write_json, write_lines
+from bitswitch.records import read_json, write_bytes, write_json, write_lines
 from bitswitch.score_files import read_scores
 from bitswitch.scores import Scores
 from bitswitch.search_spec import Budget, SearchSpec
@@ -31,54 +27,11 @@ from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.health import Diverged
 from bitswitch.training.job import Execution
 from bitswitch.training.trained import Trained, load_trained
-from bitswitch.types import Policy
 
 log = logging.getLogger(__name__)
 
 SEARCH_EPOCH = -1000
 """Epochs of searches that train count down from here."""
-
-
-@dataclass
-class Evaluator:
-    """Evaluates policies on held-out images, counts and remembers them."""
-
-    trained: Trained
-    spec: SearchSpec
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    """One record per evaluation of the present budget."""
-
-    def remaining(self) -> int:
-        """Return how many more evaluations the spec allows."""
-        return self.spec.evaluations - len(self.lines)
-
-    def __call__(self, policy: Policy, model: QuantizedModel | None = None) -> Evaluation:
-        """Return how good ``policy`` is on held-out images, of ``model`` where one is given.
-
-        Raises:
-            SpecError: all evaluations that the spec allows are spent.
-        """
-        if self.remaining() <= 0:
-            raise SpecError(
-                f"Search '{self.spec.search.name}' may evaluate {self.spec.evaluations} policies "
-                f"and asks for one more. Raise search.evaluations."
-            )
-        found = self.on(policy, "held_out", self.spec.images, model)
-        self.lines.append({"layers": _pairs(self.trained, policy), **found._asdict()})
-        return found
-
-    def on(
-        self,
-        policy: Policy,
-        split: str,
-        images: int | None = None,
-        model: QuantizedModel | None = None,
-    ) -> Evaluation:
-        """Return how good ``policy`` is on ``split``, at most ``images`` of it; not counted."""
-        model, dataset = model or self.trained.model, self.trained.dataset
-        count = self.spec.recalibration
-        again = recalibration_images(dataset, self.spec.run, count) if count else None
-        return evaluate_policy(model, policy, batches_of(dataset, split, images), again)
 
 
 def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
@@ -103,6 +56,7 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
             execution.threads,
             provenance.EXPLORATORY,
         )
+        _take_up(folder, facts)
         scores = _scores(spec, execution.sensitivities)
         costs = cost_model(trained, spec)
         for budget in spec.budgets:
@@ -163,7 +117,7 @@ def _one(
     Returns:
         What ``result.json`` says of it, and its lines of ``metrics.jsonl``.
     """
-    evaluator = Evaluator(trained, spec)
+    evaluator = Evaluator(trained, spec, folder / evaluations_name(budget))
     problem = Problem(
         model=trained.model,
         costs=costs,
@@ -178,14 +132,13 @@ def _one(
         ),
         generator=generator("search", spec.seed, budget.name),
     )
-    with clock.phase("train"):
+    with evaluator, clock.phase("train"):
         before = clock.read()["train"]
         who = f"search '{spec.search.name}'"
         with blamed(who, "search()"):
             candidates = plugin.search(problem)
             best = best_of(candidates, problem, who)
         search_time_s = clock.read()["train"] - before
-    write_lines(folder / f"evaluations-{budget.name}.jsonl", evaluator.lines)
     held_out = evaluator.on(best.policy, "held_out")
     file = PolicyFile(
         run=spec.run.run_id,
@@ -197,7 +150,7 @@ def _one(
         objective=best.objective,
         held_out_top1=held_out.top1,
         costs=costs_record(costs.costs(best.policy), spec.edges),
-        layers=_pairs(trained, best.policy),
+        layers=evaluator.pairs(best.policy),
     )
     file.write(folder / "policies" / f"{budget.name}.json")
     lines = _lines(budget, "held_out", held_out) + _lines(
@@ -214,7 +167,7 @@ def _one(
         "cost": costs.total(budget.cost, best.policy),
         "objective": best.objective,
         "candidates": len(candidates),
-        "evaluations": len(evaluator.lines),
+        "evaluations": evaluator.count,
         "search_time_s": search_time_s,
         "retraining_epochs": spec.retraining.epochs if spec.retraining else 0,
         "retraining_time_s": retraining_time_s,
@@ -222,8 +175,20 @@ def _one(
     return found, lines
 
 
-def _pairs(trained: Trained, policy: Policy) -> dict[str, tuple[int, int]]:
-    return resolve(policy, trained.model.layers, trained.model.bitset)
+def evaluations_name(budget: Budget) -> str:
+    """Return the name of the file of a budget's evaluations."""
+    return f"evaluations-{budget.name}.jsonl"
+
+
+def _take_up(folder: Path, facts: dict[str, Any]) -> None:
+    """Say what code searches in ``folder``; drop what other code has evaluated there before."""
+    path = folder / "provenance.json"
+    keys = ("code_hash", "plugin_hashes")
+    before = read_json(path) if path.exists() else {}
+    if any(before.get(key) != facts[key] for key in keys):
+        for evaluations in folder.glob("evaluations-*.jsonl"):
+            evaluations.unlink()
+    write_json(path, facts)
 
 
 def _lines(budget: Budget, split: str, found: Evaluation, suffix: str = "") -> list[dict[str, Any]]:

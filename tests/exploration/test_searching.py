@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from bitswitch import provenance
 from bitswitch.contracts import Candidate
 from bitswitch.costs import CostModel
 from bitswitch.errors import InfeasibleBudgetError, PluginError, SpecError
-from bitswitch.exploration import retraining, searching
+from bitswitch.exploration import evaluator, retraining, searching
 from bitswitch.exploration.evaluating import batches_of, evaluate_policy
 from bitswitch.exploration.searching import cost_model, limit_of
 from bitswitch.policy_files import PolicyFile
@@ -87,6 +88,70 @@ def test_evaluations_are_counted_and_recorded(search, name, options):
     assert record["search_time_s"] > 0
 
 
+def walk(problem, until, other=2):
+    """Evaluate policies one layer apart; return the numbers of all."""
+    found = []
+    for place, layer in enumerate(problem.layers[:until]):
+        policy = dict.fromkeys(problem.layers, 4) | {layer: other if place == 1 else 2}
+        found.append(problem.evaluate(policy))
+    return found
+
+
+@pytest.mark.parametrize(("other", "again"), [(2, 2), (8, 3)])
+def test_an_interrupted_search_computes_no_evaluation_twice(
+    search, instead, monkeypatch, other, again
+):
+    def interrupted(problem):
+        walk(problem, 2)
+        raise KeyboardInterrupt
+
+    instead(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(evaluations=8, seed=3)
+    computed, seen = [], []
+    evaluate = evaluator.evaluate_policy
+    monkeypatch.setattr(
+        evaluator, "evaluate_policy", lambda *given: computed.append(given) or evaluate(*given)
+    )
+
+    def whole(problem):
+        seen.extend(walk(problem, 4, other))
+        counted.append(len(computed))
+        return [Candidate(dict.fromkeys(problem.layers, 2))]
+
+    counted = []
+    instead(whole)
+    found = search(evaluations=8, seed=3)
+    assert counted == [again]  # four asked for; the file knew two, or one that still fits
+    lines = found.lines("evaluations-average-bits-4.jsonl")
+    assert [(line["top1"], line["loss"]) for line in lines] == seen
+    assert len(seen) == 4
+
+
+def test_evaluations_of_other_code_are_not_taken_up(search, instead, monkeypatch):
+    def interrupted(problem):
+        walk(problem, 2)
+        raise KeyboardInterrupt
+
+    instead(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(evaluations=8, seed=4)
+    monkeypatch.setattr(provenance, "code_hash", lambda parts=(): "other")
+    counts = []
+    evaluate = evaluator.evaluate_policy
+    monkeypatch.setattr(
+        evaluator, "evaluate_policy", lambda *given: counts.append(given) or evaluate(*given)
+    )
+
+    def whole(problem):
+        walk(problem, 2)
+        assert len(counts) == 2
+        return [Candidate(dict.fromkeys(problem.layers, 2))]
+
+    instead(whole)
+    search(evaluations=8, seed=4)
+
+
 def test_more_evaluations_than_allowed_are_refused_whatever_the_budget(search, instead):
     counts = []
 
@@ -123,7 +188,7 @@ def test_what_a_search_evaluates_is_held_out_and_no_larger_than_asked_for(search
 
 def test_test_images_are_read_once_after_the_search(search, instead, monkeypatch):
     seen = []
-    original = searching.batches_of
+    original = evaluator.batches_of
 
     def batches_of(dataset, split, images):
         seen.append((split, images))
@@ -132,7 +197,7 @@ def test_test_images_are_read_once_after_the_search(search, instead, monkeypatch
     def two(problem):
         return [Candidate(dict.fromkeys(problem.layers, bits)) for bits in (4, 2)]
 
-    monkeypatch.setattr(searching, "batches_of", batches_of)
+    monkeypatch.setattr(evaluator, "batches_of", batches_of)
     instead(two)
     search(evaluations=2)
     assert seen == [("held_out", 10), ("held_out", 10), ("held_out", None), ("test", None)]
