@@ -49,7 +49,8 @@ long: env
 smoke: env
 	snakemake --cores $(CORES) all --config suite=smoke
 
-# Training runs and datasets stay: they may have taken days.
+# Training runs, scores, searches and datasets stay: they may have taken days.
+KEPT := runs sensitivities searches reference
 clean:
-	find results -mindepth 1 -maxdepth 1 -type d ! -name runs ! -name reference -exec rm -r {} +
+	find results -mindepth 1 -maxdepth 1 -type d $(KEPT:%=! -name %) -exec rm -r {} +
 	rm -rf .snakemake .cache build *.egg-info
