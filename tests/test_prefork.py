@@ -1,7 +1,6 @@
 """A server without torch: what is preloaded changes nothing but time."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
