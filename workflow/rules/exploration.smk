@@ -9,7 +9,9 @@ def scored_runs(wildcards):
 def searched(wildcards):
     """Return the result of the run that a search searches, and the scores that it reads."""
     search = SUITE.searches[wildcards.search]
-    return [result_of(search.run)] + ([scores_of(search.sensitivity)] if search.sensitivity else [])
+    return [result_of(search.run)] + (
+        [scores_of(search.sensitivity)] if search.sensitivity else []
+    )
 
 
 rule score:

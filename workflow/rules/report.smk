@@ -9,9 +9,13 @@ ASSETS = [str(path) for path in sorted(TOP.glob("report/**/*.*"))]
 rule collect:
     input:
         runs=expand("results/runs/{run}/result.json", run=SUITE.runs),
-        scores=expand("results/sensitivities/{one}/result.json", one=SUITE.sensitivities),
+        scores=expand(
+            "results/sensitivities/{one}/result.json", one=SUITE.sensitivities
+        ),
         searches=expand("results/searches/{one}/result.json", one=SUITE.searches),
-        deployments=expand("results/deployments/{one}/result.json", one=SUITE.deployments),
+        deployments=expand(
+            "results/deployments/{one}/result.json", one=SUITE.deployments
+        ),
         suite=[str(SUITE_FILE), *CODE, *ASSETS],
     output:
         expand("{report}/{name}", report=REPORT, name=collect.OUTPUTS),
