@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from bitswitch.spec import Choice, RunSpec
 
 TINY = {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20, "test": 40}}
+
+# The same examples every time; `pytest --hypothesis-profile default` looks for new ones.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
