@@ -173,7 +173,7 @@ class Server:
             os.environ.update(request["environ"])
             sys.argv = request["argv"]
             code = _run()
-        except Exception:
+        except Exception:  # as the interpreter does; beyond this frame lies the server
             traceback.print_exc()
         finally:
             with suppress(OSError, ValueError):

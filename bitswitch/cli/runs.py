@@ -2,12 +2,29 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
 from bitswitch.cli.arguments import AsJson, Data, Device, Results, SuiteName, find_run, load, pick
+
+RunsPerGpu = Annotated[int, typer.Option(min=1, help="How many may share a GPU.")]
+
+
+@contextmanager
+def _stages_on(device: str, runs_per_gpu: int) -> Iterator[ModuleType]:
+    """Claim ``device``, then import and yield the stages of an experiment; log to the terminal."""
+    from bitswitch.devices import claimed_gpu
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    with claimed_gpu(device, runs_per_gpu):
+        from bitswitch import stages
+
+        yield stages
 
 
 def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -> None:
@@ -36,17 +53,12 @@ def train(
     data: Data = Path("data"),
     device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads of torch.")] = 1,
-    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
+    runs_per_gpu: RunsPerGpu = 1,
 ) -> None:
     """Train and evaluate one run of SUITE, or continue it where it was interrupted."""
-    from bitswitch.devices import claimed_gpu
-
     loaded = load(suite)
     spec = pick(loaded.runs, run, f"Suite '{loaded.name}' has no run")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with claimed_gpu(device, runs_per_gpu):
-        from bitswitch import stages
-
+    with _stages_on(device, runs_per_gpu) as stages:
         typer.echo(stages.train(spec, results, data, device=device, threads=threads))
 
 
@@ -56,17 +68,12 @@ def score(
     results: Results = Path("results"),
     data: Data = Path("data"),
     device: Device = "auto",
-    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
+    runs_per_gpu: RunsPerGpu = 1,
 ) -> None:
     """Score the layers of a network of SUITE: how much each suffers from low bit-widths."""
-    from bitswitch.devices import claimed_gpu
-
     loaded = load(suite)
     spec = pick(loaded.sensitivities, sensitivity, f"Suite '{loaded.name}' has no sensitivity")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with claimed_gpu(device, runs_per_gpu):
-        from bitswitch import stages
-
+    with _stages_on(device, runs_per_gpu) as stages:
         typer.echo(stages.score(spec, results, data, device=device))
 
 
@@ -76,17 +83,12 @@ def search(
     results: Results = Path("results"),
     data: Data = Path("data"),
     device: Device = "auto",
-    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
+    runs_per_gpu: RunsPerGpu = 1,
 ) -> None:
     """Find a bit-width for every layer of a trained network of SUITE, within budgets."""
-    from bitswitch.devices import claimed_gpu
-
     loaded = load(suite)
     spec = pick(loaded.searches, search, f"Suite '{loaded.name}' has no search")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with claimed_gpu(device, runs_per_gpu):
-        from bitswitch import stages
-
+    with _stages_on(device, runs_per_gpu) as stages:
         typer.echo(stages.search(spec, results, data, device=device))
 
 
@@ -96,17 +98,12 @@ def deploy(
     results: Results = Path("results"),
     data: Data = Path("data"),
     device: Device = "auto",
-    runs_per_gpu: Annotated[int, typer.Option(min=1, help="How many may share a GPU.")] = 1,
+    runs_per_gpu: RunsPerGpu = 1,
 ) -> None:
     """Export the trained network of RUN as integers, and compare it with training."""
-    from bitswitch.devices import claimed_gpu
-
     loaded = load(suite)
     spec = pick(loaded.deployments, run, f"Suite '{loaded.name}' deploys no run")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with claimed_gpu(device, runs_per_gpu):
-        from bitswitch import stages
-
+    with _stages_on(device, runs_per_gpu) as stages:
         typer.echo(stages.deploy(spec, results, data, device=device))
 
 
