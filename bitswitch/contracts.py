@@ -290,7 +290,8 @@ class Search(Plugin):
         allowed number of evaluations goes.
 
         Raises:
-            InfeasibleBudgetError: no policy is within the budget.
+            InfeasibleBudgetError: no policy is within the budget. Tables print a dash with that
+                reason; other budgets go on.
         """
         raise NotImplementedError
 

@@ -93,7 +93,7 @@ class InfeasibleBudgetError(BitswitchError):
 
     def __init__(self, cost: str, limit: float, nearest: float) -> None:
         super().__init__(
-            f"No policy has {cost} of at most {limit:g}; the nearest budget that can be met is "
+            f"No policy has {cost} of at most {limit:g}: the nearest budget that can be met is "
             f"{nearest:.10g}.\n  Raise the budget, or add narrower bit-widths to the bit set."
         )
         self.cost, self.limit, self.nearest = cost, limit, nearest
@@ -106,8 +106,8 @@ class UnreachableBudgetError(InfeasibleBudgetError):
         names = " and ".join(f"{value:.10g}" for value in reachable)
         BitswitchError.__init__(
             self,
-            f"No policy has {cost} of exactly {limit:.10g}; the nearest that policies have: "
-            f"{names}.\n  Take one of these as the budget, or set budget_kind: at-most.",
+            f"No policy has {cost} of exactly {limit:.10g}: the nearest that policies have "
+            f"are {names}.\n  Take one of these as the budget, or set budget_kind: at-most.",
         )
         self.cost, self.limit, self.reachable = cost, limit, tuple(reachable)
         self.nearest = min(reachable, key=lambda value: abs(value - limit))

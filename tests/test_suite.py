@@ -317,3 +317,20 @@ def test_to_deploy_changes_no_run(write):
 def test_methods_that_need_float_weights_are_not_deployed(write):
     with pytest.raises(SpecError, match=r"arms\.only on net: method 'lsq' cannot be deployed"):
         load_suite(write(**with_arm(deploy=True, method="lsq")))
+
+
+@pytest.mark.parametrize(
+    ("search", "text"),
+    [
+        ({"search": "ilp"}, "'ilp' reads scores. Name a sensitivity"),
+        ({"search": "random"}, "'random' evaluates policies .* search.evaluations"),
+        (
+            {"search": "uniform", "scores": {"sensitivity": "quantization-error"}},
+            "'uniform' reads no scores, yet search.scores asks for 'quantization-error'",
+        ),
+    ],
+)
+def test_a_search_gets_what_it_reads_and_nothing_else(write, search, text):
+    budgets = [{"cost": "average-bits", "at_most": 4}]
+    with pytest.raises(SpecError, match=text):
+        load_suite(write(**with_arm(search={**search, "budgets": budgets})))

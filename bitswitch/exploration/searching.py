@@ -10,6 +10,7 @@ import yaml
 from bitswitch import devices, plugins, provenance
 from bitswitch.contracts import Evaluation, Problem, Search
 from bitswitch.costs import CostModel
+from bitswitch.errors import InfeasibleBudgetError
 from bitswitch.exploration.choosing import best_of
 from bitswitch.exploration.evaluator import Evaluator
 from bitswitch.exploration.latencies import read_latencies
@@ -42,7 +43,12 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
     content = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
     write_bytes(folder / "spec.yaml", content.encode())
     facts: dict[str, Any] = {}
-    outcome: dict[str, Any] = {"status": "complete", "diagnosis": None, "budgets": {}}
+    outcome: dict[str, Any] = {
+        "status": "complete",
+        "diagnosis": None,
+        "budgets": {},
+        "infeasible": {},
+    }
     lines: list[dict[str, Any]] = []
     try:
         trained = load_trained(
@@ -60,7 +66,12 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
         scores = _scores(spec, execution.sensitivities)
         costs = cost_model(trained, spec)
         for budget in spec.budgets:
-            found, measured = _one(spec, budget, plugin, trained, costs, scores, folder, clock)
+            try:
+                found, measured = _one(spec, budget, plugin, trained, costs, scores, folder, clock)
+            except InfeasibleBudgetError as finding:  # the other budgets go on
+                log.warning("%s, %s: %s", spec.identifier, budget.name, finding)
+                outcome["infeasible"][budget.name] = str(finding).splitlines()[0]
+                continue
             lines += measured
             outcome["budgets"][budget.name] = found
     except Diverged as finding:

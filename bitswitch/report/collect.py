@@ -190,11 +190,13 @@ def _search_rows(
     if record is not None and record.result.status == "complete":
         for line in record.metrics:
             yield shared | line.model_dump() | {"status": "complete"}
-        return
-    status = (cell.skipped and "skipped") or (record.result.status if record else "missing")
-    reason = cell.skipped or (record.result.diagnosis if record else "not run to the end")
-    for budget in search.budgets:
-        missing = {"policy": budget.name, "split": "test", "metric": "top1", "unit": "percent"}
+        absent = {name: ("infeasible", why) for name, why in record.result.infeasible.items()}
+    else:
+        status = (cell.skipped and "skipped") or (record.result.status if record else "missing")
+        reason = cell.skipped or (record.result.diagnosis if record else "not run to the end")
+        absent = {budget.name: (status, reason or "") for budget in search.budgets}
+    for name, (status, reason) in absent.items():
+        missing = {"policy": name, "split": "test", "metric": "top1", "unit": "percent"}
         yield shared | missing | {"status": status, "where": reason}
 
 

@@ -86,6 +86,9 @@ def policy_rows(suite: Suite, records: Mapping[str, SearchRecord | None]) -> Ite
             }
             if record is not None:
                 row |= {"status": record.result.status, "diagnosis": record.result.diagnosis}
+                if budget.name in record.result.infeasible:
+                    why = record.result.infeasible[budget.name]
+                    row |= {"status": "infeasible", "diagnosis": why}
                 row["code_hash"] = record.provenance.get("code_hash")
             if record is not None and budget.name in record.policies:
                 file = record.policies[budget.name]

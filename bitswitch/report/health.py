@@ -54,8 +54,7 @@ def summary(frames: Frames) -> list[Fact]:
     if len(frames.sensitivities):
         facts.append(Fact("scored networks", _states(frames.sensitivities.status)))
     if len(frames.policies):
-        searches = frames.policies.drop_duplicates("search")
-        facts.append(Fact("searches", _states(searches.status)))
+        facts.append(Fact("sub-nets, one per search and budget", _states(frames.policies.status)))
     for kind, group in runs.groupby("time_kind"):
         clock = "CPU time" if kind == "cpu" else "wall-clock time"
         facts.append(Fact(f"training, {clock}", duration(group.train_time_s.sum())))
@@ -73,7 +72,7 @@ def summary(frames: Frames) -> list[Fact]:
 def _states(statuses: "pd.Series[str]") -> str:
     """Return how many there are, and what became of them."""
     counts = Counter(statuses)
-    order = ("complete", "collapsed", "diverged", "missing")
+    order = ("complete", "collapsed", "diverged", "infeasible", "missing")
     listed = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
     return f"{len(statuses)}: {listed}"
 

@@ -165,6 +165,8 @@ class SearchResult(Record):
     status: Literal["complete", "diverged"]
     diagnosis: str | None = None
     budgets: dict[str, BudgetResult]
+    infeasible: dict[str, str] = {}
+    """Why no policy meets a budget, by name."""
     wall_time_s: float
     peak_memory_mib: float | None = None
 

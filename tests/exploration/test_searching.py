@@ -6,7 +6,7 @@ import torch
 from bitswitch import provenance
 from bitswitch.contracts import Candidate
 from bitswitch.costs import CostModel
-from bitswitch.errors import InfeasibleBudgetError, PluginError, SpecError
+from bitswitch.errors import PluginError, SpecError
 from bitswitch.exploration import evaluator, retraining, searching
 from bitswitch.exploration.evaluating import batches_of, evaluate_policy
 from bitswitch.exploration.searching import cost_model, limit_of
@@ -277,9 +277,15 @@ def test_a_search_that_fails_is_named(search, instead):
         search()
 
 
-def test_a_budget_that_no_policy_meets_is_named(search):
-    with pytest.raises(InfeasibleBudgetError, match=r"at most 1.5; the nearest .* is 2"):
-        search(budgets=({"cost": "average-bits", "at_most": 1.5},))
+def test_a_budget_that_no_policy_meets_is_named_and_the_others_go_on(search):
+    found = search(budgets=({"cost": "average-bits", "at_most": 1.5}, *TWO))
+    assert found.result["status"] == "complete"
+    assert found.result["infeasible"] == {
+        "average-bits-1.5": "No policy has average-bits of at most 1.5: the nearest budget that "
+        "can be met is 2."
+    }
+    assert list(found.result["budgets"]) == ["average-bits-4", "bitops-share-0.1"]
+    assert {line["policy"] for line in found.lines("metrics.jsonl")} == set(found.result["budgets"])
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,8 @@ def write_search(spec: SearchSpec, results: Path, **changes: Any) -> Path:
     result |= {"diagnosis": None, "wall_time_s": 9.0, "time_kind": "cpu", "budgets": {}} | changes
     lines = []
     for budget in spec.budgets if result["status"] == "complete" else ():
+        if budget.name in result.get("infeasible", ()):
+            continue
         policy = policy_of(spec, budget)
         costs, top1 = COSTS.costs(policy), top1_at(spec, policy)
         result["budgets"][budget.name] = {

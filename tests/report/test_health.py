@@ -8,6 +8,8 @@ from bitswitch.report.frames import Frames
 from bitswitch.suite import Suite
 from tests.report.conftest import write_run
 
+SUBNETS = "sub-nets, one per search and budget"
+
 
 def test_summary_counts_and_adds_up(folder: Path, suite: Suite):
     facts = dict(health.summary(Frames.read(folder)))
@@ -61,5 +63,5 @@ def test_an_empty_suite_has_a_summary(suite: Suite, results: Path):
 def test_scores_and_searches_are_counted_where_there_are_any(mixed_folder: Path, folder: Path):
     facts = {fact.title: fact.text for fact in health.summary(Frames.read(mixed_folder))}
     assert re.fullmatch(r"(\d+): \1 complete", facts["scored networks"])
-    assert re.fullmatch(r"(\d+): \1 complete", facts["searches"])
-    assert "searches" not in {fact.title for fact in health.summary(Frames.read(folder))}
+    assert re.fullmatch(r"(\d+): \1 complete", facts[SUBNETS])
+    assert SUBNETS not in {fact.title for fact in health.summary(Frames.read(folder))}

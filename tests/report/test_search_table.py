@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 
 import pytest
 
-from bitswitch.report import collect, search_table, subnets
+from bitswitch.report import collect, health, search_table, subnets
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import DASH, Entry, Line, Table
 from tests.report.mixed import make_mixed, write_run, write_scoring, write_search
@@ -91,3 +91,23 @@ def test_what_was_not_found_is_a_dash_with_its_reason(results: Path):
     assert notes[random.entries[0].marks[0]] == "4 of 4 seeds missing: not run to the end"
     assert notes[greedy.entries[0].marks[0]] == "2 of 2 seeds diverged: its start diverged"
     assert not any(entry.text for entry in random.entries[1:7])
+
+
+def test_a_budget_that_no_policy_meets_is_a_dash_beside_the_others(results: Path):
+    suite = make_mixed("search-comparison")
+    for run in suite.runs.values():
+        write_run(run, results)
+    for scoring in suite.sensitivities.values():
+        write_scoring(scoring, results)
+    why = "No policy has average-bits of at most 1: the nearest budget that can be met is 2."
+    for search in suite.searches.values():
+        first = search.budgets[0].name
+        infeasible = {first: why} if search.search.name == "ilp" else {}
+        write_search(search, results, infeasible=infeasible)
+    frames = collect.collect(suite, results)
+    table = search_table.build(frames, "search-comparison", "s")
+    dashes = [line for line in table.sections[0].lines if line.entries[0].text == DASH]
+    assert [line.kind for line in dashes] == ["ILP"]
+    assert dict(table.footnotes)[dashes[0].entries[0].marks[0]] == f"2 of 2 seeds infeasible: {why}"
+    assert set(frames.policies.status) == {"complete", "infeasible"}
+    assert "infeasible" in dict(health.summary(frames))["sub-nets, one per search and budget"]

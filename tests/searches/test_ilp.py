@@ -80,7 +80,7 @@ def test_only_a_mean_bit_width_is_met_exactly():
 
 def test_a_mean_off_the_lattice_names_both_neighbours():
     one = problem(cost_model(SIZES), Limit("average-bits", 3.05), layer_scores([1.0] * 4))
-    with pytest.raises(UnreachableBudgetError, match=r"exactly 3\.05; .*: 3 and 3\.5\."):
+    with pytest.raises(UnreachableBudgetError, match=r"exactly 3\.05: .* are 3 and 3\.5\."):
         search(one, objective="sign-fixed", budget_kind="exact")
 
 

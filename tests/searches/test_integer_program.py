@@ -87,7 +87,7 @@ def test_an_exact_budget_beyond_all_policies_has_one_neighbour():
     for mean, nearest in ((1.0, 2.0), (9.0, 8.0)):
         one = problem(cost_model(SIZES), Limit("average-bits", mean))
         with pytest.raises(
-            UnreachableBudgetError, match=f"nearest that policies have: {nearest:g}"
+            UnreachableBudgetError, match=f"nearest that policies have are {nearest:g}"
         ):
             Program.of(one, table_loss(0), exact=True).solve()
 
@@ -96,7 +96,7 @@ def test_the_named_neighbour_can_be_asked_for():
     one = problem(cost_model([1] * 7), Limit("average-bits", 3.1))
     with pytest.raises(UnreachableBudgetError) as caught:
         Program.of(one, table_loss(0), exact=True).solve()
-    printed = float(str(caught.value).split("have: ")[1].split(" and ")[0])
+    printed = float(str(caught.value).split("have are ")[1].split(" and ")[0])
     (found,) = Program.of(
         problem(one.costs, Limit("average-bits", printed)), table_loss(0), exact=True
     ).solve()
