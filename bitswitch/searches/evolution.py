@@ -113,22 +113,25 @@ class Evolution:
         """Yield mutants of one parent."""
         generator, bitset = self.sampler.generator, self.sampler.space.bitset
         parent = parents[pick(len(parents), generator)]
+        shape = (self.sampler.options.attempts, len(parent))  # most children take many attempts
         while True:
-            changes = (torch.rand(len(parent), generator=generator) < self.sizes.mutation).tolist()
-            drawn = torch.randint(len(bitset), (len(parent),), generator=generator).tolist()
-            yield tuple(
-                bitset[index] if change else bits
-                for bits, change, index in zip(parent, changes, drawn, strict=True)
-            )
+            changes = (torch.rand(shape, generator=generator) < self.sizes.mutation).tolist()
+            drawn = torch.randint(len(bitset), shape, generator=generator).tolist()
+            for changed, indices in zip(changes, drawn, strict=True):
+                yield tuple(
+                    bitset[index] if change else bits
+                    for bits, change, index in zip(parent, changed, indices, strict=True)
+                )
 
     def _crossings(self, parents: Sequence[Vector]) -> Iterator[Vector]:
         """Yield children that have every entry from either of two parents."""
         generator = self.sampler.generator
         pair = torch.randperm(len(parents), generator=generator)[:2].tolist()
         first, second = parents[pair[0]], parents[pair[-1]]
+        shape = (self.sampler.options.attempts, len(first))
         while True:
-            sides = (torch.rand(len(first), generator=generator) < 0.5).tolist()
-            yield tuple(
-                one if side else other
-                for one, other, side in zip(first, second, sides, strict=True)
-            )
+            for sides in (torch.rand(shape, generator=generator) < 0.5).tolist():
+                yield tuple(
+                    one if side else other
+                    for one, other, side in zip(first, second, sides, strict=True)
+                )
