@@ -66,7 +66,7 @@ class SearchArmSpec(Strict):
     search: Choice
     budgets: Annotated[tuple[Budget, ...], Field(min_length=1)]
     scores: ScoreSpec | None = None
-    """Required by searches that read scores."""
+    """Required by searches that read scores; unused by the others, so that arms can share it."""
     edges: EdgeName = "excluded"
     latency_table: Path | None = None
     tied: bool = True

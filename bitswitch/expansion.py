@@ -128,8 +128,7 @@ def _search(place: Place, spec: SearchArmSpec, run: RunSpec, seed: int) -> Searc
     """Return the resolved search of a cell.
 
     Raises:
-        SpecError: a search that lacks scores or evaluations, or reads none of the scores that it
-            is given, or a value out of range.
+        SpecError: a search that lacks scores or evaluations, or a value out of range.
     """
     facts = _facts(place, spec)
     if facts["scored"] and spec.scores is None:
@@ -137,18 +136,13 @@ def _search(place: Place, spec: SearchArmSpec, run: RunSpec, seed: int) -> Searc
             f"{place.where}: search '{spec.search.name}' reads scores. Name a sensitivity: "
             f"search: {{search: {spec.search.name}, scores: {{sensitivity: hessian-trace}}}}"
         )
-    if spec.scores is not None and not facts["scored"]:
-        raise SpecError(
-            f"{place.where}: search '{spec.search.name}' reads no scores, yet search.scores asks "
-            f"for '{spec.scores.sensitivity.name}'. Leave scores out, or set it to null."
-        )
     if facts["evaluates"] and not spec.evaluations:
         raise SpecError(
             f"{place.where}: search '{spec.search.name}' evaluates policies on held-out images. "
             f"Say how many: search.evaluations"
         )
     sensitivity, training = None, None
-    if spec.scores is not None:
+    if spec.scores is not None and facts["scored"]:
         scored = run.start if spec.scores.of == "start" else run
         *_, sensitivity = _sensitivities(place, spec.scores, scored)
     if spec.retraining is not None:

@@ -43,6 +43,9 @@ def write(tmp_path):
     return write
 
 
+BUDGETS = [{"cost": "average-bits", "at_most": 4}]
+
+
 def with_arm(**arm):
     experiment = {**CONTENT["experiments"]["one"], "arms": {"only": {"title": "only", **arm}}}
     return {"experiments": {"one": experiment}}
@@ -324,13 +327,16 @@ def test_methods_that_need_float_weights_are_not_deployed(write):
     [
         ({"search": "ilp"}, "'ilp' reads scores. Name a sensitivity"),
         ({"search": "random"}, "'random' evaluates policies .* search.evaluations"),
-        (
-            {"search": "uniform", "scores": {"sensitivity": "quantization-error"}},
-            "'uniform' reads no scores, yet search.scores asks for 'quantization-error'",
-        ),
     ],
 )
-def test_a_search_gets_what_it_reads_and_nothing_else(write, search, text):
-    budgets = [{"cost": "average-bits", "at_most": 4}]
+def test_a_search_needs_what_it_reads(write, search, text):
     with pytest.raises(SpecError, match=text):
-        load_suite(write(**with_arm(search={**search, "budgets": budgets})))
+        load_suite(write(**with_arm(search={**search, "budgets": BUDGETS})))
+
+
+@pytest.mark.parametrize(("search", "scorings"), [("ilp", 2), ("uniform", 0)])
+def test_scores_that_no_search_reads_are_not_computed(write, search, scorings):
+    shared = {"scores": {"sensitivity": "quantization-error"}, "budgets": BUDGETS}
+    suite = load_suite(write(**with_arm(search={"search": search, **shared})))
+    assert len(suite.sensitivities) == scorings
+    assert len(suite.searches) == len(CONTENT["seeds"])

@@ -49,8 +49,7 @@ DRAWS_CAPTION = (
 
 def draw_hasb(frames: Frames) -> "Figure":
     """Return Figure 4."""
-    recipe = frames.suite.experiments[TRACES]
-    network = recipe.networks[0]
+    network = _network(frames)
     rows = traces.of_experiment(frames, TRACES)
     rows = rows[rows.network == network]
     bitset = _widths(next(iter(rows.bitset), "{8,6,4,2}"))
@@ -67,6 +66,14 @@ def draw_hasb(frames: Frames) -> "Figure":
     _draw_found(right, frames, network)
     right.set_title("(c) sub-nets")
     return figure
+
+
+def _network(frames: Frames) -> str:
+    """Return the network that Figure 4 shows: the first one that also has sub-nets, if any has."""
+    networks = frames.suite.experiments[TRACES].networks
+    fronts = frames.suite.experiments.get(front_figures.EXPERIMENT)
+    searched = fronts.networks if fronts else ()
+    return next((name for name in networks if name in searched), networks[0])
 
 
 def _draw_traces(axes: "Axes", layers: pd.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """Tests of ``bitswitch.report.hasb_figures``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,20 @@ def test_figure_4_has_its_three_panels(frames: Frames):
     assert len(points["sub-nets"]) == 2 * 3
     assert len(points["one bit-width"]) == 2 * 4
     assert figure.texts[0].get_text().startswith("ResNet-20 · suite tiny")
+
+
+def test_figure_4_shows_a_network_that_has_sub_nets(frames: Frames):
+    recipes = frames.suite.experiments
+    traced = recipes["hmt"].model_copy(update={"networks": ("larger", *recipes["hmt"].networks)})
+    networks = frames.suite.networks
+    networks = networks | {"larger": networks["resnet20"].model_copy(update={"title": "Larger"})}
+    for without, title in ((None, "ResNet-20"), ("fronts", "Larger")):
+        kept = {key: recipe for key, recipe in recipes.items() if key != without}
+        changes = {"experiments": kept | {"hmt": traced}, "networks": networks}
+        figure = hasb_figures.draw_hasb(
+            replace(frames, suite=frames.suite.model_copy(update=changes))
+        )
+        assert figure.texts[0].get_text().startswith(f"{title} ·")
 
 
 def test_layers_from_the_mean_on_are_sensitive(frames: Frames):
