@@ -14,9 +14,8 @@ from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
 from bitswitch.deployment.neighbours import Neighbours
 from bitswitch.deployment.snapshot import REQUEST, Observer, Operands, Request, Snapshot
 from bitswitch.deployment.stored import Bound, Scales, StoredLayer
-from bitswitch.errors import BitWidthError
 from bitswitch.nn.policy import resolve
-from bitswitch.types import FLOAT_BITS, BitSet, Policy, format_bitset
+from bitswitch.types import BitSet, Policy
 
 
 class Storage(NamedTuple):
@@ -128,11 +127,7 @@ class IntegerModel:
         Raises:
             BitWidthError: as ``switch``.
         """
-        chosen = resolve(policy, self.layers, self.bitset)
-        if policy == FLOAT_BITS or any(FLOAT_BITS in bits for bits in chosen.values()):
-            raise BitWidthError(
-                f"An integer model has no float weights: it runs at {format_bitset(self.bitset)}."
-            )
+        chosen = resolve(policy, self.layers, self.bitset, has_float=False)
         default = self.bitset[0] if isinstance(policy, Mapping) else policy
         here = before = next(iter(chosen.values()), (default, default))
         bits = {one.facts.name: one.facts.pinned or chosen[one.facts.name] for one in self._stored}

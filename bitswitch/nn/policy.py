@@ -9,7 +9,7 @@ from bitswitch.types import FLOAT_BITS, BitSet, LayerBits, Policy, format_bitset
 
 
 def resolve(
-    policy: int | Policy, layers: Collection[str], bitset: BitSet
+    policy: int | Policy, layers: Collection[str], bitset: BitSet, has_float: bool = True
 ) -> dict[str, tuple[int, int]]:
     """Return the (weight, activation) bit-widths of every layer.
 
@@ -17,6 +17,7 @@ def resolve(
         policy: One bit-width for all layers, or a bit-width or pair for each.
         layers: Names of the quantized layers.
         bitset: Bit-widths of the model, widest first.
+        has_float: Whether layers run at full precision too, as 32 bits.
 
     Raises:
         BitWidthError: an unknown bit-width or layer, or a layer that is missing.
@@ -24,8 +25,9 @@ def resolve(
     >>> resolve({"conv": (8, 4)}, ["conv"], (8, 4))
     {'conv': (8, 4)}
     """
+    known = (*bitset, *([FLOAT_BITS] if has_float else []))
     if not isinstance(policy, Mapping):
-        policy = dict.fromkeys(layers, _checked(policy, bitset, "the policy"))
+        policy = dict.fromkeys(layers, _checked(policy, known, "the policy"))
     unknown = [name for name in policy if name not in layers]
     if unknown:
         raise BitWidthError(
@@ -36,9 +38,9 @@ def resolve(
     if missing:
         raise BitWidthError(
             f"The policy has no bit-width for layer '{missing[0]}' ({len(missing)} missing).\n"
-            f"  Give every layer one of {format_bitset(bitset)}, or {FLOAT_BITS} to leave it float."
+            f"  Give every layer one of {_listed(known)}."
         )
-    return {name: _pair(policy[name], bitset, f"layer '{name}'") for name in layers}
+    return {name: _pair(policy[name], known, f"layer '{name}'") for name in layers}
 
 
 def random_policy(
@@ -60,19 +62,25 @@ def random_policy(
     }
 
 
-def _pair(bits: LayerBits, bitset: BitSet, where: str) -> tuple[int, int]:
+def _pair(bits: LayerBits, known: BitSet, where: str) -> tuple[int, int]:
     weight, activation = bits if isinstance(bits, tuple) else (bits, bits)
-    return _checked(weight, bitset, where), _checked(activation, bitset, where)
+    return _checked(weight, known, where), _checked(activation, known, where)
 
 
-def _checked(bits: int, bitset: BitSet, where: str) -> int:
+def _listed(known: BitSet) -> str:
+    """Return bit-widths as text; 32 is full precision."""
+    widths = format_bitset(tuple(bits for bits in known if bits != FLOAT_BITS))
+    return f"{widths}, or {FLOAT_BITS} for full precision" if FLOAT_BITS in known else widths
+
+
+def _checked(bits: int, known: BitSet, where: str) -> int:
     """Return ``bits`` if the model has it."""
-    if bits in bitset or bits == FLOAT_BITS:
+    if bits in known:
         return bits
     if not isinstance(bits, int):
         raise BitWidthError(f"{where}: {bits!r} is no bit-width; it must be an integer.")
-    nearest = min(bitset, key=lambda candidate: abs(candidate - bits))
+    nearest = min(known, key=lambda candidate: abs(candidate - bits))
     raise BitWidthError(
         f"{where}: this model has no bit-width {bits}; the nearest is {nearest}.\n"
-        f"  it has: {format_bitset(bitset)}, and {FLOAT_BITS} for full precision"
+        f"  it has: {_listed(known)}"
     )

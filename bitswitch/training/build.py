@@ -100,15 +100,21 @@ def load_float(net: nn.Module, start: RunSpec, folder: Path) -> None:
     _load(net, bare, start, folder)
 
 
-def inherit(model: QuantizedModel, method: Method, start: RunSpec, folder: Path) -> None:
-    """Load the network of ``start``, trained at several bit-widths, into one of ``method``.
+def inherit(model: QuantizedModel, parts: Parts, start: RunSpec, folder: Path) -> None:
+    """Load the network of ``start``, trained at several bit-widths, into the one of a run.
+
+    Args:
+        model: Of the run.
+        parts: Its plugins.
+        start: The run that it starts from.
+        folder: Of ``start``.
 
     Raises:
         CheckpointError: its checkpoint is missing, damaged, or does not fit.
     """
     state = checkpoint.load(folder / checkpoint.NAME, start.run_id)["model"]
-    with blamed(f"method '{start.method.name}'", "inherit()"):
-        state = method.inherit(state)
+    with blamed(f"method '{parts.spec.method.name}'", "inherit()"):
+        state = parts.method.inherit(state)
     _load(model, state, start, folder)
 
 
@@ -157,7 +163,7 @@ def start_model(
         load_float(net, start, folder)
     model = parts.quantized(net, device)
     if start is not None and folder is not None and not start.is_float:
-        inherit(model, parts.method, start, folder)
+        inherit(model, parts, start, folder)
     calibrate(model, parts.spec, dataset)
     return model
 

@@ -157,7 +157,7 @@ def test_snapshots_cannot_be_changed(pair):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (32, "has no float weights: it runs at {8,4,2}"),
+        (32, "no bit-width 32; the nearest is 8.\n  it has: {8,4,2}$"),
         (5, "the nearest is 4"),
         ({"stages.0.0.conv1": 8}, "7 missing"),
         ({"fc": 8}, "'fc', which is no quantized layer"),
@@ -168,7 +168,7 @@ def test_what_the_model_has_not_is_told(pair, policy, message):
     with pytest.raises(BitWidthError, match=message):
         model.switch(policy)
     mixed = dict.fromkeys(model.layers, (8, 32))
-    with pytest.raises(BitWidthError, match="no float weights"):
+    with pytest.raises(BitWidthError, match="no bit-width 32"):
         model.switch(mixed)
     assert model.policy == 8
 

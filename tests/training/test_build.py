@@ -3,6 +3,7 @@ import torch
 
 from bitswitch.errors import CheckpointError, PluginError
 from bitswitch.records import write_json
+from bitswitch.spec import Choice
 from bitswitch.training import checkpoint
 from bitswitch.training.build import Parts, calibrate, inherit, load_float, start_model
 from bitswitch.training.health import Diverged
@@ -65,8 +66,19 @@ def test_a_method_may_change_what_it_inherits(tmp_path, tiny_run, monkeypatch):
 
     monkeypatch.setattr(type(parts.method), "inherit", double)
     model = parts.quantized(parts.float_net(), CPU)
-    inherit(model, parts.method, start, tmp_path / start.run_id)
+    inherit(model, parts, start, tmp_path / start.run_id)
     assert all((scale == 1).all() for scale in model.scale_parameters().values())
+
+
+def test_the_method_that_inherits_is_to_blame(tmp_path, tiny_run, monkeypatch):
+    start = tiny_run()
+    save_trained(tmp_path / start.run_id, start)
+    method = Choice(name="adabits").resolved("methods")
+    parts = Parts.of(start.model_copy(update={"method": method}))
+    monkeypatch.setattr(type(parts.method), "inherit", lambda self, state: state["nothing"])
+    model = parts.quantized(parts.float_net(), CPU)
+    with pytest.raises(PluginError, match="method 'adabits'"):
+        inherit(model, parts, start, tmp_path / start.run_id)
 
 
 def test_a_start_must_be_finished(tmp_path, tiny_run, tiny_data):
