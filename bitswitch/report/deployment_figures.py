@@ -48,12 +48,7 @@ def draw_rounding(frames: Frames) -> "Figure":
         panels[0, 0].set_ylabel("codes that differ (%)")
         panels[1, 0].set_ylabel("squared error (%)")
         drawing.set_log_scale(panels[1, 0])
-        handles = {
-            label: handle
-            for axes in panels[1]
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(handles.values(), handles, loc="outside upper right", ncols=len(handles))
+        drawing.share_legend(figure, panels[1])
     return figure
 
 

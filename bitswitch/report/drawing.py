@@ -1,6 +1,6 @@
 """What all figures share: style, colours, stamp, files with the same bytes every time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +11,7 @@ from bitswitch.report.assets import asset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 WIDTH_IN = 6.75
 """Text width of the document, inches."""
@@ -70,6 +70,19 @@ def set_log_scale(axes: "Axes") -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
+
+
+def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
+    """Put one legend for several panels above them, widest first."""
+    handles = {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    labels = sorted(handles, reverse=True)
+    if labels:
+        shown = [handles[label] for label in labels]
+        drawn.legend(shown, labels, loc="outside upper right", ncols=len(labels))
 
 
 def save(drawn: "Figure", path: Path) -> list[Path]:

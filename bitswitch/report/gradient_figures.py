@@ -1,6 +1,6 @@
 """Figures 3, 7 and 8: gradients of the quantization scales, and training with and without ALRS."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from bitswitch.report.frames import Frames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, FigureBase
+    from matplotlib.figure import Figure
 
 EXPERIMENT = "alrs"
 """Whose runs are drawn."""
@@ -102,7 +102,7 @@ def scale_gradients(operand: str) -> Callable[[Frames], "Figure"]:
             axes.set_title(f"{OPERANDS[operand]}, {bitset}")
         panels[0].set_ylabel("mean |gradient|")
         drawing.set_log_scale(panels[0])
-        _share_legend(figure, panels)
+        drawing.share_legend(figure, panels)
         return figure
 
     return draw
@@ -124,8 +124,8 @@ def draw_overview(frames: Frames) -> "Figure":
     bottom[0].set_title("(c) training loss")
     _draw_curves(bottom[1], study, "held_out_top1", "held-out top-1 (%)")
     bottom[1].set_title("(d) held-out accuracy")
-    _share_legend(above, top)
-    _share_legend(below, bottom)
+    drawing.share_legend(above, top)
+    drawing.share_legend(below, bottom)
     return figure
 
 
@@ -161,16 +161,3 @@ def _draw_curves(axes: "Axes", study: Study, column: str, label: str) -> None:
             axes.fill_between(rows.number, low, high, color=look, alpha=0.15, linewidth=0)
     axes.set(xlabel="epoch", ylabel=label)
     axes.locator_params(axis="x", integer=True)
-
-
-def _share_legend(figure: "FigureBase", panels: Iterable["Axes"]) -> None:
-    """Put one legend for several panels above them, widest first."""
-    handles = {
-        label: handle
-        for axes in panels
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    labels = sorted(handles, reverse=True)
-    if labels:
-        shown = [handles[label] for label in labels]
-        figure.legend(shown, labels, loc="outside upper right", ncols=len(labels))

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError
-from bitswitch.report import collect, deployed, figures, storage_table, tables
+from bitswitch.report import (
+    collect,
+    deployed,
+    deployment_figures,
+    figures,
+    storage_table,
+    tables,
+)
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import DASH, Table
 from tests.report.conftest import make_suite, write_run
@@ -170,6 +177,12 @@ def test_figures_are_drawn_or_say_why_not(name: str, complete: bool, results: Pa
     paths = figures.write(name, folder)
     before = [path.read_bytes() for path in paths]
     assert [path.read_bytes() for path in figures.write(name, folder)] == before
+
+
+def test_the_legend_goes_from_the_widest_to_the_narrowest(frames: Frames):
+    (legend,) = deployment_figures.draw_rounding(frames).legends
+    widths = [int(text.get_text().removesuffix(" bits")) for text in legend.get_texts()]
+    assert widths == sorted(set(frames.rounding.bits), reverse=True)
 
 
 def test_suites_without_deployments_have_neither(suite, folder: Path):
