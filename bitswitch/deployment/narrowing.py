@@ -47,11 +47,15 @@ def narrow(codes: Tensor, stored: int, bits: int, rounding: RoundingRule) -> Ten
 
 
 def _half_even(codes: Tensor, shift: int, largest: int, buffer: Tensor, out: Tensor) -> None:
-    """Write ``codes / 2 ** shift`` rounded half to even, at most ``largest``, to ``out``."""
+    """Write ``codes / 2 ** shift`` rounded half to even, at most ``largest``, to ``out``.
+
+    A half rounds up where the narrow code below it is odd: its last bit, 0 or ``2 ** shift``, is
+    clamped to what is added before the shift, ``half - 1`` or ``half``.
+    """
     half = 2 ** (shift - 1)
     torch.clamp(codes, max=(largest << shift) + half - 1, out=buffer)
-    torch.bitwise_right_shift(buffer, shift, out=out)
-    out.bitwise_and_(1).add_(buffer).add_(half - 1).bitwise_right_shift_(shift)
+    torch.bitwise_and(codes, 1 << shift, out=out)
+    out.clamp_(half - 1, half).add_(buffer).bitwise_right_shift_(shift)
 
 
 def _blocks(tensor: Tensor) -> tuple[Tensor, ...]:
