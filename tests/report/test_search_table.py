@@ -8,6 +8,7 @@ import pytest
 from bitswitch.report import collect, health, search_table, subnets
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import DASH, Entry, Line, Table
+from bitswitch.suite import Suite
 from tests.report.mixed import make_mixed, write_run, write_scoring, write_search
 
 
@@ -19,6 +20,16 @@ def frames(mixed_folder: Path) -> Frames:
 @pytest.fixture
 def table(frames: Frames) -> Table:
     return search_table.build(frames, "search-comparison", "searches")
+
+
+def trained_and_scored(results: Path) -> Suite:
+    """Return a suite all of whose results are written but those of its searches."""
+    suite = make_mixed("search-comparison")
+    for run in suite.runs.values():
+        write_run(run, results)
+    for scoring in suite.sensitivities.values():
+        write_scoring(scoring, results)
+    return suite
 
 
 def cell(table: Table, line: Line, name: str) -> Entry:
@@ -74,11 +85,7 @@ def test_stamp_names_suite_and_scale(table: Table):
 
 
 def test_what_was_not_found_is_a_dash_with_its_reason(results: Path):
-    suite = make_mixed("search-comparison")
-    for run in suite.runs.values():
-        write_run(run, results)
-    for scoring in suite.sensitivities.values():
-        write_scoring(scoring, results)
+    suite = trained_and_scored(results)
     for search in suite.searches.values():
         if search.search.name == "greedy":
             write_search(search, results, status="diverged", diagnosis="its start diverged")
@@ -94,11 +101,7 @@ def test_what_was_not_found_is_a_dash_with_its_reason(results: Path):
 
 
 def test_a_budget_that_no_policy_meets_is_a_dash_beside_the_others(results: Path):
-    suite = make_mixed("search-comparison")
-    for run in suite.runs.values():
-        write_run(run, results)
-    for scoring in suite.sensitivities.values():
-        write_scoring(scoring, results)
+    suite = trained_and_scored(results)
     why = "No policy has average-bits of at most 1: the nearest budget that can be met is 2."
     for search in suite.searches.values():
         first = search.budgets[0].name
