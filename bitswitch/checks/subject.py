@@ -1,6 +1,7 @@
 """A method on a network small enough to look at it in a second."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -185,6 +186,17 @@ def sensitivity() -> Scores:
             for bits in (None, *EVERY_WIDTH)
         )
     )
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Make networks and batches in float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def quantized(method: Method) -> QuantizedModel:

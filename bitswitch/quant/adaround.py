@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bitswitch.quant.grid import grid_codes, integers
+from bitswitch.quant.grid import at_least_float32, grid_codes, integers
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
 from bitswitch.quant.squared_error import squared_error_step
@@ -67,7 +67,7 @@ class AdaRoundQuantizer(Quantizer):
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
         """Set every step to that of the least squared error on ``observed`` weights."""
-        rows = observed.detach().float().flatten(1)
+        rows = at_least_float32(observed.detach()).flatten(1)
         for bits in self.bitset:
             width = Width.of(bits, self.bitset)
             step = squared_error_step(rows, float(width.signed_low), float(width.signed_high))

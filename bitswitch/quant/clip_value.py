@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.initial import measured
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.range_search import search_range
@@ -72,7 +73,7 @@ class ClipQuantizer(Quantizer):
     def reach(self, values: Tensor) -> None:
         """Set all clip values to the largest magnitude."""
         for bits in self.bitset:
-            self.set_clip(bits, measured(values.detach().float().abs().amax()))
+            self.set_clip(bits, measured(at_least_float32(values.detach()).abs().amax()))
 
     @torch.no_grad()
     def least_error_clip(self, values: Tensor, bits: int, power: float) -> Tensor:
@@ -85,7 +86,7 @@ class ClipQuantizer(Quantizer):
 
         Source: nahshan2021loss (least error of each layer).
         """
-        rows = values.detach().float().flatten()
+        rows = at_least_float32(values.detach()).flatten()
         end = measured(rows.abs().amax()).reshape(1, 1)
         rows = rows[:: -(-rows.numel() // _MOST_VALUES)][None]
         ends = (-end if self.signed else torch.zeros_like(end)), end

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bitswitch.quant.clipped_grid import ClippedGrid, on_clipped_grid
-from bitswitch.quant.grid import integers
+from bitswitch.quant.grid import at_least_float32, integers
 from bitswitch.quant.initial import measured, percentile_range
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
@@ -36,12 +36,12 @@ class ClippedQuantizer(Quantizer):
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
         levels, half = width.unsigned_high, -width.signed_low
-        return on_clipped_grid(x.float(), self.clip(width), self.signed, levels, half)
+        return on_clipped_grid(at_least_float32(x), self.clip(width), self.signed, levels, half)
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
         grid = ClippedGrid(self.signed, width.unsigned_high, -width.signed_low)
-        x, clip = x.float(), self.clip(width)
+        x, clip = at_least_float32(x), self.clip(width)
         codes = integers(grid.codes(x, clip))
         return Codes(codes, *grid.worth(x.new_ones(()) if clip is None else clip))
 
@@ -96,7 +96,7 @@ class LearnedClipQuantizer(ClippedQuantizer):
         """Set the signedness, and with ``range`` every clip, from ``observed`` values."""
         super().initialize(observed)
         if self.init == "range":
-            spread = percentile_range(observed.detach().float().flatten())
+            spread = percentile_range(at_least_float32(observed.detach()).flatten())
             self.fill(measured(spread / 2 if self.signed else spread))
 
     @torch.no_grad()

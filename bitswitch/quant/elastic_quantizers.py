@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.quant.elastic import ElasticQuantizer, OffsetName, Variant
+from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.quantizer import Number, Width
 from bitswitch.quant.range_search import search_range
 from bitswitch.types import BitSet
@@ -54,7 +55,9 @@ class ElasticWeightQuantizer(ElasticQuantizer):
         """Search the range of every table entry on the weights."""
         for symmetric in (False, True):
             for per_channel in (False, True):
-                rows = observed.detach().float().reshape(len(observed) if per_channel else 1, -1)
+                rows = at_least_float32(observed.detach()).reshape(
+                    len(observed) if per_channel else 1, -1
+                )
                 few = symmetric and per_channel
                 candidates = self.channel_candidates if few else CANDIDATES
                 for bits in self.bitset:
@@ -86,7 +89,7 @@ class ElasticActivationQuantizer(ElasticQuantizer):
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
         """Set signedness, and search the ranges on ``observed`` values."""
-        values = observed.detach().float().flatten()
+        values = at_least_float32(observed.detach()).flatten()
         self.signed = bool((values < UNSIGNED_OFFSET).any())
         every = -(-values.numel() // _MOST_VALUES)
         rows = torch.cat([values[::every], torch.stack(values.aminmax())])[None]

@@ -40,6 +40,15 @@ ROUNDINGS: dict[Rounding, Callable[[Tensor, Number], Tensor]] = {
 """Round clipped codes in place, given 2 ** (widest - bits); scaling by that is exact."""
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return ``values`` in float32, or in float64 where they are; a grid needs that precision.
+
+    >>> at_least_float32(torch.zeros(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def clip(values: Tensor, low: Number, high: Number, out: Tensor | None = None) -> Tensor:
     """Return ``values`` clipped to ``[low, high]``, in ``out`` if given; NaN stays NaN."""
     if isinstance(low, Tensor) or isinstance(high, Tensor):

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from bitswitch.quant.grid import at_least_float32
+
 _MOST_VALUES = 2**18
 """A quantile of more values than this is taken from evenly spaced ones."""
 _MOST_FITTED = 2**15
@@ -26,7 +28,7 @@ def three_sigma_step(weight: Tensor, bits: int, per_channel: bool = False) -> Te
 
     Source: the public code of huang2025nearly.
     """
-    rows = weight.detach().float().reshape(len(weight) if per_channel else 1, -1)
+    rows = at_least_float32(weight.detach()).reshape(len(weight) if per_channel else 1, -1)
     mean = rows.mean(1)
     spread = 3 * rows.std(1, correction=min(1, rows.shape[1] - 1))
     step = torch.maximum((mean - spread).abs(), (mean + spread).abs()) / 2 ** (bits - 1)
@@ -64,14 +66,15 @@ def least_squares_grid(values: Tensor, high: int) -> tuple[Tensor, Tensor]:
         high: Largest code.
 
     Returns:
-        Step, positive, and offset, both float32 and 0-d.
+        Step, positive, and offset, both 0-d and of the precision of ``values``, float32 at least.
 
     Source: bhalgat2020lsq (the objective; the publication minimises it by gradient descent).
     """
-    x = values.detach().flatten()
+    x = at_least_float32(values.detach()).flatten()
+    kept = x.dtype
     x = torch.cat([x[:: -(-x.numel() // _MOST_FITTED)], torch.stack(x.aminmax())]).double()
     if not x.isfinite().all():
-        return values.new_ones((), dtype=torch.float32), values.new_zeros((), dtype=torch.float32)
+        return x.new_ones((), dtype=kept), x.new_zeros((), dtype=kept)
     shares, centre = x.new_tensor(_FITTED_SHARES), x.mean()
     ends = [centre + shares * (end - centre) for end in (x.min(), x.max())]
     low, top = torch.cartesian_prod(*ends).T[..., None]
@@ -84,7 +87,7 @@ def least_squares_grid(values: Tensor, high: int) -> tuple[Tensor, Tensor]:
         offset = centre - step * codes.mean(1, keepdim=True)
     error = (step * _nearest(x, step, offset, high) + offset - x).square().mean(1)
     best = error.argmin()
-    return measured(step[best, 0].float()), offset[best, 0].float()
+    return measured(step[best, 0].to(kept)), offset[best, 0].to(kept)
 
 
 def _nearest(x: Tensor, step: Tensor, offset: Tensor, high: int) -> Tensor:

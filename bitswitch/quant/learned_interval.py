@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bitswitch.quant.grid import integers
+from bitswitch.quant.grid import at_least_float32, integers
 from bitswitch.quant.initial import measured
 from bitswitch.quant.interval import interval_codes, on_interval
 from bitswitch.quant.per_bit import PerBit
@@ -39,7 +39,7 @@ class IntervalWeightQuantizer(Quantizer):
     def __init__(self, weight: Tensor, bits: int = 2) -> None:
         super().__init__()
         self.high = 2.0**bits - 1
-        spread = measured(3 * _deviation(weight.detach().float()))
+        spread = measured(3 * _deviation(at_least_float32(weight.detach())))
         self.scale = nn.Parameter(spread.repeat(2))
         self.register_buffer("middle", torch.zeros(()))
 
@@ -90,7 +90,7 @@ class IntervalActivationQuantizer(Quantizer):
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
         """Set all bounds to the minimum and to three deviations of an unfolded half-normal."""
-        values = observed.detach().float().flatten()
+        values = at_least_float32(observed.detach()).flatten()
         low, high = values.min(), 3 * _deviation(values) / HALF_NORMAL
         self.middle.copy_((high + low) / 2)
         for bits in self.bitset:

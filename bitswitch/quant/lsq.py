@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bitswitch.quant.grid import grid_codes, integers
+from bitswitch.quant.grid import at_least_float32, grid_codes, integers
 from bitswitch.quant.initial import mean_step, measured, percentile_range, three_sigma_step
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
@@ -147,7 +147,7 @@ class ActivationQuantizer(StepQuantizer):
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
         """Set signedness and all steps from ``observed``: unsigned unless a value is negative."""
-        values = observed.detach().float().flatten()
+        values = at_least_float32(observed.detach()).flatten()
         self.signed = bool((values < 0).any())
         if self.init == "one":
             return

@@ -50,12 +50,12 @@ class Codes(NamedTuple):
     values: Tensor
     """int32, the shape of the encoded tensor."""
     scale: Tensor
-    """Worth of one step, float32, broadcasts to ``values``."""
+    """Worth of one step, broadcasts to ``values``."""
     offset: Tensor | float = 0.0
     """Worth of code zero."""
 
     def decode(self) -> Tensor:
-        """Return the real values, float32; bit for bit what ``forward`` gave."""
+        """Return the real values, as precise as the scale; bit for bit what ``forward`` gave."""
         return self.values.to(self.scale.dtype) * self.scale + self.offset
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bitswitch.quant.grid import grid_codes
+from bitswitch.quant.grid import at_least_float32, grid_codes
 from bitswitch.quant.initial import measured
 from bitswitch.quant.lsq import ActivationQuantizer
 from bitswitch.types import BitSet
@@ -54,7 +54,7 @@ class SquaredErrorActivationQuantizer(ActivationQuantizer):
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
         """Set signedness and all steps from ``observed``: unsigned unless a value is negative."""
-        values = observed.detach().float().flatten()
+        values = at_least_float32(observed.detach()).flatten()
         self.signed = bool((values < 0).any())
         every = -(-values.numel() // _MOST_VALUES)
         sample = torch.cat([values[::every], torch.stack(values.aminmax())])

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bitswitch.quant.grid import integers
+from bitswitch.quant.grid import at_least_float32, integers
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.tanh_grid import Rescale, Scheme, cell, grid_gain, on_tanh_grid, tanh_codes
 
@@ -31,11 +31,11 @@ class TanhQuantizer(Quantizer):
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
         levels, half = width.unsigned_high, -width.signed_low
-        return on_tanh_grid(x.float(), self.scheme, self.rescale, levels, half)
+        return on_tanh_grid(at_least_float32(x), self.scheme, self.rescale, levels, half)
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
-        return self._worth(x.float(), self._codes(x, width), width)
+        return self._worth(at_least_float32(x), self._codes(x, width), width)
 
     @torch.no_grad()
     def narrow(self, codes: Codes, width: Width) -> Codes:
@@ -49,16 +49,16 @@ class TanhQuantizer(Quantizer):
         if self.scheme == "original":
             raise NotImplementedError("Codes of scheme 'original' do not follow from wider ones.")
         narrow = codes.values >> (int(width.ratio).bit_length() - 1)
-        return self._worth(codes.decode(), narrow.float(), width)
+        return self._worth(codes.decode(), narrow.to(codes.scale.dtype), width)
 
     @torch.no_grad()
     def gain(self, x: Tensor, width: Width) -> Tensor:
         """Return the number [] that multiplies the grid of weights ``x`` at ``width``."""
         codes = self._codes(x, width)
-        return grid_gain(x.float(), codes, self.scheme, self.rescale, width.unsigned_high)
+        return grid_gain(at_least_float32(x), codes, self.scheme, self.rescale, width.unsigned_high)
 
     def _codes(self, x: Tensor, width: Width) -> Tensor:
-        return tanh_codes(x.float(), self.scheme, width.unsigned_high, -width.signed_low)
+        return tanh_codes(at_least_float32(x), self.scheme, width.unsigned_high, -width.signed_low)
 
     def _worth(self, weight: Tensor, codes: Tensor, width: Width) -> Codes:
         gain = grid_gain(weight, codes, self.scheme, self.rescale, width.unsigned_high)

@@ -33,6 +33,18 @@ def with_quantizer(cls):
     return type("Broken", (Plain,), {"quantizer": cls})
 
 
+class SlightlyOtherWhenCompiled(PlainQuantizer):
+    def forward(self, x, width):
+        if torch.compiler.is_compiling():
+            x = x * (1 + 1e-4)
+        return super().forward(x, width)
+
+
+class InSinglePrecision(PlainQuantizer):
+    def forward(self, x, width):
+        return super().forward(x, width).float()
+
+
 class Unlearns(Plain):
     def loss(self, lesson):
         return -super().loss(lesson)
@@ -67,6 +79,16 @@ BROKEN = {
     "wrong direction": (training_lowers_the_loss, Unlearns, "At 8 bit, 10 training steps"),
     "broken end": (finishing_leaves_it_ready, FinishesBadly, "not finite"),
     "compiled": (compiled_is_eager, with_quantizer(OtherWhenCompiled), "Compiled, the"),
+    "compiled, slightly": (
+        compiled_is_eager,
+        with_quantizer(SlightlyOtherWhenCompiled),
+        "Compiled, the",
+    ),
+    "precision": (
+        compiled_is_eager,
+        with_quantizer(InSinglePrecision),
+        r"float64 fails: .*\n  Keep the precision",
+    ),
 }
 
 
