@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.cards import Card, Recipe
+from bitswitch.cards import Card, Recipe, Storage
 from bitswitch.passes import Lesson, Moment, Pass
 from bitswitch.problems import Candidate, Evaluation, Problem
 from bitswitch.quant.quantizer import Quantizer
@@ -88,6 +88,11 @@ class Method(Plugin):
         """
         bits: int | None = getattr(self.options, "edge_bits", None)
         return bits
+
+    @property
+    def storage(self) -> Storage:
+        """What has to be kept to run at every bit-width, with these options; default: the card."""
+        return self.card.storage
 
     def prepare(self, net: nn.Module) -> nn.Module:
         """Return the loaded float network whose layers will be replaced; default: as it is."""

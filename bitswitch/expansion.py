@@ -77,10 +77,10 @@ def is_deployed(place: Place, run: RunSpec) -> bool:
     """
     if not place.arm.deploy:
         return False
-    if plugins.card(run.method.name)["storage"] == "codes":
+    if plugins.storage(run) == "codes":
         return True
     raise SpecError(
-        f"{place.where}: method '{run.method.name}' cannot be deployed: its card says that it "
+        f"{place.where}: method '{run.method.name}' cannot be deployed: with its options it "
         f"needs float32 weights to run at every bit-width.\n"
         f"  Leave out deploy, or name another method."
     )

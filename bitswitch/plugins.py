@@ -8,6 +8,7 @@ from bitswitch.errors import PluginError, SpecError, UnknownPluginError, hint
 from bitswitch.store import code_state, digest, remembered
 
 if TYPE_CHECKING:
+    from bitswitch.cards import Storage
     from bitswitch.contracts import Plugin
     from bitswitch.spec import RunSpec
 
@@ -176,18 +177,25 @@ def _card(name: str) -> dict[str, Any]:
 
 def edge_bits(spec: "RunSpec") -> int | None:
     """Return the bit-width of first and last layer in ``spec``, None for float; remembered."""
-    name = spec.method.name
-    key = digest("edge", name, spec.method.options, spec.bitset, _code_of("methods", name))
-    bits: int | None = remembered("plugins", key, lambda: _edge_bits(spec))
+    bits: int | None = _of_method(spec, "edge_bits")
     return bits
 
 
-def _edge_bits(spec: "RunSpec") -> int | None:
-    """Return what ``edge_bits`` does, from the plugin itself."""
-    bits: int | None = create(
-        "methods", spec.method.name, spec.method.options, spec.bitset
-    ).edge_bits
-    return bits
+def storage(spec: "RunSpec") -> "Storage":
+    """Return what has to be kept of ``spec`` to run at every bit-width; remembered."""
+    kept: Storage = _of_method(spec, "storage")
+    return kept
+
+
+def _of_method(spec: "RunSpec", attribute: str) -> Any:
+    """Return an attribute of the method of ``spec`` with its options and bit set; remembered."""
+    name, options = spec.method.name, spec.method.options
+    key = digest(attribute, name, options, spec.bitset, _code_of("methods", name))
+
+    def read() -> Any:
+        return getattr(create("methods", name, options, spec.bitset), attribute)
+
+    return remembered("plugins", key, read)
 
 
 def is_guided(name: str) -> bool:

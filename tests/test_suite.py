@@ -320,6 +320,9 @@ def test_to_deploy_changes_no_run(write):
 def test_methods_that_need_float_weights_are_not_deployed(write):
     with pytest.raises(SpecError, match=r"arms\.only on net: method 'lsq' cannot be deployed"):
         load_suite(write(**with_arm(deploy=True, method="lsq")))
+    single = {"name": "double-rounding", "options": {"rounding": "single"}}
+    with pytest.raises(SpecError, match="cannot be deployed: with its options"):
+        load_suite(write(**with_arm(deploy=True, method=single)))
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def quantizing_twice_gives_the_same(subject: Subject) -> None:
 def narrow_codes_come_from_the_widest(subject: Subject) -> None:
     """Narrow weights can be rebuilt from the widest codes, if the card says so."""
     method = subject.method()
-    if method.card.storage != "codes" or subject.bitset == (FLOAT_BITS,):
+    if method.storage != "codes" or subject.bitset == (FLOAT_BITS,):
         return
     subject = subject.wide
     model, widest = subject.deployed, subject.bitset[0]

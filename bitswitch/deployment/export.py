@@ -96,7 +96,7 @@ def refuse(run: RunSpec) -> None:
     """Raise unless the method of ``run`` needs integers alone, in the network as it is.
 
     Raises:
-        EncodingError: its card says otherwise, or it changes the network.
+        EncodingError: it needs more, or it changes the network.
     """
     method = run.method.name
     if plugins.load("methods", method).prepare is not Method.prepare:  # type: ignore[attr-defined]
@@ -104,12 +104,12 @@ def refuse(run: RunSpec) -> None:
             f"{run.run_id} cannot be exported: method '{method}' changes the network itself, which "
             f"a file cannot describe."
         )
-    if plugins.card(method)["storage"] == "codes":
+    if plugins.storage(run) == "codes":
         return
     able = [n for n in plugins.names("methods") if plugins.card(n)["storage"] == "codes"]
     raise EncodingError(
-        f"{run.run_id} cannot be exported: method '{method}' needs float32 weights to run at every "
-        f"bit-width, says its card.\n  Integers are enough for: {', '.join(able)}"
+        f"{run.run_id} cannot be exported: method '{method}' as it was set needs float32 "
+        f"weights to run at every bit-width.\n  Integers are enough for: {', '.join(able)}"
     )
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from bitswitch.cards import Storage
 from bitswitch.contracts import Card, Method, Recipe
 from bitswitch.nn.layers import QuantizedLinear
 from bitswitch.quant.clipped import ClipInit, LearnedClipQuantizer
@@ -92,6 +93,10 @@ class AdaBits(Method):
         """Bit-width of the first and last layer's weights; None: full precision."""
 
     options: Options
+
+    @property
+    def storage(self) -> Storage:
+        return "floats" if self.options.scheme == "original" else "codes"
 
     @property
     def edge_bits(self) -> int | None:

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from bitswitch.cards import Storage
 from bitswitch.contracts import Card, Method, Recipe
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
 from bitswitch.quant.grid import Rounding
@@ -63,6 +64,10 @@ class DoubleRounding(Method):
         """Fixed bit-width of the first and the last layer; None: full precision, as published."""
 
     options: Options
+
+    @property
+    def storage(self) -> Storage:
+        return "codes" if self.options.rounding in ("double", "shift") else "floats"
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bitswitch.cards import Storage
 from bitswitch.contracts import Card, Moment, Pass, Scores
 from bitswitch.errors import SpecError
 from bitswitch.methods.double_rounding import DoubleRounding
@@ -89,6 +90,10 @@ class Hasb(DoubleRounding):
     _norms: Sequence[str] = ()
     """Names of the model's batch norms."""
     _odds: Odds | None = None
+
+    @property
+    def storage(self) -> Storage:
+        return "floats" if self.options.weight_scales == "unshared" else super().storage
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options

@@ -127,7 +127,8 @@ class SectionBuilder:
         shown = self._with_dashes(arm, self._measured(arm, self.grid.samples))
         if self.conditions is None:
             return Row(shown)
-        caveat = methods.caveat(self.frames, self.arms[arm].method.name)
+        kept = self.conditions.storage(arm)
+        caveat = methods.caveat(self.frames, self.arms[arm].method.name, kept)
         return Row(shown, self.conditions.reproduced(arm), [caveat])
 
     def _why_absent(self, arm: str) -> str | None:

@@ -279,6 +279,7 @@ def _run_row(run: RunSpec, record: RunRecord | None, facts: Mapping[str, Any]) -
         "seed": run.seed,
         **run.training.model_dump(include={"epochs", "batch_size", "learning_rate", "update"}),
         "alrs": None if run.is_float else run.training.alrs.reading,
+        "storage": plugins.storage(run),
         "data_stamp": about["stamp"],
         "classes": about["classes"],
         "test_images": about["sizes"]["test"],

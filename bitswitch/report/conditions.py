@@ -1,6 +1,7 @@
 """Columns that say how a row came about: distillation, stored bits, epochs and recipe."""
 
 from bitswitch.arms import ArmSpec, NetworkSpec
+from bitswitch.cards import Storage
 from bitswitch.report import search_conditions
 from bitswitch.report.published import KD, Setup, setups
 from bitswitch.report.search_conditions import SearchConditions
@@ -48,7 +49,6 @@ class Conditions:
         searched = search_conditions.applies(values)
         self._searches = SearchConditions(values, network) if searched else None
         self.columns = COLUMNS + (search_conditions.COLUMNS if searched else ())
-        self._storage = values.frames.methods.set_index("method").storage.to_dict()
 
     def published(self, arm: str) -> Entries:
         """Return the entries of a printed row."""
@@ -64,6 +64,11 @@ class Conditions:
         found = self._searches.reproduced(arm) if self._searches else ()
         return (*map(Entry, texts), *found)
 
+    def storage(self, arm: str) -> Storage:
+        """Return what has to be kept of a row that was run here to run at every bit-width."""
+        kept = self._runs.storage[self._runs_of(arm)]
+        return "floats" if (kept == "floats").any() else "codes"
+
     def remark(self, arm: str) -> str:
         """Return what is odd about the printed row, or nothing."""
         return self._setup(arm).note
@@ -78,8 +83,7 @@ class Conditions:
     def _stored(self, arm: str) -> str:
         """Return the bits per stored weight, one number per bit set where they differ."""
         rows = self._rows[self._rows.arm == arm].dropna(subset="run")
-        floats = self._storage.get(self._arms[arm].method.name) == "floats"
-        found = []
+        floats, found = self.storage(arm) == "floats", []
         for _, group in rows.groupby("bitset", sort=False):
             trained = [_widths(self._runs.bitset[run]) for run in dict.fromkeys(group.run)]
             if all(len(widths) == 1 for widths in trained):
@@ -88,10 +92,13 @@ class Conditions:
                 found.append("32" if floats else trained[0][0])
         return "/".join(dict.fromkeys(found))
 
+    def _runs_of(self, arm: str) -> list[str]:
+        """Return the ids of the runs behind a row."""
+        return list(self._rows.loc[self._rows.arm == arm, "run"].dropna().unique())
+
     def _epochs(self, arm: str) -> str:
         """Return the epochs of training, 0 where a method takes no step."""
-        ids = self._rows.loc[self._rows.arm == arm, "run"].dropna().unique()
-        runs = self._runs.loc[ids]
+        runs = self._runs.loc[self._runs_of(arm)]
         epochs = runs.epochs.where(runs.steps != 0, 0)
         return "/".join(dict.fromkeys(f"{number:.0f}" for number in epochs))
 

@@ -84,6 +84,7 @@ RUNS = (
     "learning_rate",
     "update",
     "alrs",
+    "storage",
     "steps",
     "train_time_s",
     "time_kind",

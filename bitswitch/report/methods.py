@@ -58,14 +58,20 @@ def source(frames: Frames, method: str) -> str:
     return str(frames.cards.get(method, {}).get("source", ""))
 
 
-def caveat(frames: Frames, method: str) -> str:
-    """Return what a row of ``method`` must say of itself; nothing where it follows public code."""
+def caveat(frames: Frames, method: str, storage: str) -> str:
+    """Return what a row of ``method`` must say of itself; nothing where it follows public code.
+
+    Args:
+        frames: With the cards.
+        method: Name of its plugin.
+        storage: What has to be kept with the options of that row.
+    """
     card = frames.cards.get(method)
     if card is None or card["fidelity"] == "vectors":
         return ""
     parts = (
         f"{card['title']}: {FIDELITY[card['fidelity']]}",
-        f"keeps {STORAGE[card['storage']]}",
+        f"keeps {STORAGE[storage]}",
         card["missing"] and f"missing: {card['missing']}",
         card["deviations"] and f"differs: {card['deviations']}",
     )

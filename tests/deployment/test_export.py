@@ -56,7 +56,7 @@ def test_narrow_bit_sets_are_packed():
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ("lsq", "'lsq' needs float32 weights.*\n.*Integers are enough for: .*double-rounding"),
+        ("lsq", "'lsq' as it was set needs float32.*\n.*Integers are enough for: .*double-round"),
         ("mbquant", "'mbquant' changes the network itself"),
     ],
 )

@@ -96,6 +96,7 @@ def know_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "dataset_facts", lambda name, options: FACTS)
     monkeypatch.setattr(plugins, "card", make_card)
     monkeypatch.setattr(plugins, "edge_bits", lambda spec: None)
+    monkeypatch.setattr(plugins, "storage", lambda spec: make_card(spec.method.name)["storage"])
     monkeypatch.setattr(plugins, "search_facts", make_search_facts)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bitswitch import plugins
 from bitswitch.report import collect, conditions
 from bitswitch.report.conditions import Conditions
 from bitswitch.report.frames import Frames
@@ -41,6 +42,15 @@ def test_reproduced_rows_say_what_they_need(of):
     table1 = of("table1")
     assert texts(table1.reproduced("kure")) == ["no", "32", "3", "equal"]
     assert texts(table1.reproduced("double-rounding-kd")) == ["yes", "8", "3", "equal"]
+
+
+def test_a_row_stores_what_its_options_need(of, monkeypatch):
+    unshared = {"weight_scales": "unshared"}
+    kept = {False: "codes", True: "floats"}
+    monkeypatch.setattr(plugins, "storage", lambda run: kept[run.method.options == unshared])
+    components = of("components")
+    assert texts(components.reproduced("hasb"))[1] == "32"
+    assert texts(components.reproduced("double-rounding-hasb"))[1] == "8"
 
 
 def test_separate_trainings_need_a_model_each(of):

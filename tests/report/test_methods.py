@@ -61,11 +61,11 @@ def test_what_a_card_does_not_say_is_left_out(frames: Frames):
 
 def test_caveats_are_for_methods_that_do_not_follow_public_code(frames: Frames):
     made = make_frames(frames, fidelity="partial", missing="The search.", deviations="")
-    assert methods.caveat(made, "kure") == (
+    assert methods.caveat(made, "kure", "floats") == (
         "Kure: incomplete; keeps float32 weights; missing: The search"
     )
-    assert methods.caveat(make_frames(frames, fidelity="vectors"), "kure") == ""
-    assert methods.caveat(make_frames(frames), "unheard-of") == ""
+    assert methods.caveat(make_frames(frames, fidelity="vectors"), "kure", "codes") == ""
+    assert methods.caveat(make_frames(frames), "unheard-of", "codes") == ""
 
 
 def test_cards_survive_their_file(frames: Frames, folder: Path):
