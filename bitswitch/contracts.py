@@ -19,6 +19,7 @@ from bitswitch.problems import Candidate, Evaluation, Problem
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.scores import Findings, Score, Scores, Subject
 from bitswitch.types import BitSet, Strict
+from bitswitch.work import Extent, Work
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +34,7 @@ __all__ = [
     "Card",
     "Dataset",
     "Evaluation",
+    "Extent",
     "Findings",
     "Lesson",
     "Method",
@@ -48,6 +50,7 @@ __all__ = [
     "Search",
     "Sensitivity",
     "Subject",
+    "Work",
 ]
 
 
@@ -168,6 +171,10 @@ class Method(Plugin):
             model: After the last training step.
             batches: Gives one epoch of shuffled, augmented training batches, every time the same.
         """
+
+    def finish_work(self, extent: Extent) -> Work:
+        """Return what ``finish`` takes, about; default: nothing."""
+        return Work()
 
     def skip(self, spec: "RunSpec") -> str | None:
         """Return why this method cannot run ``spec``, or None; shown in the table's footnote."""
@@ -299,6 +306,15 @@ class Search(Plugin):
                 reason; other budgets go on.
         """
         raise NotImplementedError
+
+    def work(self, extent: Extent, evaluations: int) -> Work:
+        """Return what it trains within one budget, about; default: nothing.
+
+        Args:
+            extent: Of the run that is searched.
+            evaluations: How often it may evaluate a policy, which is counted apart.
+        """
+        return Work()
 
 
 CONTRACTS: dict[str, type[Plugin]] = {

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from bitswitch.errors import PluginError, SpecError, UnknownPluginError, hint
 from bitswitch.store import code_state, digest, remembered
+from bitswitch.work import Work
 
 if TYPE_CHECKING:
     from bitswitch.cards import Storage
     from bitswitch.contracts import Plugin
-    from bitswitch.spec import RunSpec
+    from bitswitch.spec import Choice, RunSpec
+    from bitswitch.work import Extent
 
 GROUPS = ("methods", "models", "datasets", "sensitivities", "searches")
 """Groups ``bitswitch.<group>`` that packages may extend."""
@@ -185,6 +187,36 @@ def storage(spec: "RunSpec") -> "Storage":
     """Return what has to be kept of ``spec`` to run at every bit-width; remembered."""
     kept: Storage = _of_method(spec, "storage")
     return kept
+
+
+def trains(spec: "RunSpec") -> bool:
+    """Return whether the method of ``spec`` takes training steps; remembered."""
+    steps: bool = _of_method(spec, "trains")
+    return steps
+
+
+def finish_work(spec: "RunSpec", extent: "Extent") -> Work:
+    """Return what the method of ``spec`` does after training; remembered."""
+    return _work("methods", spec.method, (spec.bitset,), "finish_work", extent)
+
+
+def search_work(choice: "Choice", extent: "Extent", evaluations: int) -> Work:
+    """Return what a search trains within one budget; remembered."""
+    return _work("searches", choice, (), "work", extent, evaluations)
+
+
+def _work(
+    group: str, choice: "Choice", context: tuple[Any, ...], method: str, *arguments: Any
+) -> Work:
+    key = digest(method, choice.model_dump(), context, arguments, _code_of(group, choice.name))
+
+    def read() -> tuple[float, float]:
+        work: tuple[float, float] = getattr(
+            create(group, choice.name, choice.options, *context), method
+        )(*arguments)
+        return work
+
+    return Work(*remembered("plugins", key, read))
 
 
 def _of_method(spec: "RunSpec", attribute: str) -> Any:

@@ -11,6 +11,7 @@ from bitswitch import plugins
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, RunSpec, SensitivitySpec
 from bitswitch.store import code_state, digest, remembered
+from bitswitch.work import Extent, Work
 
 MEASURED_PIXELS = 2**17
 """On the processor, a step is measured at no more than this many pixels per batch."""
@@ -59,11 +60,13 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     """Return what ``run`` takes."""
     training = run.training
     sizes = _facts(run)["sizes"]
-    steps = training.epochs * (sizes["train"] // training.batch_size)
+    epochs = training.epochs if plugins.trains(run) else 0
+    steps = epochs * (sizes["train"] // training.batch_size)
     step_s = _step_time(run, device, gpu)
     # One evaluated image costs a share of one trained image, at every bit-width.
-    evaluated = training.epochs * sizes["held_out"] + sizes["test"]
-    evaluation_steps = evaluated / training.batch_size * FORWARD_SHARE
+    evaluated = (epochs * sizes["held_out"] + sizes["test"]) * FORWARD_SHARE
+    evaluated += _images(plugins.finish_work(run, _extent(run))) / len(run.bitset)
+    evaluation_steps = evaluated / training.batch_size
     time_s = START_TIME_S + (steps + evaluation_steps) * step_s
     size = _size(run)
     passes = len(run.bitset)
@@ -80,13 +83,14 @@ def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
 
 
 def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
-    """Return what a search takes: evaluations, tests and retraining; not what it trains itself."""
+    """Return what a search takes: what it trains, evaluations, tests and retraining."""
     sizes = _facts(spec.run)["sizes"]
     tested = sizes["held_out"] + sizes["test"]
     evaluated = spec.evaluations * min(spec.images, sizes["held_out"]) + tested
     evaluated += spec.evaluations * spec.recalibration * spec.run.training.batch_size
     retrained = spec.retraining.epochs * sizes["train"] if spec.retraining else 0
-    images = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained)
+    own = _images(plugins.search_work(spec.search, _extent(spec.run), spec.evaluations))
+    images = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained + own)
     return _in_passes(spec.run, images, device, gpu)
 
 
@@ -103,6 +107,16 @@ def _in_passes(run: RunSpec, images: float, device: str, gpu: bool) -> Cost:
     pass_s = max(GPU_PASS_S, _size(run)["train_flops"] * size / GPU_FLOPS)
     gpu_s = time_s if gpu else START_TIME_S + images / size * pass_s
     return Cost(0, time_s, gpu_s, RECORDS_BYTES)
+
+
+def _images(work: Work) -> float:
+    """Return how many trained images take as long."""
+    return work.trained + FORWARD_SHARE * work.forward
+
+
+def _extent(run: RunSpec) -> Extent:
+    images = _facts(run)["sizes"]["train"]
+    return Extent(_size(run)["layers"], images, run.training.batch_size)
 
 
 def _facts(run: RunSpec) -> dict[str, Any]:
@@ -163,13 +177,14 @@ def _unweighted(model: Choice) -> dict[str, Any]:
 
 
 def _size(run: RunSpec) -> dict[str, int]:
-    """Return the number of parameters, and of operations to train on one image once."""
+    """Return the number of parameters, of layers, and of operations to train on one image once."""
     facts = _facts(run)
     options = _unweighted(run.model)
     key = digest(run.model.name, options, facts, code_state("bitswitch"))
 
     def count() -> dict[str, int]:
         import torch
+        from torch import nn
         from torch.utils.flop_counter import FlopCounterMode
 
         with torch.device("meta"):
@@ -179,8 +194,10 @@ def _size(run: RunSpec) -> dict[str, int]:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             net(images)
         parameters = sum(value.numel() for value in net.parameters())
+        layers = sum(isinstance(part, nn.Conv2d | nn.Linear) for part in net.modules())
         # The backward pass takes twice the operations of the forward pass.
-        return {"parameters": parameters, "train_flops": 3 * counter.get_total_flops()}
+        flops = 3 * counter.get_total_flops()
+        return {"parameters": parameters, "layers": layers, "train_flops": flops}
 
     size: dict[str, int] = remembered("sizes", key, count)
     return size

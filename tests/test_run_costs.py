@@ -5,6 +5,7 @@ from bitswitch.run_costs import Cost, data_bytes, estimate, shrunk
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, SensitivitySpec
 from bitswitch.suite import load_suite, suite_path
+from bitswitch.work import Work
 
 
 @pytest.fixture
@@ -31,6 +32,22 @@ def test_time_is_start_training_and_evaluation(measured, tiny_run):
     evaluation = (2 * 20 + 40) / 16 * run_costs.FORWARD_SHARE
     expected = run_costs.START_TIME_S + (6 + evaluation) * 0.25
     assert estimate(tiny_run(), "cpu", gpu=False).time_s == pytest.approx(expected)
+
+
+def test_what_finishes_a_run_is_counted(measured, tiny_run, monkeypatch):
+    alone = estimate(tiny_run(), "cpu", gpu=False).time_s
+    monkeypatch.setattr(run_costs.plugins, "finish_work", lambda run, extent: Work(32, 64))
+    images = 64 + 32 * run_costs.FORWARD_SHARE
+    more = images / 16 * 0.25 / 3  # three bit-widths a step
+    assert estimate(tiny_run(), "cpu", gpu=False).time_s == pytest.approx(alone + more)
+
+
+def test_a_method_without_training_takes_no_steps(measured, tiny_run):
+    run = tiny_run(update="conventional", alrs={"reading": "off"})
+    run = run.model_copy(update={"method": Choice(name="ptmq").resolved("methods")})
+    cost = estimate(run, "cpu", gpu=False)
+    assert cost.steps == 0
+    assert cost.time_s > run_costs.START_TIME_S + 100  # of reconstruction
 
 
 def test_a_kind_of_run_is_measured_once(measured, tiny_run):
@@ -91,8 +108,9 @@ def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch
     assert cost.time_s == pytest.approx(expected)
 
 
-def test_a_search_is_evaluations_tests_and_retraining(measured, tiny_run):
+def test_a_search_is_evaluations_tests_training_and_retraining(measured, tiny_run, monkeypatch):
     budgets = [{"cost": "average-bits", "at_most": 4}, {"cost": "size", "share": 0.5}]
+    monkeypatch.setattr(run_costs.plugins, "search_work", lambda *_: Work(trained=7))
     run = tiny_run()
     spec = SearchSpec(
         search="uniform",
@@ -102,7 +120,8 @@ def test_a_search_is_evaluations_tests_and_retraining(measured, tiny_run):
         images=10,
         retraining=run.training,
     )
-    # Of each budget: five evaluations, 20 held-out and 40 test images, two epochs of 48 images.
-    images = 2 * ((5 * 10 + 20 + 40) * run_costs.FORWARD_SHARE + 2 * 48)
+    # Of each budget: five evaluations, 20 held-out and 40 test images, two epochs of 48 images,
+    # and seven that the search trains on.
+    images = 2 * ((5 * 10 + 20 + 40) * run_costs.FORWARD_SHARE + 2 * 48 + 7)
     expected = run_costs.START_TIME_S + images / 16 * 0.25 / 3
     assert run_costs.estimate_search(spec, "cpu", gpu=False).time_s == pytest.approx(expected)

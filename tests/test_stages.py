@@ -12,7 +12,7 @@ import yaml
 from bitswitch import stages
 from bitswitch.errors import DeviceError, PluginError, RunDirectoryError
 from bitswitch.records import read_json, read_lines
-from bitswitch.training import checkpoint
+from bitswitch.training import checkpoint, probe
 
 DETERMINISTIC = ("metrics.jsonl", "train.jsonl", "steps.jsonl")
 
@@ -92,7 +92,17 @@ def test_a_results_folder_that_cannot_be_made_is_named(tmp_path, tiny_data, tiny
 
 
 def test_a_step_is_measured_without_data(tiny_run):
-    assert 0 < stages.measure_step(tiny_run(), "cpu", batches=1) < 10
+    assert 0 < stages.measure_step(tiny_run(), "cpu") < 10
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.5, 4), (2.0, 1)])
+def test_a_long_step_is_measured_once(tiny_run, monkeypatch, seconds, steps):
+    times = iter(seconds * count for count in range(100))
+    monkeypatch.setattr(stages, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(probe, "synthetic_step", lambda run, device: lambda: taken.append(run))
+    taken = []
+    assert stages.measure_step(tiny_run(), "cpu") == seconds
+    assert len(taken) == steps
 
 
 def test_preparing_a_broken_dataset_names_it(tmp_path, tiny_run, monkeypatch):

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts import Batch, Card, Lesson, Method, Moment, Pass, Recipe
+from bitswitch.contracts import Batch, Card, Extent, Lesson, Method, Moment, Pass, Recipe, Work
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.nn.shared_norm import SharedBatchNorm
 from bitswitch.quant.elastic import ElasticQuantizer, OffsetName
@@ -149,6 +149,10 @@ class EqNet(Method):
     def finish(self, model: "QuantizedModel", batches: Callable[[], Iterator[Batch]]) -> None:
         count = self.options.recalibration_batches
         recalibrate(model, lambda: (batch.images for batch in islice(batches(), count)))
+
+    def finish_work(self, extent: Extent) -> Work:
+        images = extent.images(self.options.recalibration_batches)
+        return Work(forward=len(self.bitset) * images)
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":

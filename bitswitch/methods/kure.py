@@ -7,8 +7,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts import Batch, Card, Lesson, Method, Moment, Pass, Recipe
-from bitswitch.nn.lapq import fit_clips
+from bitswitch.contracts import Batch, Card, Extent, Lesson, Method, Moment, Pass, Recipe, Work
+from bitswitch.nn.lapq import evaluations, fit_clips
 from bitswitch.nn.shared_norm import SharedBatchNorm
 from bitswitch.quant.clip_value import FittedClips, LearnedClip
 from bitswitch.quant.powell import Budget
@@ -114,6 +114,14 @@ class Kure(Method):
             pairs = ((batch.images, batch.targets) for batch in batches())
             budget = Budget(options.iterations, options.evaluations)
             fit_clips(model, pairs, options.images, budget)
+
+    def finish_work(self, extent: Extent) -> Work:
+        if not self._post_training:
+            return Work()
+        options = self.options
+        budget = Budget(options.iterations, options.evaluations)
+        images = min(options.images, extent.epoch_images)
+        return Work(forward=len(self.bitset) * evaluations(extent.layers, budget) * images)
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":

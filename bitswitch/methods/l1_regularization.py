@@ -8,8 +8,8 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts import Batch, Card, Lesson, Method, Moment, Pass
-from bitswitch.nn.lapq import fit_clips, reach_values
+from bitswitch.contracts import Batch, Card, Extent, Lesson, Method, Moment, Pass, Work
+from bitswitch.nn.lapq import evaluations, fit_clips, reach_values
 from bitswitch.nn.shared_norm import SharedBatchNorm
 from bitswitch.quant.clip_value import FittedClips
 from bitswitch.quant.powell import Budget
@@ -108,6 +108,14 @@ class L1Regularization(Method):
         else:
             budget = Budget(options.iterations, options.evaluations)
             fit_clips(model, pairs, options.images, budget)
+
+    def finish_work(self, extent: Extent) -> Work:
+        options = self.options
+        images = min(options.images, extent.epoch_images)
+        if options.clips == "max":
+            return Work(forward=images)
+        budget = Budget(options.iterations, options.evaluations)
+        return Work(forward=len(self.bitset) * evaluations(extent.layers, budget) * images)
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":

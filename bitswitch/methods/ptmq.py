@@ -7,8 +7,9 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from bitswitch.contracts import Batch, Card, Method, Recipe
+from bitswitch.contracts import Batch, Card, Extent, Method, Recipe, Work
 from bitswitch.nn.folding import fold_batch_norms
+from bitswitch.nn.mixing import Group
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.reconstruction import Reconstruction, reconstruct
 from bitswitch.quant.adaround import AdaRoundQuantizer
@@ -77,6 +78,19 @@ class Ptmq(Method):
             reconstruct(model, images, bits, self.options, draw)
             learned += _activation_scales(model, (bits,))
         _restore(learned)
+
+    def finish_work(self, extent: Extent) -> Work:
+        """Return what reconstruction takes.
+
+        All units together are the network. What a unit sees has passed half of it, on average.
+        """
+        options = self.options
+        groups = [len(set(Group.of(bits, self.bitset))) for bits in self.bitset]
+        images = min(options.images, extent.epoch_images)
+        return Work(
+            forward=sum(1 + count for count in groups) * extent.layers * images / 2,
+            trained=sum(groups) * options.iterations * options.batch_size,
+        )
 
 
 def first_images(batches: Iterator[Batch], count: int) -> Tensor:

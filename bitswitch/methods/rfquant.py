@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts import Batch, Card, Lesson, Method, Moment, Pass, Recipe
+from bitswitch.contracts import Batch, Card, Extent, Lesson, Method, Moment, Pass, Recipe, Work
 from bitswitch.nn.averaging import ParameterAverage
 from bitswitch.nn.distortion import OutputDistortion
 from bitswitch.nn.model import QuantizedModel
@@ -168,6 +168,9 @@ class RFQuant(Method):
                     return
 
         recalibrate(model, images)
+
+    def finish_work(self, extent: Extent) -> Work:
+        return Work(forward=len(self.bitset) * min(RECALIBRATION_IMAGES, extent.epoch_images))
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation == "none":

@@ -17,6 +17,8 @@ from bitswitch.types import FLOAT_BITS
 
 POWERS = (2.0, 2.5, 3.0)
 """Exponents p of the first clip values; public code."""
+_PER_DIRECTION, _TO_CONVERGE = 20, 5
+"""Evaluations that Powell's method takes along one direction, and iterations in all; about."""
 
 
 class Operand(NamedTuple):
@@ -52,6 +54,19 @@ def fit_clips(
         for bits in model.bitset:
             with model.at(bits):
                 _fit_bits(model, operands, kept, bits, budget)
+
+
+def evaluations(layers: int, budget: Budget) -> float:
+    """Return how often ``fit_clips`` measures the loss at each bit-width, about.
+
+    Args:
+        layers: With two clip values each.
+        budget: Of Powell's method; where it is to converge, five iterations are assumed.
+    """
+    iterations = _TO_CONVERGE if budget.iterations is None else budget.iterations
+    tried = iterations * 2 * layers * _PER_DIRECTION
+    most = float("inf") if budget.evaluations is None else budget.evaluations
+    return len(POWERS) + 1 + min(tried, most)
 
 
 def reach_values(

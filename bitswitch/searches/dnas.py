@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam
 
-from bitswitch.contracts import Batch, Candidate, Problem, Search
+from bitswitch.contracts import Batch, Candidate, Extent, Problem, Search, Work
 from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.nn.mixture import Mixture, MixtureName
 from bitswitch.searches.expected_cost import ExpectedCost
@@ -71,6 +71,12 @@ class Dnas(Search):
         2 to 8 bits. Where there are none, all within the budget count."""
 
     options: Options
+
+    def work(self, extent: Extent, evaluations: int) -> Work:
+        """Return the epochs; a ``soft`` mixture quantizes more often, but convolves once."""
+        epochs, steps = self.options.epochs, self.options.steps_per_epoch
+        images = extent.epoch_images if steps is None else extent.images(steps)
+        return Work(trained=epochs * images)
 
     def search(self, problem: Problem) -> list[Candidate]:
         self._check_cost(problem)

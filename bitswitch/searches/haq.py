@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from bitswitch.contracts import Candidate, Evaluation, Problem, Search
+from bitswitch.contracts import Candidate, Evaluation, Extent, Problem, Search, Work
 from bitswitch.errors import SpecError
 from bitswitch.searches.ddpg import Agent, AgentOptions, Share, Transitions
 from bitswitch.searches.fine_tuning import fine_tuned
@@ -83,6 +83,11 @@ class Haq(Search):
         """``bits``: as published for k-means quantization."""
 
     options: Options
+
+    def work(self, extent: Extent, evaluations: int) -> Work:
+        """Return the steps of fine-tuning, for as many policies as may be evaluated."""
+        steps = evaluations * self.options.fine_tune_steps
+        return Work(trained=steps * extent.batch_size)
 
     def search(self, problem: Problem) -> list[Candidate]:
         options, space = self.options, Space.of(problem)

@@ -102,6 +102,17 @@ def batches_of(batch: Batch, size: int) -> Callable[[int], Any]:
     return give
 
 
+def counted(problem: Problem, seen: list[int]) -> Problem:
+    """Return ``problem`` with the sizes of all training batches that are taken put in ``seen``."""
+
+    def give(epoch: int) -> Any:
+        for batch in problem.train_batches(epoch):
+            seen.append(len(batch.targets))
+            yield batch
+
+    return replace(problem, train_batches=give)
+
+
 def with_network(
     model: QuantizedModel, limit: Limit, seed: int = 0, size: int = 32, **options: Any
 ) -> Problem:

@@ -8,8 +8,9 @@ from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.nn.mixture import Mixture
 from bitswitch.problems import Limit
 from bitswitch.searches.dnas import Dnas
+from bitswitch.work import Extent, Work
 
-from .learning_problems import BITSET, trained_network, with_network
+from .learning_problems import BITSET, counted, trained_network, with_network
 
 QUICK = {"epochs": 6, "learning_rate": 1e-3, "gate_learning_rate": 0.1}
 
@@ -32,6 +33,14 @@ def test_bits_go_where_they_matter(model, mixture):
     first, second = dnas(mixture=mixture, epochs=12).search(posed(model, 3))
     assert first.policy == {"matters": (4, 4), "hardly": (2, 2)}
     assert second.policy == {"matters": (2, 2), "hardly": (4, 4)}
+
+
+@pytest.mark.parametrize("steps", [None, 3, 99])
+def test_its_work_is_what_it_trains_on(model, steps):
+    search, seen = dnas(steps_per_epoch=steps), []
+    search.search(counted(posed(model), seen))
+    extent = Extent(layers=4, epoch_images=256, batch_size=32)
+    assert search.work(extent, evaluations=9) == Work(trained=sum(seen))
 
 
 @pytest.mark.parametrize(("slack", "costs"), [(0.0, {5}), (1 / 6, {4, 5}), (1.0, {2, 3, 4, 5})])

@@ -8,11 +8,13 @@ from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.problems import Limit
 from bitswitch.searches.ddpg import Agent
 from bitswitch.searches.haq import Haq, Schedule, _Rewards
+from bitswitch.work import Extent, Work
 
 from .learning_problems import (
     BITSET,
     Formula,
     batches_of,
+    counted,
     images,
     trained_network,
     with_formula,
@@ -195,8 +197,11 @@ def test_fine_tuning_trains_a_copy_at_every_policy():
         remaining=formula.remaining,
         train_batches=batches_of(images(), 32),
     )
-    (best,) = haq(fine_tune_steps=3, schedule="published").search(problem)
+    search, seen = haq(fine_tune_steps=3, schedule="published"), []
+    (best,) = search.search(counted(problem, seen))
     assert problem.allows(best.policy)
+    extent = Extent(layers=4, epoch_images=256, batch_size=32)
+    assert search.work(extent, evaluations=len(models) - 1) == Work(trained=sum(seen))
     assert models[0] is None
     assert all(one is not None and one is not model for one in models[1:])
     after = model.state_dict()
