@@ -15,7 +15,7 @@ from bitswitch.run_costs import (
     estimate_deployment,
     estimate_search,
     estimate_sensitivity,
-    shrunk,
+    is_scaled,
 )
 from bitswitch.suite import Suite
 
@@ -133,10 +133,13 @@ def _notes(suite: Suite, gpu: bool) -> list[str]:
     scaled = {
         f"{run.model.name} on {run.dataset.name}"
         for run in suite.runs.values()
-        if not gpu and shrunk(run).training.batch_size < run.training.batch_size
+        if not gpu and is_scaled(run)
     }
     if scaled:
-        notes.append(f"measured at a smaller batch and scaled: {', '.join(sorted(scaled))}")
+        notes.append(
+            "measured at full precision on a few images, and multiplied by images and bit-widths: "
+            + ", ".join(sorted(scaled))
+        )
     if not gpu:
         notes.append(
             f"GPU time is assumed, not measured: {GPU_FLOPS / 1e12:.0f} TFLOP/s sustained, and "

@@ -1,7 +1,8 @@
 """What one training run, sensitivity, search or deployment takes: steps, time, disk; needs no data.
 
 Time comes from one measured training step per kind of run, on synthetic images, and is remembered
-in ``.cache``. A step too big for the processor is measured at a smaller batch and scaled.
+in ``.cache``. Where a batch is too big for the processor, a step at full precision on a few images
+is measured instead, and counted once for every image and bit-width.
 """
 
 import platform
@@ -11,6 +12,7 @@ from bitswitch import plugins
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, RunSpec, SensitivitySpec
 from bitswitch.store import code_state, digest, remembered
+from bitswitch.types import FLOAT_BITS
 from bitswitch.work import Extent, Work
 
 MEASURED_PIXELS = 2**17
@@ -20,7 +22,7 @@ FORWARD_SHARE = 1 / 3
 """Of a training pass, for one image in evaluation."""
 EXACT_FORWARDS = 2.0
 """Forward passes in float32 that one with exact sums of integers takes, in float64."""
-START_TIME_S = 5.0
+START_TIME_S = 1.5
 """Of a job, until its first step."""
 STATE_COPIES = 3
 """Copies of the parameters in a checkpoint: themselves and two moments of Adam."""
@@ -58,22 +60,15 @@ class Cost(NamedTuple):
 
 def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     """Return what ``run`` takes."""
-    training = run.training
     sizes = _facts(run)["sizes"]
-    epochs = training.epochs if plugins.trains(run) else 0
-    steps = epochs * (sizes["train"] // training.batch_size)
-    step_s = _step_time(run, device, gpu)
-    # One evaluated image costs a share of one trained image, at every bit-width.
-    evaluated = (epochs * sizes["held_out"] + sizes["test"]) * FORWARD_SHARE
-    evaluated += _images(plugins.finish_work(run, _extent(run))) / len(run.bitset)
-    evaluation_steps = evaluated / training.batch_size
-    time_s = START_TIME_S + (steps + evaluation_steps) * step_s
-    size = _size(run)
-    passes = len(run.bitset)
-    pass_s = max(GPU_PASS_S, size["train_flops"] * training.batch_size / GPU_FLOPS)
-    gpu_s = time_s if gpu else START_TIME_S + (steps + evaluation_steps) * passes * pass_s
-    disk = size["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
-    return Cost(steps, time_s, gpu_s, disk)
+    epochs = run.training.epochs if plugins.trains(run) else 0
+    steps = epochs * (sizes["train"] // run.training.batch_size)
+    trained = steps * run.training.batch_size * _passes(run)
+    evaluated = (epochs * sizes["held_out"] + sizes["test"]) * len(run.bitset)
+    after = _images(plugins.finish_work(run, _extent(run)))
+    cost = _in_passes(run, trained + evaluated * FORWARD_SHARE + after, device, gpu)
+    disk = _size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
+    return cost._replace(steps=steps, disk_bytes=disk)
 
 
 def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
@@ -102,10 +97,10 @@ def estimate_deployment(run: RunSpec, device: str, gpu: bool) -> Cost:
 
 def _in_passes(run: RunSpec, images: float, device: str, gpu: bool) -> Cost:
     """Return what forward and backward passes over so many images take, one bit-width each."""
-    size, passes = run.training.batch_size, len(run.bitset)
-    time_s = START_TIME_S + images / size * _step_time(run, device, gpu) / passes
-    pass_s = max(GPU_PASS_S, _size(run)["train_flops"] * size / GPU_FLOPS)
-    gpu_s = time_s if gpu else START_TIME_S + images / size * pass_s
+    batches = images / run.training.batch_size
+    time_s = START_TIME_S + batches * _pass_time(run, device, gpu)
+    flops = _size(run)["train_flops"] * run.training.batch_size
+    gpu_s = time_s if gpu else START_TIME_S + batches * max(GPU_PASS_S, flops / GPU_FLOPS)
     return Cost(0, time_s, gpu_s, RECORDS_BYTES)
 
 
@@ -130,15 +125,35 @@ def data_bytes(dataset: Choice) -> int:
     return int(sum(facts["sizes"].values()) * channels * height * width)
 
 
-def _step_time(run: RunSpec, device: str, gpu: bool) -> float:
-    """Return the time of one training step of ``run`` in seconds, measured once per kind."""
-    small = _probed(run if gpu else shrunk(run))
+def _passes(run: RunSpec) -> float:
+    """Return the passes of one training step, counted once per recipe of a method."""
+    if run.is_float:
+        return 1.0
+    about = {
+        "method": run.method.model_dump(),
+        "bitset": run.bitset,
+        "guided": run.sensitivity is not None,
+        "recipe": run.training.model_dump(),
+    }
+
+    def count() -> float:
+        from bitswitch.checks.subject import passes_of
+
+        return passes_of(run)
+
+    passes: float = remembered("passes", digest(about, code_state("bitswitch")), count)
+    return passes
+
+
+def _pass_time(run: RunSpec, device: str, gpu: bool) -> float:
+    """Return the time in seconds of one pass of ``run`` over a batch, measured once per kind."""
+    small = _probed(run, gpu)
     kind = {
         "method": small.method.model_dump(),
         "model": small.model.model_dump(),
         "shape": _facts(run)["shape"],
         "batch_size": small.training.batch_size,
-        "passes": len(run.bitset),
+        "passes": len(small.bitset),
         "recipe": small.training.model_dump(include={"optimizer", "update", "compile"}),
         "distils": small.training.distillation != "none",
         "device": (platform.node(), device),
@@ -153,22 +168,33 @@ def _step_time(run: RunSpec, device: str, gpu: bool) -> float:
         return stages.measure_step(small, device)
 
     step_s: float = remembered("steps", digest(kind, code_state("bitswitch")), measure)
-    return step_s * run.training.batch_size / small.training.batch_size
+    return step_s / _passes(small) * run.training.batch_size / small.training.batch_size
 
 
-def shrunk(run: RunSpec) -> RunSpec:
-    """Return ``run`` at a batch that the processor can take."""
+def is_scaled(run: RunSpec) -> bool:
+    """Return whether the processor measures a small full-precision step in place of ``run``'s."""
+    return _fitting_batch(run) < run.training.batch_size
+
+
+def _fitting_batch(run: RunSpec) -> int:
+    """Return the largest batch that the processor measures, two images at least."""
     _, height, width = _facts(run)["shape"]
-    batch_size = min(run.training.batch_size, max(2, MEASURED_PIXELS // (height * width)))
-    training = run.training.model_copy(update={"batch_size": batch_size})
-    return run.model_copy(update={"training": training})
+    return max(2, MEASURED_PIXELS // int(height * width))
 
 
-def _probed(run: RunSpec) -> RunSpec:
-    """Return ``run`` from random weights that stay as they are: on noise, training may diverge."""
-    training = run.training.model_copy(update={"learning_rate": PROBE_LEARNING_RATE})
+def _probed(run: RunSpec, gpu: bool) -> RunSpec:
+    """Return what is measured: random weights that stay as they are; on noise, training diverges.
+
+    Where that takes the processor long, it is a full-precision step on few images.
+    """
+    training: dict[str, Any] = {"learning_rate": PROBE_LEARNING_RATE}
     model = run.model.model_copy(update={"options": _unweighted(run.model)})
-    return run.model_copy(update={"training": training, "model": model, "start": None})
+    changes: dict[str, Any] = {"model": model, "start": None}
+    if not gpu and is_scaled(run):
+        training |= {"batch_size": _fitting_batch(run), "distillation": "none"}
+        changes |= {"method": Choice(name="float32"), "bitset": (FLOAT_BITS,), "sensitivity": None}
+    changes["training"] = run.training.model_copy(update=training)
+    return run.model_copy(update=changes)
 
 
 def _unweighted(model: Choice) -> dict[str, Any]:

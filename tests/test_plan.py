@@ -56,4 +56,4 @@ def test_on_a_gpu_nothing_is_assumed(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     text = plan.render(plan.make(load_suite(suite_path("cifar10")), "cuda"))
     assert "assumed" not in text
-    assert "scaled" not in text
+    assert "few images" not in text

@@ -1,7 +1,7 @@
 import pytest
 
-from bitswitch import run_costs, stages, store
-from bitswitch.run_costs import Cost, data_bytes, estimate, shrunk
+from bitswitch import plugins, run_costs, stages, store
+from bitswitch.run_costs import Cost, data_bytes, estimate
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, SensitivitySpec
 from bitswitch.suite import load_suite, suite_path
@@ -28,10 +28,24 @@ def test_steps_are_epochs_of_whole_batches(measured, tiny_run):
 
 
 def test_time_is_start_training_and_evaluation(measured, tiny_run):
-    # 20 held-out images per epoch and 40 test images, forward only.
+    # 20 held-out images per epoch and 40 test images, forward only, at as many bit-widths as a
+    # step has passes.
     evaluation = (2 * 20 + 40) / 16 * run_costs.FORWARD_SHARE
     expected = run_costs.START_TIME_S + (6 + evaluation) * 0.25
     assert estimate(tiny_run(), "cpu", gpu=False).time_s == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("method", "passes"),
+    [("double-rounding", 3), ("multiquant", 3), ("kure", 1), ("bit-mixer", 1), ("abn", 3)],
+)
+def test_passes_are_those_of_the_method(measured, tiny_run, method, passes):
+    run = tiny_run(update="conventional", alrs={"reading": "off"})
+    run = run.model_copy(update={"method": Choice(name=method).resolved("methods")})
+    evaluation = (2 * 20 + 40) / 16 * run_costs.FORWARD_SHARE * 3 * 0.25 / passes
+    after = run_costs._images(plugins.finish_work(run, run_costs._extent(run)))
+    expected = run_costs.START_TIME_S + 6 * 0.25 + evaluation + after / 16 * 0.25 / passes
+    assert estimate(run, "cpu", gpu=False).time_s == pytest.approx(expected)
 
 
 def test_what_finishes_a_run_is_counted(measured, tiny_run, monkeypatch):
@@ -64,17 +78,20 @@ def test_measuring_neither_trains_nor_downloads(measured):
         estimate(run, "cpu", gpu=False)
     assert all(run.model.options.get("weights", "none") == "none" for run in measured)
     assert all(run.training.learning_rate < 1e-9 for run in measured)
-    assert len(measured) < len(runs) / 2
+    assert len(measured) < len(runs) / 4
 
 
-def test_big_images_are_measured_at_a_small_batch_and_scaled(measured):
+def test_big_images_are_measured_few_at_a_time_at_full_precision(measured):
     runs = load_suite(suite_path("paper")).runs.values()
-    run = next(run for run in runs if run.dataset.name == "imagenet")
-    assert shrunk(run).training.batch_size == 2
-    per_step = (estimate(run, "cpu", gpu=False).time_s - run_costs.START_TIME_S) / (
-        estimate(run, "cpu", gpu=False).steps
-    )
-    assert per_step >= 0.25 * 256 / 2
+    run = next(run for run in runs if run.dataset.name == "imagenet" and len(run.bitset) == 4)
+    cost = estimate(run, "cpu", gpu=False)
+    (small,) = measured
+    assert small.training.batch_size == 2
+    assert small.is_float
+    per_step = 4 * 0.25 * run.training.batch_size / 2
+    evaluation = run_costs.FORWARD_SHARE * (run.training.epochs * 10_000 + 50_000)
+    evaluation /= run.training.batch_size
+    assert cost.time_s == pytest.approx((cost.steps + evaluation) * per_step, rel=1e-3)
 
 
 def test_on_a_gpu_the_whole_batch_is_measured(measured, tiny_run):

@@ -206,6 +206,14 @@ def quantized(method: Method) -> QuantizedModel:
     return model
 
 
+def passes_of(run: RunSpec) -> float:
+    """Return how many passes a training step of ``run`` has, on average over its epochs."""
+    learner = Subject(run.method.name, run).learner()
+    layers, moments = list(learner.model.layers), [moment(step) for step in range(40)]
+    counts = [len(learner.method.passes(run.training, one, layers)) for one in moments]
+    return sum(counts) / len(counts)
+
+
 def train(learner: Learner, steps: int) -> None:
     """Take training steps on one batch.
 
