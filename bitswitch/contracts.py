@@ -270,9 +270,6 @@ class Dataset(Plugin):
 class Sensitivity(Plugin):
     """A way to tell how much every layer suffers from low bit-widths."""
 
-    passes: ClassVar[float] = 0.0
-    """Forward and backward passes over the images, about; for cost estimates."""
-
     def score(self, subject: Subject) -> Findings:
         """Return the scores of all switchable layers of ``subject.model``.
 
@@ -280,6 +277,15 @@ class Sensitivity(Plugin):
         weights and inputs apart; larger is more sensitive.
         """
         raise NotImplementedError
+
+    def work(self, images: int, classes: int) -> Work:
+        """Return what passes through the network, about; default: nothing.
+
+        Args:
+            images: That it sees.
+            classes: Outputs of the network.
+        """
+        return Work()
 
 
 class Search(Plugin):

@@ -205,6 +205,11 @@ def search_work(choice: "Choice", extent: "Extent", evaluations: int) -> Work:
     return _work("searches", choice, (), "work", extent, evaluations)
 
 
+def scoring_work(choice: "Choice", images: int, classes: int) -> Work:
+    """Return what a sensitivity does; remembered."""
+    return _work("sensitivities", choice, (), "work", images, classes)
+
+
 def _work(
     group: str, choice: "Choice", context: tuple[Any, ...], method: str, *arguments: Any
 ) -> Work:
@@ -278,22 +283,6 @@ def search_facts(name: str, options: dict[str, Any]) -> dict[str, bool]:
     key = digest("search", name, options, _code_of("searches", name))
     facts: dict[str, bool] = remembered("plugins", key, read)
     return facts
-
-
-def scoring_passes(name: str) -> float:
-    """Return ``passes`` of sensitivity ``name``; remembered.
-
-    Raises:
-        UnknownPluginError: no installed package provides the name.
-    """
-    key = digest("sensitivity", name, _code_of("sensitivities", name))
-
-    def read() -> float:
-        sensitivity: Any = load("sensitivities", name)
-        return float(sensitivity.passes)
-
-    passes: float = remembered("plugins", key, read)
-    return passes
 
 
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:

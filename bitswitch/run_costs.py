@@ -73,8 +73,10 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
 
 def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
     """Return what a sensitivity takes: its passes over the images that it sees."""
-    images = min(spec.images, _facts(spec.run)["sizes"]["train"])
-    return _in_passes(spec.run, plugins.scoring_passes(spec.sensitivity.name) * images, device, gpu)
+    facts = _facts(spec.run)
+    images = min(spec.images, facts["sizes"]["train"])
+    work = plugins.scoring_work(spec.sensitivity, images, facts["classes"])
+    return _in_passes(spec.run, _images(work), device, gpu)
 
 
 def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:

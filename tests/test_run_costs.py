@@ -116,7 +116,9 @@ def test_costs_add_up():
 
 
 def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch):
-    monkeypatch.setattr(run_costs.plugins, "scoring_passes", lambda name: 10.0)
+    monkeypatch.setattr(
+        run_costs.plugins, "scoring_work", lambda _, images, classes: Work(trained=classes * images)
+    )
     spec = SensitivitySpec(
         sensitivity="quantization-error", run=tiny_run(), bitset=(8, 4), images=32
     )

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from bitswitch.contracts import Findings, Score, Sensitivity, Subject
+from bitswitch.contracts import Findings, Score, Sensitivity, Subject, Work
 from bitswitch.nn.weight_error import squared_weight_errors
-from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced
+from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced, work_of
 
 
 class HawqV2(Sensitivity):
@@ -29,6 +29,9 @@ class HawqV2(Sensitivity):
         piecewise linear activations are never negative; estimates by ``hutchinson`` may be."""
 
     options: Options
+
+    def work(self, images: int, classes: int) -> Work:
+        return work_of(self.options, images, classes)
 
     def score(self, subject: Subject) -> Findings:
         layers, clips = subject.model.layers, self.options.negative == "clip"

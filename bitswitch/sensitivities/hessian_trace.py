@@ -1,7 +1,7 @@
 """Hessian trace: how curved the loss is in the weights of every layer at full precision."""
 
-from bitswitch.contracts import Findings, Score, Sensitivity, Subject
-from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced
+from bitswitch.contracts import Findings, Score, Sensitivity, Subject, Work
+from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced, work_of
 
 
 class HessianTrace(Sensitivity):
@@ -19,6 +19,9 @@ class HessianTrace(Sensitivity):
         """Whether a trace is divided by the number of the layer's weights."""
 
     options: Options
+
+    def work(self, images: int, classes: int) -> Work:
+        return work_of(self.options, images, classes)
 
     def score(self, subject: Subject) -> Findings:
         samples = traced(subject, self.options, "hessian-trace")

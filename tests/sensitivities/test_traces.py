@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 
 from bitswitch.nn.hessian import sample_traces
-from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced
+from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced, work_of
 
 from .subjects import LAYERS, subject_of
 
@@ -41,6 +41,20 @@ def test_facts_say_how_precise_the_traces_are():
     errors = (samples.standard_errors / samples.means).tolist()
     assert facts["largest_relative_error"] == pytest.approx(max(errors))
     assert facts["largest_relative_sampling_error"] > facts["largest_relative_error"]
+
+
+@pytest.mark.parametrize("relative_error", [1e-3, 0.02, 0.1, 1.0])
+def test_work_is_about_a_pass_per_probe_and_image(relative_error):
+    options = TraceOptions(relative_error=relative_error)
+    probes = traced(subject_of(), options, "test").probes
+    assert 64 * probes / 2 <= work_of(options, images=64, classes=4).trained <= 64 * probes * 2
+
+
+def test_work_is_bounded_by_the_probes_allowed():
+    options = TraceOptions(relative_error=1e-6, max_probes=7)
+    assert work_of(options, images=10, classes=1000).trained == 70
+    of_hessian = TraceOptions(estimator="hutchinson", max_probes=7)
+    assert work_of(of_hessian, images=10, classes=1000).trained == 210
 
 
 def test_an_error_that_is_too_large_is_logged(caplog):
