@@ -28,14 +28,18 @@ def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
 
 
 def reasons(sample: Sample) -> Iterator[str]:
-    """Yield one text per way in which seeds of ``sample`` failed."""
+    """Yield one text per way in which seeds of ``sample`` failed.
+
+    Bit-widths of one run share their text where it names all of their accuracies.
+    """
     groups: dict[str, list[tuple[str, float | None]]] = defaultdict(list)
     for status, reason, value in sample.failed:
         groups[status].append((reason, value))
     total = len(sample.values) + len(sample.failed)
     for status, failures in groups.items():
         known = [value for _, value in failures if value is not None]
-        at = f" at {fmean(known):.2f} %" if known else ""
+        is_said = len(failures) == len(known) == 1 and f" {known[0]:.1f} %" in failures[0][0]
+        at = f" at {fmean(known):.2f} %" if known and not is_said else ""
         left_out = ", left out of the mean" if sample.values else ""
         share = f"{len(failures)} of {total} seeds " if total > 1 else ""
         yield f"{share}{status}{at}{left_out}{_why([reason for reason, _ in failures])}"

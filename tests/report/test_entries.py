@@ -33,6 +33,19 @@ def test_a_partial_cell_says_what_is_left_out():
     assert notes.listed() == ((entry.marks[0], expected),)
 
 
+def test_bit_widths_of_a_run_that_names_their_accuracies_share_a_footnote():
+    notes, why = Footnotes(), "at chance: 3 bit 9.2 %, 2 bit 10.0 %"
+    marks = {
+        entries.measured(Sample({}, (("collapsed", why, value),), None), False, notes).marks
+        for value in (9.2, 10.0)
+    }
+    assert marks == {("a",)}
+    assert notes.listed() == (("a", f"collapsed: {why}"),)
+    recalibrated = Sample({}, (("collapsed", why, 12.5),), None)
+    assert entries.measured(recalibrated, False, notes).marks == ("b",)
+    assert notes.listed()[1][1] == f"collapsed at 12.50 %: {why}"
+
+
 def test_a_place_without_runs_is_empty():
     assert entries.measured(None, False, Footnotes()).text == ""
     assert entries.difference(GOOD, None).text == ""
