@@ -135,7 +135,7 @@ def _passes(run: RunSpec) -> float:
         "method": run.method.model_dump(),
         "bitset": run.bitset,
         "guided": run.sensitivity is not None,
-        "recipe": run.training.model_dump(),
+        "recipe": run.training.model_dump(exclude={"learning_rate", "batch_size"}),
     }
 
     def count() -> float:

@@ -1,6 +1,7 @@
 import pytest
 
 from bitswitch import plugins, run_costs, stages, store
+from bitswitch.checks import subject
 from bitswitch.run_costs import Cost, data_bytes, estimate
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, SensitivitySpec
@@ -46,6 +47,13 @@ def test_passes_are_those_of_the_method(measured, tiny_run, method, passes):
     after = run_costs._images(plugins.finish_work(run, run_costs._extent(run)))
     expected = run_costs.START_TIME_S + 6 * 0.25 + evaluation + after / 16 * 0.25 / passes
     assert estimate(run, "cpu", gpu=False).time_s == pytest.approx(expected)
+
+
+def test_passes_are_counted_once_for_a_run_and_its_probe(measured, tiny_run, monkeypatch):
+    counted = []
+    monkeypatch.setattr(subject, "passes_of", lambda run: counted.append(run) or 3.0)
+    estimate(tiny_run(), "cpu", gpu=False)
+    assert len(counted) == 1
 
 
 def test_what_finishes_a_run_is_counted(measured, tiny_run, monkeypatch):
