@@ -8,8 +8,9 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from bitswitch.contracts import Dataset, OpenDataset
-from bitswitch.data import files, layout
+from bitswitch.data import files
 from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
+from bitswitch.data.layout import Expected, Layout, facts
 from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render
 from bitswitch.store import digest
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 REMEDY = files.prepare_again("digits-folder")
 JPEG_QUALITY = 90
-IMAGES = "*/*/*.jpg"
+IMAGES = "*/[0-9]/[0-9]*.jpg"
 HASH = "sha256"
 """File that holds the hash of all images, as they were written."""
 
@@ -88,7 +89,7 @@ class DigitsFolder(Dataset):
         (folder / HASH).write_text(files.folder_hash(folder, IMAGES))
 
     def check(self, root: Path) -> dict[str, str]:
-        folder, found = self.folder(root), layout.facts(self._verify(root), REMEDY)
+        folder, found = self.folder(root), facts(self._verify(root), REMEDY)
         if not _intact(folder):
             raise files.advise("Damaged data (hash differs)", folder, REMEDY)
         return {**found, "sha256": (folder / HASH).read_text()}
@@ -105,7 +106,13 @@ class DigitsFolder(Dataset):
     def _verify(self, root: Path) -> dict[str, Files]:
         sizes = self.sizes()
         counts = {"train": sizes["train"] + sizes["held_out"], "val": sizes["test"]}
-        return layout.verify(self.folder(root), CLASSES, counts, REMEDY)
+        splits = {
+            name: Expected(count, count // CLASSES, count // CLASSES)
+            for name, count in counts.items()
+        }
+        return Layout([str(digit) for digit in range(CLASSES)], splits, REMEDY).verify(
+            self.folder(root)
+        )
 
 
 def _intact(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bitswitch.contracts import Batch, OpenDataset
-from bitswitch.data.files import advise
+from bitswitch.data.pictures import read_picture
 from bitswitch.data.pixels import Normalise
 from bitswitch.devices import available_cpus
 from bitswitch.errors import DatasetError
@@ -79,11 +79,35 @@ class Files(NamedTuple):
         return total
 
 
-def list_files(root: Path) -> Files:
-    """Return the images below ``root``, which has one folder per class (torchvision's layout)."""
-    from torchvision.datasets import ImageFolder
+STRAYS = frozenset(
+    ("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found")
+)
+"""Folders that file managers, network drives and archivers leave behind."""
 
-    samples = ImageFolder(str(root)).samples
+
+def is_stray(name: str) -> bool:
+    """Return whether a file or folder of this name is no part of a dataset.
+
+    >>> [is_stray(name) for name in ("n01440764", ".ipynb_checkpoints", "._0.JPEG", "@eaDir")]
+    [False, True, True, True]
+    """
+    return name.startswith(".") or name in STRAYS
+
+
+def list_files(root: Path, classes: Sequence[str]) -> Files:
+    """Return the images in the folders ``classes`` of ``root``, which number them in that order.
+
+    Raises:
+        FileNotFoundError: a class has none.
+    """
+    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+
+    def is_image(path: str) -> bool:
+        inside = Path(path[len(str(root)) + 1 :]).parts
+        return path.lower().endswith(IMG_EXTENSIONS) and not any(map(is_stray, inside))
+
+    numbered = {name: number for number, name in enumerate(classes)}
+    samples = make_dataset(str(root), numbered, is_valid_file=is_image)
     names = np.array([os.fsencode(os.path.relpath(path, root)) for path, _ in samples])
     return Files(root, names, np.array([target for _, target in samples], dtype=np.int64))
 
@@ -93,21 +117,6 @@ def carve(files: Files, per_class: int) -> tuple[Files, Files]:
     ends = np.searchsorted(files.targets, files.targets, side="right")
     held_out = ends - np.arange(len(ends)) <= per_class
     return files.take(~held_out), files.take(held_out)
-
-
-def decode(path: Path, remedy: str) -> "Image":
-    """Return the image in ``path`` as RGB.
-
-    Raises:
-        DatasetError: the file is missing or no complete image.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise advise(f"Damaged image ({error})", path, remedy) from None
 
 
 @dataclass(frozen=True)
@@ -126,14 +135,14 @@ class Crops(torch.utils.data.Dataset[tuple[Tensor, int, int]]):
         return len(self.files.names)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        image = self.kept[index] if self.kept else decode(self.files.path(index), self.remedy)
+        image = self.kept[index] if self.kept else read_picture(self.files.path(index), self.remedy)
         with seeded("image", *self.stream, index):
             return self.transform(image), int(self.files.targets[index]), index
 
     def keep(self) -> "Crops":
         """Return the same with every image decoded once and for all."""
         paths = (self.files.path(index) for index in range(len(self)))
-        return replace(self, kept=[decode(path, self.remedy) for path in paths])
+        return replace(self, kept=[read_picture(path, self.remedy) for path in paths])
 
 
 def training_crop(options: FolderOptions) -> Crop:

@@ -8,14 +8,17 @@ from pydantic import Field
 from torch import Tensor
 
 from bitswitch.contracts import Dataset, OpenDataset
-from bitswitch.data.folder import FolderData, FolderOptions, carve, cropped
-from bitswitch.data.layout import facts, verify
+from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
+from bitswitch.data.layout import Expected, Layout, facts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 CLASSES = 1000
-COUNTS = {"train": 1_281_167, "val": 50_000}
+SPLITS = {
+    "train": Expected(1_281_167, fewest=732, most=1300),
+    "val": Expected(50_000, fewest=50, most=50),
+}
 REMEDY = (
     "get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from https://image-net.org/download\n"
     "  and unpack them to train/<synset>/*.JPEG and val/<synset>/*.JPEG (the validation images\n"
@@ -45,9 +48,9 @@ class ImageNet(Dataset):
     def sizes(self) -> dict[str, int]:
         held_out = self.options.held_out
         return {
-            "train": COUNTS["train"] - held_out,
+            "train": SPLITS["train"].images - held_out,
             "held_out": held_out,
-            "test": COUNTS["val"],
+            "test": SPLITS["val"].images,
         }
 
     def folder(self, root: Path) -> Path:
@@ -55,16 +58,27 @@ class ImageNet(Dataset):
         return root / "imagenet"
 
     def prepare(self, root: Path) -> None:
-        verify(self.folder(root), CLASSES, COUNTS, REMEDY)
+        self._verify(root)
 
     def check(self, root: Path) -> dict[str, str]:
-        return facts(verify(self.folder(root), CLASSES, COUNTS, REMEDY), REMEDY)
+        return facts(self._verify(root), REMEDY)
 
     def network_input(self, image: "Image") -> Tensor:
         return cropped(image, self.options)
 
     def open(self, root: Path, device: torch.device) -> OpenDataset:
-        found = verify(self.folder(root), CLASSES, COUNTS, REMEDY)
+        found = self._verify(root)
         train, held_out = carve(found["train"], self.options.held_out // CLASSES)
         splits = {"train": train, "held_out": held_out, "test": found["val"]}
         return FolderData(splits, self.options, device, REMEDY)
+
+    def _verify(self, root: Path) -> dict[str, Files]:
+        return Layout(synsets(), SPLITS, REMEDY, "synsets").verify(self.folder(root))
+
+
+def synsets() -> list[str]:
+    """Return the names of the 1000 classes in the order of their indices in published weights."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    names: list[str] = ImageNetInfo("imagenet-1k").label_names()  # type: ignore[no-untyped-call]
+    return names

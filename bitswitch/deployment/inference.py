@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bitswitch import plugins
 from bitswitch.contracts import Dataset
-from bitswitch.data.folder import decode
+from bitswitch.data.pictures import read_picture
 from bitswitch.deployment.description import Description
 from bitswitch.deployment.latency import Choice, known_latencies, widest_within
 from bitswitch.deployment.loading import load
@@ -84,7 +84,7 @@ def pictures(facts: Description, images: Sequence[Path]) -> Tensor:
     """
     dataset: Dataset = plugins.create("datasets", facts.dataset.name, facts.dataset.options)
     try:
-        return torch.stack([dataset.network_input(decode(path, REMEDY)) for path in images])
+        return torch.stack([dataset.network_input(read_picture(path, REMEDY)) for path in images])
     except NotImplementedError:
         raise SpecError(
             f"Dataset '{facts.dataset.name}' cannot say what a network sees of a picture.\n"

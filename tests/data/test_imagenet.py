@@ -3,6 +3,7 @@ import torch
 
 from bitswitch import plugins
 from bitswitch.data import imagenet
+from bitswitch.data.layout import Expected
 from bitswitch.errors import DatasetError, SpecError
 
 CPU = torch.device("cpu")
@@ -13,7 +14,9 @@ def tiny(image_folder, monkeypatch):
     """ImageNet with three classes of five training and two validation images."""
     image_folder.rename(image_folder.parent / "imagenet")
     monkeypatch.setattr(imagenet, "CLASSES", 3)
-    monkeypatch.setattr(imagenet, "COUNTS", {"train": 15, "val": 6})
+    splits = {"train": Expected(15, fewest=5, most=5), "val": Expected(6, fewest=2, most=2)}
+    monkeypatch.setattr(imagenet, "SPLITS", splits)
+    monkeypatch.setattr(imagenet, "synsets", lambda: ["n01", "n02", "n03"])
     options = imagenet.ImageNet.Options.model_construct(
         crop=12, resize=16, smallest_area=0.08, flip=True, held_out=3
     )
@@ -53,3 +56,17 @@ def test_absent_data_say_where_to_get_them(tmp_path):
 def test_a_held_out_image_per_class_is_needed():
     with pytest.raises(SpecError, match="held_out"):
         plugins.create("datasets", "imagenet", {"held_out": 1500})
+
+
+def test_synsets_are_those_of_published_weights():
+    names = imagenet.synsets()
+    assert (len(names), names[0], names[-1]) == (1000, "n01440764", "n15075141")
+    assert names == sorted(set(names))
+
+
+def test_folders_named_by_numbers_are_refused(tmp_path):
+    for split in ("train", "val"):
+        for number in range(1000):
+            (tmp_path / "imagenet" / split / str(number)).mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"not expected: 0, 1, 10 and 997 more(.|\n)*synsets"):
+        plugins.create("datasets", "imagenet", {}).check(tmp_path)
