@@ -20,7 +20,7 @@ NEGATIVE = "λ < 0"
 RECALIBRATED = "reproduced, recalibrated"
 """Kind of the row with batch-norm statistics estimated anew."""
 
-ABSENT = "not in this suite"
+ABSENT, NOT_RUN = "not in this suite", "not run"
 
 
 class Row(NamedTuple):
@@ -58,8 +58,8 @@ class SectionBuilder:
             parts.append(f"published: {network.published_data}")
         if network.name is None:
             parts.append(f"reproduced: {DASH} {ABSENT}")
-        elif network.data:
-            parts.append(f"reproduced: {network.data}")
+        else:
+            parts.append(f"reproduced: {network.data or f'{DASH} {NOT_RUN}'}")
         if network.incomparable:
             parts.append(network.incomparable)
         return " · ".join(parts)
@@ -128,8 +128,8 @@ class SectionBuilder:
         if self.conditions is None:
             return Row(shown)
         kept = self.conditions.storage(arm)
-        caveat = methods.caveat(self.frames, self.arms[arm].method.name, kept)
-        return Row(shown, self.conditions.reproduced(arm), [caveat])
+        caveat = kept and methods.caveat(self.frames, self.arms[arm].method.name, kept)
+        return Row(shown, self.conditions.reproduced(arm), [caveat or ""])
 
     def _why_absent(self, arm: str) -> str | None:
         """Return why an arm has no reproduced row, or None."""

@@ -46,6 +46,7 @@ class Conditions:
         self._printed = setups(values.recipe.printed)
         self._rows = values.rows_of(network.name)
         self._runs = values.frames.runs.set_index("run")
+        self._ended = values.frames.ended
         searched = search_conditions.applies(values)
         self._searches = SearchConditions(values, network) if searched else None
         self.columns = COLUMNS + (search_conditions.COLUMNS if searched else ())
@@ -58,15 +59,19 @@ class Conditions:
         return (*(Entry(text, tone="published") for text in texts), *found)
 
     def reproduced(self, arm: str) -> Entries:
-        """Return the entries of a row that was run here."""
+        """Return the entries of a row of this suite; empty ones before any run of it has ended."""
+        if not self._runs_of(arm):
+            return (Entry(),) * len(self.columns)
         recipe = self._arms[arm].preset
         texts = (self._kd(arm), self._stored(arm), self._epochs(arm), recipe)
         found = self._searches.reproduced(arm) if self._searches else ()
         return (*map(Entry, texts), *found)
 
-    def storage(self, arm: str) -> Storage:
-        """Return what has to be kept of a row that was run here to run at every bit-width."""
+    def storage(self, arm: str) -> Storage | None:
+        """Return what has to be kept of a row to run at every bit-width; None: it was not run."""
         kept = self._runs.storage[self._runs_of(arm)]
+        if kept.empty:
+            return None
         return "floats" if (kept == "floats").any() else "codes"
 
     def remark(self, arm: str) -> str:
@@ -82,7 +87,7 @@ class Conditions:
 
     def _stored(self, arm: str) -> str:
         """Return the bits per stored weight, one number per bit set where they differ."""
-        rows = self._rows[self._rows.arm == arm].dropna(subset="run")
+        rows = self._rows[self._rows.run.isin(self._runs_of(arm)) & (self._rows.arm == arm)]
         floats, found = self.storage(arm) == "floats", []
         for _, group in rows.groupby("bitset", sort=False):
             trained = [_widths(self._runs.bitset[run]) for run in dict.fromkeys(group.run)]
@@ -93,8 +98,9 @@ class Conditions:
         return "/".join(dict.fromkeys(found))
 
     def _runs_of(self, arm: str) -> list[str]:
-        """Return the ids of the runs behind a row."""
-        return list(self._rows.loc[self._rows.arm == arm, "run"].dropna().unique())
+        """Return the ids of the runs behind a row that came to an end."""
+        ids = self._rows.loc[self._rows.arm == arm, "run"].unique()
+        return [run for run in ids if run in self._ended]
 
     def _epochs(self, arm: str) -> str:
         """Return the epochs of training, 0 where a method takes no step."""

@@ -51,7 +51,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     )
     devices = sorted({device for clock in clocks.values() for device in clock.devices})
     where = (f"Reproduced on {'; '.join(devices)}.",) if devices else ()
-    data = [str(stamp) for clock in clocks.values() for stamp in clock.all.data_stamp]
+    data = frames.data_of(run for clock in clocks.values() for run in clock.all.run)
     return Table(
         name=name,
         title=recipe.title,
@@ -112,7 +112,7 @@ class _Section:
             recipe = f"{row.epochs} epochs, batch {row.batch_size}"
             parts.append(f"published: {data}, {recipe}, {gpus}")
         if self.clock:
-            parts.append(f"reproduced: {self.clock.setup}")
+            parts.append(f"reproduced: {self.clock.setup or f'{DASH} not run'}")
         return " · ".join(parts)
 
     def _printed(self, bits: str) -> tuple[Entry, ...]:

@@ -33,7 +33,7 @@ def draw_rounding(frames: Frames) -> "Figure":
     found = places[places.network == network].merge(frames.rounding, on="run")
     bitsets = list(dict.fromkeys(found.bitset)) or [""]
     title = frames.suite.networks[network].title
-    figure = drawing.figure(4.2, f"{title} · {stamp(frames, _data(frames, found))}")
+    figure = drawing.figure(4.2, f"{title} · {stamp(frames, frames.data_of(found.run))}")
     panels = figure.subplots(2, len(bitsets), sharex="col", sharey="row", squeeze=False)
     for column, bitset in enumerate(bitsets):
         rows = found[found.bitset == bitset]
@@ -84,7 +84,7 @@ def draw_storage(frames: Frames) -> "Figure":
         if (found := storage_table.forms(frames.storage, run))
     }
     heights = [PANEL_IN + BAR_IN * len(found) for found in shown.values()] or [1.0]
-    figure = drawing.figure(0.4 + sum(heights), stamp(frames, _data(frames, places)))
+    figure = drawing.figure(0.4 + sum(heights), stamp(frames, frames.data_of(places.run)))
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     if not shown:
         drawing.say_nothing_to_show(panels[0], NOTHING)
@@ -106,8 +106,3 @@ def _draw_bars(axes: "Axes", found: list[tuple[str, int, int]]) -> None:
     for at, (one, other) in enumerate(zip(dark, light, strict=True)):
         axes.text(one + other + 0.5, at, f"{one + other:.1f}", va="center", fontsize=6.5)
     axes.invert_yaxis()
-
-
-def _data(frames: Frames, rows: pd.DataFrame) -> "pd.Series[str]":
-    """Return the data stamps of the runs of ``rows``."""
-    return frames.runs.loc[frames.runs.run.isin(set(rows.run)), "data_stamp"]

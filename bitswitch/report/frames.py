@@ -319,6 +319,16 @@ class Frames:
         table = table.where(table.notna(), "").set_index("method")
         return {str(name): dict(row) for name, row in table.iterrows()}
 
+    @cached_property
+    def ended(self) -> frozenset[str]:
+        """The runs that came to an end, good or bad: only of these anything can be said."""
+        return frozenset(self.runs.run[self.runs.status != "missing"])
+
+    def data_of(self, runs: Iterable[object]) -> list[str]:
+        """Return what those of ``runs`` that came to an end were trained on, each once."""
+        chosen = self.runs[self.runs.run.isin(self.ended.intersection(runs))]
+        return [str(stamp) for stamp in dict.fromkeys(chosen.data_stamp)]
+
     def write(self, folder: Path) -> None:
         """Write one CSV file per table and ``suite.yaml`` below ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ def draw_fronts(frames: Frames) -> "Figure":
     network = recipe.networks[0]
     found, uniform = searched_and_uniform(frames, network)
     title = frames.suite.networks[network].title
-    data = frames.runs.loc[frames.runs.run.isin(set(found.run)), "data_stamp"]
+    data = frames.data_of(found.run)
     figure = drawing.figure(2.7, f"{title} · {stamp(frames, data)}")
     titles = list(dict.fromkeys(arm.title for arm in recipe.arms.values()))
     bitsets = list(dict.fromkeys(found.bitset)) or [""]

@@ -46,7 +46,7 @@ class Study:
         rows = frames.metrics
         rows = rows[(rows.experiment == EXPERIMENT) & (rows.network == network)]
         cells = rows.loc[rows.arm != "float", ["arm", "bitset", "seed", "run"]].drop_duplicates()
-        data = frames.runs.loc[frames.runs.run.isin(set(cells.run)), "data_stamp"]
+        data = frames.data_of(cells.run)
         title = frames.suite.networks[network].title
         return cls(
             title=title,

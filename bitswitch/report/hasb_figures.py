@@ -54,7 +54,7 @@ def draw_hasb(frames: Frames) -> "Figure":
     rows = rows[rows.network == network]
     bitset = _widths(next(iter(rows.bitset), "{8,6,4,2}"))
     title = frames.suite.networks[network].title
-    data = frames.runs.loc[frames.runs.run.isin(set(rows.run)), "data_stamp"]
+    data = frames.data_of(rows.run)
     figure = drawing.figure(2.6, f"{title} · {stamp(frames, data)}")
     left, middle, right = figure.subplots(1, 3, width_ratios=(0.8, 1.3, 1))
     _draw_roulette(left, bitset, 0.0)
@@ -160,7 +160,7 @@ def draw_draws(frames: Frames) -> "Figure":
     recipe = frames.suite.experiments[DRAWS]
     title = frames.suite.networks[recipe.networks[0]].title
     rows = frames.metrics[frames.metrics.experiment == DRAWS]
-    data = frames.runs.loc[frames.runs.run.isin(set(rows.run)), "data_stamp"]
+    data = frames.data_of(rows.run)
     figure = drawing.figure(2.5, f"{title} · {stamp(frames, data)}")
     panels = figure.subplots(1, max(len(found), 1), sharey=True, squeeze=False)[0]
     if not found:

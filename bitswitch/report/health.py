@@ -29,9 +29,9 @@ class RunLine(NamedTuple):
     status: str
     diagnosis: str
     bitset: str
-    alrs: str
-    """Reading of Eq. 6."""
-    epochs: str
+    alrs: str = ""
+    """Reading of Eq. 6; this and all below is of a run that ended."""
+    epochs: str = ""
     train: str = ""
     memory: str = ""
     negative: str = ""
@@ -107,8 +107,6 @@ def _line(row: "pd.Series[Any]") -> RunLine:
         status=blank["status"],
         diagnosis="not run to the end" if missing else blank["diagnosis"] or "",
         bitset=blank["bitset"],
-        alrs=blank["alrs"] or "",
-        epochs=str(blank["epochs"]),
     )
     return line if missing else line._replace(**_measured(blank))
 
@@ -118,6 +116,8 @@ def _measured(blank: "pd.Series[Any]") -> dict[str, str]:
     shares = json.loads(blank["negative_share"] or "{}")
     worst = f"{100 * max(shares.values()):.0f} %" if shares else ""
     return {
+        "alrs": blank["alrs"] or "",
+        "epochs": str(blank["epochs"]),
         "train": duration(blank["train_time_s"]),
         "memory": memory(blank["peak_memory_mib"]),
         "negative": worst,

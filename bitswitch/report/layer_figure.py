@@ -80,7 +80,7 @@ def draw(frames: Frames) -> "Figure":
     recipe = frames.suite.experiments[EXPERIMENT]
     title = frames.suite.networks[recipe.networks[0]].title
     rows = frames.metrics[frames.metrics.experiment == EXPERIMENT]
-    data = frames.runs.loc[frames.runs.run.isin(set(rows.run)), "data_stamp"]
+    data = frames.data_of(rows.run)
     heights = [PANEL_IN + ROW_IN * len(panel.rows) for panel in shown] or [1.0]
     figure = drawing.figure(REST_IN + sum(heights), f"{title} · {stamp(frames, data)}")
     every = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]

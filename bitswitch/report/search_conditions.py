@@ -43,12 +43,12 @@ class SearchConditions:
         return tuple(Entry(text, tone="published") for text in ("", setup.search, setup.tuned))
 
     def reproduced(self, arm: str) -> Entries:
-        """Return the entries of a row that was run here."""
+        """Return the entries of a row of this suite; of a search only once it has found one."""
         training = Entry(self._training(arm))
         search = self._arms[arm].search
-        if search is None:
-            return (training, Entry(), Entry())
         rows = self._found[self._found.arm == arm]
+        if search is None or not subnets.values_of(rows, "search_time_s"):
+            return (training, Entry(), Entry())
         epochs = max(subnets.values_of(rows, "retraining_epochs"), default=0)
         tuned = Entry(f"{epochs:.0f}" if epochs else "no")
         return (training, Entry(search.search.name, below=_effort(rows)), tuned)
@@ -63,8 +63,6 @@ class SearchConditions:
 def _effort(rows: pd.DataFrame) -> str:
     """Return time and evaluations that one search took on average, scoring included."""
     times = subnets.values_of(rows, "search_time_s")
-    if not times:
-        return ""
     scoring = subnets.values_of(rows.fillna({"scoring_time_s": 0.0}), "scoring_time_s")
     evaluations = fmean(subnets.values_of(rows, "evaluations"))
     counted = f", {evaluations:.0f}" if evaluations else ""

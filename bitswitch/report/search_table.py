@@ -84,7 +84,9 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     )
     networks = values.networks
     embedded = (ACCURACY_NOTES["embedded"],) if frames.suite.data == "embedded" else ()
-    counted = (COUNTED,) if (frames.policies.edges == "counted").any() else ()
+    priced = frames.policies[frames.policies.search.isin(set(found.search))]
+    is_counted = priced.bitops.notna() & (priced.edges == "counted")
+    counted = (COUNTED,) if is_counted.any() else ()
     return Table(
         name=name,
         title=values.recipe.title,

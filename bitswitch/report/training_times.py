@@ -63,9 +63,12 @@ class Clock:
 
     @property
     def setup(self) -> str:
-        """Data and recipe."""
+        """Data and recipe of the trainings that came to an end; nothing where none has."""
+        ended = self.all[self.all.status != "missing"]
+        if ended.empty:
+            return ""
         stamps, epochs, sizes = (
-            "/".join(map(str, dict.fromkeys(self.all[column])))
+            "/".join(map(str, dict.fromkeys(ended[column])))
             for column in ("data_stamp", "epochs", "batch_size")
         )
         return f"{stamps}, {epochs} epochs, batch {sizes}"

@@ -186,10 +186,8 @@ class Values:
         )
 
     def _data_of(self, network: str) -> str:
-        """Return the data stamp of a network's runs."""
-        runs = self._rows.loc[self._rows.network == network, "run"].dropna()
-        table = self.frames.runs
-        return next(iter(table.loc[table.run.isin(runs), "data_stamp"]), "")
+        """Return the data stamp of a network's runs; nothing before one has ended."""
+        return next(iter(self.frames.data_of(self.rows_of(network).run)), "")
 
     def _incomparable(self, spec: NetworkSpec, printed_on: str) -> str | None:
         """Return why numbers of ``spec`` cannot be compared with the printed ones, or None."""
