@@ -184,6 +184,10 @@ class Method(Plugin):
 class Model(Plugin):
     """A float network architecture."""
 
+    pretrained: bool = False
+    """Whether all weights of the network that ``build`` returned last, its classifier's included,
+    were trained on the classes of the data; they are then tried on a batch before any training."""
+
     def build(self, classes: int, seed: int) -> nn.Module:
         """Return the network for ``classes`` outputs, initialised from ``seed``."""
         raise NotImplementedError

@@ -1,5 +1,6 @@
 """``timm``: any network of the timm library, by name."""
 
+from functools import partial
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -7,7 +8,8 @@ from torch import nn
 
 from bitswitch.contracts import Model
 from bitswitch.errors import hint
-from bitswitch.models.weights import State, WeightOptions, load_weights
+from bitswitch.models.weight_files import State
+from bitswitch.models.weights import WeightOptions, load_weights
 from bitswitch.randomness import seeded
 
 
@@ -46,8 +48,8 @@ class Timm(Model):
         arguments: dict[str, Any] = {**self.options.arguments}
         with seeded("model", seed):
             net: nn.Module = timm.create_model(name, num_classes=classes, **arguments)
-        weights = self.options.weights
-        load_weights(net, weights, lambda: _download(name), _address(name))
+        published = partial(_download, name)
+        self.pretrained = load_weights(net, self.options, published, _address(name))
         return net
 
 

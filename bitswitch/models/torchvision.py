@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from bitswitch.contracts import Model
-from bitswitch.models.weights import State, WeightOptions, load_weights
+from bitswitch.models.weight_files import State
+from bitswitch.models.weights import WeightOptions, load_weights
 from bitswitch.randomness import seeded
 
 PUBLISHED = "IMAGENET1K_V1"
@@ -30,7 +31,7 @@ class _Torchvision(Model):
         with seeded("model", seed):
             net: nn.Module = models.get_model(self.name, weights=None, num_classes=classes)
         url = models.get_model_weights(self.name)[PUBLISHED].url
-        load_weights(net, self.options.weights, lambda: _download(url), url)
+        self.pretrained = load_weights(net, self.options, lambda: _download(url), url)
         return net
 
 

@@ -1,24 +1,24 @@
 """Pretrained weights: published ones where they can be reached, or a local file."""
 
-import pickle
-from collections.abc import Callable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from bitswitch.errors import WeightsError
+from bitswitch.errors import WeightsError, hint
+from bitswitch.models.weight_files import State, read_sets
 from bitswitch.types import Strict
 
-PREFIX = "module."
-"""What data-parallel training puts before every name."""
-WRAPPERS = ("state_dict", "model")
-"""Keys under which training scripts store the weights."""
 SHOWN = 3
 """Names that a message lists at most."""
+COUNTER = "num_batches_tracked"
+"""Buffers of batch norm that files may lack."""
 
-State = Mapping[str, Tensor]
+log = logging.getLogger(__name__)
 
 
 class WeightOptions(Strict):
@@ -27,25 +27,43 @@ class WeightOptions(Strict):
     weights: str = "none"
     """``none``: random; ``imagenet``: published ones, downloaded once; else the path of a file.
     A classifier for another number of classes is left out and starts at random."""
+    weights_part: str | None = None
+    """Which of several sets of weights in the file, e.g. ``state_dict_ema``; None: the only one."""
 
 
-def load_weights(net: nn.Module, weights: str, published: Callable[[], State], url: str) -> None:
-    """Load what the option ``weights`` says into ``net``.
+class Candidate(NamedTuple):
+    """A set of weights in a file that may be those of a network."""
+
+    label: str
+    """As ``weights_part`` names it."""
+    state: State
+    """By the network's own names."""
+    known: int
+    """How many of the network's names it has."""
+
+
+def load_weights(
+    net: nn.Module, options: WeightOptions, published: Callable[[], State], url: str
+) -> bool:
+    """Load what ``options`` say into ``net``.
 
     Args:
         net: Network with random weights.
-        weights: ``none``, ``imagenet`` or a path.
+        options: Which weights.
         published: Downloads the published weights.
         url: Where they are, for the message when they cannot be reached.
+
+    Returns:
+        Whether every weight was loaded, those of the classifier included.
 
     Raises:
         WeightsError: weights that cannot be had or do not fit.
     """
-    if weights == "none":
-        return
-    if weights != "imagenet":
-        adapt(net, read_file(Path(weights)), weights)
-        return
+    if options.weights == "none":
+        return False
+    if options.weights != "imagenet":
+        path = Path(options.weights)
+        return adapt(net, choose(net, read_sets(path), options.weights_part, path), str(path))
     try:
         state = published()
     except (OSError, RuntimeError, ValueError) as error:
@@ -55,68 +73,94 @@ def load_weights(net: nn.Module, weights: str, published: Callable[[], State], u
             f"  fetch this file where there is a network: {url}\n"
             f"  and set the model's option 'weights' to its path"
         ) from error
-    adapt(net, state, url)
+    return adapt(net, state, url)
 
 
-def read_file(path: Path) -> State:
-    """Return the weights in a file of ``torch.save`` or safetensors; runs no code from it.
+def choose(net: nn.Module, sets: Mapping[str, State], part: str | None, path: Path) -> State:
+    """Return the weights of ``net`` among all in a file.
+
+    Wrappers such as ``torch.compile``, data-parallel training and Lightning put one prefix before
+    every name; it is taken off, and what lies beside it in the file is left out.
+
+    Args:
+        net: The network.
+        sets: As ``read_sets`` returns them.
+        part: Which one; None: the only one that has all of the network's names.
+        path: Of the file, for messages.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds something else.
+        WeightsError: none of this name, or several that fit equally well.
     """
-    try:
-        content = _read(path)
-    except FileNotFoundError:
+    own = {name for name in net.state_dict() if not name.endswith(COUNTER)}
+    candidates = [one for name in sets for one in _candidates(name, sets[name], own)]
+    labels = [one.label for one in candidates]
+    if part is not None and part not in labels:
+        known = [label for label in labels if label != "."] or ["none that has a name"]
         raise WeightsError(
-            f"There are no weights at {path}.\n"
-            f"  'weights' is 'none', 'imagenet' or the path of a file"
-        ) from None
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            f"{path} has no weights '{part}'.{hint(part, known)}\n"
+            f"  Set the model's option 'weights_part' to one of: {', '.join(known)}"
+        )
+    most = max((one.known for one in candidates), default=0)
+    best = [one for one in candidates if (one.known == most if part is None else one.label == part)]
+    if not best:
+        return next(iter(sets.values()))
+    chosen, *others = best if most == len(own) else best[:1]
+    apart = [other.label for other in others if not _same(chosen.state, other.state)]
+    if apart:
         raise WeightsError(
-            f"{path} is damaged, or holds more than weights: {str(error).splitlines()[0]}"
-        ) from None
-    return _unwrap(content, path)
+            f"{path} holds several sets of weights: {', '.join([chosen.label, *apart])}.\n"
+            f"  Set the model's option 'weights_part' to one of them; published accuracies are "
+            f"mostly those of averaged (EMA) weights."
+        )
+    if chosen.label != ".":
+        log.info("%s: takes the weights '%s'", path, chosen.label)
+    return chosen.state
 
 
-def _read(path: Path) -> Any:
-    """Return the content of a file of ``torch.save`` or safetensors."""
-    if path.suffix != ".safetensors":
-        return torch.load(path, map_location="cpu", weights_only=True)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+def _candidates(name: str, state: State, own: set[str]) -> Iterator[Candidate]:
+    """Yield what is left of ``state`` after each prefix that leads to names of the network."""
+    prefixes = Counter(
+        key[: len(key) - len(rest)] for key in state for rest in _tails(key) if rest in own
+    )
+    for prefix, known in prefixes.items():
+        inner = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+        parts = [part for part in (name.strip("."), prefix.rstrip(".")) if part]
+        yield Candidate("/".join(parts) or ".", inner, known)
 
 
-def _unwrap(content: Any, path: Path) -> State:
-    """Return the mapping of names to tensors in ``content``."""
-    for key in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(x, Tensor) for x in content.values()):
-        raise WeightsError(f"{path} holds no weights by name (a state dict).")
-    return {str(name).removeprefix(PREFIX): value for name, value in content.items()}
+def _tails(name: str) -> Iterator[str]:
+    """Yield ``name`` and all that follows one of its dots."""
+    yield name
+    while "." in name:
+        name = name.partition(".")[2]
+        yield name
 
 
-def adapt(net: nn.Module, state: State, where: str) -> None:
+def _same(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def adapt(net: nn.Module, state: State, where: str) -> bool:
     """Load ``state`` into ``net``; a classifier of another size keeps its random weights.
 
+    Returns:
+        Whether the classifier was loaded too.
+
     Raises:
-        WeightsError: names or shapes differ anywhere else.
+        WeightsError: names or shapes differ anywhere else, or values are not finite.
     """
     own = net.state_dict()
     misfits = {name for name in own.keys() & state.keys() if own[name].shape != state[name].shape}
     head = _classifier(net)
     skipped = head if misfits and misfits <= head else set()
     fitting = {name: state[name] for name in state if name not in misfits | skipped}
+    broken = [name for name in fitting if name in own and not fitting[name].isfinite().all()]
     answer = net.load_state_dict(fitting, strict=False)
     problems = [
         *(f"no {name}" for name in answer.missing_keys if name not in misfits | skipped),
         *(f"unknown {name}" for name in answer.unexpected_keys),
         *(f"{name} of another shape" for name in sorted(misfits - skipped)),
+        *(f"NaN or infinity in {name}" for name in broken),
     ]
     if problems:
         more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
@@ -124,6 +168,7 @@ def adapt(net: nn.Module, state: State, where: str) -> None:
             f"The weights do not fit {type(net).__name__}: {', '.join(problems[:SHOWN])}{more}\n"
             f"  weights: {where}"
         )
+    return not skipped
 
 
 def _classifier(net: nn.Module) -> set[str]:

@@ -19,6 +19,7 @@ from bitswitch.training import checkpoint
 from bitswitch.training.blame import blamed
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import Diverged
+from bitswitch.training.pretrained import check_pretrained
 from bitswitch.training.step import Learner
 
 CALIBRATION_BATCHES = 4
@@ -156,11 +157,14 @@ def start_model(
     Raises:
         CheckpointError: the run that it starts from is not finished, or does not fit.
         Diverged: there is nothing to start from.
+        WeightsError: the published weights that it starts from guess.
     """
     net, start = parts.float_net(), parts.spec.start
     folder = None if start is None else finished(start, runs, parts.spec.run_id)
     if start is not None and folder is not None and start.is_float:
         load_float(net, start, folder)
+    if start is None and parts.model.pretrained and not parts.spec.is_float:
+        check_pretrained(net, parts.spec, dataset, parts.dataset.classes, device)
     model = parts.quantized(net, device)
     if start is not None and folder is not None and not start.is_float:
         inherit(model, parts, start, folder)
