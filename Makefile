@@ -11,22 +11,36 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 PYTHON := $(PYTHON)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
+# Values given to make reach commands by the environment, so that no shell reads them.
+all smoke: export CORES := $(CORES)
+all: export SUITE := $(SUITE)
+$(VENV)/installed: export PYTHON := $(PYTHON)
+
+# A virtual environment cannot hold commands in every folder: PATH ends a folder at a colon, and the
+# commands that pip writes below a folder with a space pass its name to a shell.
+define USABLE
+case "$$PWD" in *:* | *\ *[\$$\`\"\\]* | *[\$$\`\"\\]*\ *) \
+	printf 'error: commands of a virtual environment do not work below\n  %s\n%s\n' "$$PWD" \
+	"  rename the folder: no colon, and no space beside a dollar sign, quote or backslash" >&2; exit 1;; esac
+endef
+
 .DEFAULT_GOAL := all
 .PHONY: all test env check tests long smoke clean
 
 all: env
-	snakemake --cores $(CORES) all $(if $(filter command% env%,$(origin SUITE)),--config suite=$(SUITE))
-	@echo "report: $(CURDIR)/results/$(SUITE)/report.html"
-	@ls $(CURDIR)/results/$(SUITE)/report.pdf 2>/dev/null || true
+	snakemake --cores "$$CORES" all $(if $(filter command% env%,$(origin SUITE)),--config suite="$$SUITE")
+	@echo "report: $$PWD/results/$$SUITE/report.html"
+	@ls "$$PWD/results/$$SUITE/report.pdf" 2>/dev/null || true
 
 test: env check smoke tests
 
 env: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	@$(or $(PYTHON),false) -c '$(NEEDED)' 2>/dev/null || { echo "error: bitswitch needs Python 3.11 or newer;\
+	@$(USABLE)
+	@"$$PYTHON" -c '$(NEEDED)' 2>/dev/null || { echo "error: bitswitch needs Python 3.11 or newer;\
 	 found: $$(python3 --version 2>&1). If it has another name: make all PYTHON=/path/to/python" >&2; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	test -x $(VENV)/bin/python || "$$PYTHON" -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
@@ -47,10 +61,10 @@ long: env
 	pytest -m long
 
 smoke: env
-	snakemake --cores $(CORES) all --config suite=smoke
+	snakemake --cores "$$CORES" all --config suite=smoke
 
 # Training runs, scores, searches and datasets stay: they may have taken days.
-KEPT := runs sensitivities searches reference
+KEPT := data runs sensitivities searches reference
 clean:
 	find results -mindepth 1 -maxdepth 1 -type d $(KEPT:%=! -name %) -exec rm -r {} +
 	rm -rf .snakemake .cache build *.egg-info

@@ -12,8 +12,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from bitswitch.devices import training_slots, visible_gpus
-from bitswitch import prefork
+from bitswitch import prefork, scheduler
 from bitswitch.errors import BitswitchError
+from bitswitch.store import digest
 from bitswitch.suite import load_suite, suite_path
 
 min_version("9.10")
@@ -31,6 +32,9 @@ try:
     SUITE = load_suite(SUITE_FILE)
 except BitswitchError as error:
     raise WorkflowError(str(error)) from None
+
+# Paths, not text: Snakemake takes braces in text for wildcards.
+DATA = Path(os.path.expanduser(config["data"]))
 
 # Jobs call the `bitswitch` beside this Snakemake; threads that wait leave the processor to others.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bitswitch.store import digest
 from bitswitch.suite import load_suite
 
 TOP = Path(__file__).resolve().parents[2]
+
+ODD = '-it\'s {x} & $HOME;touch X;$(touch X)`touch X`(1) "ü" %#~'
+"""A folder whose name a shell, Snakemake and TeX would all like to read as something else."""
 
 DIGITS = {"name": "digits", "options": {"size": 8, "train": 64, "held_out": 20, "test": 40}}
 TRAINING = {"epochs": 1, "batch_size": 16}
@@ -39,6 +43,7 @@ class Project:
 
     def __init__(self, folder, cache):
         self.folder = folder
+        self.data = f"data {ODD}"
         self.path = folder / "config" / "suites" / "tiny.yaml"
         self.path.parent.mkdir(parents=True)
         (folder / "config" / "experiments.yaml").symlink_to(TOP / "config" / "experiments.yaml")
@@ -66,7 +71,7 @@ class Project:
     def command(self, *arguments):
         """Return the command line of Snakemake for the suite."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", TOP / "Snakefile"]
-        return [*command, *arguments, "--config", f"suite={self.path}"]
+        return [*command, *arguments, "--config", f"suite={self.path}", f"data={self.data}"]
 
     def snakemake(self, *arguments, config="", **environment):
         """Build the suite, or do what ``arguments`` say; return exit code and output."""
@@ -94,12 +99,17 @@ class Project:
 
     def pretend(self):
         """Make every training run look complete."""
-        for choice in load_suite(self.path).datasets:
-            self._touch(self.folder / "data" / "ready" / f"{choice}.json")
+        for marker in self.markers():
+            self._touch(marker)
         for run_id in self.runs:
             folder = self.folder / "results" / "runs" / run_id
             self._touch(folder / "result.json")
             self._touch(folder / "metrics.jsonl")
+
+    def markers(self):
+        """Return the files that say which datasets are ready."""
+        folder = self.folder / "results" / "data" / digest(self.data)[:8]
+        return [folder / f"{choice}.json" for choice in load_suite(self.path).datasets]
 
     def _touch(self, path):
         if not path.exists():
@@ -114,4 +124,4 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def project(tmp_path, cache):
-    return Project(tmp_path, cache)
+    return Project(tmp_path / ODD, cache)

@@ -28,6 +28,9 @@ def test_a_suite_is_built_once_and_then_only_where_it_changed(project):
     assert trained(text) == len(project.runs) == 3
     report = project.folder / "results" / "tiny" / "report.html"
     assert f"report: {report}" in text
+    assert not (project.folder / "X").exists(), "a name was run as a command"
+    (data,) = (project.folder / project.data).iterdir()  # no marker and no log: it may be read-only
+    assert data.suffix == ".npz"
 
     began = time.monotonic()
     code, text = project.snakemake()

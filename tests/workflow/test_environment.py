@@ -1,6 +1,7 @@
 """The ways to install the package agree with each other and with what is installed here."""
 
 import re
+import shutil
 import subprocess
 import tomllib
 from importlib.metadata import version
@@ -80,8 +81,37 @@ def make(*arguments, **variables):
 
 
 def test_make_all_is_the_command_a_user_types():
-    assert "\nsnakemake --cores 8 all\n" in "\n" + make("all").replace(" \n", "\n")
-    assert "--config suite=smoke" in make("all", SUITE="smoke")
+    assert '\nsnakemake --cores "$CORES" all\n' in "\n" + make("all").replace(" \n", "\n")
+    assert '--config suite="$SUITE"' in make("all", SUITE="smoke")
+
+
+def test_values_given_to_make_are_not_read_by_a_shell(tmp_path):
+    """In an odd folder, with a Snakemake that shows its arguments."""
+    folder = tmp_path / "a b(1) & 'c';touch X #~ü"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(TOP / "Makefile", folder)
+    for name in ("pyproject.toml", "constraints.txt", ".venv/installed"):
+        (folder / name).touch()
+    snakemake = folder / ".venv" / "bin" / "snakemake"
+    snakemake.write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+    snakemake.chmod(0o755)
+    command = ["make", "all", "SUITE=x;touch X.yaml", "CORES=2;touch X"]
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "<--cores><2;touch X><all><--config><suite=x;touch X.yaml>" in answer.stdout
+    assert not list(folder.glob("X*"))
+
+
+@pytest.mark.parametrize("name", ["a:b", "a $b", 'a "b"'])
+def test_folders_in_which_no_environment_works_are_refused(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    for file in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(TOP / file, folder)
+    answer = subprocess.run(["make"], cwd=folder, capture_output=True, text=True, check=False)
+    assert answer.returncode != 0
+    assert "rename the folder" in answer.stderr
+    assert not (folder / ".venv").exists()
 
 
 def test_make_test_checks_and_runs_everything():

@@ -2,11 +2,17 @@
 
 import os
 import re
+import shlex
+import string
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bitswitch.devices import available_cpus
+from tests.workflow.conftest import ODD, SUITE
 
 TOP = Path(__file__).resolve().parents[2]
 RULE_FILES = [TOP / "Snakefile", *sorted((TOP / "workflow" / "rules").glob("*.smk"))]
@@ -53,7 +59,7 @@ def test_a_start_that_is_gone_repeats_what_starts_from_it(project):
 
 def test_data_made_again_repeats_nothing(project):
     project.pretend()
-    for marker in (project.folder / "data" / "ready").iterdir():
+    for marker in project.markers():
         os.utime(marker)
     assert project.planned() == set()
 
@@ -86,6 +92,30 @@ def test_a_wrong_suite_stops_before_any_job(project):
     code, text = project.snakemake()
     assert code != 0
     assert "Did you mean 'seeds'?" in text
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)
+def test_every_value_in_a_shell_line_is_quoted(path):
+    for rule in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE):
+        command = "".join(re.findall(r'"(.*)"', rule.partition("    shell:")[2]))
+        forms = {form for _, value, form, _ in string.Formatter().parse(command) if value}
+        assert forms <= {"q"}, command
+
+
+@pytest.mark.parametrize("suite", ["-{a}.yaml", "../s u&i't{e}.yaml"])
+def test_a_clone_may_lie_anywhere_and_be_used_from_anywhere(tmp_path, suite):
+    clone, folder = tmp_path / ODD, tmp_path / "-elsewhere {y}"
+    clone.mkdir()
+    folder.mkdir()
+    for part in ("Snakefile", "workflow", "config", "report", "bitswitch"):
+        (clone / part).symlink_to(TOP / part)
+    (folder / suite).write_text(yaml.safe_dump(SUITE))
+    (folder / "config").symlink_to(TOP / "config")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", clone / "Snakefile", "--dry-run"]
+    command += ["--printshellcmds", "--config", f"suite={suite}", "data=-d"]
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert f"--data=-d --device=auto --runs-per-gpu=1 -- {shlex.quote(suite)} " in answer.stdout
 
 
 @pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)

@@ -1,14 +1,19 @@
-"""Datasets: made or downloaded once, checked, and marked as ready by what the check found."""
+"""Datasets: made or downloaded once, checked, and marked as ready by what the check found.
+
+Marker and log lie among the results, by data folder: data may be shared and read-only.
+"""
+
+READY = f"results/data/{digest(os.path.normpath(DATA))[:8]}"
 
 
 rule prepare:
     output:
-        f"{config['data']}/ready/{{dataset}}.json",
+        f"{READY}/{{dataset}}.json",
     log:
-        f"{config['data']}/ready/{{dataset}}.log",
+        f"{READY}/{{dataset}}.log",
     params:
         suite=SUITE_FILE,
-        data=config["data"],
+        data=DATA,
     shell:
-        "bitswitch data prepare {wildcards.dataset} --suite {params.suite} --data {params.data}"
-        " --facts {output} > {log} 2>&1"
+        "bitswitch data prepare --suite={params.suite:q} --data={params.data:q} --facts={output:q}"
+        " -- {wildcards.dataset:q} > {log:q} 2>&1"

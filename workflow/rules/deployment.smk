@@ -18,9 +18,9 @@ rule deploy:
         gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
     params:
         suite=SUITE_FILE,
-        data=config["data"],
+        data=DATA,
         device=config["device"],
         share=config["runs_per_gpu"],
     shell:
-        "bitswitch deploy {params.suite} {wildcards.deployment} --data {params.data}"
-        " --device {params.device} --runs-per-gpu {params.share} >> {log} 2>&1"
+        "bitswitch deploy --data={params.data:q} --device={params.device:q}"
+        " --runs-per-gpu={params.share:q} -- {params.suite:q} {wildcards.deployment:q} >> {log:q} 2>&1"

@@ -28,12 +28,12 @@ rule score:
         gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
     params:
         suite=SUITE_FILE,
-        data=config["data"],
+        data=DATA,
         device=config["device"],
         share=config["runs_per_gpu"],
     shell:
-        "bitswitch score {params.suite} {wildcards.sensitivity} --data {params.data}"
-        " --device {params.device} --runs-per-gpu {params.share} >> {log} 2>&1"
+        "bitswitch score --data={params.data:q} --device={params.device:q}"
+        " --runs-per-gpu={params.share:q} -- {params.suite:q} {wildcards.sensitivity:q} >> {log:q} 2>&1"
 
 
 rule search:
@@ -50,9 +50,9 @@ rule search:
         gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
     params:
         suite=SUITE_FILE,
-        data=config["data"],
+        data=DATA,
         device=config["device"],
         share=config["runs_per_gpu"],
     shell:
-        "bitswitch search {params.suite} {wildcards.search} --data {params.data}"
-        " --device {params.device} --runs-per-gpu {params.share} >> {log} 2>&1"
+        "bitswitch search --data={params.data:q} --device={params.device:q}"
+        " --runs-per-gpu={params.share:q} -- {params.suite:q} {wildcards.search:q} >> {log:q} 2>&1"

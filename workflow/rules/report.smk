@@ -2,8 +2,9 @@
 
 from bitswitch.report import collect, figures, pdf, tables
 
-CODE = [str(path) for path in sorted(TOP.glob("bitswitch/report/*.py"))]
-ASSETS = [str(path) for path in sorted(TOP.glob("report/**/*.*"))]
+SOURCE = scheduler.without_wildcards(TOP)
+CODE = [str(path) for path in sorted(SOURCE.glob("bitswitch/report/*.py"))]
+ASSETS = [str(path) for path in sorted(SOURCE.glob("report/**/*.*"))]
 
 
 rule collect:
@@ -16,7 +17,7 @@ rule collect:
         deployments=expand(
             "results/deployments/{one}/result.json", one=SUITE.deployments
         ),
-        suite=[str(SUITE_FILE), *CODE, *ASSETS],
+        suite=[str(scheduler.without_wildcards(SUITE_FILE)), *CODE, *ASSETS],
     output:
         expand("{report}/{name}", report=REPORT, name=collect.OUTPUTS),
     log:
@@ -25,7 +26,7 @@ rule collect:
         suite=SUITE_FILE,
         mixed="--allow-mixed" if config["allow_mixed"] else "--no-allow-mixed",
     shell:
-        "bitswitch collect {params.suite} {params.mixed} > {log} 2>&1"
+        "bitswitch collect {params.mixed:q} -- {params.suite:q} > {log:q} 2>&1"
 
 
 # One job for all tables, one for all figures: each takes less time than starting does.
@@ -44,7 +45,7 @@ rule tables:
     params:
         suite=SUITE_FILE,
     shell:
-        "bitswitch table {params.suite} > {log} 2>&1"
+        "bitswitch table -- {params.suite:q} > {log:q} 2>&1"
 
 
 rule figures:
@@ -62,7 +63,7 @@ rule figures:
     params:
         suite=SUITE_FILE,
     shell:
-        "bitswitch figure {params.suite} > {log} 2>&1"
+        "bitswitch figure -- {params.suite:q} > {log:q} 2>&1"
 
 
 rule html:
@@ -77,7 +78,7 @@ rule html:
     params:
         suite=SUITE_FILE,
     shell:
-        "bitswitch report {params.suite} html > {log} 2>&1"
+        "bitswitch report -- {params.suite:q} html > {log:q} 2>&1"
 
 
 rule pdf:
@@ -90,4 +91,4 @@ rule pdf:
     params:
         suite=SUITE_FILE,
     shell:
-        "bitswitch report {params.suite} pdf > {log} 2>&1"
+        "bitswitch report -- {params.suite:q} pdf > {log:q} 2>&1"

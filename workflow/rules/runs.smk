@@ -26,7 +26,7 @@ def start_of(wildcards):
 
 def data_of(wildcards):
     """Return the marker of a run's dataset."""
-    return f"{config['data']}/ready/{SUITE.runs[wildcards.run].dataset.identifier}.json"
+    return f"{READY}/{SUITE.runs[wildcards.run].dataset.identifier}.json"
 
 
 rule train:
@@ -45,9 +45,9 @@ rule train:
         gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
     params:
         suite=SUITE_FILE,
-        data=config["data"],
+        data=DATA,
         device=config["device"],
         share=config["runs_per_gpu"],
     shell:
-        "bitswitch train {params.suite} {wildcards.run} --data {params.data}"
-        " --device {params.device} --runs-per-gpu {params.share} >> {log} 2>&1"
+        "bitswitch train --data={params.data:q} --device={params.device:q}"
+        " --runs-per-gpu={params.share:q} -- {params.suite:q} {wildcards.run:q} >> {log:q} 2>&1"
