@@ -52,10 +52,12 @@ class AlrsSpec(Strict):
     reading: Literal["off", "factor-only", "relative", "clamped", "literal"] = "relative"
     """How Eq. 6 is read; ``relative`` is the only one that keeps its gradient term and cannot
     turn negative."""
-    factors: dict[int, PositiveFloat] | None = None
-    """eta per bit-width; None: Eq. 7."""
-    target: Literal["scales", "scales+weights"] = "scales"
-    """Which parameters get the scaled learning rate."""
+    factors: dict[int, PositiveFloat] | Literal["tenths"] | None = None
+    """eta per bit-width; ``tenths``: 0.1^k for the k-th below the widest, as in the public code;
+    None: Eq. 7."""
+    target: Literal["scales", "scales+norms+biases", "scales+weights"] = "scales"
+    """Which parameters get the scaled learning rate. ``scales+norms+biases``: all that have no
+    weight decay, as in the public code; ``scales+weights``: all."""
 
 
 class TrainingSpec(Strict):
@@ -151,7 +153,7 @@ class RunSpec(Strict):
     @model_validator(mode="after")
     def _factors_cover_bitset(self) -> Self:
         factors = self.training.alrs.factors
-        missing = [b for b in self.bitset if factors is not None and b not in factors]
+        missing = [b for b in self.bitset if isinstance(factors, dict) and b not in factors]
         if missing and not self.is_float:
             raise ValueError(f"training.alrs.factors: no factor for bit-width {missing[0]}")
         if self.is_float != (self.method.name == "float32"):

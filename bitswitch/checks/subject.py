@@ -135,7 +135,7 @@ class Subject:
         model = quantized(method)
         if self.bitset != (FLOAT_BITS,):
             model.calibrate([batch().images])
-        memory = Distillation(self.training, IMAGES, CLASSES, CPU)
+        memory = Distillation(self.training, IMAGES, CLASSES)
         return Learner.of(method, model.train(), self.training, memory)
 
     @cached_property

@@ -52,8 +52,7 @@ def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> Evaluation:
     training = spec.retraining
     assert training is not None
     model, dataset = deepcopy(trained.model), trained.dataset
-    device = next(model.parameters()).device
-    memory = Distillation(training, dataset.size("train"), trained.parts.dataset.classes, device)
+    memory = Distillation(training, dataset.size("train"), trained.parts.dataset.classes)
     learner = Learner.of(OnePolicy(trained.parts.method, policy), model, training, memory)
     model.train()
     with blamed(f"method '{spec.run.method.name}'", "retraining at one policy"):

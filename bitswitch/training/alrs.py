@@ -24,8 +24,18 @@ def factor(bits: int, widest: int) -> float:
     return 5 / 10.0 ** (halves + 1) if odd else 1 / 10.0**halves
 
 
-def factors(bitset: BitSet, chosen: Mapping[int, float] | None = None) -> dict[int, float]:
-    """Return eta of every bit-width: ``chosen``, or Eq. 7."""
+def factors(
+    bitset: BitSet, chosen: Mapping[int, float] | Literal["tenths"] | None = None
+) -> dict[int, float]:
+    """Return eta of every bit-width: ``chosen``, 0.1^k for the k-th below the widest, or Eq. 7.
+
+    >>> factors((4, 3, 2)), factors((4, 3, 2), "tenths")
+    ({4: 1.0, 3: 0.5, 2: 0.1}, {4: 1.0, 3: 0.1, 2: 0.01})
+
+    Source of ``tenths``: code of huang2025nearly.
+    """
+    if chosen == "tenths":
+        return {bits: 1 / 10.0**position for position, bits in enumerate(bitset)}
     return {bits: chosen[bits] if chosen else factor(bits, bitset[0]) for bits in bitset}
 
 

@@ -15,7 +15,7 @@ from bitswitch.errors import CheckpointError
 from bitswitch.nn.model import QuantizedModel, quantize
 from bitswitch.records import read_json
 from bitswitch.spec import RunSpec
-from bitswitch.training import checkpoint
+from bitswitch.training import checkpoint, predictions
 from bitswitch.training.blame import blamed
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import Diverged
@@ -83,10 +83,17 @@ class Parts:
             model.compile()
         return model
 
-    def learner(self, model: QuantizedModel, images: int, device: torch.device) -> Learner:
-        """Return what trains ``model`` on a training split of ``images`` images."""
+    def learner(self, model: QuantizedModel, images: int, folder: Path | None = None) -> Learner:
+        """Return what trains ``model`` on a training split of ``images`` images.
+
+        Args:
+            model: On its device.
+            images: How many.
+            folder: For files that training needs; None: it keeps all in memory.
+        """
         training = self.spec.training
-        memory = Distillation(training, images, self.dataset.classes, device)
+        path = None if folder is None else folder / predictions.NAME
+        memory = Distillation(training, images, self.dataset.classes, path)
         return Learner.of(self.method, model, training, memory)
 
 

@@ -1,12 +1,14 @@
 """Targets of a whole run: labels, smoothed labels, or labels mixed with earlier predictions."""
 
-import torch
+from pathlib import Path
+
 from torch import Tensor
 from torch.nn.functional import one_hot, softmax
 
 from bitswitch.contracts import Batch
 from bitswitch.nn.losses import smoothed
 from bitswitch.spec import TrainingSpec
+from bitswitch.training.predictions import Predictions
 
 PS_KD_WEIGHT = 0.7
 """alpha_T: share of the soft target in the last epoch; code of huang2025nearly."""
@@ -36,28 +38,48 @@ def ps_kd_target(targets: Tensor, previous: Tensor, weight: float) -> Tensor:
 
 
 class Distillation:
-    """Targets of one run, and what it remembers between epochs."""
+    """Targets of one run, and what it remembers between epochs.
+
+    Args:
+        training: Recipe of the run.
+        images: Of the training split.
+        classes: Of the data.
+        path: File of the predictions, if any are remembered; None: in memory alone.
+    """
 
     def __init__(
-        self, training: TrainingSpec, images: int, classes: int, device: torch.device
+        self, training: TrainingSpec, images: int, classes: int, path: Path | None = None
     ) -> None:
-        """Start without a memory of ``images`` training images in ``classes`` classes."""
         self.training = training
         self.classes = classes
-        remembers = training.distillation == "ps-kd"
-        self.memory = torch.zeros((images, classes) if remembers else (0, 0), device=device)
-        """Last prediction of the widest bit-width, probabilities [images, classes]."""
+        self.memory: Predictions | None = None
+        """Of the widest bit-width; None: nothing is remembered."""
+        if training.distillation == "ps-kd":
+            self.memory = Predictions(images, classes, path)
 
     def targets(self, batch: Batch, epoch: int) -> Tensor:
         """Return what all passes of a step learn: class indices [n], or soft ones [n, classes]."""
         smoothing = self.training.label_smoothing
-        if self.training.distillation != "ps-kd":
+        if self.memory is None:
             plain = smoothing == 0.0
             return batch.targets if plain else smoothed(batch.targets, self.classes, smoothing)
-        weight = ps_kd_weight(epoch, self.training.epochs)
-        return ps_kd_target(batch.targets, self.memory[batch.indices], weight)
+        previous = self.memory.before(batch.indices.cpu(), epoch).to(batch.targets.device)
+        return ps_kd_target(batch.targets, previous, ps_kd_weight(epoch, self.training.epochs))
 
-    def remember(self, batch: Batch, logits: Tensor) -> None:
+    def remember(self, batch: Batch, logits: Tensor, epoch: int) -> None:
         """Keep what the widest bit-width said of ``batch`` [n, classes] for the next epoch."""
-        if len(self.memory):
-            self.memory[batch.indices] = softmax(logits, dim=1)
+        if self.memory is not None:
+            self.memory.keep(batch.indices.cpu(), epoch, softmax(logits, dim=1).cpu())
+
+    def sync(self) -> int:
+        """Bring what is remembered onto the disk; return how many predictions that are."""
+        return 0 if self.memory is None else self.memory.sync()
+
+    def check(self, count: int) -> None:
+        """Compare what is remembered with what a checkpoint counts.
+
+        Raises:
+            CheckpointError: some is missing.
+        """
+        if self.memory is not None:
+            self.memory.check(count)

@@ -12,7 +12,7 @@ from bitswitch import devices, provenance
 from bitswitch.records import read_json, write_bytes, write_json, write_lines
 from bitswitch.score_files import read_scores
 from bitswitch.spec import RunSpec
-from bitswitch.training import checkpoint
+from bitswitch.training import checkpoint, predictions
 from bitswitch.training.blame import blamed
 from bitswitch.training.build import Parts, start_model
 from bitswitch.training.clock import Clock, Instant
@@ -91,6 +91,7 @@ def _close(folder: Path, facts: dict[str, Any], outcome: dict[str, Any]) -> None
     write_json(folder / "provenance.json", {**facts, "finished": provenance.now()})
     machine = {key: facts[key] for key in ("threads", "device_name")}
     write_json(folder / "result.json", {**outcome, **machine})
+    (folder / predictions.NAME).unlink(missing_ok=True)
     because = f": {outcome['diagnosis']}" if outcome["diagnosis"] else ""
     log.info("%s: %s%s", outcome["run_id"], outcome["status"], because)
 
@@ -137,6 +138,7 @@ def _open(
     spec, device = parts.spec, execution.device
     dataset = parts.open(execution.data, device)
     if fresh:
+        (directory.path / predictions.NAME).unlink(missing_ok=True)
         model = start_model(parts, execution.runs, dataset, device)
     else:
         model = parts.quantized(parts.float_net(), device)
@@ -144,7 +146,7 @@ def _open(
     return Session(
         spec=spec,
         parameters=model.float_parameters,
-        learner=parts.learner(model, dataset.size("train"), device),
+        learner=parts.learner(model, dataset.size("train"), directory.path),
         dataset=dataset,
         classes=parts.dataset.classes,
         directory=directory,

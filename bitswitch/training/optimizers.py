@@ -32,6 +32,22 @@ def scheduled(training: TrainingSpec, step: int, steps: int) -> float:
             return rate * 0.5 * (1 + cos(pi * (step - warmup) / (steps - warmup)))
 
 
+class Rates(NamedTuple):
+    """Learning rates of one step."""
+
+    weights: float
+    """Of convolutions and linear layers."""
+    others: float
+    """Of batch norms and biases."""
+    scales: float
+
+    @classmethod
+    def of(cls, rate: float, scale_rate: float, target: str = "scales") -> Self:
+        """Return ``rate`` for all but scales, and ``scale_rate`` for what ALRS targets too."""
+        weights = scale_rate if target == "scales+weights" else rate
+        return cls(weights, rate if target == "scales" else scale_rate, scale_rate)
+
+
 class Optimizers(NamedTuple):
     """What changes the parameters of a model."""
 
@@ -60,11 +76,12 @@ class Optimizers(NamedTuple):
             else None,
         )
 
-    def step(self, weights: float, scales: float) -> None:
+    def step(self, rates: Rates) -> None:
         """Update every parameter that has a gradient, at these learning rates, and clear it."""
-        for optimizer, rate in ((self.weights, weights), (self.scales, scales)):
+        of_groups = ((self.weights, rates[:2]), (self.scales, rates[2:]))
+        for optimizer, chosen in of_groups:
             if optimizer is not None:
-                for group in optimizer.param_groups:
+                for group, rate in zip(optimizer.param_groups, chosen, strict=True):
                     group["lr"] = rate
                 optimizer.step()
                 optimizer.zero_grad()

@@ -32,7 +32,7 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
     if run.sensitivity is not None:
         even = (Score(name, "layer", None, 1.0) for name in model.layers)
         parts.method.guide(Scores(tuple(even)))
-    learner = parts.learner(model, size, place)
+    learner = parts.learner(model, size)
     # Every pass reads its loss, which waits for the device.
     moment = Moment(0, 1, 0, 1, generator("probe", run.seed))
     return lambda: train_step(learner, batch, run.training.learning_rate, moment)

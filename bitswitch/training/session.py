@@ -112,7 +112,7 @@ class Session:
         learner.reflections.fill_(self.at.reflections)
         if "optimizers" in state:
             learner.optimizers.load_state_dict(state["optimizers"])
-            learner.distillation.memory.copy_(state["memory"])
+            learner.distillation.check(state["remembered"])
             for bits, gradients in learner.gradients.items():
                 gradients.load_state_dict(state["gradients"][bits])
 
@@ -124,7 +124,7 @@ class Session:
             if self.at.epoch < self.spec.training.epochs:
                 state |= {
                     "optimizers": learner.optimizers.state_dict(),
-                    "memory": learner.distillation.memory,
+                    "remembered": learner.distillation.sync(),
                     "gradients": {b: g.state_dict() for b, g in learner.gradients.items()},
                 }
             state |= {

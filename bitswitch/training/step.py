@@ -13,7 +13,7 @@ from bitswitch.spec import TrainingSpec
 from bitswitch.training import alrs
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import check_loss, check_scales, reflect_scales
-from bitswitch.training.optimizers import Optimizers, drop_gradients
+from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients
 from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
 
 
@@ -95,11 +95,11 @@ class Learner:
         own = self.training.scale_learning_rate
         return rate if own is None else rate * own / self.training.learning_rate
 
-    def step(self, rate: float, scale_rate: float) -> None:
-        """Update weights and scales at these learning rates; scales stay positive."""
+    def step(self, rates: Rates) -> None:
+        """Update all parameters at these learning rates; scales stay positive."""
         if self.training.clip_value is not None:
             nn.utils.clip_grad_value_(self.model.parameters(), self.training.clip_value)
-        self.optimizers.step(rate, scale_rate)
+        self.optimizers.step(rates)
         if self.scales and self.training.scale_guard == "reflect":
             self.reflections += reflect_scales(self.scales)
 
@@ -133,10 +133,10 @@ def train_step(learner: Learner, batch: Batch, rate: float, moment: Moment) -> l
         if part.update:
             _update(learner, part, rate, outcome.scale_learning_rate)
     if not passes[-1].update:
-        learner.step(rate, learner.scale_rate(rate))
+        learner.step(Rates.of(rate, learner.scale_rate(rate)))
     for part, logits in zip(passes, earlier, strict=True):
         if part.bits == learner.model.bitset[0]:
-            learner.distillation.remember(batch, logits)
+            learner.distillation.remember(batch, logits, moment.epoch)
     rates = {str(part): one.scale_learning_rate for part, one in zip(passes, outcomes, strict=True)}
     check_scales(learner.model, learner.scales, f"after step {moment.step}", rates)
     return outcomes
@@ -200,5 +200,4 @@ def _update(learner: Learner, part: Pass, rate: float, scale_rate: float) -> Non
     """Step after one pass; parameters of other bit-widths stay as they are."""
     known = learner.idle.get(part.bits) if part.policy is None and part.bits else None
     drop_gradients(learner.model.inactive_parameters() if known is None else known)
-    both = learner.training.alrs.target == "scales+weights"
-    learner.step(scale_rate if both else rate, scale_rate)
+    learner.step(Rates.of(rate, scale_rate, learner.training.alrs.target))

@@ -29,20 +29,20 @@ def batch() -> Batch:
 
 
 @pytest.fixture
-def make_learner(batch: Batch) -> Callable[[RunSpec], Learner]:
-    def make(run: RunSpec) -> Learner:
+def make_learner(batch: Batch) -> Callable[..., Learner]:
+    def make(run: RunSpec, folder: Path | None = None) -> Learner:
         parts = Parts.of(run)
         model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
         if not run.is_float:
             model.calibrate([batch.images])
-        return parts.learner(model, images=48, device=torch.device("cpu"))
+        return parts.learner(model, images=48, folder=folder)
 
     return make
 
 
 @pytest.fixture
 def open_session(
-    tmp_path: Path, tiny_data: Path, make_learner: Callable[[RunSpec], Learner]
+    tmp_path: Path, tiny_data: Path, make_learner: Callable[..., Learner]
 ) -> Iterator[Callable[[RunSpec], Session]]:
     """Return a function that opens a session in ``tmp_path``; one after another."""
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def open_session(
             return Session(
                 spec=run,
                 parameters=0,
-                learner=make_learner(run),
+                learner=make_learner(run, tmp_path),
                 dataset=Parts.of(run).open(tiny_data, device),
                 classes=10,
                 directory=stack.enter_context(RunDirectory(tmp_path)),

@@ -16,6 +16,11 @@ def test_factors_are_the_published_ones():
     assert factors((4, 3, 2)) == {4: 1.0, 3: 0.5, 2: 0.1}
 
 
+def test_released_factors_are_tenths_whatever_the_distance():
+    assert factors((8, 6, 4, 2), "tenths") == factors((8, 6, 4, 2))
+    assert factors((4, 3, 2), "tenths") == {4: 1.0, 3: 0.1, 2: 0.01}
+
+
 def test_chosen_factors_replace_the_published_ones():
     assert factors((4, 2), {8: 1.0, 4: 0.3, 2: 0.2}) == {4: 0.3, 2: 0.2}
 

@@ -10,7 +10,6 @@ from bitswitch.training.distillation import (
     ps_kd_weight,
 )
 
-CPU = torch.device("cpu")
 TEACHER = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
 TARGETS = torch.tensor([0, 2])
 BATCH = Batch(torch.zeros(2, 3, 4, 4), TARGETS, torch.tensor([4, 1]))
@@ -18,7 +17,7 @@ BATCH = Batch(torch.zeros(2, 3, 4, 4), TARGETS, torch.tensor([4, 1]))
 
 def make(distillation, **changes):
     recipe = {"epochs": 10, "batch_size": 2, "distillation": distillation, **changes}
-    return Distillation(TrainingSpec(**recipe), images=6, classes=3, device=CPU)
+    return Distillation(TrainingSpec(**recipe), images=6, classes=3)
 
 
 def test_ps_kd_weight_grows_to_its_published_end():
@@ -38,9 +37,9 @@ def test_ps_kd_target_is_the_label_where_nothing_is_remembered():
 
 def test_ps_kd_remembers_the_widest_prediction_by_image():
     distillation = make("ps-kd")
-    distillation.remember(BATCH, TEACHER.log())
-    torch.testing.assert_close(distillation.memory[BATCH.indices], TEACHER)
-    assert distillation.memory.count_nonzero() == 6
+    distillation.remember(BATCH, TEACHER.log(), epoch=8)
+    torch.testing.assert_close(distillation.memory.before(torch.tensor([4, 1]), 9), TEACHER)
+    assert not distillation.memory.before(torch.tensor([0, 2, 3, 5]), 9).any()
     torch.testing.assert_close(
         distillation.targets(BATCH, epoch=9), ps_kd_target(TARGETS, TEACHER, 0.7)
     )
@@ -49,8 +48,9 @@ def test_ps_kd_remembers_the_widest_prediction_by_image():
 @pytest.mark.parametrize("distillation", ["none", "neighbour"])
 def test_nothing_is_remembered_without_ps_kd(distillation):
     made = make(distillation)
-    made.remember(BATCH, TEACHER.log())
-    assert made.memory.numel() == 0
+    made.remember(BATCH, TEACHER.log(), epoch=2)
+    assert made.memory is None
+    assert made.sync() == 0
     assert made.targets(BATCH, epoch=3) is TARGETS
 
 

@@ -76,10 +76,13 @@ def test_an_interrupted_run_ends_with_identical_numbers(work, tiny_run, interrup
     assert content(folder) == expected
 
 
-def test_a_killed_run_repeats_what_came_after_its_checkpoint(work, tiny_run, interrupt, tmp_path):
-    run = tiny_run()
+@pytest.mark.parametrize("recipe", ["separate", "ps-kd"])
+def test_a_killed_run_repeats_what_came_after_its_checkpoint(
+    work, tiny_run, interrupt, tmp_path, recipe
+):
+    run = tiny_run(**RECIPES[recipe])
     expected = content(work(run, "at-once"))
-    interrupt(4)
+    interrupt(6)
     with pytest.raises(Interrupted):
         work(run, "killed")
     saved = (tmp_path / "killed" / "runs" / run.run_id / checkpoint.NAME).read_bytes()

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from bitswitch.spec import TrainingSpec
-from bitswitch.training.optimizers import Optimizers, drop_gradients, scheduled
+from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients, scheduled
 
 
 def recipe(**changes):
@@ -48,7 +48,7 @@ def test_weights_and_scales_step_at_their_own_rates(make_learner, tiny_run, name
     scale = next(iter(model.scale_parameters().values()))
     before = weight.detach().clone(), scale.detach().clone()
     weight.grad, scale.grad = torch.ones_like(weight), torch.ones_like(scale)
-    learner.optimizers.step(weights=0.5, scales=-0.25)
+    learner.optimizers.step(Rates(weights=0.5, others=0.5, scales=-0.25))
     torch.testing.assert_close(weight.detach(), before[0] - 0.5)
     torch.testing.assert_close(scale.detach(), before[1] + 0.25)
     assert weight.grad is None
@@ -60,11 +60,11 @@ def test_a_parameter_without_gradient_is_not_moved_by_momentum(make_learner, tin
     learner = make_learner(tiny_run(optimizer=name))
     norm = next(p for n, p in learner.model.other_parameters().items() if n.endswith("weight.2"))
     norm.grad = torch.ones_like(norm)
-    learner.optimizers.step(0.1, 0.1)
+    learner.optimizers.step(Rates.of(0.1, 0.1))
     moved = norm.detach().clone()
     norm.grad = torch.ones_like(norm)
     drop_gradients([norm])
-    learner.optimizers.step(0.1, 0.1)
+    learner.optimizers.step(Rates.of(0.1, 0.1))
     torch.testing.assert_close(norm.detach(), moved, rtol=0, atol=0)
 
 
@@ -73,7 +73,7 @@ def test_state_survives_a_round_trip(make_learner, tiny_run):
     for learner in (first, second):
         for parameter in learner.model.parameters():
             parameter.grad = torch.full_like(parameter, 0.5)
-    first.optimizers.step(0.1, 0.1)
+    first.optimizers.step(Rates.of(0.1, 0.1))
     second.optimizers.load_state_dict(first.optimizers.state_dict())
     assert isinstance(second.optimizers, Optimizers)
     for mine, theirs in zip(first.optimizers, second.optimizers, strict=True):

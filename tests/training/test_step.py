@@ -87,14 +87,20 @@ def test_scales_step_at_the_adapted_rate_and_weights_at_the_full_one(
         close(value, before[name] - rate * found[name])
 
 
-def test_weights_take_the_adapted_rate_when_asked(make_learner, tiny_run, batch, moment):
-    alrs = {"reading": "factor-only", "target": "scales+weights"}
+@pytest.mark.parametrize("target", ["scales", "scales+norms+biases", "scales+weights"])
+def test_what_alrs_targets_takes_the_adapted_rate(make_learner, tiny_run, batch, moment, target):
+    alrs = {"reading": "factor-only", "target": target}
     learner = make_learner(tiny_run(bitset=(4, 2), **PLAIN, alrs=alrs))
     only(learner, slice(1, None))
     found, before = gradients(learner.model, batch, 2), values(learner.model)
+    scales, moved = set(learner.model.scale_parameters()), set()
     train_step(learner, batch, RATE, moment())
     for name, value in values(learner.model).items():
-        close(value, before[name] - 0.1 * RATE * found[name])
+        kind = "scales" if name in scales else "weights" if value.dim() > 1 else "norms+biases"
+        rate = 0.1 * RATE if target == "scales+weights" or kind in target else RATE
+        close(value, before[name] - rate * found[name])
+        moved |= {kind} if bool(found[name].any()) else set()
+    assert moved == {"scales", "norms+biases", "weights"}
 
 
 def test_the_gradient_term_of_summed_passes_is_each_pass_own(make_learner, tiny_run, batch, moment):
