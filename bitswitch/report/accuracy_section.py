@@ -105,7 +105,7 @@ class SectionBuilder:
 
     def _published(self, arm: str) -> Row | None:
         """Return the printed row, the best of those with the same use of distillation in bold."""
-        if not self.grid.is_printed(arm):
+        if not self.grid.is_printed(arm) or not self._is_first_beside_print(arm):
             return None
         alike, printed = self.grid.alike(arm), self.grid.printed
         rivals = {p: v for p, v in printed.items() if p.arm in alike and not is_float(p)}
@@ -116,6 +116,11 @@ class SectionBuilder:
         if self.conditions is None:
             return Row(shown)
         return Row(shown, self.conditions.published(arm), [self.conditions.remark(arm)])
+
+    def _is_first_beside_print(self, arm: str) -> bool:
+        """Return whether no row above stands beside the same printed one: it is shown once."""
+        printed = self.arms[arm].published
+        return arm == next(key for key, other in self.arms.items() if other.published == printed)
 
     def _reproduced(self, arm: str) -> Row | None:
         """Return the measured row, or a dash with the reason why there is none."""

@@ -23,12 +23,18 @@ class Effects:
         self._grid = grid
 
     def published(self, arm: str) -> tuple[Entry, ...]:
-        """Return the effects between printed values."""
+        """Return the effects between printed values; a row has none over itself."""
         printed = self._grid.printed
         return tuple(
-            entries.printed_effect(printed.get(place), printed.get(other)) if other else Entry()
+            entries.printed_effect(printed.get(place), printed.get(other))
+            if other and not self._is_one_printed_row(arm, other.arm)
+            else Entry()
             for place, other in self._pairs(arm)
         )
+
+    def _is_one_printed_row(self, arm: str, other: str) -> bool:
+        """Return whether two rows stand beside the same printed one."""
+        return self._grid.arms[arm].published == self._grid.arms[other].published
 
     def reproduced(self, arm: str) -> list[Effect | None]:
         """Return the effects between measured values."""

@@ -103,7 +103,8 @@ def know_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_card(name: str) -> dict[str, Any]:
     """Return a made-up card: all but ``double-rounding`` are built from publications alone."""
     follows_code = name == "double-rounding"
-    sources = {"double-rounding-unshared": "huang2025nearly", "adabits": "jin2020adabits"}
+    ours = dict.fromkeys(("double-rounding-unshared", "hasb"), "huang2025nearly")
+    sources = {**ours, "adabits": "jin2020adabits"}
     return {
         "title": name.replace("-", " ").title(),
         "source": "huang2025nearly" if follows_code else sources.get(name, f"{name}2020"),

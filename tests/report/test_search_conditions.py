@@ -4,14 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from bitswitch.arms import ArmSpec
 from bitswitch.report import accuracy_table, collect, search_conditions
 from bitswitch.report.frames import Frames
 from bitswitch.report.published import Setup
 from bitswitch.report.search_conditions import SearchConditions
-from bitswitch.report.table import DASH, Table
+from bitswitch.report.table import DASH, Line, Table
 from bitswitch.report.values import Place, Values
-from tests.report.conftest import make_shared
+from tests.report.conftest import SHARED, make_shared
 from tests.report.mixed import write_all
+
+ARMS = {key: ArmSpec.model_validate(arm) for key, arm in SHARED["table3"]["arms"].items()}
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +72,54 @@ def test_table_3_has_the_printed_layout(table3: Table):
     )
     assert resnet18.groups[1].columns == ("w4a4", "w3a3", "w2a2", "3MP")
     labels = [line.label for line in resnet18.lines if line.label]
-    assert labels == [
-        "Double Rounding + HASB",
-        "Bit-Mixer",
-        "ABN",
-        "MultiQuant",
-        "EQ-Net",
-        "Double Rounding + HASB",
-    ]
+    ours = [arm.title for arm in ARMS.values() if arm.method.name == "hasb"]
+    assert labels == [*ours[:3], "Bit-Mixer", "ABN", "MultiQuant", "EQ-Net", *ours[3:]]
     assert resnet50.about.endswith("not in this suite")
     printed = resnet18.lines[0].entries
     assert [entry.text for entry in printed[7:]] == ["69.80", "68.63", "64.88", "68.85", "69.76"]
     assert [entry.text for entry in printed[4:7]] == ["", "ILP", "no"]
+
+
+def test_only_what_the_publication_did_stands_beside_its_subnets():
+    beside = {key: arm for key, arm in ARMS.items() if "double-rounding" in (arm.published or "")}
+    assert len(beside) == 4
+    for arm in beside.values():
+        assert arm.search is not None
+        assert arm.search.scores is not None
+        options = arm.search.search.options
+        assert options["objective"] in ("as-printed", "sign-fixed")
+        assert options["budget_kind"] == "exact"
+        assert arm.search.scores.sensitivity.name == "hessian-trace"
+        assert not arm.search.recalibration
+        assert arm.search.retraining is None
+    objectives = [arm.search.search.options["objective"] for arm in beside.values() if arm.search]
+    assert objectives == ["as-printed", "sign-fixed"] * 2
+
+
+def rows_of(table: Table, key: str, nth: int = 0) -> dict[str, Line]:
+    """Return the rows of the nth arm of this title in the first section, by kind."""
+    lines = list(table.sections[0].lines)
+    first = [at for at, line in enumerate(lines) if line.label == ARMS[key].title][nth]
+    ends = [at for at, line in enumerate(lines) if line.label and at > first]
+    return {line.kind: line for line in lines[first : min(ends, default=len(lines))]}
+
+
+def test_both_signs_of_the_objective_are_set_against_one_printed_row(table3: Table):
+    printed = rows_of(table3, "double-rounding-hasb")
+    fixed = rows_of(table3, "double-rounding-hasb-sign-fixed")
+    assert {"published", "reproduced", "difference"} <= printed.keys()
+    assert "difference" in fixed
+    assert not {"published", "effect, published"} & fixed.keys()
+    for rows in (printed, fixed):
+        measured, away = (rows[kind].entries[10].text for kind in ("reproduced", "difference"))
+        assert float(measured) - 68.85 == pytest.approx(float(away.replace("\N{MINUS SIGN}", "-")))
+
+
+def test_the_search_of_our_own_stands_beside_nothing(table3: Table):
+    for nth in (0, 1):
+        own = rows_of(table3, "double-rounding-hasb-omega", nth)
+        assert not {"published", "difference"} & own.keys()
+        assert own["reproduced"].entries[10].text
 
 
 def test_table_3_sets_subnets_beside_the_printed_ones(table3: Table):
