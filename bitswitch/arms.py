@@ -3,23 +3,38 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from bitswitch.costs import EdgeName
+from bitswitch.letters import Remark, Title
 from bitswitch.search_spec import Budget
 from bitswitch.spec import BitWidth, Choice, TrainingSpec
-from bitswitch.types import Strict
+from bitswitch.types import Distinct, Strict
 
-BitSets = Annotated[tuple[tuple[BitWidth, ...], ...], Field(min_length=1)]
-Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-"""A name that is also part of file names."""
+
+def _listed(value: Any) -> Any:
+    """Say how seeds are written where one stands alone."""
+    if isinstance(value, int):
+        raise ValueError(f"write a list: [{value}]")
+    return value
+
+
+def _bit_sets(value: Any) -> Any:
+    """Say how bit sets are written where there is only one."""
+    if isinstance(value, list | tuple) and value and all(isinstance(one, int) for one in value):
+        raise ValueError(f"a list of bit sets is needed: write [{list(value)}]")
+    return value
+
+
+BitSets = Annotated[Distinct[tuple[BitWidth, ...]], Field(min_length=1), BeforeValidator(_bit_sets)]
+Factor = Annotated[float, Field(gt=0, le=1e6)]
+Seeds = Annotated[Distinct[NonNegativeInt], Field(min_length=1), BeforeValidator(_listed)]
 
 
 class NetworkSpec(Strict):
     """A model on a dataset, and how it is trained at full precision and jointly."""
 
-    title: str
+    title: Title
     published: str
     """Model key of the published rows it stands beside, e.g. ``resnet20``."""
     model: Choice
@@ -49,7 +64,7 @@ class ScoreSpec(Strict):
     of: Literal["float", "start", "trained"] | StartSpec = "float"
     """Which network is scored: the full-precision one, the one that the arm's run starts from, the
     trained one, or one that is trained for it."""
-    epochs: tuple[NonNegativeInt, ...] = ()
+    epochs: Distinct[NonNegativeInt] = ()
     """After which epochs the trained network is scored too; they are its training.snapshots."""
     images: PositiveInt = 1024
 
@@ -64,7 +79,7 @@ class SearchArmSpec(Strict):
     """How an arm gives every layer its own bit-width."""
 
     search: Choice
-    budgets: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    budgets: Annotated[Distinct[Budget], Field(min_length=1)]
     scores: ScoreSpec | None = None
     """Required by searches that read scores; unused by the others, so that arms can share it."""
     edges: EdgeName = "excluded"
@@ -82,7 +97,7 @@ class SearchArmSpec(Strict):
 class ArmSpec(Strict):
     """One row of a comparison."""
 
-    title: str
+    title: Title
     method: Choice = Choice(name="double-rounding")
     preset: Literal["equal", "faithful"] = "equal"
     """``equal``: the network's recipe, the same for every method; ``faithful``: the method's own
@@ -100,13 +115,13 @@ class ArmSpec(Strict):
     search: SearchArmSpec | None = None
     deploy: bool = False
     """Export every trained network as one integer model, and compare it with training."""
-    networks: tuple[str, ...] | None = None
+    networks: Distinct[str] | None = None
     """On which of the experiment's networks; None: all."""
     published: str | None = None
     """Printed row that stands beside it: ``method`` or ``method+kd``; None: none."""
-    not_run: str | None = None
+    not_run: Remark | None = None
     """Why nobody can run it: only its printed row is shown."""
-    epochs_factor: PositiveFloat = 1.0
-    learning_rate_factor: PositiveFloat = 1.0
+    epochs_factor: Factor = 1.0
+    learning_rate_factor: Factor = 1.0
     bitsets: BitSets | None = None
     """Overrides the network's."""

@@ -10,12 +10,28 @@ class BitswitchError(Exception):
     exit_code = 2
 
 
+LONGEST = 80
+"""Letters of what a message quotes; nothing longer is compared with what is known."""
+
+
+def shown(text: object, most: int = LONGEST) -> str:
+    """Return ``text`` as a message can quote it: on one line, and not too long.
+
+    >>> shown("a" * 100, most=6)
+    'aaa...'
+    """
+    line = "".join(one if one.isprintable() else "?" for one in str(text)[: most + 1])
+    return line if len(line) <= most else line[: most - 3] + "..."
+
+
 def hint(name: object, known: Iterable[object]) -> str:
     """Return `` Did you mean 'x'?`` for the nearest of ``known``, or an empty string.
 
     >>> hint("epoch", ["epochs", "seed"])
     " Did you mean 'epochs'?"
     """
+    if len(str(name)) > LONGEST:
+        return ""
     near = get_close_matches(str(name), [str(item) for item in known], n=1, cutoff=0.5)
     return f" Did you mean '{near[0]}'?" if near else ""
 

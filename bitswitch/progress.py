@@ -131,6 +131,7 @@ class Board:
 def render(board: Board) -> "RenderableType":
     """Return the view of ``board`` for a terminal."""
     from rich.console import Group
+    from rich.markup import escape
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
@@ -139,10 +140,10 @@ def render(board: Board) -> "RenderableType":
         left = duration(run.eta_s) if run.eta_s is not None else ""
         bar = ProgressBar(total=1.0, completed=run.share, width=16)
         epoch = f"epoch {run.epoch}/{run.epochs}" if run.epochs else "starting"
-        rows.add_row(run.run_id, bar, epoch, run.accuracies(), left)
+        rows.add_row(escape(run.run_id), bar, epoch, run.accuracies(), left)
     total = Table.grid(padding=(0, 2))
     finished = ProgressBar(total=max(board.total, 1), completed=board.done + board.failed, width=24)
-    total.add_row(finished, board.line())
+    total.add_row(finished, escape(board.line()))
     return Group(total, rows)
 
 

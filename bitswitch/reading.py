@@ -7,11 +7,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from bitswitch.errors import SpecError, hint
+from bitswitch import yaml_text
+from bitswitch.errors import SpecError, hint, shown
+from bitswitch.letters import LONGEST_NAME
 from bitswitch.types import Strict
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where it is there: ten times as fast."""
+MOST_PROBLEMS = 10
+"""A message lists at most this many."""
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +42,10 @@ class explained:  # noqa: N801  (a context manager reads as a verb)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, ValidationError):
-            lines = [_explain(problem) for problem in error.errors()]
+            problems = error.errors(include_url=False)
+            lines = [_explain(problem) for problem in problems[:MOST_PROBLEMS]]
+            if len(problems) > MOST_PROBLEMS:
+                lines.append(f"  and {len(problems) - MOST_PROBLEMS} more")
             raise SpecError(f"{self.where} cannot be used:\n" + "\n".join(lines)) from None
         if isinstance(error, SpecError):
             raise SpecError(f"{self.where}: {error}") from None
@@ -48,15 +53,42 @@ class explained:  # noqa: N801  (a context manager reads as a verb)
 
 def _explain(problem: Any) -> str:
     """Return one line for one pydantic problem."""
-    place = ".".join(str(part) for part in problem["loc"])
+    *within, last = problem["loc"] or ("",)
+    place = ".".join(shown(part) for part in problem["loc"])
     text = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        key = str(problem["loc"][-1])
-        elsewhere = (known for known in _known_keys(Strict) if known != key)
-        return f"  {place}: unknown key.{hint(key, elsewhere)}"
+        elsewhere = (known for known in _known_keys(Strict) if known != last)
+        return f"  {place}: unknown key.{hint(last, elsewhere)}"
     if problem["type"] == "literal_error":
-        return f"  {place}: {text}, not {problem['input']!r}.{_literal_hint(problem)}"
+        wrong = shown(repr(problem["input"]))
+        return f"  {place}: {text}, not {wrong}.{_literal_hint(problem)}"
+    if last == "[key]":
+        where = ".".join(map(shown, within[:-1]))
+        return f"  {where}: {_key_problem(problem['input'], text)}"
+    if problem["type"] in _SHAPES:
+        text = f"{_SHAPES[problem['type']]} is needed, not {shown(repr(problem['input']), 40)}"
     return f"  {place}: {text}" if place else f"  {text}"
+
+
+_SHAPES = {
+    "tuple_type": "a list such as [a, b]",
+    "dict_type": "a mapping such as {key: value}",
+    "model_type": "a mapping such as {key: value}",
+    "model_attributes_type": "a mapping such as {key: value}",
+    "string_type": "text",
+    "string_pattern_mismatch": "a name of letters, digits, '_', '.' and '-'",
+}
+"""What is needed, in the words of a YAML file."""
+
+
+def _key_problem(key: Any, text: str) -> str:
+    """Return what is wrong with a name that is a key."""
+    if isinstance(key, str):
+        return (
+            f"the name {shown(repr(key))} is not possible: names are letters, digits, '_', '.' and "
+            f"'-', at most {LONGEST_NAME}, a letter or digit first"
+        )
+    return f'the name {key} is read as a number: write "{key}" in quotes'
 
 
 def _known_keys(model: type[Strict]) -> Iterator[str]:
@@ -80,12 +112,34 @@ def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file.
 
     Raises:
-        SpecError: the file is missing or no YAML.
+        SpecError: the file is missing, too large, no YAML, or holds what ``yaml_text`` refuses.
     """
     try:
-        return yaml.load(path.read_text(), Loader=_LOADER)  # a safe loader, either way
+        return yaml_text.parse(_content(path))
     except FileNotFoundError:
         near = hint(path.stem, (item.stem for item in path.parent.glob("*.yaml")))
         raise SpecError(f"There is no file {path}.{near}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"{path} cannot be read: byte {error.start} is no UTF-8; save it as UTF-8 text"
+        ) from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise SpecError(f"{path} cannot be read: {line}{error.problem or error}") from None
+    except (SpecError, OSError, yaml.YAMLError) as error:
         raise SpecError(f"{path} cannot be read: {error}") from None
+
+
+def _content(path: Path) -> str:
+    """Return the text of a file; a byte-order mark is left out.
+
+    Raises:
+        SpecError: it is no file, or too large.
+    """
+    if path.exists() and not path.is_file():
+        raise SpecError("it is no file")
+    with path.open("rb") as file:
+        content = file.read(yaml_text.MOST_BYTES + 1)
+    if len(content) > yaml_text.MOST_BYTES:
+        raise SpecError(f"it has more than {yaml_text.MOST_BYTES >> 20} MiB")
+    return content.decode("utf-8-sig")

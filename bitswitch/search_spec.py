@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from bitswitch.costs import CostName, EdgeName
 from bitswitch.spec import Choice, RunSpec, SensitivitySpec, TrainingSpec
 from bitswitch.store import digest
-from bitswitch.types import Strict
+from bitswitch.types import Distinct, Strict
 
 
 class Budget(Strict):
@@ -48,7 +48,7 @@ class SearchSpec(Strict):
     search: Choice
     run: RunSpec
     """Whose layers get a bit-width each."""
-    budgets: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    budgets: Annotated[Distinct[Budget], Field(min_length=1)]
     """One policy is found for each."""
     edges: EdgeName = "excluded"
     """Whether costs count the first and the last layer."""

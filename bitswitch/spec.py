@@ -20,7 +20,10 @@ from pydantic import (
 from bitswitch import plugins
 from bitswitch.reading import explained, read_yaml
 from bitswitch.store import digest
-from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Strict, format_bitset
+from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Distinct, Strict, format_bitset
+
+MOST = 1_000_000
+"""Epochs, and images of a batch."""
 
 BitWidth = Annotated[int, Field(ge=MIN_BITS, le=FLOAT_BITS)]
 
@@ -63,8 +66,8 @@ class AlrsSpec(Strict):
 class TrainingSpec(Strict):
     """How one network is trained."""
 
-    epochs: PositiveInt
-    batch_size: PositiveInt
+    epochs: Annotated[int, Field(gt=0, le=MOST)]
+    batch_size: Annotated[int, Field(gt=0, le=MOST)]
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: PositiveFloat = 5e-4
     """lambda at the start; huang2025nearly, section 4."""
@@ -76,7 +79,7 @@ class TrainingSpec(Strict):
     """Of ``sgd``."""
     schedule: Literal["cosine", "constant", "step"] = "cosine"
     """Cosine falls to zero over all steps; ``step`` multiplies by ``decay`` at ``milestones``."""
-    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    milestones: Distinct[Annotated[float, Field(gt=0, lt=1)]] = ()
     """Shares of the epochs."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup_epochs: NonNegativeFloat = 0.0
@@ -100,7 +103,7 @@ class TrainingSpec(Strict):
     """A scale that a step pushed below zero is mirrored there and counted, or ends the run."""
     recalibration: NonNegativeInt = 0
     """Test once more after batch norm saw so many batches of held-out images."""
-    snapshots: tuple[PositiveInt, ...] = ()
+    snapshots: Distinct[PositiveInt] = ()
     """Epochs after which the model is kept, for sensitivities; the trained one is kept anyway."""
     compile: bool = False
     """Train through one compiled graph; last digits differ from eager."""
@@ -170,8 +173,8 @@ class RunSpec(Strict):
         if summed and not self.is_float:
             raise ValueError(
                 f"training.alrs.reading '{training.alrs.reading}' needs an update per bit-width: "
-                f"conventional training takes one step for all. Set training.alrs.reading to 'off' "
-                f"(quoted: YAML reads a bare off as false), or training.update to 'separate'"
+                f"conventional training takes one step for all. Set training.alrs.reading to "
+                f"'off', or training.update to 'separate'"
             )
         return self
 

@@ -4,29 +4,37 @@ A suite file names networks and experiments; it expands to ``Cell`` objects, eac
 table that one ``RunSpec`` fills.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from bitswitch.arms import ArmSpec, BitSets, Key, NetworkSpec, Seeds
-from bitswitch.errors import SpecError, hint
+from bitswitch.arms import ArmSpec, BitSets, NetworkSpec, Seeds
+from bitswitch.errors import SpecError, hint, shown
 from bitswitch.expansion import Place, is_deployed, refusal_of, run_of, scores_of, searches_of
+from bitswitch.letters import Key, Title
 from bitswitch.reading import explained, merge, read_yaml
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, RunSpec, SensitivitySpec
-from bitswitch.types import BitSet, Strict
+from bitswitch.types import BitSet, Distinct, Strict
+
+RESERVED = ("runs", "sensitivities", "searches", "deployments", "reference", "data")
+"""Folders beside the reports."""
+MOST_ENTRIES = 20_000
+"""Table entries of a suite, and scores for them; the largest that comes with the package has a
+tenth."""
 
 
 class ExperimentSpec(Strict):
     """Arms compared on networks; a table or figure reads it by name."""
 
-    title: str
+    title: Title
     printed: str | None = None
     """Printed table that it reproduces, e.g. ``table1``."""
-    networks: tuple[str, ...]
+    networks: Annotated[Distinct[str], Field(min_length=1)]
     arms: Annotated[dict[Key, ArmSpec], Field(min_length=1)]
     bitsets: BitSets | None = None
     """Overrides the networks'."""
@@ -72,22 +80,45 @@ class Suite(Strict):
     """A named set of experiments."""
 
     name: Key
-    title: str
+    title: Title
     data: Literal["embedded", "published"]
     """``embedded`` results are stamped and never mixed with published-scale ones."""
     seeds: Seeds
     networks: dict[Key, NetworkSpec]
     experiments: Annotated[dict[Key, ExperimentSpec], Field(min_length=1)]
 
+    @field_validator("name")
+    @classmethod
+    def _has_a_folder_of_its_own(cls, name: str) -> str:
+        if name.casefold() in RESERVED:
+            raise ValueError(
+                f"'{name}' is a folder of results; its report would lie among them. "
+                f"Choose another name than {', '.join(RESERVED)}"
+            )
+        return name
+
     @model_validator(mode="after")
     def _networks_exist(self) -> Self:
         for name, experiment in self.experiments.items():
-            for network in experiment.networks:
-                if network not in self.networks:
-                    raise ValueError(
-                        f"experiments.{name}.networks: no network '{network}'."
-                        f"{hint(network, self.networks)} known: {', '.join(self.networks)}"
-                    )
+            where = f"experiments.{name}"
+            _check_networks(experiment.networks, self.networks, f"{where}.networks")
+            for arm, recipe in experiment.arms.items():
+                place = f"{where}.arms.{arm}.networks"
+                _check_networks(recipe.networks or (), self.networks, place)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_expanded(self) -> Self:
+        entries = sum(
+            len(self.experiments[name].seeds or self.networks[network].seeds or self.seeds)
+            * _entries(self.experiments[name].arms[arm], bitset)
+            for name, network, arm, bitset in self._places()
+        )
+        if entries > MOST_ENTRIES:
+            raise ValueError(
+                f"its seeds, bit sets and arms make {entries:,} table entries and scores, more "
+                f"than {MOST_ENTRIES:,}: leave some out, or make several suites"
+            )
         return self
 
     @cached_property
@@ -164,6 +195,21 @@ def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:
     return Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
 
 
+def _check_networks(names: Iterable[str], known: Mapping[str, NetworkSpec], where: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"{where}: no network '{shown(name)}'.{hint(name, known)} known: {', '.join(known)}"
+            )
+
+
+def _entries(arm: ArmSpec, bitset: BitSet) -> int:
+    """Return how much has to be done for one seed of an arm on a bit set."""
+    scores = sum(1 + len(score.epochs) for score in arm.scores)
+    searches = len(arm.search.seeds) if arm.search else 1
+    return (len(bitset) if arm.separately else 1) * (searches + scores)
+
+
 def load_suite(path: Path, experiments: Path | None = None) -> Suite:
     """Return the suite in ``path``.
 
@@ -190,25 +236,60 @@ def _states(*paths: Path) -> tuple[tuple[int, int] | None, ...]:
 def _load_suite(path: Path, experiments: Path | None, states: object) -> Suite:
     """Return what ``load_suite`` does; ``states`` tells versions of the files apart."""
     content = read_yaml(path)
-    shared = read_yaml(experiments) if experiments else {}
-    if not isinstance(content, dict):
-        raise SpecError(f"{path} must hold a mapping, not {type(content).__name__}")
+    shared = read_yaml(experiments) or {} if experiments else {}
+    _check_mapping(content, str(path), "name, title, data, seeds, networks and experiments")
+    _check_mapping(shared, str(experiments), "experiments by name")
     chosen = content.get("experiments") or {}
     if isinstance(chosen, dict):
         content["experiments"] = {
-            name: _experiment(path, name, changes or {}, shared) for name, changes in chosen.items()
+            name: _experiment(path, name, changes, shared, content.get("networks"))
+            for name, changes in chosen.items()
         }
     with explained(str(path)):
         suite = Suite.model_validate(content)
-        _ = suite.runs
+        _check_something_runs(suite)
     return suite
 
 
-def _experiment(path: Path, name: str, changes: Any, shared: dict[str, Any]) -> dict[str, Any]:
-    """Return the experiment ``name`` of a suite: its own keys over the shared ones."""
+def _check_mapping(content: Any, where: str, keys: str) -> None:
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else shown(repr(content), 40)
+        raise SpecError(f"{where} must hold a mapping of {keys}, not {found}")
+
+
+def _experiment(
+    path: Path, name: str, changes: Any, shared: dict[str, Any], networks: Any
+) -> dict[str, Any]:
+    """Return the experiment ``name`` of a suite: its own keys over the shared ones.
+
+    Shared ones may name networks that the suite does not have, its own keys may not.
+    """
+    changes = {} if changes is None else changes
+    where = f"experiments.{shown(name)}"
+    _check_mapping(changes, f"{path}: {where}", "title, networks, arms and others")
     if name not in shared and "arms" not in changes:
         raise SpecError(
-            f"{path}: no shared experiment '{name}'.{hint(name, shared)}\n"
+            f"{path}: no shared experiment '{shown(name)}'.{hint(name, shared)}\n"
             f"  known: {', '.join(shared) or 'none'}; one of your own needs title and arms"
         )
-    return merge(shared.get(name, {}), changes)
+    for network in changes.get("network_bitsets") or ():
+        if isinstance(networks, dict) and network not in networks:
+            raise SpecError(
+                f"{path}: {where}.network_bitsets: no network '{shown(network)}'."
+                f"{hint(network, networks)}"
+            )
+    laid_under = shared.get(name, {})
+    _check_mapping(laid_under, f"experiments.yaml: {where}", "title, arms and others")
+    return merge(laid_under, changes)
+
+
+def _check_something_runs(suite: Suite) -> None:
+    if suite.runs:
+        return
+    reasons = Counter(cell.skipped for cell in suite.cells if cell.skipped)
+    lines = [f"\n  {count} entries: {reason}" for reason, count in reasons.items()]
+    raise SpecError(
+        "no run is left: "
+        + ("every entry is skipped" if lines else "no arm has one")
+        + "".join(lines)
+    )

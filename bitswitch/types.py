@@ -1,14 +1,31 @@
 """Words shared by every layer of the package. Imports nothing heavy."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """Frozen settings; an unknown key is an error."""
+    """Frozen settings; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+def _once_each(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    for item, count in Counter(items).items():
+        if count > 1:
+            shown = list(item) if isinstance(item, tuple) else item
+            raise ValueError(f"{shown} is there {count} times: write it once")
+    return items
+
+
+Distinct = Annotated[tuple[Item, ...], AfterValidator(_once_each)]
+"""A list in which nothing stands twice."""
 
 
 BitSet = tuple[int, ...]

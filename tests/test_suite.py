@@ -155,9 +155,36 @@ BAD = {
         with_arm(training={"alrs": {"factors": {8: 1.0}}}),
         "no factor for bit-width 4",
     ),
+    "experiments as a list": ({"experiments": ["one"]}, "a mapping such as {key: value} is needed"),
+    "arms as text": (
+        {"experiments": {"one": {**CONTENT["experiments"]["one"], "arms": "all"}}},
+        "experiments.one.arms: a mapping such as {key: value} is needed, not 'all'",
+    ),
+    "an arm as a number": (
+        {"experiments": {"one": {**CONTENT["experiments"]["one"], "arms": {"a": 3}}}},
+        "experiments.one.arms.a: a mapping",
+    ),
+    "a number as name": (
+        {"experiments": {"one": {**CONTENT["experiments"]["one"], "arms": {1: {"title": "a"}}}}},
+        'experiments.one.arms: the name 1 is read as a number: write "1" in quotes',
+    ),
+    "one seed": ({"seeds": 0}, "seeds: write a list: [0]"),
+    "a seed twice": ({"seeds": [0, 0, 1]}, "seeds: 0 is there 2 times: write it once"),
+    "one bit set": (with_arm(bitsets=[8, 4]), "a list of bit sets is needed: write [[8, 4]]"),
+    "a bit set twice": (with_arm(bitsets=[[8, 4], [8, 4]]), "[8, 4] is there 2 times"),
+    "a network twice": (
+        {"experiments": {"one": {**CONTENT["experiments"]["one"], "networks": ["net", "net"]}}},
+        "net is there 2 times",
+    ),
+    "networks of an arm": (with_arm(networks=["nett"]), "arms.only.networks: no network 'nett'"),
+    "a huge factor": (with_arm(epochs_factor=1e300), "less than or equal to 1000000"),
+    "a huge rate": (with_arm(learning_rate_factor=1e300), "less than or equal to 1000000"),
+    "many epochs": (with_network(training={"epochs": 10**9, "batch_size": 64}), "1000000"),
+    "many unknown keys": ({f"x{n}": n for n in range(2000)}, "and 1990 more"),
+    "a key without end": ({"x" * 900_000: 1}, "xxx...: unknown key."),
     "no seeds": ({"seeds": []}, "at least 1 item"),
     "no experiments": ({"experiments": {}}, "at least 1 item"),
-    "a name that is no file name": ({"name": "a/b"}, "pattern"),
+    "a name that is no file name": ({"name": "a/b"}, "a name of letters"),
     "no epochs": (with_network(training={"epochs": 0, "batch_size": 64}), "greater than 0"),
 }
 
@@ -240,8 +267,15 @@ def test_an_arm_may_train_every_bit_width_separately(write):
     ]
 
 
+def with_arms(**arms):
+    one = CONTENT["experiments"]["one"]
+    both = {**one["arms"], **{name: {"title": name, **arm} for name, arm in arms.items()}}
+    return {"experiments": {"one": {**one, "arms": both}}}
+
+
 def test_an_arm_that_nobody_can_run_has_no_cells(write):
-    assert not load_suite(write(**with_arm(not_run="no code"))).cells
+    suite = load_suite(write(**with_arms(other={"not_run": "no code"})))
+    assert {cell.arm for cell in suite.cells} == {"only"}
 
 
 def test_scores_may_be_those_of_a_network_trained_for_them(write):
@@ -256,14 +290,36 @@ def test_scores_may_be_those_of_a_network_trained_for_them(write):
 
 
 def test_an_arm_may_leave_networks_out(write):
-    assert not load_suite(write(**with_arm(networks=["other"]))).cells
+    networks = {**CONTENT["networks"], "second": CONTENT["networks"]["net"]}
+    suite = load_suite(write(networks=networks, **with_arms(other={"networks": ["second"]})))
+    assert {cell.arm for cell in suite.cells} == {"only"}
 
 
 def test_an_experiment_may_take_other_bit_widths_on_one_network(write):
     experiments = with_arm()["experiments"]
-    experiments["one"]["network_bitsets"] = {"net": [[4, 2]], "other": [[2]]}
+    experiments["one"]["network_bitsets"] = {"net": [[4, 2]]}
     suite = load_suite(write(experiments=experiments))
     assert {cell.bitset for cell in suite.cells} == {(4, 2)}
+    experiments["one"]["network_bitsets"] = {"nett": [[4, 2]]}
+    with pytest.raises(SpecError, match=r"no network 'nett'\. Did you mean 'net'"):
+        load_suite(write(experiments=experiments))
+
+
+def test_a_suite_with_no_run_is_refused(write):
+    with pytest.raises(SpecError, match="no run is left: no arm has one"):
+        load_suite(write(**with_arm(not_run="no code")))
+
+
+@pytest.mark.parametrize("changes", [["a"], "a", 3, True, {"title": "x"}])
+def test_an_experiment_that_is_no_mapping_or_lacks_arms_is_refused(write, changes):
+    with pytest.raises(SpecError, match=r"experiments\.one|no shared experiment 'one'"):
+        load_suite(write(experiments={"one": changes}))
+
+
+def test_a_suite_too_large_to_expand_is_refused(write, monkeypatch):
+    monkeypatch.setattr("bitswitch.suite.MOST_ENTRIES", 20)
+    with pytest.raises(SpecError, match=r"make 30 table entries.*more than 20"):
+        load_suite(write(seeds=list(range(30))))
 
 
 @pytest.fixture
@@ -289,9 +345,11 @@ def test_the_faithful_preset_takes_the_published_recipe(write, recipes):
 
 
 def test_a_recipe_that_is_not_published_leaves_a_reason(write, recipes):
-    suite = load_suite(write(**with_arm(preset="faithful")))
-    assert {cell.skipped for cell in suite.cells} == {"no recipe is published for digits"}
-    assert not suite.runs
+    suite = load_suite(write(**with_arms(other={"preset": "faithful"})))
+    skipped = {cell.skipped for cell in suite.cells if cell.arm == "other"}
+    assert skipped == {"no recipe is published for digits"}
+    with pytest.raises(SpecError, match=r"(?s)no run is left.*2 entries: no recipe is published"):
+        load_suite(write(**with_arm(preset="faithful")))
 
 
 @pytest.mark.parametrize(

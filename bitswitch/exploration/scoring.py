@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from math import isfinite
 
 import torch
-import yaml
 
-from bitswitch import devices, plugins, provenance
+from bitswitch import devices, plugins, provenance, yaml_text
 from bitswitch.contracts import Batch, Findings, Sensitivity, Subject
 from bitswitch.errors import PluginError
 from bitswitch.randomness import generator
@@ -33,7 +32,7 @@ def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> 
     torch.set_num_threads(execution.threads)
     folder, clock = execution.sensitivities / spec.identifier, Clock(execution.device, began)
     folder.mkdir(parents=True, exist_ok=True)
-    content = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    content = yaml_text.dump(spec.model_dump(mode="json"))
     write_bytes(folder / "spec.yaml", content.encode())
     facts, status, diagnosis, findings = {}, "complete", None, Findings([])
     try:

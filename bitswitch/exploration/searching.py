@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from bitswitch import devices, plugins, provenance
+from bitswitch import devices, plugins, provenance, yaml_text
 from bitswitch.contracts import Evaluation, Problem, Search
 from bitswitch.costs import CostModel
 from bitswitch.errors import InfeasibleBudgetError
@@ -40,7 +39,7 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
     torch.set_num_threads(execution.threads)
     folder, clock = execution.searches / spec.identifier, Clock(execution.device, began)
     folder.mkdir(parents=True, exist_ok=True)
-    content = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    content = yaml_text.dump(spec.model_dump(mode="json"))
     write_bytes(folder / "spec.yaml", content.encode())
     facts: dict[str, Any] = {}
     outcome: dict[str, Any] = {

@@ -87,6 +87,11 @@ def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
 
 def save(drawn: "Figure", path: Path) -> list[Path]:
     """Write ``drawn`` as PDF and PNG beside each other; return their paths."""
+    from matplotlib.text import Text
+
+    for text in drawn.findobj(Text):
+        if "$" in text.get_text() and r"\mathdefault" not in text.get_text():
+            text.set_parse_math(False)  # a dollar in a title is a dollar
     path.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     for suffix, metadata in _NO_DATES.items():

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
-import yaml
 
+from bitswitch import yaml_text
 from bitswitch.errors import RecordError
 from bitswitch.reading import read_yaml
 from bitswitch.records import write_bytes
@@ -333,7 +333,7 @@ class Frames:
         """Write one CSV file per table and ``suite.yaml`` below ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
         content = self.suite.model_dump(mode="json", exclude_defaults=True)
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        text = yaml_text.dump(content)
         write_bytes(folder / "suite.yaml", text.encode())
         for name in TABLES:
             table: pd.DataFrame = getattr(self, name)

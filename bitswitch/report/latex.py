@@ -1,13 +1,12 @@
 """Print text and tables as LaTeX; plain pdflatex, no package beyond the standard ones."""
-# ruff: noqa: RUF001  (the letters that look like others are the point)
 
-import unicodedata
 from math import ceil
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bitswitch.letters import latex
 from bitswitch.report.assets import asset
 from bitswitch.report.table import Entry, Section, Table
 
@@ -34,60 +33,23 @@ _LINE_MM, _LABEL_MM, _KIND_MM, _LONG_KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 21.0,
 _NOTE_MM = 50
 """Width of a wrapped entry."""
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "±": r"$\pm$",
-    "−": r"$-$",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "≈": r"$\approx$",
-    "→": r"$\to$",
-    "λ": r"$\lambda$",
-    "η": r"$\eta$",
-    "Δ": r"$\Delta$",
-    "Σ": r"$\Sigma$",
-    "∇": r"$\nabla$",
-    "σ": r"$\sigma$",
-    "μ": r"$\mu$",
-    "–": "--",
-    "—": "---",
-    "…": r"\dots{}",
-    "’": "'",
-}  # fmt: skip
-
 
 def escape(text: object) -> str:
     r"""Return ``text`` so that LaTeX prints it literally.
 
-    A letter that pdflatex does not know becomes its nearest plain relative, or a question mark.
+    A letter that pdflatex does not know becomes its nearest plain relative, or its number.
 
     >>> escape("LSQ_a & b%")
     'LSQ\\_a \\& b\\%'
+    >>> escape("\u6f22")
+    '[U+6F22]'
     """
-    return "".join(_SPECIAL.get(letter) or _plain(letter) for letter in str(text))
+    return "".join(latex(letter) or _stand_in(letter) for letter in str(text))
 
 
-def _plain(letter: str) -> str:
-    """Return a letter that the T1 fonts have."""
-    if ord(letter) < 0x180:
-        return letter if letter.isprintable() else " "
-    decomposed = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
-    return decomposed or "?"
+def _stand_in(letter: str) -> str:
+    """Return what is printed for a letter without a relative: a space, or its number."""
+    return f"[U+{ord(letter):04X}]" if letter.isprintable() else " "
 
 
 def render(template: str, **content: Any) -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from bitswitch import devices, provenance
+from bitswitch import devices, provenance, yaml_text
 from bitswitch.records import read_json, write_bytes, write_json, write_lines
 from bitswitch.score_files import read_scores
 from bitswitch.spec import RunSpec
@@ -104,7 +103,7 @@ def _last_state(run: RunSpec, folder: Path, device: torch.device) -> dict[str, A
 
 def _identify(parts: Parts, folder: Path, execution: Execution, continued: bool) -> dict[str, Any]:
     """Write what is run, by what; return the latter."""
-    content = yaml.safe_dump(parts.spec.model_dump(mode="json"), sort_keys=False)
+    content = yaml_text.dump(parts.spec.model_dump(mode="json"))
     write_bytes(folder / "spec.yaml", content.encode())
     device = execution.device
     facts = provenance.collect(

@@ -26,7 +26,15 @@ def test_special_characters_are_printed_literally():
 
 
 @pytest.mark.parametrize(
-    ("letter", "printed"), [("é", "é"), ("ﬁ", "fi"), ("漢", "?"), ("\\", r"\textbackslash{}")]
+    ("letter", "printed"),
+    [
+        ("é", "é"),
+        ("ﬁ", "fi"),
+        ("漢", "[U+6F22]"),
+        ("ħ", "[U+0127]"),
+        ("\x07", " "),
+        ("\\", r"\textbackslash{}"),
+    ],
 )
 def test_letters_that_tex_does_not_know_have_a_stand_in(letter, printed):
     assert latex.escape(letter) == printed
