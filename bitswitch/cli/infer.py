@@ -38,18 +38,22 @@ def infer(
     """Print the most probable classes of every IMAGE."""
     if sum(given is not None for given in (bits, policy, budget_ms)) > 1:
         raise SpecError("--bits, --policy and --budget-ms exclude each other: give one of them.")
-    chosen = PolicyFile.read(policy) if policy else bits
+    file = PolicyFile.read(policy) if policy else None
     from bitswitch import stages
 
-    found = stages.infer(model, images, chosen, budget_ms, engine, threads)
-    content = as_content(found, engine, top)
+    found = stages.infer(model, images, file or bits, budget_ms, engine, threads)
+    content = as_content(found, file, engine, top)
     typer.echo(json.dumps(content) if as_json else as_text(content, found.choice, budget_ms))
 
 
-def as_content(found: "Inference", engine: str, top: int) -> dict[str, Any]:
+def as_content(
+    found: "Inference", file: PolicyFile | None, engine: str, top: int
+) -> dict[str, Any]:
     """Return what was found, JSON-like."""
     return {
+        "run": found.run,
         "policy": found.policy,
+        "policy_run": file and file.run,
         "engine": engine,
         "latency_ms": found.choice and dict(found.choice.times_ms),
         "images": [
@@ -73,6 +77,11 @@ def as_text(content: dict[str, Any], choice: "Choice | None", budget_ms: float |
     policy = content["policy"]
     lines = [f"{policy} bits" if isinstance(policy, int) else f"policy of {len(policy)} layers"]
     lines[0] += f", {content['engine']}"
+    if content["policy_run"] not in (None, content["run"]):
+        lines.append(
+            f"the policy was found for run {content['policy_run']}, the model is of run "
+            f"{content['run']}: what its file says of accuracy does not hold here"
+        )
     if choice is not None:
         time_ms = choice.times_ms[choice.bits]
         lines[0] += f", {time_ms:.3g} ms per image here (budget {budget_ms:g} ms)"

@@ -59,15 +59,22 @@ class Cifar10(Dataset):
 
     def prepare(self, root: Path) -> None:
         from torchvision.datasets import CIFAR10
+        from torchvision.datasets.utils import check_integrity
 
         folder = self.folder(root)
         if not any(_damaged(folder)):
             return
+        archive = folder / CIFAR10.filename
+        broken = archive.exists() and not check_integrity(archive, CIFAR10.tgz_md5)
+        size = archive.stat().st_size if broken else 0
         try:
             CIFAR10(folder, download=True)
         except (OSError, RuntimeError) as error:
             remedy = f"fetch {CIFAR10.url} by other means into this folder and {REMEDY}"
-            raise advise(f"Cannot download CIFAR-10 ({error})", folder, remedy) from error
+            problem = f"Cannot download CIFAR-10 ({error})"
+            if broken:
+                problem = f"{archive.name} is damaged (MD5 of its {size} bytes differs). {problem}"
+            raise advise(problem, folder, remedy) from error
 
     def check(self, root: Path) -> dict[str, str]:
         images, targets = self._read(root, train=True)

@@ -28,6 +28,8 @@ class Inference(NamedTuple):
     policy: int | Policy
     choice: Choice | None
     """Why these bit-widths; None: they were given."""
+    run: str
+    """Identifier of the run that trained the model."""
     probabilities: Sequence[tuple[Path, Tensor]]
     """Pictures, and float32 [classes] of each."""
 
@@ -66,7 +68,9 @@ def infer(
     model.switch(policy)
     batch = pictures(model.facts, images)
     logits = model(batch) if exactly else _fast(model, policy, batch, threads)
-    return Inference(policy, choice, list(zip(images, logits.softmax(1), strict=True)))
+    return Inference(
+        policy, choice, model.facts.run, list(zip(images, logits.softmax(1), strict=True))
+    )
 
 
 def _fast(model: "IntegerModel", policy: int | Policy, images: Tensor, threads: int) -> Tensor:

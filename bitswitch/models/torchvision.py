@@ -1,5 +1,7 @@
 """torchvision's ImageNet networks, by name."""
 
+import hashlib
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -36,7 +38,17 @@ class _Torchvision(Model):
 
 
 def _download(url: str) -> State:
-    """Return the weights at ``url``, from torch's cache when they are there."""
+    """Return the weights at ``url``, from torch's cache when they are there.
+
+    Raises:
+        ValueError: those in the cache are damaged.
+    """
+    kept = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    expected = kept.stem.rpartition("-")[2]
+    if kept.exists():
+        with kept.open("rb") as file:
+            if not hashlib.file_digest(file, "sha256").hexdigest().startswith(expected):
+                raise ValueError(f"{kept} is damaged (SHA-256 differs): delete it")
     state: State = torch.hub.load_state_dict_from_url(
         url, map_location="cpu", progress=False, check_hash=True, weights_only=True
     )

@@ -69,7 +69,7 @@ def load_weights(
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
-            f"The published weights cannot be downloaded: {reason}\n"
+            f"The published weights cannot be had: {reason}\n"
             f"  fetch this file where there is a network: {url}\n"
             f"  and set the model's option 'weights' to its path"
         ) from error

@@ -350,6 +350,8 @@ class Frames:
         Raises:
             RecordError: a table is missing or damaged, or mixes embedded and published scale.
         """
+        if not (folder / "suite.yaml").exists():
+            raise RecordError(f"Nothing has been collected in {folder} yet.\n{_REMEDY}")
         frames = cls(
             suite=Suite.model_validate(read_yaml(folder / "suite.yaml")),
             **{
@@ -379,4 +381,4 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-_REMEDY = "  Make it anew: bitswitch collect SUITE."
+_REMEDY = "  Make all of it, from what has run so far: bitswitch report SUITE"

@@ -52,7 +52,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        raise ReportError(f"{path} is missing: make tables and figures first.") from None
+        raise ReportError(
+            f"{path} is missing.\n  Make all parts of the report: bitswitch report SUITE"
+        ) from None
 
 
 def _content(path: Path) -> Markup:

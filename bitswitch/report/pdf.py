@@ -75,7 +75,10 @@ def document(suite: Suite, folder: Path) -> str:
     parts = [f"tables/{name}.tex" for name in tables.names(suite)]
     for part in (*parts, *(f"figures/{name}.pdf" for name in shown)):
         if not (folder / part).is_file():
-            raise ReportError(f"{folder / part} is missing: make tables and figures first.")
+            raise ReportError(
+                f"{folder / part} is missing.\n"
+                f"  Make all parts of the report: bitswitch report SUITE"
+            )
     return latex.render(
         "paper/main.tex.j2",
         suite=suite,

@@ -101,6 +101,19 @@ def test_an_unreachable_host_names_the_file_to_fetch(tmp_path, monkeypatch):
         cifar10().prepare(tmp_path)
 
 
+def test_a_damaged_archive_is_named_where_no_other_can_be_had(tmp_path, monkeypatch):
+    def unreachable(self):
+        raise URLError("no route")
+
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / CIFAR10.filename).write_bytes(b"half of it")
+    monkeypatch.setattr(CIFAR10, "download", unreachable)
+    with pytest.raises(
+        DatasetError, match=r"gz is damaged \(MD5 of its 10 bytes differs\)(.|\n)*no route"
+    ):
+        cifar10().prepare(tmp_path)
+
+
 def test_a_picture_is_seen_as_in_evaluation(cifar_root):
     dataset = plugins.create("datasets", "cifar10", {"held_out": 10})
     data = dataset.open(cifar_root, torch.device("cpu"))

@@ -75,16 +75,23 @@ def test_text_names_the_classes(bitswitch, file, pictures):
 
 
 def test_a_policy_file(bitswitch, file, pictures, tmp_path):
-    layers = dict.fromkeys(load(file).layers, (4, 2))
+    run, layers = load(file).facts.run, dict.fromkeys(load(file).layers, (4, 2))
     costs = costs_record(Costs(*(1.0,) * 6), "float")
     about = {"run": "r", "model": "resnet8", "dataset": "digits", "bitset": (4, 2)}
     policy = PolicyFile(**about, search="hand", budget="none", costs=costs, layers=layers)
     policy.write(tmp_path / "policy.json")
     arguments = ("--policy", tmp_path / "policy.json")
     code, out, _ = bitswitch("infer", file, *pictures, *arguments)
-    assert (code, out.splitlines()[0]) == (0, "policy of 8 layers, onnxruntime")
+    first, second, *_ = out.splitlines()
+    assert (code, first) == (0, "policy of 8 layers, onnxruntime")
+    assert second.startswith(f"the policy was found for run r, the model is of run {run}: ")
     code, out, _ = bitswitch("infer", file, *pictures, *arguments, "--json")
-    assert json.loads(out)["policy"] == {name: [4, 2] for name in layers}
+    content = json.loads(out)
+    assert content["policy"] == {name: [4, 2] for name in layers}
+    assert (content["policy_run"], content["run"]) == ("r", run)
+    policy.model_copy(update={"run": run}).write(tmp_path / "policy.json")
+    _, out, _ = bitswitch("infer", file, *pictures, *arguments)
+    assert "was found for" not in out
 
 
 def test_a_budget_chooses_the_bit_width(bitswitch, file, pictures, monkeypatch):

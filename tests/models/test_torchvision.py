@@ -60,3 +60,11 @@ def test_unreachable_weights_name_the_file(monkeypatch):
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
     with pytest.raises(WeightsError, match=r"no route to host(.|\n)*resnet50-.*\.pth"):
         plugins.create("models", "resnet50", {"weights": "imagenet"}).build(1000, 0)
+
+
+def test_a_damaged_copy_of_published_weights_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"half of it")
+    with pytest.raises(WeightsError, match=r"resnet18-f37072fd\.pth is damaged .*delete it"):
+        plugins.create("models", "resnet18", {"weights": "imagenet"}).build(10, 0)

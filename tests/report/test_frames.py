@@ -17,8 +17,15 @@ def test_embedded_and_published_scale_never_mix(folder: Path):
 
 def test_a_missing_table_is_named_with_the_remedy(folder: Path):
     (folder / "curves.csv").unlink()
-    with pytest.raises(RecordError, match=r"curves\.csv cannot be read(.|\n)*bitswitch collect"):
+    with pytest.raises(RecordError, match=r"curves\.csv cannot be read(.|\n)*bitswitch report"):
         Frames.read(folder)
+
+
+def test_what_was_never_collected_says_how_to(tmp_path: Path):
+    with pytest.raises(
+        RecordError, match=r"Nothing has been collected(.|\n)*bitswitch report SUITE"
+    ):
+        Frames.read(tmp_path)
 
 
 def test_other_columns_are_refused(folder: Path):
