@@ -11,7 +11,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
-from bitswitch.devices import training_slots, visible_gpus
+from bitswitch.devices import gpus_for, training_slots
 from bitswitch import prefork, scheduler
 from bitswitch.errors import BitswitchError
 from bitswitch.store import digest

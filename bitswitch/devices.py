@@ -5,26 +5,23 @@ file lock that the operating system releases whatever way the job ends.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import platform
 import re
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from bitswitch.errors import DeviceError, hint
+from bitswitch.gpus import VISIBLE, Gpu, visible
+from bitswitch.locks import private_folder, try_lock
 
 if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda")
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -36,28 +33,23 @@ def available_cpus() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def visible_gpus() -> list[str]:
-    """Return the identifiers of the GPUs this process may use, as in CUDA_VISIBLE_DEVICES."""
-    if VISIBLE in os.environ:
-        listed = [name.strip() for name in os.environ[VISIBLE].split(",")]
-        return [name for name in listed if name not in ("", "-1")]
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    answer = subprocess.run([program, "-L"], capture_output=True, text=True, check=False)
-    count = sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
-    return [str(index) for index in range(count)]
-
-
 def training_slots(device: str, runs_per_gpu: int = 1) -> int:
     """Return how many runs may train at once: one per GPU, or one per processor without any.
+
+    A device with an index is one GPU.
 
     Args:
         device: ``auto``, ``cpu`` or a torch device.
         runs_per_gpu: How many runs may share a GPU.
     """
-    gpus = [] if _kind(device) == "cpu" else visible_gpus()
-    return len(gpus) * runs_per_gpu or available_cpus()
+    return len(gpus_for(device)) * runs_per_gpu or available_cpus()
+
+
+def gpus_for(device: str) -> list[Gpu]:
+    """Return the GPUs that a run on ``device`` may take: any, the one it names, or none."""
+    kind, index = _kind(device), device.partition(":")[2]
+    gpus = [] if kind == "cpu" else visible().gpus
+    return gpus[int(index) :][:1] if index else gpus
 
 
 @contextlib.contextmanager
@@ -66,37 +58,40 @@ def claimed_gpu(
 ) -> Iterator[str | None]:
     """Wait for a GPU slot and hold it; inside, no other GPU is visible.
 
-    Does nothing on a machine without GPUs, and when ``device`` names the processor or one GPU.
-    CUDA reads the environment once, so claim before anything uses it.
+    Where ``device`` has an index, the others stay visible, since it counts them. Does nothing
+    on a machine without GPUs, and when ``device`` is the processor. CUDA reads the environment
+    once, so claim before anything uses it.
 
     Args:
         device: ``auto``, ``cpu`` or a torch device.
         runs_per_gpu: How many runs may share a GPU.
-        folder: Where the locks lie; None: one folder per user below the temporary one.
+        folder: Where the locks lie; None: a folder of this user's alone.
 
     Yields:
-        The GPU's identifier, or None when nothing was claimed.
+        The GPU's name, or None when nothing was claimed.
+
+    Raises:
+        LockError: there is no place for locks.
     """
-    gpus = visible_gpus() if device in ("auto", "cuda") else []
+    gpus = gpus_for(device)
     if not gpus:
         yield None
         return
-    folder = folder or Path(tempfile.gettempdir()) / f"bitswitch-gpus-{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True)
     before = os.environ.get(VISIBLE)
-    gpu, lock = _claim(gpus, runs_per_gpu, folder)
+    gpu, lock = _claim(gpus, runs_per_gpu, folder or private_folder())
     with lock:
-        os.environ[VISIBLE] = gpu
+        if ":" not in device:
+            os.environ[VISIBLE] = gpu.name
         try:
-            yield gpu
+            yield gpu.name
         finally:
             if before is None:
-                del os.environ[VISIBLE]
+                os.environ.pop(VISIBLE, None)
             else:
                 os.environ[VISIBLE] = before
 
 
-def _claim(gpus: list[str], runs_per_gpu: int, folder: Path) -> tuple[str, IO[str]]:
+def _claim(gpus: list[Gpu], runs_per_gpu: int, folder: Path) -> tuple[Gpu, IO[str]]:
     """Return the first GPU with a free slot, and the file that locks it; wait until there is one.
 
     Every GPU gets its first run before any gets its second.
@@ -105,7 +100,7 @@ def _claim(gpus: list[str], runs_per_gpu: int, folder: Path) -> tuple[str, IO[st
     waiting = False
     while True:
         for gpu, index in slots:
-            lock = try_lock(folder / f"{gpu}-{index}".replace("/", "_"))
+            lock = try_lock(folder / f"{gpu.identity}-{index}".replace("/", "_"))
             if lock is not None:
                 return gpu, lock
         if not waiting:
@@ -114,42 +109,41 @@ def _claim(gpus: list[str], runs_per_gpu: int, folder: Path) -> tuple[str, IO[st
         time.sleep(POLL_S)
 
 
-def try_lock(path: Path) -> IO[str] | None:
-    """Return ``path`` opened and locked, our process id in it; None while another holds it."""
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
-
-
 def resolve(device: str) -> "torch.device":
     """Return the device that ``device`` names: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``.
 
+    ``auto`` is the processor only where no GPU is meant: neither there nor named.
+
     Raises:
-        DeviceError: there is no such device, here or at all.
+        DeviceError: there is no such device, here or at all, or torch cannot use it.
     """
     import torch
 
     kind = _kind(device)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "auto":
+        found = visible()
+        if not count and (found.gpus or found.fault):
+            named = ", ".join(gpu.name for gpu in found.gpus)
+            raise _unusable(found.fault or f"There is a GPU here ({named})", count)
         return torch.device("cuda" if count else "cpu")
     wanted = torch.device(device)
     if kind == "cuda" and (wanted.index or 0) >= count:
-        raise DeviceError(
-            f"Device '{device}' was asked for, but torch {torch.__version__} sees "
-            f"{count or 'no'} GPU{'s' if count > 1 else ''} here.\n"
-            f"  Check nvidia-smi, {VISIBLE} ({os.environ.get(VISIBLE, 'not set')}) and that this "
-            f"torch is built for CUDA (it is {'' if torch.version.cuda else 'not '}so);\n"
-            f"  or use the processor: --device cpu"
-        )
+        raise _unusable(f"Device '{device}' was asked for", count)
     return wanted
+
+
+def _unusable(why: str, count: int) -> DeviceError:
+    """Return the error for a GPU that is wanted and that torch cannot use."""
+    import torch
+
+    return DeviceError(
+        f"{why}, but torch {torch.__version__} sees "
+        f"{count or 'no'} GPU{'s' if count > 1 else ''} here.\n"
+        f"  Check nvidia-smi, {VISIBLE} ({os.environ.get(VISIBLE, 'not set')}) and that this "
+        f"torch is built for CUDA (it is {'' if torch.version.cuda else 'not '}so);\n"
+        f"  or use the processor: --device cpu, for Snakemake --config device=cpu"
+    )
 
 
 def _kind(device: str) -> str:

@@ -82,6 +82,12 @@ class DeviceError(BitswitchError):
     exit_code = 6
 
 
+class LockError(BitswitchError):
+    """A file lock that cannot be had, whoever asks."""
+
+    exit_code = 7
+
+
 class RunDirectoryError(BitswitchError):
     """A run directory that is in use or cannot be written."""
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from bitswitch.devices import training_slots, visible_gpus
+from bitswitch.devices import gpus_for, training_slots
 from bitswitch.progress import duration
 from bitswitch.run_costs import (
     GPU_FLOPS,
@@ -77,7 +77,7 @@ _KINDS = ("runs", "sensitivities", "searches", "deployments")
 
 def make(suite: Suite, device: str = "auto") -> Plan:
     """Return what ``suite`` takes on ``device``."""
-    gpu = device != "cpu" and bool(visible_gpus())
+    gpu = bool(gpus_for(device))
     runs = {key: estimate(run, device, gpu) for key, run in suite.runs.items()}
     sensitivities = {
         key: estimate_sensitivity(spec, device, gpu) for key, spec in suite.sensitivities.items()

@@ -1,5 +1,5 @@
 import os
-import stat
+import re
 import subprocess
 import sys
 import threading
@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from bitswitch import devices
-from bitswitch.devices import VISIBLE, claimed_gpu, product_name, resolve, training_slots, try_lock
+from bitswitch.devices import claimed_gpu, product_name, resolve, training_slots
 from bitswitch.errors import DeviceError
+from bitswitch.gpus import VISIBLE
+from bitswitch.locks import try_lock
 
 
 @pytest.fixture(autouse=True)
@@ -26,36 +28,11 @@ def gpus(monkeypatch):
     return see
 
 
-def test_cuda_visible_devices_is_respected(gpus):
-    gpus("3, GPU-5e1d")
-    assert devices.visible_gpus() == ["3", "GPU-5e1d"]
-
-
-@pytest.mark.parametrize("names", ["", "-1"])
-def test_hidden_gpus_are_not_counted(gpus, names):
-    gpus(names)
-    assert devices.visible_gpus() == []
-
-
-def test_gpus_are_listed_by_the_driver(monkeypatch, tmp_path):
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-1)'\necho 'GPU 1: A (UUID: GPU-2)'\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.delenv(VISIBLE, raising=False)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert devices.visible_gpus() == ["0", "1"]
-
-
-def test_no_driver_means_no_gpus(monkeypatch, tmp_path):
-    monkeypatch.delenv(VISIBLE, raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert devices.visible_gpus() == []
-
-
 def test_one_run_per_gpu_unless_asked(gpus):
     gpus("0,1")
     assert training_slots("auto") == 2
     assert training_slots("cuda", runs_per_gpu=3) == 6
+    assert training_slots("cuda:1", runs_per_gpu=3) == 3
     assert training_slots("cpu") == devices.available_cpus()
 
 
@@ -93,10 +70,21 @@ def test_an_index_too_high_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(("count", "kind"), [(0, "cpu"), (1, "cuda")])
-def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, count, kind):
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, gpus, count, kind):
+    gpus("0" * count)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(count))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     assert resolve("auto").type == kind
+
+
+@pytest.mark.parametrize(
+    ("names", "why"), [("0", "There is a GPU here (0)"), ("0,0", "names one GPU twice")]
+)
+def test_auto_never_leaves_a_gpu_that_is_meant_for_the_processor(monkeypatch, gpus, names, why):
+    gpus(names)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=rf"{re.escape(why)}.*sees no GPU(.*\n)*.*--device cpu"):
+        resolve("auto")
 
 
 def test_processors_have_a_name():
@@ -162,8 +150,8 @@ def test_a_killed_process_frees_its_gpu(gpus, tmp_path):
         assert gpu == "0"
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
-def test_nothing_is_claimed_for_a_named_device(gpus, tmp_path, device):
+@pytest.mark.parametrize("device", ["cpu", "cuda:2"])
+def test_nothing_is_claimed_without_a_gpu(gpus, tmp_path, device):
     gpus("0,1")
     with claimed_gpu(device, folder=tmp_path) as gpu:
         assert gpu is None
@@ -171,10 +159,10 @@ def test_nothing_is_claimed_for_a_named_device(gpus, tmp_path, device):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_names_its_holder(tmp_path):
-    path = tmp_path / "lock"
-    with try_lock(path):
-        assert path.read_text() == f"{os.getpid()}\n"
-        assert try_lock(path) is None
-    with try_lock(path) as again:
-        assert again is not None
+def test_a_gpu_with_an_index_is_claimed_and_stays_countable(gpus, tmp_path):
+    gpus("3,5")
+    with claimed_gpu("cuda:1", folder=tmp_path) as gpu:
+        assert gpu == "5"
+        assert os.environ[VISIBLE] == "3,5"
+        gpus("5")
+        assert try_lock(tmp_path / "5-0") is None

@@ -1,18 +1,24 @@
 """The directory of one run: its record files, and the lock that keeps others out."""
 
+import logging
 import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
-from bitswitch.devices import try_lock
-from bitswitch.errors import RunDirectoryError
+from bitswitch.errors import LockError, RunDirectoryError
+from bitswitch.locks import try_lock
 from bitswitch.records import Lines, write_json, writing
 
 GROWING = ("train", "steps", "timing")
 """Record files that get a line per epoch or step."""
 HEARTBEAT_S = 2.0
+PATIENCE_S = 5.0
+"""How long a process that stops may keep its directory."""
+POLL_S = 0.1
+
+log = logging.getLogger(__name__)
 
 
 class RunDirectory:
@@ -29,22 +35,34 @@ class RunDirectory:
         self._last_heartbeat = 0.0
 
     def __enter__(self) -> Self:
-        """Lock the directory.
+        """Lock the directory; where its file system has no locks, say so and go on.
 
         Raises:
             RunDirectoryError: it cannot be written, or another process works in it.
         """
-        lock_path = self.path / "lock"
-        with writing(lock_path):
+        with writing(self.path / "lock"):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = try_lock(lock_path)
-        if lock is None:
-            raise RunDirectoryError(
-                f"Another process (pid {lock_path.read_text().strip()}) is training in "
-                f"{self.path}.\n  Wait for it, or stop it first."
-            )
-        self._stack.enter_context(lock)
+            try:
+                self._stack.enter_context(self._locked(self.path / "lock"))
+            except LockError as error:
+                log.warning("%s Nothing keeps a second process out of %s.", error, self.path)
         return self
+
+    def _locked(self, path: Path) -> IO[str]:
+        """Return the lock, had at once or after the process that has it has stopped.
+
+        Raises:
+            RunDirectoryError: it does not stop.
+        """
+        end = time.monotonic() + PATIENCE_S
+        while (lock := try_lock(path)) is None:
+            if time.monotonic() > end:
+                raise RunDirectoryError(
+                    f"Another process (pid {path.read_text().strip()}) is training in "
+                    f"{self.path}.\n  Wait for it, or stop it first."
+                )
+            time.sleep(POLL_S)
+        return lock
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()

@@ -1,5 +1,9 @@
+import errno
+import fcntl
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,10 +33,32 @@ def enter_elsewhere(path: Path) -> str:
     return answer
 
 
-def test_a_second_process_is_refused_and_told_the_first(tmp_path):
+def test_a_second_process_is_refused_and_told_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(directory, "PATIENCE_S", 0.0)
     with RunDirectory(tmp_path / "run"):
         answer = enter_elsewhere(tmp_path / "run")
     assert f"(pid {os.getpid()}) is training in {tmp_path / 'run'}" in answer
+
+
+def test_a_second_process_waits_for_one_that_stops(tmp_path):
+    code = (
+        "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX);"
+        " print('locked', flush=True); time.sleep(0.3)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        with RunDirectory(tmp_path):
+            assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_without_locks_a_run_goes_on_and_says_so(tmp_path, monkeypatch, caplog):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with RunDirectory(tmp_path):
+        assert "Nothing keeps a second process out" in caplog.text
 
 
 def test_a_directory_is_free_again_afterwards(tmp_path):

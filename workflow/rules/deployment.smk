@@ -15,7 +15,7 @@ rule deploy:
     threads: -(-workflow.cores // SLOTS)
     resources:
         mem_mb=1200,
-        gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
+        gpu=GPU,
     params:
         suite=SUITE_FILE,
         data=DATA,

@@ -25,7 +25,7 @@ rule score:
     threads: -(-workflow.cores // SLOTS)
     resources:
         mem_mb=1200,
-        gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
+        gpu=GPU,
     params:
         suite=SUITE_FILE,
         data=DATA,
@@ -47,7 +47,7 @@ rule search:
     threads: -(-workflow.cores // SLOTS)
     resources:
         mem_mb=1200,
-        gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
+        gpu=GPU,
     params:
         suite=SUITE_FILE,
         data=DATA,

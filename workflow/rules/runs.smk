@@ -5,6 +5,7 @@ and an interrupted run shall continue.
 """
 
 SLOTS = training_slots(config["device"], config["runs_per_gpu"])
+GPU = int(bool(gpus_for(config["device"])))
 
 
 def result_of(spec):
@@ -42,7 +43,7 @@ rule train:
     threads: -(-workflow.cores // SLOTS)
     resources:
         mem_mb=1200,
-        gpu=int(config["device"] != "cpu" and bool(visible_gpus())),
+        gpu=GPU,
     params:
         suite=SUITE_FILE,
         data=DATA,
