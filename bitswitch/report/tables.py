@@ -8,6 +8,7 @@ from bitswitch.records import write_bytes
 from bitswitch.report import (
     accuracy_table,
     cost_table,
+    gradient_table,
     latex,
     layer_table,
     page,
@@ -40,9 +41,13 @@ NEEDED = (
 )
 """What tables are made from."""
 
+ALSO_NEEDED = {gradient_table.EXPERIMENT: ("scale_gradients",)}
+"""What single tables are made from besides."""
+
 Build = Callable[[Frames, str, str], Table]
 
 BY_NAME: dict[str, Build] = {
+    gradient_table.EXPERIMENT: gradient_table.build,
     layer_table.EXPERIMENT: layer_table.build,
     rounding_table.EXPERIMENT: rounding_table.build,
     storage_table.EXPERIMENT: storage_table.build,
@@ -106,7 +111,7 @@ def write(name: str, folder: Path) -> list[Path]:
     Raises:
         ReportError: the suite has no such table.
     """
-    table = build(Frames.read(folder, *NEEDED), name)
+    table = build(Frames.read(folder, *NEEDED, *ALSO_NEEDED.get(name, ())), name)
     texts = {"tex": latex.table(table), "html": page.table(table)}
     paths = []
     for suffix, text in texts.items():
