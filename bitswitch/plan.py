@@ -17,6 +17,7 @@ from bitswitch.run_costs import (
     estimate_sensitivity,
     is_scaled,
 )
+from bitswitch.schedule import Job, Schedule, simulate
 from bitswitch.suite import Suite
 
 
@@ -48,6 +49,8 @@ class Plan(NamedTuple):
     """Full-precision runs, and how many runs start from each."""
     data_bytes: int
     notes: list[str]
+    schedule: Schedule
+    """Of all jobs, those that wait for others after them."""
 
     @property
     def total(self) -> Cost:
@@ -67,7 +70,8 @@ class Plan(NamedTuple):
                 for name, part in self.parts.items()
             },
             "total": self.total._asdict(),
-            "wall_time_s": self.total.time_s / self.slots,
+            "schedule": self.schedule._asdict(),
+            "wall_time_s": self.schedule.time_s,
         }
 
 
@@ -106,7 +110,36 @@ def make(suite: Suite, device: str = "auto") -> Plan:
     kind = "cuda" if gpu else "cpu"
     notes = _notes(suite, gpu)
     jobs = (runs, sensitivities, searches, deployments)
-    return Plan(suite.name, kind, slots, *jobs, parts, starts, data, notes)
+    schedule = simulate(_waiting(suite, jobs), slots)
+    return Plan(suite.name, kind, slots, *jobs, parts, starts, data, notes, schedule)
+
+
+def _waiting(suite: Suite, costs: tuple[dict[str, Cost], ...]) -> dict[str, Job]:
+    """Return all jobs by a name of their own, each with those whose results it reads.
+
+    As the workflow's rules say: a run waits for its start and its guide, a sensitivity for the runs
+    that it scores, a search for its run and its scores, a deployment for its run.
+    """
+    runs, sensitivities, searches, deployments = costs
+    jobs: dict[str, Job] = {}
+    for key, run in suite.runs.items():
+        guide = f"score {run.sensitivity.identifier}" if run.sensitivity else None
+        start = f"train {run.start.run_id}" if run.start else None
+        jobs[f"train {key}"] = Job(runs[key].time_s, _named(start, guide))
+    for key, score in suite.sensitivities.items():
+        needs = _named(*(f"train {run.run_id}" for run in score.runs))
+        jobs[f"score {key}"] = Job(sensitivities[key].time_s, needs)
+    for key, search in suite.searches.items():
+        scores = f"score {search.sensitivity.identifier}" if search.sensitivity else None
+        needs = _named(f"train {search.run.run_id}", scores)
+        jobs[f"search {key}"] = Job(searches[key].time_s, needs)
+    for key in suite.deployments:
+        jobs[f"deploy {key}"] = Job(deployments[key].time_s, (f"train {key}",))
+    return jobs
+
+
+def _named(*jobs: str | None) -> tuple[str, ...]:
+    return tuple(job for job in jobs if job)
 
 
 def _jobs_of(suite: Suite, experiment: str) -> set[str]:
@@ -165,13 +198,15 @@ def render(plan: Plan) -> str:
         )
         for row in rows
     ]
-    wall = duration(plan.total.time_s / plan.slots)
+    wall, longest = duration(plan.schedule.time_s), duration(plan.schedule.longest_s)
     jobs = {kind: len(getattr(plan, kind)) for kind in _KINDS[1:]}
     others = ", ".join(f"{count} {kind}" for kind, count in jobs.items())
     lines += [
         "",
         *([others] if any(jobs.values()) else []),
-        f"{wall} with {plan.slots} runs at once on {plan.device}",
+        f"{wall} with {plan.slots} jobs at once on {plan.device}; at least {longest} with any "
+        f"number, as jobs wait for each other:",
+        f"  {', then '.join(plan.schedule.chain)}",
         f"{shared} full-precision runs serve {sum(plan.starts.values())} others",
         f"datasets: about {plan.data_bytes / 2**20:,.0f} MiB of pixels",
         *plan.notes,

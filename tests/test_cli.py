@@ -193,6 +193,7 @@ WRONG = {
     "table": (["table", "smoke", "tabel4"], 2, "Did you mean 'table4'?"),
     "figure": (["figure", "smoke", "figure-22"], 2, "Did you mean"),
     "plugin": (["plugins", "doubel-rounding"], 2, "Did you mean 'double-rounding'?"),
+    "plugin nearest a method": (["plugins", "lsqq"], 2, "'lsq'? known: abn, adabits"),
     "no method": (["plugins", "resnet8"], 2, "one of the models"),
     "checked plugin": (["check-plugin", "digitz"], 2, "Did you mean 'digits'?"),
     "new name": (["new", "method", "My_Method", "--into", "{tmp}"], 2, "lower-case"),

@@ -39,7 +39,7 @@ def test_shared_starts_are_counted():
 def test_the_plan_is_json():
     made = plan.make(load_suite(suite_path("smoke")), "cpu")
     content = json.loads(json.dumps(made.as_json()))
-    assert content["wall_time_s"] == pytest.approx(made.total.time_s / made.slots)
+    assert content["wall_time_s"] == made.schedule.time_s
 
 
 def test_the_text_names_tables_totals_and_assumptions():
@@ -57,3 +57,61 @@ def test_on_a_gpu_nothing_is_assumed(monkeypatch):
     text = plan.render(plan.make(load_suite(suite_path("cifar10")), "cuda"))
     assert "assumed" not in text
     assert "few images" not in text
+
+
+def test_the_time_counts_that_jobs_wait_for_each_other(tmp_path):
+    """Three runs on one start: two at once need as long as start, one pair, and a third."""
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        """
+name: small
+title: small
+data: embedded
+seeds: [0]
+networks:
+  net:
+    title: Net
+    published: none
+    model: resnet8
+    dataset: digits
+    bitsets: [[8, 4]]
+    float_training: {epochs: 4, batch_size: 64}
+    training: {epochs: 4, batch_size: 64}
+experiments:
+  one:
+    title: One
+    networks: [net]
+    arms:
+      a: {title: a, deploy: true}
+      b: {title: b, learning_rate_factor: 2}
+      c: {title: c, learning_rate_factor: 3}
+"""
+    )
+    made = plan.make(load_suite(path), "cpu")
+    (start,) = made.starts
+    arm, *others = (cost.time_s for key, cost in made.runs.items() if key != start)
+    assert others == pytest.approx([arm, arm])
+    (deployment,) = made.deployments.values()
+    two = plan.simulate(plan._waiting(load_suite(path), _costs(made)), 2)
+    first = made.runs[start].time_s
+    assert two.time_s == pytest.approx(first + 2 * arm)
+    assert two.longest_s == pytest.approx(first + arm + deployment.time_s)
+    assert [name.split()[0] for name in two.chain] == ["train", "train", "deploy"]
+    assert made.total.time_s / 2 < two.time_s
+    assert ", then deploy double-rounding-" in plan.render(made)
+
+
+def _costs(made):
+    return made.runs, made.sensitivities, made.searches, made.deployments
+
+
+def test_every_job_of_a_suite_waits_as_the_rules_say():
+    suite = load_suite(suite_path("smoke"))
+    made = plan.make(suite, "cpu")
+    jobs = plan._waiting(suite, _costs(made))
+    assert len(jobs) == sum(map(len, _costs(made)))
+    assert {need for job in jobs.values() for need in job.needs} <= set(jobs)
+    guided = next(run for run in suite.runs.values() if run.sensitivity)
+    needs = jobs[f"train {guided.run_id}"].needs
+    assert needs[-1] == f"score {guided.sensitivity.identifier}"
+    assert made.schedule.longest_s <= made.schedule.time_s

@@ -80,16 +80,16 @@ def _new(kind: Literal["method", "sensitivity", "search"], name: str, into: Path
 
 
 def _group_of(name: str) -> str:
-    """Return the group that has a plugin ``name``.
+    """Return the group that has a plugin ``name``, methods first.
 
     Raises:
         SpecError: none has.
     """
     from bitswitch import plugins as installed
 
-    groups = {
-        name: group for group in reversed(installed.GROUPS) for name in installed.names(group)
-    }
+    groups: dict[str, str] = {}
+    for group in installed.GROUPS:
+        groups |= {one: group for one in installed.names(group) if one not in groups}
     return pick(groups, name, "There is no plugin")
 
 

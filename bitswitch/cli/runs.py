@@ -31,7 +31,9 @@ def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -
     """Expand suites and check every run of them; nothing is computed."""
     for name in suites:
         suite = load(name)
-        typer.echo(f"{suite.name}: {len(suite.cells)} table entries, {len(suite.runs)} runs, valid")
+        entries, skipped = len(suite.cells), len(suite.cells) - len(suite.run_cells)
+        about = f"{entries} table entries" + (f" ({skipped} skipped)" if skipped else "")
+        typer.echo(f"{suite.name}: {about}, {len(suite.runs)} runs, valid")
 
 
 def plan(

@@ -5,6 +5,8 @@ import jsonschema
 import pytest
 import yaml
 
+from bitswitch.devices import training_slots
+from bitswitch.errors import DeviceError
 from bitswitch.schema import suite_schema
 
 TOP = Path(__file__).resolve().parents[2]
@@ -36,3 +38,15 @@ def test_the_settings_fit_their_schema():
     settings = yaml.safe_load((TOP / "config" / "config.yaml").read_text())
     jsonschema.validate(settings, schema)
     assert set(settings) == set(schema["properties"])
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "cuda:", "mps", "CPU", "gpu"])
+def test_the_settings_admit_the_devices_that_the_code_knows(device):
+    schema = yaml.safe_load((SCHEMAS / "config.schema.yaml").read_text())["properties"]["device"]
+    try:
+        training_slots(device)
+    except DeviceError:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(device, schema)
+    else:
+        jsonschema.validate(device, schema)
