@@ -7,14 +7,15 @@ and J_i the derivatives of its logits by one weight tensor, the trace over n ima
     1/n sum_i tr(J_i^T (diag p_i - p_i p_i^T) J_i) = 1/n sum_i E ||J_i^T r_i||^2,
 
 with r_i as in ``output_gradients``. Norms are taken image by image, so the gradients of two images
-never mix. Labels do not matter.
+never mix. Labels do not matter. With J_i the derivatives by the input of one layer, it is the trace
+for that input; where the logits are curved in it, the part of the Hessian that is never negative.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,10 +45,16 @@ class GaussNewton:
     Args:
         model: In evaluation mode; none of its parameters requires gradients.
         layers: Convolutions and linear layers by name, each of which is called once.
+        operand: What the traces are for, the weights of the layers or what they read.
     """
 
-    def __init__(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        self.model, self.layers = model, layers
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Mapping[str, nn.Module],
+        operand: Literal["weight", "activation"] = "weight",
+    ) -> None:
+        self.model, self.layers, self.operand = model, layers, operand
         self.population: float = inf
 
     def draw(self, images: Tensor, targets: Tensor, probes: range, seed: int) -> Tensor:
@@ -62,7 +69,7 @@ class GaussNewton:
         Raises:
             SpecError: a layer does not have images in its first dimension.
         """
-        with _watched(self.layers, len(images)) as watch:
+        with _watched(self.layers, len(images), self.operand == "activation") as watch:
             logits = self.model(images)
         classes = logits.shape[1]
         self.population = population(classes)
@@ -96,9 +103,7 @@ class _Watch:
                 f"Gauss-Newton traces need images to stay apart; of {self.images} images, layer "
                 f"'{name}' makes a tensor of shape {tuple(output.shape)}.\n  {ADVICE}"
             )
-        if not output.requires_grad:
-            self.taps.append(output.new_zeros((), requires_grad=True))
-            output = output + self.taps[-1]
+        output = self._connected(output)
         norms = squared_norms(layer, inputs[0].detach(), output.shape)
         # Sees the gradient to the output as it is now, even if the next layer overwrites it.
         output.register_hook(  # type: ignore[no-untyped-call]
@@ -106,16 +111,44 @@ class _Watch:
         )
         return output
 
+    def tap_input(self, name: str, layer: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Take part in a forward pass: wait for the gradient to what ``layer`` reads."""
+        if len(inputs[0]) % self.images:
+            raise SpecError(
+                f"Gauss-Newton traces need images to stay apart; of {self.images} images, layer "
+                f"'{name}' reads a tensor of shape {tuple(inputs[0].shape)}."
+            )
+        # A view of its own: other layers that read the same have gradients of their own.
+        read = self._connected(inputs[0].view_as(inputs[0]))
+        read.register_hook(  # type: ignore[no-untyped-call]
+            partial(self._measure, name, self._image_norms)
+        )
+        return (read, *inputs[1:])
+
+    def _connected(self, tensor: Tensor) -> Tensor:
+        """Return ``tensor`` as a part of the graph, by a tap where nothing before it is one."""
+        if tensor.requires_grad:
+            return tensor
+        self.taps.append(tensor.new_zeros((), requires_grad=True))
+        return tensor + self.taps[-1]
+
+    def _image_norms(self, gradient: Tensor) -> Tensor:
+        return gradient.reshape(self.images, -1).square().sum(1)
+
     def _measure(self, name: str, norms: Norms, gradient: Tensor) -> None:
         self.found[name] = norms(gradient).double()
 
 
 @contextmanager
-def _watched(layers: Mapping[str, nn.Module], images: int) -> Iterator[_Watch]:
-    """Watch the ``layers`` that are called inside on so many images."""
+def _watched(layers: Mapping[str, nn.Module], images: int, inputs: bool) -> Iterator[_Watch]:
+    """Watch the ``layers`` that are called inside on so many images, or their ``inputs``."""
     watch = _Watch(images)
     with ExitStack() as stack:
         for name, layer in layers.items():
-            hook: Callable[..., Tensor] = partial(watch.tap, name)
-            stack.callback(layer.register_forward_hook(hook).remove)
+            if inputs:
+                handle = layer.register_forward_pre_hook(partial(watch.tap_input, name))
+            else:
+                hook: Callable[..., Tensor] = partial(watch.tap, name)
+                handle = layer.register_forward_hook(hook)
+            stack.callback(handle.remove)
         yield watch

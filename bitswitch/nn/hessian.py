@@ -75,6 +75,37 @@ def sample_traces(
         return _until(source, batches, seed, relative_error, max_probes, batch_size)
 
 
+def sample_input_traces(
+    model: nn.Module,
+    layers: Mapping[str, nn.Module],
+    batches: "Callable[[], Iterable[Batch]]",
+    seed: int,
+    relative_error: float = 0.02,
+    max_probes: int = 64,
+    batch_size: int = 16,
+) -> TraceSamples:
+    """Return samples of the same traces for what each layer reads of an image, by Gauss-Newton.
+
+    For any network: they are never negative, and those of the Hessian where the logits are
+    piecewise linear in every input.
+
+    Args:
+        model: As in ``sample_traces``, like all that follow.
+        layers: Whose inputs are meant, by name.
+        batches: Gives the same images at every call.
+        seed: Of all random signs.
+        relative_error: Standard error over trace that every layer is to reach.
+        max_probes: At most so many for each image.
+        batch_size: So many images go through the network at a time.
+
+    Raises:
+        SpecError: the traces are not finite, or a layer reads something that no images make up.
+    """
+    with _looked_at(model, []):
+        source = GaussNewton(model, layers, "activation")
+        return _until(source, batches, seed, relative_error, max_probes, batch_size)
+
+
 def _until(
     source: Estimator,
     batches: "Callable[[], Iterable[Batch]]",

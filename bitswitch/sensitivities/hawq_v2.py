@@ -1,29 +1,40 @@
-"""HAWQ-V2: how much quantization changes the weights, times how curved the loss is in them."""
+"""HAWQ-V2: how much quantization changes an operand, times how curved the loss is in it."""
 
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from bitswitch.contracts import Findings, Score, Sensitivity, Subject, Work
+from bitswitch.nn.input_error import squared_input_errors
+from bitswitch.nn.trace_samples import TraceSamples
 from bitswitch.nn.weight_error import squared_weight_errors
+from bitswitch.scores import Operand
 from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced, work_of
 
 
 class HawqV2(Sensitivity):
-    """Omega_l(b) = Tr(H_l) / n_l * ||Q_b(W_l) - W_l||^2 of every layer l and bit-width b.
+    """Omega_l(b) = Tr(H_l) / n_l * ||Q_b(x_l) - x_l||^2 of every layer l and bit-width b.
 
-    H_l is the block of the Hessian of the loss for the n_l weights W_l, at full precision; Q_b are
-    the quantizers of the network. The mean trace goes with the summed squared error, or the trace
-    with the mean one: a trace times a summed error would count n_l twice, a mean trace times a
-    mean error not at all. Half of it, summed over layers, is the expected rise of the loss where
-    errors are uncorrelated and of mean zero.
+    x_l are the n_l weights of the layer, or the n_l numbers that it reads of an image, where the
+    squared error is its mean over images. H_l is the block of the Hessian of the loss for them, at
+    full precision; Q_b are the quantizers of the network. The mean trace goes with the summed
+    squared error, or the trace with the mean one: a trace times a summed error would count n_l
+    twice, a mean trace times a mean error not at all. Half of it, summed over layers, is the
+    expected rise of the loss where errors are uncorrelated and of mean zero.
 
-    Source: dong2020hawq (perturbation weighted by the mean trace).
+    Training at low bit-widths makes up for the error of weights, not for that of inputs: in
+    networks that were trained at their bit-widths, ``inputs`` says more of what a policy is worth.
+
+    Source: dong2020hawq (perturbation weighted by the mean trace, for weights and activations).
     """
 
     source = "dong2020hawq"
 
     class Options(TraceOptions):
-        """How traces are estimated, and what becomes of negative ones."""
+        """How traces are estimated, whose, and what becomes of negative ones."""
 
+        operands: Literal["weights", "inputs", "both"] = "weights"
+        """What is scored. ``both`` tells them apart, so that searches may choose a bit-width for
+        each. Traces for inputs are those of Gauss-Newton, whatever ``estimator`` says."""
         negative: Literal["clip", "keep"] = "clip"
         """A negative trace is 0, or stays and makes fewer bits look better. Those of networks with
         piecewise linear activations are never negative; estimates by ``hutchinson`` may be."""
@@ -31,18 +42,51 @@ class HawqV2(Sensitivity):
     options: Options
 
     def work(self, images: int, classes: int) -> Work:
-        return work_of(self.options, images, classes)
+        once = work_of(self.options, images, classes).trained
+        gauss_newton = self.options.model_copy(update={"estimator": "gauss-newton"})
+        for_inputs = images + work_of(gauss_newton, images, classes).trained
+        by_operand = {"weights": once, "inputs": for_inputs, "both": once + for_inputs}
+        return Work(trained=by_operand[self.options.operands])
 
     def score(self, subject: Subject) -> Findings:
-        layers, clips = subject.model.layers, self.options.negative == "clip"
-        samples = traced(subject, self.options, "hawq-v2")
+        operands, both = self.options.operands, self.options.operands == "both"
+        scores: list[Score] = []
+        facts: dict[str, float] = {}
+        if operands != "inputs":
+            samples = traced(subject, self.options, "hawq-v2")
+            squared = squared_weight_errors(subject.model, subject.bitset)
+            errors = {key: float(error) for key, error in squared.items()}
+            counts = {name: layer.weight.numel() for name, layer in subject.model.layers.items()}
+            scores += self._omegas("weight" if both else "layer", samples, errors, counts)
+            facts = facts_of(samples) | {"negative": int((samples.means < 0).sum())}
+        if operands != "weights":
+            samples = traced(subject, self.options, "hawq-v2", inputs=True)
+            read = squared_input_errors(subject.model, subject.bitset, subject.batches)
+            operand: Operand = "activation" if both else "layer"
+            scores += self._omegas(operand, samples, read.squared, read.elements)
+            before = "input_" if both else ""
+            facts |= {before + name: value for name, value in facts_of(samples).items()}
+        return Findings(scores, facts)
+
+    def _omegas(
+        self,
+        operand: Operand,
+        samples: TraceSamples,
+        errors: Mapping[tuple[str, int], float],
+        counts: Mapping[str, float],
+    ) -> Iterator[Score]:
+        """Yield the score of every layer and bit-width.
+
+        Args:
+            operand: What is scored.
+            samples: Of the traces, in the order of ``counts``.
+            errors: Summed squared errors by (layer, bits).
+            counts: How many numbers the operand has, by layer.
+        """
         means, offs = samples.means.tolist(), samples.standard_errors.tolist()
-        traces = dict(zip(layers, zip(means, offs, strict=True), strict=True))
-        scores = []
-        for (name, bits), error in squared_weight_errors(subject.model, subject.bitset).items():
+        traces = dict(zip(counts, zip(means, offs, strict=True), strict=True))
+        for (name, bits), error in errors.items():
             trace, off = traces[name]
-            factor = float(error) / layers[name].weight.numel()
-            value = factor * (max(trace, 0.0) if clips else trace)
-            scores.append(Score(name, "layer", bits, value, factor * off))
-        negative = sum(trace < 0 for trace in means)
-        return Findings(scores, {**facts_of(samples), "negative": negative})
+            factor = error / counts[name]
+            kept = max(trace, 0.0) if self.options.negative == "clip" else trace
+            yield Score(name, operand, bits, factor * kept, factor * off)

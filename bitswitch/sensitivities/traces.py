@@ -1,11 +1,12 @@
 """Hessian traces of the layers of a subject, for the sensitivities that are made from them."""
 
 import logging
+from functools import partial
 
 import torch
 from pydantic import Field
 
-from bitswitch.nn.hessian import EstimatorName, sample_traces
+from bitswitch.nn.hessian import EstimatorName, sample_input_traces, sample_traces
 from bitswitch.nn.orthogonal_signs import population
 from bitswitch.nn.trace_samples import TraceSamples
 from bitswitch.scores import Subject
@@ -47,20 +48,21 @@ def work_of(options: TraceOptions, images: int, classes: int) -> Work:
     return Work(trained=min(max(probes, 2), options.max_probes) * images)
 
 
-def traced(subject: Subject, options: TraceOptions, who: str) -> TraceSamples:
+def traced(subject: Subject, options: TraceOptions, who: str, inputs: bool = False) -> TraceSamples:
     """Return samples of the trace of every switchable layer, in the order of the model's layers.
 
     Args:
         subject: Is left as it is.
         options: Precision that is not reached is logged.
         who: Name of the plugin, for that message.
+        inputs: Whether traces are for what layers read, not for their weights.
     """
-    samples = sample_traces(
+    sample = sample_input_traces if inputs else partial(sample_traces, estimator=options.estimator)
+    samples = sample(
         subject.model,
         subject.model.layers,
         subject.batches,
         seed=int(torch.randint(2**62, (), generator=subject.generator)),
-        estimator=options.estimator,
         relative_error=options.relative_error,
         max_probes=options.max_probes,
         batch_size=options.batch_size,

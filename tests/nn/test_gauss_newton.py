@@ -81,3 +81,36 @@ def test_layers_that_mix_images_are_named():
     images = torch.randn(4, 2, 2, 3)
     with pytest.raises(SpecError, match=r"of 4 images, layer '1' .* \(16, 2\)"):
         GaussNewton(model.requires_grad_(False), layers).draw(images, images, range(2), 0)
+
+
+def test_samples_for_inputs_average_to_the_exact_trace_of_each_layer(drawn):
+    model, images, *_ = drawn
+
+    def end(both):
+        return model.last(both.mean((2, 3)))
+
+    layers = {name: model.get_submodule(name) for name in ("left", "right", "last")}
+    samples = GaussNewton(model, layers, "activation").draw(images, images, range(8), 0)
+    assert samples.shape == (3, 8, 3)
+    for image, found in zip(images, samples.mean(1), strict=True):
+        left, right = model.left(image[None]).relu(), model.right(image[None]).relu()
+        # Two layers read the image: each is on its own, as if the other one's copy stood still.
+        readers = {
+            "left": (image[None], lambda x, r=right: end(model.left(x).relu() + r)),
+            "right": (image[None], lambda x, f=left: end(f + model.right(x).relu())),
+            "last": ((left + right).mean((2, 3)), model.last),
+        }
+        p = model(image[None])[0].softmax(0)
+        for place, (read, rest) in enumerate(readers.values()):
+            jacobian = torch.autograd.functional.jacobian(lambda x, rest=rest: rest(x)[0], read)
+            jacobian = jacobian.flatten(1)
+            exact = (jacobian.T @ (torch.diag(p) - torch.outer(p, p)) @ jacobian).trace()
+            torch.testing.assert_close(found[place], exact, rtol=1e-10, atol=0)
+
+
+def test_inputs_that_images_do_not_make_up_are_named():
+    layers = {"1": nn.Linear(3, 2)}
+    model = nn.Sequential(nn.ZeroPad2d((0, 0, 0, 1)), layers["1"]).requires_grad_(False)
+    images = torch.randn(3, 3)
+    with pytest.raises(SpecError, match=r"of 3 images, layer '1' reads .* \(4, 3\)"):
+        GaussNewton(model, layers, "activation").draw(images, images, range(2), 0)
