@@ -317,6 +317,16 @@ class Search(Plugin):
         """
         raise NotImplementedError
 
+    def least_evaluations(self, layers: int) -> int:
+        """Return how many evaluations it cannot do without within one budget.
+
+        Suites that allow fewer are refused. Default: one, where it evaluates.
+
+        Args:
+            layers: Whose bit-widths can be switched.
+        """
+        return 1 if self.evaluates else 0
+
     def work(self, extent: Extent, evaluations: int) -> Work:
         """Return what it trains within one budget, about; default: nothing.
 

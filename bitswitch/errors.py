@@ -135,6 +135,17 @@ class UnreachableBudgetError(InfeasibleBudgetError):
         self.nearest = min(reachable, key=lambda value: abs(value - limit))
 
 
+class TooFewEvaluationsError(SpecError):
+    """A search that may evaluate fewer policies than it cannot do without."""
+
+    def __init__(self, search: str, allowed: int, least: int) -> None:
+        super().__init__(
+            f"Search '{search}' needs at least {least} evaluations on held-out images here; it may "
+            f"make {allowed}.\n  Raise search.evaluations, or take a search that reads scores."
+        )
+        self.allowed, self.least = allowed, least
+
+
 class LatencyBudgetError(BitswitchError):
     """A latency that no bit-width of a deployed model meets on this machine."""
 

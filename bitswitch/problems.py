@@ -6,6 +6,7 @@ from math import inf, isnan
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bitswitch.costs import CostModel, CostName
+from bitswitch.errors import TooFewEvaluationsError
 from bitswitch.scores import Scores
 from bitswitch.types import BitSet, Policy
 
@@ -108,3 +109,13 @@ class Problem:
     def allows(self, policy: Policy) -> bool:
         """Return whether ``policy`` is within the budget."""
         return self.limit.allows(self.costs, policy)
+
+
+def require_evaluations(search: str, allowed: int, least: int) -> None:
+    """Raise an error where a search cannot work with as few evaluations as it is allowed.
+
+    Raises:
+        TooFewEvaluationsError: less than ``least`` are allowed.
+    """
+    if allowed < least:
+        raise TooFewEvaluationsError(search, allowed, least)

@@ -9,7 +9,7 @@ import torch
 from bitswitch import devices, plugins, provenance, yaml_text
 from bitswitch.contracts import Evaluation, Problem, Search
 from bitswitch.costs import CostModel
-from bitswitch.errors import InfeasibleBudgetError
+from bitswitch.errors import InfeasibleBudgetError, TooFewEvaluationsError
 from bitswitch.exploration.choosing import best_of
 from bitswitch.exploration.evaluator import Evaluator
 from bitswitch.exploration.latencies import read_latencies
@@ -67,7 +67,7 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
         for budget in spec.budgets:
             try:
                 found, measured = _one(spec, budget, plugin, trained, costs, scores, folder, clock)
-            except InfeasibleBudgetError as finding:  # the other budgets go on
+            except (InfeasibleBudgetError, TooFewEvaluationsError) as finding:  # others go on
                 log.warning("%s, %s: %s", spec.identifier, budget.name, finding)
                 outcome["infeasible"][budget.name] = str(finding).splitlines()[0]
                 continue

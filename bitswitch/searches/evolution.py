@@ -53,6 +53,8 @@ class Evolution:
     sizes: Sizes
     mutants: float
     """Share of the children; the others have two parents."""
+    founders: Sequence[Vector] = ()
+    """Policies of the first generation that are not drawn."""
 
     def run(
         self,
@@ -86,7 +88,9 @@ class Evolution:
         There are fewer where no more can be found.
         """
         children: dict[Vector, None] = {}
-        if parents:
+        if not parents:
+            children = dict.fromkeys(self.founders[:count])
+        else:
             mutants = round(self.mutants * count)
             for number in range(count):
                 drawn = self._mutants(parents) if number < mutants else self._crossings(parents)

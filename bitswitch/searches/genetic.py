@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from bitswitch.contracts import Candidate, Evaluation, Problem, Search
-from bitswitch.errors import SpecError
+from bitswitch.problems import require_evaluations
 from bitswitch.searches.evolution import Evolution, Merit, Sizes
 from bitswitch.searches.predictor import Predictor, PredictorOptions
 from bitswitch.searches.sampling import Sampler, SamplingOptions
@@ -67,6 +67,10 @@ class Genetic(Search):
         given = {key: getattr(self.options, key) for key in Sizes._fields}
         return published._replace(**{key: one for key, one in given.items() if one is not None})
 
+    def least_evaluations(self, layers: int) -> int:
+        """Return 1, or what a predictor needs."""
+        return LEAST if self.options.fitness == "predictor" else 1
+
     def search(self, problem: Problem) -> list[Candidate]:
         space = Space.of(problem)
         sampler = Sampler(space, self.options, problem.generator)
@@ -77,24 +81,19 @@ class Genetic(Search):
                 found[vector] = problem.evaluate(space.policy(vector))
             return [found[vector].merit for vector in vectors]
 
-        self._check(problem.remaining())
+        least = self.least_evaluations(len(problem.layers))
+        require_evaluations("genetic", problem.remaining(), least)
         if self.options.fitness == "held-out":
             sizes = self.sizes.within(problem.remaining())
-            Evolution(sampler, sizes, self.options.mutants).run(evaluate, problem.remaining)
+            evolution = Evolution(sampler, sizes, self.options.mutants, sampler.first())
+            evolution.run(evaluate, problem.remaining)
         else:
-            evaluate(sampler.distinct(self._training(problem.remaining())))
+            first = sampler.first()
+            drawn = self._training(problem.remaining()) - len(first)
+            evaluate([*first, *sampler.distinct(drawn, first)])
             evaluate(self._promising(found, sampler, problem.remaining()))
         best = max(found, key=lambda vector: found[vector].merit)
         return [Candidate(space.policy(best), found[best].error)]
-
-    def _check(self, evaluations: int) -> None:
-        least = LEAST if self.options.fitness == "predictor" else 1
-        if evaluations < least:
-            raise SpecError(
-                f"Genetic search with fitness '{self.options.fitness}' needs at least {least} "
-                f"evaluations on held-out images; the spec allows {evaluations}.\n"
-                f"  Raise search.evaluations"
-            )
 
     def _training(self, evaluations: int) -> int:
         """Return how many evaluations the predictor learns from; at least one is left."""

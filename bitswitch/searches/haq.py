@@ -7,12 +7,14 @@ import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from bitswitch.contracts import Candidate, Evaluation, Extent, Problem, Search, Work
-from bitswitch.errors import SpecError
+from bitswitch.problems import require_evaluations
 from bitswitch.searches.ddpg import Agent, AgentOptions, Share, Transitions
 from bitswitch.searches.fine_tuning import fine_tuned
 from bitswitch.searches.haq_walk import FlagName, PreviousName, Walk, clamped
 from bitswitch.searches.space import Space, Vector
 
+LEAST = 2
+"""Evaluations: the widest policy and one episode."""
 REPLAY_EPISODES = 128
 """Transitions that are remembered, per layer (public code)."""
 
@@ -45,7 +47,8 @@ class Haq(Search):
     """Reinforcement learning (DDPG); the budget lowers what the agent asks for.
 
     Every episode is one policy, and one evaluation unless it was met before. The widest policy is
-    evaluated first: rewards are relative to it.
+    evaluated first: rewards are relative to it. The first episode is then the widest bit-width
+    within the budget in every layer, so that few episodes return nothing worse.
     """
 
     source = "wang2019haq"
@@ -62,6 +65,8 @@ class Haq(Search):
         sqrt(episodes / n) published ones in warm-up, decay of the noise and updates."""
         warmup: NonNegativeInt = 21
         """Random episodes out of ``episodes``; the agent does not learn yet."""
+        first: Literal["uniform", "drawn"] = "uniform"
+        """``drawn``, as published: the first episode is no other than those after it."""
         spread: PositiveFloat = 0.5
         """Standard deviation of the noise at first."""
         decay: Share = 0.99
@@ -89,6 +94,10 @@ class Haq(Search):
         steps = evaluations * self.options.fine_tune_steps
         return Work(trained=steps * extent.batch_size)
 
+    def least_evaluations(self, layers: int) -> int:
+        """Return 1 for the widest policy, and 1 for an episode."""
+        return LEAST
+
     def search(self, problem: Problem) -> list[Candidate]:
         options, space = self.options, Space.of(problem)
         episodes = self._episodes(problem)
@@ -98,7 +107,8 @@ class Haq(Search):
         agent = Agent(walk.width, capacity, options, problem.generator)
         rewards = _Rewards(problem, space, options)
         for episode in range(episodes):
-            actions = self._actions(walk, agent, schedule.noise(episode))
+            first = space.uniform if not episode and options.first == "uniform" else None
+            actions = self._actions(walk, agent, schedule.noise(episode), first)
             vector = tuple(walk.chosen(action) for action in actions)
             within = clamped(vector, space)
             reward = rewards.of(within)
@@ -114,15 +124,10 @@ class Haq(Search):
         """Return how many episodes there are: one evaluation goes to the widest policy.
 
         Raises:
-            SpecError: not even one.
+            TooFewEvaluationsError: not even one.
         """
-        episodes = min(self.options.episodes, problem.remaining() - 1)
-        if episodes < 1:
-            raise SpecError(
-                f"Search 'haq' needs at least 2 evaluations and has {problem.remaining()}.\n"
-                f"  Raise search.evaluations; {self.options.episodes + 1} are published."
-            )
-        return episodes
+        require_evaluations("haq", problem.remaining(), LEAST)
+        return min(self.options.episodes, problem.remaining() - 1)
 
     def _schedule(self, episodes: int) -> Schedule:
         options = self.options
@@ -130,8 +135,12 @@ class Haq(Search):
         warmup = max(1, round(options.warmup / stretch)) if options.warmup else 0
         return Schedule(warmup, stretch, options.spread, options.decay)
 
-    def _actions(self, walk: Walk, agent: Agent, noise: float | None) -> list[float]:
-        """Return the agent's action of every step, or random ones."""
+    def _actions(
+        self, walk: Walk, agent: Agent, noise: float | None, given: Vector | None
+    ) -> list[float]:
+        """Return the actions of a policy that is given, random ones, or the agent's."""
+        if given is not None:
+            return [walk.action(bits) for bits in given]
         if noise is None:
             drawn: list[float] = torch.rand(walk.steps, generator=agent.generator).tolist()
             return drawn

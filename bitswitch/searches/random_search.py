@@ -1,6 +1,7 @@
-"""Random search: the best of random policies just below the budget."""
+"""Random search: the best of one bit-width for all layers and random policies below the budget."""
 
 from bitswitch.contracts import Candidate, Problem, Search
+from bitswitch.problems import require_evaluations
 from bitswitch.searches.sampling import Sampler, SamplingOptions
 from bitswitch.searches.space import Space
 
@@ -17,10 +18,11 @@ class Random(Search):
     options: Options
 
     def search(self, problem: Problem) -> list[Candidate]:
-        space = Space.of(problem)
-        drawn = Sampler(space, self.options, problem.generator).distinct(
-            max(1, problem.remaining())
-        )
-        found = {vector: problem.evaluate(space.policy(vector)) for vector in drawn}
+        allowed, space = problem.remaining(), Space.of(problem)
+        require_evaluations("random", allowed, 1)
+        sampler = Sampler(space, self.options, problem.generator)
+        first = sampler.first()
+        vectors = [*first, *sampler.distinct(allowed - len(first), first)]
+        found = {vector: problem.evaluate(space.policy(vector)) for vector in vectors}
         best = max(found, key=lambda vector: found[vector].merit)
         return [Candidate(space.policy(best), found[best].error)]

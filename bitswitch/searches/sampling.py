@@ -22,6 +22,9 @@ class SamplingOptions(Strict):
     slack: Annotated[float, Field(gt=0, le=1)] = 1 / 12
     """How far below the budget a drawn policy may cost, as a share of the difference between the
     dearest and the cheapest policy. Half a bit of 2 to 8 bits in xu2023eqnet."""
+    first: Literal["uniform", "drawn"] = "uniform"
+    """What is evaluated first: the widest bit-width within the budget in every layer, so that a
+    search with few evaluations returns nothing worse, or, as published, another random policy."""
     attempts: PositiveInt = 30
     """Draws before one is repaired as ``repair`` does, and fruitless draws for a new policy."""
 
@@ -54,6 +57,11 @@ class Sampler:
         rounding = Limit.TOLERANCE * (most + abs(space.fixed))
         self.accepted = bottom - rounding, top + rounding
         """Costs of all layers together between which a draw is taken as it is."""
+
+    def first(self) -> list[Vector]:
+        """Return what is evaluated before anything is drawn: one policy or none."""
+        uniform = self.space.uniform if self.options.first == "uniform" else None
+        return [] if uniform is None else [uniform]
 
     def draw(self) -> Vector:
         """Return a policy within the budget."""

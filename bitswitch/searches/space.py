@@ -75,6 +75,12 @@ class Space:
         return (self.bitset[0],) * (len(self.layers) * self.operands)
 
     @property
+    def uniform(self) -> Vector | None:
+        """The policy with every layer at the widest bit-width that fits so, if any does."""
+        every = ((bits,) * (len(self.layers) * self.operands) for bits in self.bitset)
+        return next((vector for vector in every if self.fits(vector)), None)
+
+    @property
     def cheapest(self) -> Vector:
         """The policy of least cost, the widest of them; by a latency table not the narrowest."""
         return self.vector(min(choices, key=choices.__getitem__) for choices in self.prices)

@@ -70,7 +70,7 @@ def test_metrics_are_those_of_the_policy(search, trained):
     ("name", "options"),
     [
         ("random", {}),
-        ("greedy", {}),
+        ("greedy", {"measure": "accuracy"}),
         ("genetic", {"population": 4}),
         (
             "genetic",
@@ -79,10 +79,10 @@ def test_metrics_are_those_of_the_policy(search, trained):
     ],
 )
 def test_evaluations_are_counted_and_recorded(search, name, options):
-    found = search({"name": name, "options": options}, evaluations=8, recalibration=1)
+    found = search({"name": name, "options": options}, evaluations=9, recalibration=1)
     lines = found.lines("evaluations-average-bits-4.jsonl")
     record = found.result["budgets"]["average-bits-4"]
-    assert 0 < len(lines) == record["evaluations"] <= 8
+    assert 0 < len(lines) == record["evaluations"] <= 9
     assert all(len(line["layers"]) == LAYERS for line in lines)
     assert record["cost"] <= 4
     assert record["search_time_s"] > 0
@@ -286,6 +286,18 @@ def test_a_budget_that_no_policy_meets_is_named_and_the_others_go_on(search):
     }
     assert list(found.result["budgets"]) == ["average-bits-4", "bitops-share-0.1"]
     assert {line["policy"] for line in found.lines("metrics.jsonl")} == set(found.result["budgets"])
+
+
+def test_too_few_evaluations_are_named_and_other_budgets_go_on(search):
+    easy = {"cost": "average-bits", "at_most": 8}  # the widest policy needs no evaluation
+    found = search("greedy", budgets=(*TWO, easy), evaluations=LAYERS)
+    assert found.result["status"] == "complete"
+    why = (
+        f"Search 'greedy' needs at least {LAYERS + 1} evaluations on held-out images here; it may "
+        f"make {LAYERS}."
+    )
+    assert found.result["infeasible"] == dict.fromkeys(("average-bits-4", "bitops-share-0.1"), why)
+    assert list(found.result["budgets"]) == ["average-bits-8"]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,16 @@ def test_the_best_of_all_that_were_evaluated_is_returned(options, tied):
     assert found.objective == pytest.approx(10 + min(losses.values()), abs=0.06)
 
 
+@pytest.mark.parametrize("options", FITNESSES, ids=["held-out", "predictor"])
+def test_one_bit_width_for_all_layers_founds_the_population_unless_told_otherwise(options):
+    posed, measured = measured_problem(allowed=3)
+    search(posed, **options)
+    assert set(measured.seen[0].values()) == {(4, 4)}
+    posed, measured = measured_problem(allowed=3)
+    search(posed, **options, first="drawn")
+    assert len(set(measured.seen[0].values())) > 1
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("options", FITNESSES, ids=["held-out", "predictor"])
 def test_a_share_of_all_policies_suffices_to_find_the_optimum(options, seed):

@@ -32,6 +32,15 @@ def test_enough_draws_find_the_optimum():
     assert rough_loss(best.policy) == min(map(rough_loss, allowed))
 
 
+def test_one_bit_width_for_all_layers_is_evaluated_first_unless_told_otherwise():
+    for limit, bits in ((Limit("average-bits", 4.9), 4), (Limit("size", 800), 4)):
+        posed, measured = measured_problem(limit, allowed=1)
+        assert search(posed)[0].policy == dict.fromkeys("abcd", (bits, bits))
+        assert len(measured.seen) == 1
+    posed, _ = measured_problem(Limit("average-bits", 4.9), allowed=1)
+    assert len(set(search(posed, first="drawn")[0].policy.values())) > 1
+
+
 def test_operands_may_differ():
     posed, _ = measured_problem(tied=False, allowed=20)
     (best,) = search(posed)
