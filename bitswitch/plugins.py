@@ -285,6 +285,50 @@ def search_facts(name: str, options: dict[str, Any]) -> dict[str, bool]:
     return facts
 
 
+def least_evaluations(choice: "Choice", layers: int) -> int:
+    """Return how many evaluations a search cannot do without on so many layers; remembered."""
+    key = digest("least", choice.model_dump(), layers, _code_of("searches", choice.name))
+
+    def read() -> int:
+        search = create("searches", choice.name, choice.options)
+        return int(search.least_evaluations(layers))
+
+    least: int = remembered("plugins", key, read)
+    return least
+
+
+def layers_of(run: "RunSpec") -> int:
+    """Return how many layers of a network can be switched; remembered.
+
+    0 where it cannot be built: why, is said where it has to be.
+    """
+    facts = dataset_facts(run.dataset.name, run.dataset.options)
+    key = digest(
+        "layers",
+        *(run.model.name, unweighted(run.model), _code_of("models", run.model.name)),
+        *(run.method.model_dump(), run.bitset, _code_of("methods", run.method.name)),
+        facts["classes"],
+    )
+
+    def read() -> int:
+        from bitswitch.nn.model import quantize
+
+        try:
+            method = create("methods", run.method.name, run.method.options, run.bitset)
+            model = create("models", run.model.name, unweighted(run.model))
+            return len(quantize(model.build(facts["classes"], 0), method).layers)
+        except Exception:
+            return 0
+
+    count: int = remembered("plugins", key, read)
+    return count
+
+
+def unweighted(model: "Choice") -> dict[str, Any]:
+    """Return the options of ``model`` without pretrained weights: layers do not depend on them."""
+    return {**model.options, "weights": "none"} if "weights" in model.options else model.options
+
+
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dataset_facts`` does, from the plugin itself."""
     dataset = create("datasets", name, options)

@@ -190,7 +190,7 @@ def _probed(run: RunSpec, gpu: bool) -> RunSpec:
     Where that takes the processor long, it is a full-precision step on few images.
     """
     training: dict[str, Any] = {"learning_rate": PROBE_LEARNING_RATE}
-    model = run.model.model_copy(update={"options": _unweighted(run.model)})
+    model = run.model.model_copy(update={"options": plugins.unweighted(run.model)})
     changes: dict[str, Any] = {"model": model, "start": None}
     if not gpu and is_scaled(run):
         training |= {"batch_size": _fitting_batch(run), "distillation": "none"}
@@ -199,15 +199,10 @@ def _probed(run: RunSpec, gpu: bool) -> RunSpec:
     return run.model_copy(update=changes)
 
 
-def _unweighted(model: Choice) -> dict[str, Any]:
-    """Return the options of ``model`` without pretrained weights: time does not depend on them."""
-    return {**model.options, "weights": "none"} if "weights" in model.options else model.options
-
-
 def _size(run: RunSpec) -> dict[str, int]:
     """Return the number of parameters, of layers, and of operations to train on one image once."""
     facts = _facts(run)
-    options = _unweighted(run.model)
+    options = plugins.unweighted(run.model)
     key = digest(run.model.name, options, facts, code_state("bitswitch"))
 
     def count() -> dict[str, int]:
