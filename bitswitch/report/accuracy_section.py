@@ -154,7 +154,7 @@ class SectionBuilder:
         means = {
             place: round(sample.mean, 2)
             for place, sample in samples.items()
-            if sample.values and place.arm in alike
+            if sample.values and sample.is_whole and place.arm in alike
         }
         return tuple(
             entries.measured(measured_at(place, samples), is_best(place, means), self.footnotes)
@@ -190,7 +190,7 @@ class SectionBuilder:
     def _effect(self, arm: str) -> Row:
         """Return the measured effects, what may be said of them as footnotes."""
         found = self.effects.reproduced(arm)
-        remarks = [one.finding for one in found if one]
+        remarks = [one if isinstance(one, str) else one.finding for one in found if one]
         return Row(tuple(map(entries.measured_effect, found)), remarks=remarks)
 
     def _negative(self, arm: str) -> Row | None:

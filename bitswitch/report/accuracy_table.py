@@ -4,26 +4,30 @@ from collections.abc import Iterable
 
 from bitswitch.report import conditions, search_conditions
 from bitswitch.report.accuracy_section import NEGATIVE, RECALIBRATED, SectionBuilder
+from bitswitch.report.entries import ONE_SEED
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Footnotes, Section, Table
 from bitswitch.report.values import Values
 
-VERDICTS = ("match", "higher", "lower")
+VERDICTS = ("match", "higher", "lower", "inconclusive")
 
 NOTES = {
-    "always": "Top-1 in percent on the test split after the last epoch: "
-    "mean ± standard deviation over seeds (n).",
+    "always": "Top-1 in percent on the test split after the last epoch, mean over seeds (n).",
     "bold": "Bold: highest mean of a network in its column; this claims no significance.",
     "like": "Bold: highest in its column among the rows of a network with the same KD and recipe; "
     "this claims no significance.",
     "floats": "Published rows start from different full-precision networks: read each beside its "
     "own FP.",
     "effect": "Effect: the row minus the first one of the same method and options, or else of the "
-    "same publication, on the same bit set; paired by seed, ± half its 95 % confidence interval.",
+    "same publication, on the same bit set; paired by seed; ± is the standard deviation of its "
+    "differences.",
     "recalibrated": "Recalibrated: batch-norm statistics estimated anew at each bit-width, on "
     "held-out training images, before the test.",
-    "verdict": "Match: the published value lies within the larger of the 95 % confidence "
-    "interval over seeds and the binomial noise of the test set.",
+    "verdict": "Margin: the binomial 95 % half-width of the published accuracy on a test set of "
+    "this size; noise of our own does not widen it. Match: the mean lies within the margin, and is "
+    "known that well: half its 95 % confidence interval over seeds is no wider. Higher, lower: it "
+    "lies beyond the margin, and the published value outside the interval. Inconclusive: our seeds "
+    "are too noisy to tell. One seed: nothing is known of that noise, so no verdict is given.",
     "negative": f"{NEGATIVE}: share of steps in which the learning rate of the scales is negative.",
     "embedded": "Embedded data: training is real, but too small and too short to confirm or refute "
     "a published number. In some hundred steps the narrow activation scales, whose learning rate "
@@ -69,7 +73,7 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
     bold = any(entry.bold for entry in cells)
     chosen = {
         "always": True,
-        "verdict": any(entry.tone in VERDICTS for entry in cells),
+        "verdict": any(e.tone in VERDICTS or e.below == ONE_SEED for e in cells),
         "effect": any(kind.startswith("effect") for kind in kinds),
         "bold": bold and not several,
         "like": bold and several,

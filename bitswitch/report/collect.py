@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from bitswitch.report.run_records import (
     read_scoring,
     read_search,
 )
-from bitswitch.report.statistics import guessing_bound
+from bitswitch.report.statistics import GUESSING, guessing_bound
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import RunSpec, title_of
 from bitswitch.suite import Cell, Suite
@@ -153,7 +153,7 @@ def _metric_rows(
             yield from _cell_rows(suite, cell, records, facts)
         if cell.search is not None:
             found = None if cell.skipped else searches[cell.search.identifier]
-            yield from _search_rows(suite, cell, cell.search, found)
+            yield from _search_rows(suite, cell, cell.search, found, facts)
         start = cell.run.ancestors[0] if cell.run.ancestors else None
         if start is not None and start.is_float and cell.skipped is None:
             where = (cell.experiment, cell.network, cell.seed)
@@ -182,14 +182,26 @@ def _shared(suite: Suite, cell: Cell) -> Row:
 
 
 def _search_rows(
-    suite: Suite, cell: Cell, search: SearchSpec, record: SearchRecord | None
+    suite: Suite,
+    cell: Cell,
+    search: SearchSpec,
+    record: SearchRecord | None,
+    facts: Mapping[str, Any],
 ) -> Iterator[Row]:
-    """Yield every measured value of the policies that one search has found."""
+    """Yield every measured value of the policies that one search has found.
+
+    Args:
+        suite: Of the search.
+        cell: Whose network was searched.
+        search: What was asked for.
+        record: What it left.
+        facts: About datasets.
+    """
     shared = _shared(suite, cell)
     shared |= {"search": search.identifier, "search_seed": search.seed}
     if record is not None and record.result.status == "complete":
-        for line in record.metrics:
-            yield shared | line.model_dump() | {"status": "complete"}
+        for line in _judged(record.metrics, _bound(cell, facts)):
+            yield shared | line
         absent = {name: ("infeasible", why) for name, why in record.result.infeasible.items()}
     else:
         status = (cell.skipped and "skipped") or (record.result.status if record else "missing")
@@ -208,9 +220,7 @@ def _cell_rows(
     record = None if cell.skipped else records[run.run_id]
     status, reason = _state(cell, record)
     if record is not None:
-        about = facts[run.dataset.identifier]
-        bound = guessing_bound(about["classes"], about["sizes"]["test"])
-        yield from (shared | row for row in _measured(record, bound))
+        yield from (shared | row for row in _measured(record, _bound(cell, facts)))
     if status not in ("complete", "collapsed"):
         for bits in run.bitset:
             missing = {"policy": str(bits), "split": "test", "metric": "top1", "unit": "percent"}
@@ -226,25 +236,22 @@ def _state(cell: Cell, record: RunRecord | None) -> tuple[str, str | None]:
     return record.result.status, record.result.diagnosis
 
 
+def _bound(cell: Cell, facts: Mapping[str, Any]) -> float:
+    """Return the test accuracy in percent up to which a network may be guessing."""
+    about = facts[cell.run.dataset.identifier]
+    return guessing_bound(about["classes"], about["sizes"]["test"])
+
+
 def _measured(record: RunRecord, bound: float) -> Iterator[Row]:
     """Yield one row per measured value of a run.
 
     Args:
         record: The run; if it is flagged as collapsed, some of its bit-widths may still be good.
-        bound: Accuracy in percent up to which a bit-width counts as collapsed.
+        bound: See ``_judged``.
     """
     result = record.result
-    collapsed = {
-        line.policy
-        for line in record.metrics
-        if result.status == "collapsed" and _is_test_top1(line) and line.value <= bound
-    }
-    for line in record.metrics:
-        flagged = line.policy in collapsed
-        if line.metric == "top1_recalibrated":
-            flagged = flagged and line.value <= bound
-        status, where = ("collapsed", result.diagnosis) if flagged else ("complete", None)
-        yield line.model_dump() | {"status": status, "where": where}
+    diagnosis = result.diagnosis if result.status == "collapsed" else None
+    yield from _judged(record.metrics, bound, diagnosis or GUESSING)
     for bits, share in result.negative_share.items():
         line = Metric(
             split="train", policy=str(bits), metric="negative_share", value=share, unit="share"
@@ -252,8 +259,22 @@ def _measured(record: RunRecord, bound: float) -> Iterator[Row]:
         yield line.model_dump() | {"status": result.status, "where": result.diagnosis}
 
 
-def _is_test_top1(line: Metric) -> bool:
-    return line.split == "test" and line.metric == "top1"
+def _judged(metrics: Iterable[Metric], bound: float, diagnosis: str = GUESSING) -> Iterator[Row]:
+    """Yield one row per value: complete, or collapsed where the test accuracy is that of guessing.
+
+    Every accuracy is held against the bound by itself: of a bit-width or a sub-net; as trained,
+    with batch norms recalibrated, or trained on.
+
+    Args:
+        metrics: Values.
+        bound: Accuracy in percent up to which a network may be guessing.
+        diagnosis: What rows below it say.
+    """
+    for line in metrics:
+        is_accuracy = line.split == "test" and line.metric.startswith("top1")
+        flagged = is_accuracy and line.value <= bound
+        status, where = ("collapsed", diagnosis) if flagged else ("complete", None)
+        yield line.model_dump() | {"status": status, "where": where}
 
 
 def _method_rows(suite: Suite) -> Iterator[Row]:

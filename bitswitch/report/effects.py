@@ -8,6 +8,8 @@ from bitswitch.report.statistics import Effect
 from bitswitch.report.table import Entry
 from bitswitch.report.values import Place
 
+SURVIVORS = "no effect is claimed where seeds of either row collapsed or diverged"
+
 Pair = tuple[Place, Place | None]
 """A place, and the one of the row it is compared with."""
 
@@ -36,14 +38,16 @@ class Effects:
         """Return whether two rows stand beside the same printed one."""
         return self._grid.arms[arm].published == self._grid.arms[other].published
 
-    def reproduced(self, arm: str) -> list[Effect | None]:
-        """Return the effects between measured values."""
+    def reproduced(self, arm: str) -> list[Effect | str | None]:
+        """Return the effects between measured values, or why one is not claimed."""
         return [self._effect(pair) for pair in self._pairs(arm)]
 
-    def _effect(self, pair: Pair) -> Effect | None:
+    def _effect(self, pair: Pair) -> Effect | str | None:
         ours, theirs = map(self._grid.sample, pair)
         if pair[1] is None or ours is None or theirs is None:
             return None
+        if not (ours.is_whole and theirs.is_whole):
+            return SURVIVORS
         return statistics.effect(ours.values, theirs.values)
 
     def _pairs(self, arm: str) -> Iterator[Pair]:

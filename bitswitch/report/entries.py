@@ -9,6 +9,9 @@ from bitswitch.report.statistics import Effect
 from bitswitch.report.table import DASH, Entry, Footnotes
 from bitswitch.report.values import Place, Sample
 
+ONE_SEED = "one seed"
+"""Stands for the verdict where the noise between seeds is not known."""
+
 
 def printed(value: float | None, bold: bool) -> Entry:
     """Return a published value; an empty entry for None."""
@@ -16,15 +19,22 @@ def printed(value: float | None, bold: bool) -> Entry:
 
 
 def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
-    """Return mean ± standard deviation (n), or a dash; both with the reasons of failed seeds."""
+    """Return mean ± standard deviation (n), or a dash; both with the reasons of failed seeds.
+
+    A mean of seeds that survived others is never bold.
+    """
     if sample is None:
         return Entry()
     marks = tuple(footnotes.mark(text) for text in reasons(sample))
     if not sample.values:
         return Entry(DASH, marks=marks)
-    count = f"({len(sample.values)})"
-    below = count if sample.spread is None else f"±{sample.spread:.2f} {count}"
-    return Entry(f"{sample.mean:.2f}", below=below, bold=bold, marks=marks)
+    below = spread(sample.spread, sample.count)
+    return Entry(f"{sample.mean:.2f}", below=below, bold=bold and sample.is_whole, marks=marks)
+
+
+def spread(deviation: float | None, count: str) -> str:
+    """Return what stands below a mean: ± one standard deviation (n), or n alone for one value."""
+    return count if deviation is None else f"±{deviation:.2f} {count}"
 
 
 def reasons(sample: Sample) -> Iterator[str]:
@@ -35,13 +45,13 @@ def reasons(sample: Sample) -> Iterator[str]:
     groups: dict[str, list[tuple[str, float | None]]] = defaultdict(list)
     for status, reason, value in sample.failed:
         groups[status].append((reason, value))
-    total = len(sample.values) + len(sample.failed)
+    total = sample.total
     for status, failures in groups.items():
         known = [value for _, value in failures if value is not None]
         is_said = len(failures) == len(known) == 1 and f" {known[0]:.1f} %" in failures[0][0]
         at = f" at {fmean(known):.2f} %" if known and not is_said else ""
         left_out = ", left out of the mean" if sample.values else ""
-        share = f"{len(failures)} of {total} seeds " if total > 1 else ""
+        share = f"{len(failures)} of {total} {sample.unit} " if total > 1 else ""
         yield f"{share}{status}{at}{left_out}{_why([reason for reason, _ in failures])}"
 
 
@@ -54,13 +64,13 @@ def _why(reasons: list[str]) -> str:
 
 
 def difference(sample: Sample | None, value: float | None) -> Entry:
-    """Return reproduced minus published with its verdict."""
+    """Return reproduced minus published with its verdict; none of seeds that survived others."""
     if sample is None or value is None:
         return Entry()
-    if not sample.values or sample.images is None:
+    if not sample.values or sample.images is None or not sample.is_whole:
         return Entry(DASH, tone="muted")
     found = statistics.verdict(value, list(sample.values.values()), sample.images)
-    return Entry(signed(sample.mean - value), below=found, tone=found)
+    return Entry(signed(sample.mean - value), below=found or ONE_SEED, tone=found or "muted")
 
 
 def printed_effect(value: float | None, reference: float | None) -> Entry:
@@ -70,14 +80,20 @@ def printed_effect(value: float | None, reference: float | None) -> Entry:
     return Entry(signed(value - reference), tone="published")
 
 
-def measured_effect(effect: Effect | None) -> Entry:
-    """Return a paired difference with its interval, and its p when it can be tested."""
+def measured_effect(effect: Effect | str | None) -> Entry:
+    """Return a paired difference ± its standard deviation (n), and a test of it where one can be.
+
+    Args:
+        effect: Or why there is none to be claimed.
+    """
     if effect is None:
         return Entry()
-    count = f"({effect.seeds})"
-    below = count if effect.half_width is None else f"±{effect.half_width:.2f} {count}"
-    if effect.p is not None:
-        below += f", p={effect.p:.3f}"
+    if isinstance(effect, str):
+        return Entry(DASH, tone="muted")
+    below = spread(effect.spread, f"({effect.seeds})")
+    if effect.p is not None and effect.interval is not None:
+        low, high = map(signed, effect.interval)
+        below += f", [{low}, {high}], p={effect.p:.3f}"
     return Entry(signed(effect.mean), below=below, tone="muted")
 
 

@@ -205,7 +205,8 @@ def _accuracy(sample: Sample) -> str:
     if not sample.values:
         return failed
     spread = "" if sample.spread is None else f" ± {sample.spread:.2f}"
-    return f"{sample.mean:.2f}{spread} (n={len(sample.values)})" + (f"; {failed}" if failed else "")
+    count = f"(n={sample.count.strip('()')})"
+    return f"{sample.mean:.2f}{spread} {count}" + (f"; {failed}" if failed else "")
 
 
 def markdown(header: Sequence[str], rows: Iterable[Cells]) -> str:

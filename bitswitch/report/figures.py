@@ -46,7 +46,8 @@ FIGURES = {
     ),
     "figure3": Drawing(
         "Figure 3: scale gradients, and training without and with ALRS",
-        f"(a, b) {_PER_LAYER} (c, d) Mean over seeds; shaded: one standard deviation.",
+        f"(a, b) {_PER_LAYER} (c, d) Mean over all seeds, collapsed ones "
+        "too; shaded: one standard deviation; dotted: guessing.",
         gradient_figures.draw_overview,
     ),
     "figure4": Drawing(

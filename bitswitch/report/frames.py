@@ -12,6 +12,7 @@ from bitswitch import yaml_text
 from bitswitch.errors import RecordError
 from bitswitch.reading import read_yaml
 from bitswitch.records import write_bytes
+from bitswitch.report.statistics import guessing_bound
 from bitswitch.suite import Suite
 
 METRICS = (
@@ -323,6 +324,12 @@ class Frames:
     def ended(self) -> frozenset[str]:
         """The runs that came to an end, good or bad: only of these anything can be said."""
         return frozenset(self.runs.run[self.runs.status != "missing"])
+
+    @cached_property
+    def chance(self) -> dict[str, float]:
+        """Test accuracy in percent up to which a network may be guessing, by run."""
+        rows = zip(self.runs.run, self.runs.classes, self.runs.test_images, strict=True)
+        return {str(run): guessing_bound(int(k), int(n)) for run, k, n in rows}
 
     def data_of(self, runs: Iterable[object]) -> list[str]:
         """Return what those of ``runs`` that came to an end were trained on, each once."""

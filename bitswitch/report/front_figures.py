@@ -7,6 +7,7 @@ import pandas as pd
 from bitswitch.report import drawing, subnets
 from bitswitch.report.accuracy_table import stamp
 from bitswitch.report.frames import Frames
+from bitswitch.report.values import LOST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +21,9 @@ NOTHING = "not run yet"
 CAPTION = (
     "One panel per bit set. Points: mean over training seeds of the sub-nets found within one "
     "budget, at their mean bit-width; bars: one standard deviation, where there are several seeds; "
-    "hollow: all layers at one bit-width. Both trainings are searched in the same way. Accuracy on "
-    "the test split, which nothing is chosen on."
+    "hollow: all layers at one bit-width; crosses: some seeds collapsed to guessing and are left "
+    "out of the mean; where all did, nothing is drawn. Both trainings are searched in the same "
+    "way. Accuracy on the test split, which nothing is chosen on."
 )
 
 _COLUMNS = ["average_bits", "top1"]
@@ -68,11 +70,13 @@ def mean_front(rows: pd.DataFrame) -> pd.DataFrame:
         rows: Sub-nets of one arm, one row per seed, search seed and budget.
 
     Returns:
-        Columns average_bits, top1 and std, by rising bit-width.
+        Columns average_bits, top1, std and lost, the number of sub-nets that are guessing and so
+        left out of the mean; by rising bit-width.
     """
     by_seed = rows.dropna(subset=_COLUMNS).groupby(["budget", "seed"])[_COLUMNS].mean()
     groups = by_seed.astype(float).groupby("budget")
-    front = groups.mean().assign(std=groups.top1.std().fillna(0.0))
+    lost = rows.top1_status.isin(LOST).groupby(rows.budget).sum()
+    front = groups.mean().assign(std=groups.top1.std().fillna(0.0), lost=lost)
     return front.sort_values("average_bits", ignore_index=True)
 
 
@@ -85,9 +89,12 @@ def draw_subnets(axes: "Axes", found: pd.DataFrame, uniform: pd.DataFrame) -> No
         uniform: Networks at single bit-widths, see ``subnets.uniform_of``.
     """
     points = found.dropna(subset=_COLUMNS)
+    lost = int(found.top1_status.isin(LOST).sum())
     if points.empty:
-        drawing.say_nothing_to_show(axes, NOTHING)
+        drawing.say_nothing_to_show(axes, f"all {lost} are guessing" if lost else NOTHING)
         return
+    if lost:
+        axes.plot([], [], " ", label=f"{lost} guessing, not drawn")
     axes.plot(points.average_bits, points.top1, "o", color="#0072B2", alpha=0.6, label="sub-nets")
     axes.plot(uniform.bits, uniform.top1, "s", mfc="none", color="#D55E00", label="one bit-width")
     axes.set(xlabel="average weight bits", ylabel="test top-1 (%)")
@@ -112,6 +119,10 @@ def _draw_front(
         )
     means = uniform.groupby("bits").top1.mean()
     axes.plot(means.index, means, symbol, color=look, mfc="none")
+    survivors = front[front.lost > 0]
+    ends = means[uniform.status.isin(LOST).groupby(uniform.bits).any()]
+    axes.plot(survivors.average_bits, survivors.top1, "x", color="#333333", zorder=3)
+    axes.plot(ends.index, ends, "x", color="#333333", zorder=3)
 
 
 def _finish(axes: "Axes") -> None:

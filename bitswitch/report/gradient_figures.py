@@ -33,6 +33,8 @@ class Study:
     stamp: str
     arms: dict[str, str]
     """Key to title, in the suite's order."""
+    chance: float
+    """Accuracy of guessing, percent."""
     cells: pd.DataFrame
     """Columns arm, bitset, seed, run."""
     curves: pd.DataFrame
@@ -52,6 +54,7 @@ class Study:
             title=title,
             stamp=f"{title} · {stamp(frames, data)}",
             arms={key: arm.title for key, arm in recipe.arms.items()},
+            chance=100 / frames.runs.classes.max(),
             cells=cells,
             curves=cells.merge(frames.curves, on="run"),
             gradients=cells.merge(frames.scale_gradients, on="run"),
@@ -123,6 +126,7 @@ def draw_overview(frames: Frames) -> "Figure":
     _draw_curves(bottom[0], study, "loss", "training loss")
     bottom[0].set_title("(c) training loss")
     _draw_curves(bottom[1], study, "held_out_top1", "held-out top-1 (%)")
+    bottom[1].axhline(study.chance, color="#999999", linestyle=":", linewidth=0.8)
     bottom[1].set_title("(d) held-out accuracy")
     drawing.share_legend(above, top)
     drawing.share_legend(below, bottom)

@@ -55,6 +55,8 @@ def summary(frames: Frames) -> list[Fact]:
         facts.append(Fact("scored networks", _states(frames.sensitivities.status)))
     if len(frames.policies):
         facts.append(Fact("sub-nets, one per search and budget", _states(frames.policies.status)))
+    if failed := _at_chance(frames.metrics):
+        facts.append(Fact("accuracies that are those of guessing", failed))
     for kind, group in runs.groupby("time_kind"):
         clock = "CPU time" if kind == "cpu" else "wall-clock time"
         facts.append(Fact(f"training, {clock}", duration(group.train_time_s.sum())))
@@ -67,6 +69,16 @@ def summary(frames: Frames) -> list[Fact]:
         facts.append(Fact("outside training and evaluation", f"{100 * other:.0f} % of the time"))
         facts.append(Fact("peak memory of a run", memory(measured.peak_memory_mib.max())))
     return facts
+
+
+def _at_chance(metrics: pd.DataFrame) -> str:
+    """Return how many measured test accuracies are those of guessing; nothing if none is."""
+    rows = metrics[(metrics.source == "reproduced") & (metrics.split == "test")]
+    rows = rows[rows.metric.str.startswith("top1") & rows.value.notna()]
+    places = ["run", "search", "policy", "metric"]
+    rows = rows.drop_duplicates(places)
+    failed = int((rows.status == "collapsed").sum())
+    return f"{failed} of {len(rows)} on test splits, none of them in a mean" if failed else ""
 
 
 def _states(statuses: "pd.Series[str]") -> str:

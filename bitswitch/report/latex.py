@@ -90,7 +90,7 @@ def height_pt(content: Table) -> float:
     lines = [line for section in content.sections for line in section.lines]
     stacked = sum(any(entry.below for entry in line.entries) for line in lines)
     wrapped = sum(len(line.label) > LONG_LABEL for line in lines)
-    texts = [*(text for _, text in content.footnotes), " ".join(content.notes)]
+    texts = [*(text for _, text in content.footnotes), " ".join(content.legend)]
     noted = sum(ceil(len(text) / _NOTE_LETTERS) for text in texts)
     return (
         _TITLES_PT

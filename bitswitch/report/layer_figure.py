@@ -21,8 +21,8 @@ ROW_IN, PANEL_IN, REST_IN = 0.17, 0.4, 0.95
 
 CAPTION = (
     "Bit-width of every layer from the input, one row per sub-net, of the first training seed and "
-    "the first seed of each search; on the right its test top-1. Where weights and inputs of a "
-    "layer differ, w and a tell their rows apart."
+    "the first seed of each search; on the right its test top-1, or that it is guessing. Where "
+    "weights and inputs of a layer differ, w and a tell their rows apart."
 )
 
 
@@ -65,7 +65,7 @@ def _rows(frames: Frames, found: "pd.Series[str]") -> Iterator[Row]:
     """Yield the row of a sub-net, or one per operand where they differ."""
     layers = subnets.layers_of(frames, found["search"], found["budget"])
     title = frames.suite.experiments[EXPERIMENT].arms[found["arm"]].title
-    top1 = f"{found['top1']:.2f} %"
+    top1 = f"{found['top1']:.2f} %" if found["top1"] == found["top1"] else "guessing"
     weights, inputs = layers.weight_bits.tolist(), layers.activation_bits.tolist()
     if weights == inputs:
         yield Row(title, weights, top1)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bitswitch.report import budgets, subnets
+from bitswitch.report import budgets, entries, subnets
 from bitswitch.report.accuracy_table import stamp
 from bitswitch.report.entries import signed
 from bitswitch.report.frames import Frames
@@ -86,9 +86,11 @@ def _subnet(frames: Frames, row: dict[Any, Any], footnotes: Footnotes) -> tuple[
     if row["status"] != "complete":
         reason = f"{row['status']}: {row['where']}"
         return (Entry(DASH, marks=(footnotes.mark(reason),)), *[Entry()] * 6)
+    top1 = entries.measured(subnets.sample_of(pd.DataFrame([row]), "top1"), False, footnotes)
     spelled = subnets.spell(subnets.layers_of(frames, row["search"], row["budget"]))
-    numbers = (f"{row['average_bits']:.2f}", f"{row['bitops'] / 1e6:.2f}", f"{row['top1']:.2f}")
-    return (*map(Entry, numbers), Entry(spelled, tone="note", span=4))
+    numbers = (f"{row['average_bits']:.2f}", f"{row['bitops'] / 1e6:.2f}")
+    shown = Entry(top1.text, marks=top1.marks)
+    return (*map(Entry, numbers), shown, Entry(spelled, tone="note", span=4))
 
 
 class Pair(NamedTuple):
@@ -109,7 +111,7 @@ def widest_pair(frames: Frames, rows: pd.DataFrame, cost: str) -> Pair | None:
         rows: Sub-nets of one trained network within one budget.
         cost: Column of the cost.
     """
-    good = rows[rows.status == "complete"].sort_values("top1", ascending=False, kind="stable")
+    good = rows[rows.top1.notna()].sort_values("top1", ascending=False, kind="stable")
     pairs = [
         Pair(better, worse, _differing(frames, better, worse))
         for better, worse in combinations(good.to_dict("records"), 2)
@@ -164,5 +166,5 @@ def _pair(pair: Pair, cost: str) -> tuple[Entry, ...]:
         Entry(f"{one['top1']:.2f}"),
         Entry(f"{other['top1']:.2f}"),
         Entry(signed(difference), bold=difference > noise),
-        Entry(f"±{noise:.2f}", tone="muted"),
+        Entry(f"{noise:.2f}", tone="muted"),
     )

@@ -1,14 +1,15 @@
 """One stored integer model against the trained network, at every bit-width."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from bitswitch.report import deployed
+from bitswitch.report import deployed, entries
 from bitswitch.report.accuracy_table import stamp
 from bitswitch.report.frames import Frames
+from bitswitch.report.statistics import GUESSING
 from bitswitch.report.table import DASH, Entry, Footnotes, Group, Line, Table
-from bitswitch.report.values import Values
+from bitswitch.report.values import Sample, Values
 
 GROUPS = (
     Group("top-1, %", ("training", "integers", "onnxruntime")),
@@ -23,7 +24,7 @@ NOTES = (
     "Training: fake quantization, as evaluated after training. Integers: the exported file, whose "
     "codes are narrowed by shifts, with exact sums of products, set against training. Onnxruntime: "
     "the same integers on its processor kernels, set against the exact sums. All predict the whole "
-    "test split of every seed; top-1 is the mean over seeds, predictions are added up (n).",
+    "test split of every seed; top-1 is the mean over seeds (n), predictions are added up.",
     "Ties: training adds float32 products, and a value that lies on the boundary between two codes "
     "but for rounding may get one code there and the other here; so may two equal logits.",
     "Bits of sums: of a signed integer that holds every partial sum of a layer; seen on the test "
@@ -46,7 +47,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     def lines(places: pd.DataFrame) -> Iterator[Line]:
         found = frames.deployments[frames.deployments.run.isin(set(places.run))]
         for bits, rows in found.groupby("bits", sort=False):
-            yield Line(f"w{bits}a{bits}", "", _entries(rows, footnotes))
+            yield Line(f"w{bits}a{bits}", "", _entries(rows, frames.chance, footnotes))
 
     return Table(
         name=name,
@@ -58,11 +59,14 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     )
 
 
-def _entries(rows: pd.DataFrame, footnotes: Footnotes) -> tuple[Entry, ...]:
+def _entries(
+    rows: pd.DataFrame, chance: Mapping[str, float], footnotes: Footnotes
+) -> tuple[Entry, ...]:
     """Return the entries of one bit-width.
 
     Args:
         rows: Of ``deployments.csv``, one per seed.
+        chance: See ``Frames.chance``.
         footnotes: Get reasons.
     """
     good = rows[rows.status == "complete"]
@@ -74,12 +78,12 @@ def _entries(rows: pd.DataFrame, footnotes: Footnotes) -> tuple[Entry, ...]:
         if unexplained
         else ()
     )
-    fast, fast_differing, fast_difference, *kernels = _by_onnxruntime(good, footnotes)
+    fast, fast_differing, fast_difference, *kernels = _by_onnxruntime(rows, chance, footnotes)
     return (
-        Entry(f"{good.top1_trained.mean():.2f}"),
-        Entry(f"{good.top1_integer.mean():.2f}"),
+        _top1(rows, "top1_trained", chance, footnotes),
+        _top1(rows, "top1_integer", chance, footnotes),
         fast,
-        Entry(f"{good.differing.sum():.0f}", below=f"({good.images.sum():.0f})", marks=marks),
+        Entry(f"{good.differing.sum():.0f}", below=f"of {good.images.sum():.0f}", marks=marks),
         Entry(f"{good.ties.sum():.0f}"),
         fast_differing,
         Entry(f"{good.largest_difference.max():.1e}"),
@@ -90,14 +94,34 @@ def _entries(rows: pd.DataFrame, footnotes: Footnotes) -> tuple[Entry, ...]:
     )
 
 
-def _by_onnxruntime(good: pd.DataFrame, footnotes: Footnotes) -> tuple[Entry, ...]:
+def _top1(
+    rows: pd.DataFrame, column: str, chance: Mapping[str, float], footnotes: Footnotes
+) -> Entry:
+    """Return the mean of one accuracy over seeds, like every accuracy."""
+    values: dict[int, float] = {}
+    failed = []
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        value = row[column]
+        if row["status"] != "complete":
+            failed.append((row["status"], row["diagnosis"] or "", None))
+        elif value is not None and value <= chance[row["run"]]:
+            failed.append(("collapsed", GUESSING, value))
+        elif value is not None:
+            values[len(values)] = value
+    return entries.measured(Sample(values, tuple(failed), None), False, footnotes)
+
+
+def _by_onnxruntime(
+    rows: pd.DataFrame, chance: Mapping[str, float], footnotes: Footnotes
+) -> tuple[Entry, ...]:
     """Return top-1, predictions and logits that differ, and kernels of onnxruntime."""
+    good = rows[rows.status == "complete"]
     found = good.dropna(subset="top1_onnx")
     if found.empty:
         reason = next(iter(good.no_onnx.dropna()), "not run by onnxruntime").partition("\n")[0]
         return (Entry(DASH, marks=(footnotes.mark(reason),)),) * 3 + (Entry(), Entry())
     return (
-        Entry(f"{found.top1_onnx.mean():.2f}"),
+        _top1(rows, "top1_onnx", chance, footnotes),
         Entry(f"{found.onnx_differing.sum():.0f}"),
         Entry(f"{found.onnx_difference.max():.1e}"),
         Entry(f"{found.onnx_integer_kernels.max():.0f}"),

@@ -12,7 +12,7 @@ from bitswitch.report.accuracy_table import stamp
 from bitswitch.report.frames import Frames
 from bitswitch.report.health import short_time
 from bitswitch.report.table import Entry, Footnotes, Group, Line, Section, Table
-from bitswitch.report.values import Network, Sample, Values
+from bitswitch.report.values import Network, Values
 from bitswitch.search_spec import Budget
 
 Text = Callable[[float], str]
@@ -155,14 +155,15 @@ class _Builder:
 
     def _entry(self, column: Column, rows: pd.DataFrame, best: bool) -> Entry:
         """Return mean ± standard deviation (n), or a dash with its reason."""
-        if column.key == "top1":
-            return entries.measured(_sample(rows), best, self.footnotes)
+        if column.key in subnets.ACCURACIES:
+            sample = subnets.sample_of(rows, column.key)
+            has_any = sample.total > 0
+            return entries.measured(sample if has_any else None, best, self.footnotes)
         values = subnets.values_of(rows, column.key)
         if not values:
             return Entry()
-        spread = f"±{column.text(stdev(values))}" if len(set(values)) > 1 else ""
-        if column.key in subnets.ACCURACIES:
-            spread = f"{spread} ({len(values)})".strip()
+        several = len(set(values)) > 1
+        spread = f"±{column.text(stdev(values))} ({len(values)})" if several else ""
         # How long something took varies with the machine: the mean says enough.
         below = "" if column.text is short_time else spread
         return Entry(column.text(fmean(values)), below=below, bold=best)
@@ -172,18 +173,7 @@ def _is_best(column: Column, arm: str, rows: pd.DataFrame) -> bool:
     """Return whether an arm has the highest of several different mean accuracies."""
     if column.key not in subnets.ACCURACIES:
         return False
-    by_arm = {str(key): subnets.values_of(group, column.key) for key, group in rows.groupby("arm")}
-    means = {key: round(fmean(values), 2) for key, values in by_arm.items() if values}
+    by_arm = {str(key): subnets.sample_of(group, column.key) for key, group in rows.groupby("arm")}
+    whole = {key: sample for key, sample in by_arm.items() if sample.values and sample.is_whole}
+    means = {key: round(sample.mean, 2) for key, sample in whole.items()}
     return arm in means and means[arm] == max(means.values()) > min(means.values())
-
-
-def _sample(rows: pd.DataFrame) -> Sample:
-    """Return the accuracies of one arm within one budget."""
-    blank = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    failed = [row for row in blank if row["status"] != "complete"]
-    images = [int(row["images"]) for row in blank if row["images"] is not None]
-    return Sample(
-        values=dict(enumerate(subnets.values_of(rows, "top1"))),
-        failed=tuple((row["status"], row["where"] or "", None) for row in failed),
-        images=images[0] if images else None,
-    )

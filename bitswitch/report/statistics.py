@@ -16,19 +16,33 @@ LEVEL = 0.05
 GUESSING_QUANTILE = 3.09
 """Standard deviations that 99.9 % of guessing networks stay below."""
 
-Verdict = Literal["match", "higher", "lower"]
+GUESSING = "test accuracy is that of guessing"
+"""Why an accuracy up to ``guessing_bound`` is none."""
+
+Verdict = Literal["match", "higher", "lower", "inconclusive"]
 
 
-def interval(values: Sequence[float]) -> float | None:
-    """Return the half-width of the 95 % confidence interval of the mean over seeds.
+class Interval(NamedTuple):
+    """A 95 % confidence interval."""
 
-    None for fewer than two values.
-    """
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """From its middle to either end."""
+        return (self.high - self.low) / 2
+
+
+def interval(values: Sequence[float]) -> Interval | None:
+    """Return the 95 % confidence interval of the mean over seeds; None for fewer than two."""
     if len(values) < 2:
         return None
     from scipy.special import stdtrit
 
-    return float(stdtrit(len(values) - 1, 1 - LEVEL / 2)) * stdev(values) / sqrt(len(values))
+    quantile = float(stdtrit(len(values) - 1, 1 - LEVEL / 2))
+    mean, half = fmean(values), quantile * stdev(values) / sqrt(len(values))
+    return Interval(mean - half, mean + half)
 
 
 def sampling_noise(top1: float, images: int) -> float:
@@ -66,24 +80,35 @@ def guessing_bound(classes: int, images: int) -> float:
     return 100 * (chance + GUESSING_QUANTILE * sqrt(chance * (1 - chance) / images))
 
 
-def verdict(published: float, values: Sequence[float], images: int) -> Verdict:
+def verdict(published: float, values: Sequence[float], images: int) -> Verdict | None:
     """Return whether a printed number agrees with the mean of ``values``, all in percent.
 
-    It does inside the larger of the interval over seeds and the noise of the test set.
+    The margin is the noise of the test set at the printed number: nothing measured widens it. A
+    mean within it matches if it is known that well. A mean beyond it is higher or lower if the
+    printed number lies outside its confidence interval. All else is inconclusive.
+
+    Args:
+        published: The printed number.
+        values: One per seed; of one alone nothing is known about its noise: None.
+        images: Size of the test set.
     """
-    mean = fmean(values)
-    tolerance = max(interval(values) or 0.0, sampling_noise(mean, images))
-    if abs(mean - published) <= tolerance:
-        return "match"
-    return "higher" if mean > published else "lower"
+    ours = interval(values)
+    if ours is None:
+        return None
+    margin = sampling_noise(published, images)
+    difference = fmean(values) - published
+    if abs(difference) > max(margin, ours.half_width):
+        return "higher" if difference > 0 else "lower"
+    return "match" if ours.half_width <= margin else "inconclusive"
 
 
 class Effect(NamedTuple):
     """A paired difference over seeds."""
 
     mean: float
-    half_width: float | None
-    """Of the 95 % confidence interval; None for one seed."""
+    spread: float | None
+    """Standard deviation of the differences; this and the next is None for one seed."""
+    interval: Interval | None
     seeds: int
     p: float | None
     """Two-sided, exact; None when there are too few seeds to test."""
@@ -106,7 +131,8 @@ def effect(with_it: dict[int, float], without: dict[int, float]) -> Effect | Non
         return None
     differences = [with_it[seed] - without[seed] for seed in shared]
     p = sign_flip(differences) if len(shared) >= TESTABLE else None
-    return Effect(fmean(differences), interval(differences), len(shared), p)
+    spread = stdev(differences) if len(shared) > 1 else None
+    return Effect(fmean(differences), spread, interval(differences), len(shared), p)
 
 
 def sign_flip(differences: Sequence[float]) -> float:

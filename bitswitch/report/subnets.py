@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bitswitch.report.frames import Frames
+from bitswitch.report.values import Sample
 
 PLACE = ["experiment", "network", "arm", "bitset", "seed"]
 """Columns that say where in a suite a trained network stands."""
@@ -28,19 +29,24 @@ EFFORT = ["scoring_time_s", "search_time_s", "evaluations", "retraining_epochs"]
 def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
     """Return one row per place, search seed and budget, in the suite's order.
 
-    Columns: ``PLACE``, run, search, search_seed, budget, status, where, images (of the test
-    split), ``ACCURACIES``, held_out_top1, ``COSTS``, ``EFFORT`` and candidates. What is missing is
-    NaN; ``where`` says why.
+    Columns: ``PLACE``, run, search, search_seed, budget; status of the search, and where it says
+    why there is no sub-net; images (of the test split); ``ACCURACIES``, and for each its
+    ``_status``, ``_where`` and ``_measured`` value; held_out_top1, ``COSTS``, ``EFFORT`` and
+    candidates. What is missing is NaN, and so is an accuracy that is that of guessing.
     """
     rows = frames.metrics
     rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
     rows = rows[rows.search.notna() & (rows.split == "test")].rename(columns={"policy": "budget"})
-    keys = [*PLACE, "run", "search", "search_seed", "budget", "status", "where"]
-    found = rows[keys].drop_duplicates(ignore_index=True)
+    keys = [*PLACE, "search", "budget"]
+    found = rows[[*keys, "run", "search_seed"]].drop_duplicates(ignore_index=True)
     for metric in ACCURACIES:
-        values = rows.loc[rows.metric == metric, [*PLACE, "search", "budget", "value"]]
-        values = values.rename(columns={"value": metric})
-        found = found.merge(values, how="left", on=[*PLACE, "search", "budget"])
+        values = rows.loc[rows.metric == metric, [*keys, "value", "status", "where"]]
+        values = values.assign(**{metric: values.value.where(values.status == "complete")})
+        names = {"value": "measured", "status": "status", "where": "where"}
+        values = values.rename(columns={old: f"{metric}_{new}" for old, new in names.items()})
+        found = found.merge(values, how="left", on=keys)
+    found["status"] = found.top1_status.replace("collapsed", "complete")
+    found["where"] = found.top1_where.where(found.status != "complete")
     policies = frames.policies[
         ["search", "budget", "held_out_top1", "candidates", *COSTS, *EFFORT[1:]]
     ]
@@ -51,13 +57,17 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
 
 
 def uniform_of(frames: Frames, experiment: str) -> pd.DataFrame:
-    """Return the trained networks at single bit-widths: columns ``PLACE``, bits and top1."""
+    """Return the trained networks at single bit-widths: columns ``PLACE``, bits, status and top1.
+
+    ``top1`` is NaN unless the status is complete.
+    """
     rows = frames.metrics
     rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
-    rows = rows[rows.search.isna() & (rows.arm != "float") & (rows.status == "complete")]
+    rows = rows[rows.search.isna() & (rows.arm != "float")]
     rows = rows[(rows.split == "test") & (rows.metric == "top1")]
-    rows = rows.assign(bits=rows.policy.astype(int), top1=rows.value)
-    return rows[[*PLACE, "bits", "top1"]].reset_index(drop=True)
+    top1 = rows.value.where(rows.status == "complete").astype(float)
+    rows = rows.assign(bits=rows.policy.astype(int), top1=top1)
+    return rows[[*PLACE, "bits", "status", "top1"]].reset_index(drop=True)
 
 
 def _scoring_times(frames: Frames) -> pd.DataFrame:
@@ -89,7 +99,29 @@ def _pair(weight: int, activation: int) -> str:
     return str(weight) if weight == activation else f"{weight}/{activation}"
 
 
+def sample_of(rows: pd.DataFrame, metric: str) -> Sample:
+    """Return one of the ``ACCURACIES`` of several sub-nets, those without it left out.
+
+    Args:
+        rows: See ``of_experiment``.
+        metric: Which one; one that no sub-net has makes an empty sample.
+    """
+    values: dict[int, float] = {}
+    failed = []
+    blank = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    any_has_it = rows[f"{metric}_status"].notna().any()
+    for at, row in enumerate(blank if any_has_it else ()):
+        status = row[f"{metric}_status"] or row["status"]
+        if row[metric] is not None:
+            values[at] = float(row[metric])
+        elif status != "complete":
+            why = row[f"{metric}_where"] or row["where"] or ""
+            failed.append((status, why, row[f"{metric}_measured"]))
+    images = next((int(row["images"]) for row in blank if row["images"] is not None), None)
+    return Sample(values, tuple(failed), images, unit="sub-nets")
+
+
 def values_of(rows: pd.DataFrame, column: str) -> Sequence[float]:
-    """Return what complete searches say in ``column``, one number per row."""
+    """Return what complete searches say in ``column``, one number per row that has one."""
     good = rows.loc[rows.status == "complete", column]
     return [float(value) for value in good.dropna()]

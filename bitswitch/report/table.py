@@ -1,9 +1,10 @@
 """What a table is, before it is printed in LaTeX or HTML."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-Tone = Literal["plain", "published", "muted", "note", "match", "higher", "lower"]
+Tone = Literal["plain", "published", "muted", "note", "match", "higher", "lower", "inconclusive"]
 """Why a cell looks as it does."""
 
 WIDE = 8
@@ -72,6 +73,19 @@ class Section:
         return [(line, span.get(at, 0)) for at, line in enumerate(self.lines)]
 
 
+LEGEND = {
+    "±": "±: one standard deviation of the values whose number n stands in parentheses behind it.",
+    "[": "[low, high]: 95 % confidence interval of the mean.",
+    " of ": "(k of n): only k are complete; footnotes say how the others failed. If seeds "
+    "collapsed to guessing or diverged, the mean is that of the survivors: it is never bold, and "
+    "no difference, effect or verdict is taken from it.",
+}
+"""What signs below numbers mean, in every table."""
+
+COUNTED = re.compile(r"\(\d+( of )\d+\)")
+"""A number of complete values and of all."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table with everything its reader needs."""
@@ -86,6 +100,14 @@ class Table:
     """How to read it."""
     footnotes: tuple[tuple[str, str], ...] = ()
     """(letter, text)."""
+
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """The notes, and what those signs mean that stand below numbers."""
+        below = [e.below for s in self.sections for line in s.lines for e in line.entries]
+        used = {sign for text in below for sign in ("±", "[") if sign in text}
+        used |= {found[1] for text in below if (found := COUNTED.search(text))}
+        return (*self.notes, *(text for sign, text in LEGEND.items() if sign in used))
 
     @property
     def width(self) -> int:

@@ -15,6 +15,9 @@ from bitswitch.report.frames import Frames
 FP = ("FP", "32")
 """Bit set and policy of full-precision runs."""
 
+LOST = ("collapsed", "diverged")
+"""States of seeds that were trained and failed."""
+
 PRINTED_TITLES = {
     "resnet20": "ResNet-20",
     "resnet18": "ResNet-18",
@@ -39,16 +42,34 @@ class Sample:
     """All seeds at one place."""
 
     values: dict[int, float]
-    """Of complete runs, by seed; where several searches searched one, their mean."""
+    """Of complete seeds; where several searches searched a network, the mean of all of them."""
     failed: tuple[tuple[str, str, float | None], ...]
     """(status, reason, measured value) of every other seed."""
     images: int | None
     """Size of the test set."""
+    unit: str = "seeds"
+    """What is counted."""
 
     @property
     def mean(self) -> float:
-        """Of the complete runs."""
+        """Of the complete seeds."""
         return fmean(self.values.values())
+
+    @property
+    def total(self) -> int:
+        """Number of seeds, complete or not."""
+        return len(self.values) + len(self.failed)
+
+    @property
+    def count(self) -> str:
+        """How many seeds the mean is of, and of how many where some are left out."""
+        complete = len(self.values)
+        return f"({complete} of {self.total})" if self.failed else f"({complete})"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no seed collapsed or diverged: else the mean is that of survivors."""
+        return not any(status in LOST for status, _, _ in self.failed)
 
     @property
     def spread(self) -> float | None:
@@ -211,19 +232,22 @@ def _by_place(rows: pd.DataFrame) -> dict[str, dict[Place, list[Row]]]:
 
 
 def _sample(rows: list[Row], images: Mapping[Any, int]) -> Sample:
-    """Return the seeds at one place.
+    """Return the seeds at one place; a seed counts as complete when all of its rows are.
 
     Args:
         rows: One per seed, of a network that was searched one per seed and search.
         images: Size of the test set, by run.
     """
-    good = [row for row in rows if row["status"] == "complete"]
-    failed = [row for row in rows if row["status"] != "complete"]
-    by_seed: dict[int, list[float]] = {}
-    for row in good:
-        by_seed.setdefault(int(row["seed"]), []).append(float(row["value"]))
-    return Sample(
-        values={seed: fmean(values) for seed, values in by_seed.items()},
-        failed=tuple((row["status"], row["where"] or "", row["value"]) for row in failed),
-        images=images[good[0]["run"]] if good else None,
-    )
+    by_seed: dict[int, list[Row]] = {}
+    for row in rows:
+        by_seed.setdefault(int(row["seed"]), []).append(row)
+    values, failed = {}, []
+    for seed, own in by_seed.items():
+        bad = [row for row in own if row["status"] != "complete"]
+        if bad:
+            worst = next((row for row in bad if row["status"] in LOST), bad[0])
+            failed.append((worst["status"], worst["where"] or "", worst["value"]))
+        else:
+            values[seed] = fmean(float(row["value"]) for row in own)
+    measured = [row["run"] for row in rows if row["status"] == "complete"]
+    return Sample(values, tuple(failed), images[measured[0]] if measured else None)

@@ -181,8 +181,17 @@ def top1_at(spec: SearchSpec, policy: Mapping[str, int]) -> float:
     return round(float(np.average(tops, weights=weights)) - worse, 1)
 
 
-def write_search(spec: SearchSpec, results: Path, **changes: Any) -> Path:
-    """Write the folder of a search; ``changes`` replace keys of ``result.json``."""
+def write_search(
+    spec: SearchSpec, results: Path, tops: Mapping[str, float] | None = None, **changes: Any
+) -> Path:
+    """Write the folder of a search.
+
+    Args:
+        spec: The search.
+        results: Folder of all results.
+        tops: Accuracies by metric, percent, where they are not made up.
+        changes: Replace keys of ``result.json``.
+    """
     folder = results / "searches" / spec.identifier
     folder.mkdir(parents=True)
     result: dict[str, Any] = {"identifier": spec.identifier, "status": "complete"}
@@ -213,6 +222,7 @@ def write_search(spec: SearchSpec, results: Path, **changes: Any) -> Path:
             layers={name: (bits, bits) for name, bits in policy.items()},
         ).write(folder / "policies" / f"{budget.name}.json")
         found = {"top1": top1} | ({"top1_retrained": top1 + 0.5} if spec.retraining else {})
+        found |= tops or {}
         lines += [
             {"split": split, "policy": budget.name, "metric": key, "value": v, "unit": "percent"}
             for key, v in found.items()

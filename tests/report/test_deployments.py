@@ -74,7 +74,7 @@ def test_parity_is_added_up_over_seeds(frames: Frames):
     trained, integers, fast, *counts = lines["w4a4"]
     assert trained == integers == fast
     assert counts == ["6", "6", "10", "1.0e-06", "2.0e-02", "19", "24", "20", "2"]
-    assert found.sections[0].lines[0].entries[3].below == "(2000)"
+    assert found.sections[0].lines[0].entries[3].below == "of 2000"
 
 
 def test_unexplained_differences_are_marked(results: Path):

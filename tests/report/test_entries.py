@@ -28,7 +28,7 @@ def test_a_partial_cell_says_what_is_left_out():
     notes = Footnotes()
     sample = Sample({0: 92.0}, (("diverged", "loss is nan", None),), 1000)
     entry = entries.measured(sample, False, notes)
-    assert entry.text == "92.00"
+    assert (entry.text, entry.below) == ("92.00", "(1 of 2)")
     expected = "1 of 2 seeds diverged, left out of the mean: loss is nan"
     assert notes.listed() == ((entry.marks[0], expected),)
 
@@ -53,7 +53,11 @@ def test_a_place_without_runs_is_empty():
 
 def test_differences_carry_their_verdict():
     entry = entries.difference(GOOD, 92.3)
-    assert (entry.text, entry.below, entry.tone) == ("+0.20", "match", "match")
+    assert (entry.text, entry.below, entry.tone) == ("+0.20", "inconclusive", "inconclusive")
+    close = Sample({0: 92.0, 1: 92.1}, (), 1000)
+    assert entries.difference(close, 92.3).below == "match"
+    one = entries.difference(Sample({0: 92.0}, (), 1000), 92.3)
+    assert (one.text, one.below, one.tone) == ("\N{MINUS SIGN}0.30", "one seed", "muted")
     assert entries.difference(Sample({}, (), None), 92.3).text == DASH
 
 

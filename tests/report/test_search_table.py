@@ -95,8 +95,8 @@ def test_what_was_not_found_is_a_dash_with_its_reason(results: Path):
     _, random, greedy = table.sections[0].lines[:3]
     assert random.entries[0].text == greedy.entries[0].text == DASH
     notes = dict(table.footnotes)
-    assert notes[random.entries[0].marks[0]] == "4 of 4 seeds missing: not run to the end"
-    assert notes[greedy.entries[0].marks[0]] == "2 of 2 seeds diverged: its start diverged"
+    assert notes[random.entries[0].marks[0]] == "4 of 4 sub-nets missing: not run to the end"
+    assert notes[greedy.entries[0].marks[0]] == "2 of 2 sub-nets diverged: its start diverged"
     assert not any(entry.text for entry in random.entries[1:7])
 
 
@@ -111,6 +111,8 @@ def test_a_budget_that_no_policy_meets_is_a_dash_beside_the_others(results: Path
     table = search_table.build(frames, "search-comparison", "s")
     dashes = [line for line in table.sections[0].lines if line.entries[0].text == DASH]
     assert [line.kind for line in dashes] == ["ILP"]
-    assert dict(table.footnotes)[dashes[0].entries[0].marks[0]] == f"2 of 2 seeds infeasible: {why}"
+    assert (
+        dict(table.footnotes)[dashes[0].entries[0].marks[0]] == f"2 of 2 sub-nets infeasible: {why}"
+    )
     assert set(frames.policies.status) == {"complete", "infeasible"}
     assert "infeasible" in dict(health.summary(frames))["sub-nets, one per search and budget"]

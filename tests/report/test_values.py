@@ -61,10 +61,11 @@ def test_failed_seeds_keep_status_reason_and_value(suite: Suite, results: Path):
     for run in suite.runs.values():
         bad = run.training.alrs.reading == "literal" and run.seed == 1
         changes = {"status": "collapsed", "diagnosis": "at chance"} if bad else {}
-        write_run(run, results, **changes)
+        write_run(run, results, {2: 10.0} if bad else {}, **changes)
     samples = Values(collect.collect(suite, results), "readings").samples["resnet20"]
     sample = samples[Place("literal", "{8,6,4,2}", "2")]
     assert sorted(sample.values) == [0, 2]
     (status, reason, value), *others = sample.failed
     assert (status, reason, others) == ("collapsed", "at chance", [])
-    assert value < 15
+    assert value == 10.0
+    assert (sample.count, sample.is_whole) == ("(2 of 3)", False)
