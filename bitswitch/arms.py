@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_
 from bitswitch.costs import EdgeName
 from bitswitch.letters import Remark, Title
 from bitswitch.search_spec import Budget
-from bitswitch.spec import BitWidth, Choice, TrainingSpec
+from bitswitch.spec import BitWidth, Choice, Keep, TrainingSpec
 from bitswitch.types import Distinct, Strict
 
 
@@ -47,6 +47,8 @@ class NetworkSpec(Strict):
     """Dataset whose published recipe the preset ``faithful`` takes; None: the dataset's own."""
     seeds: Seeds | None = None
     """Overrides the suite's."""
+    keep: Keep = ()
+    """Layers that stay at full precision besides the first and the last, by name or pattern."""
 
 
 class StartSpec(Strict):

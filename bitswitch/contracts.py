@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.cards import Card, Recipe, Storage
+from bitswitch.nn.dataflow import FirstLast
 from bitswitch.passes import Lesson, Moment, Pass
 from bitswitch.problems import Candidate, Evaluation, Problem
 from bitswitch.quant.quantizer import Quantizer
@@ -36,6 +37,7 @@ __all__ = [
     "Evaluation",
     "Extent",
     "Findings",
+    "FirstLast",
     "Lesson",
     "Method",
     "Model",
@@ -191,6 +193,14 @@ class Model(Plugin):
     def build(self, classes: int, seed: int) -> nn.Module:
         """Return the network for ``classes`` outputs, initialised from ``seed``."""
         raise NotImplementedError
+
+    def first_last(self, net: nn.Module) -> FirstLast | None:
+        """Return the names of the first and the last layers of ``net``, as ``build`` made it.
+
+        Default: None; they are found by running it. They are the layers that see the image, and
+        those whose output is the network's, through no other layer.
+        """
+        return None
 
 
 class Batch(NamedTuple):

@@ -2,7 +2,7 @@
 
 BitOps are multiply-accumulates times both bit-widths; size counts weights and their scales, not
 batch norms and biases; average bits are means over the counted layers. ``EdgeName`` says what
-becomes of the first and the last layer.
+becomes of first and last layers; others that stay float always count, at 32 bits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bitswitch.errors import SpecError
-from bitswitch.types import FLOAT_BITS, BitSet, Policy
+from bitswitch.types import BitSet, Policy
 
 CostName = Literal[
     "bitops", "size", "average-bits", "weighted-average-bits", "activation-bits", "latency"
@@ -19,17 +19,19 @@ CostName = Literal[
 """``average-bits``: every layer counts the same; ``weighted-average-bits``: by its weights;
 ``activation-bits``: mean bit-width of inputs by their elements."""
 EdgeName = Literal["excluded", "counted"]
-"""Whether costs leave out layers whose bit-width no policy changes (first, last), or count them at
-their fixed bit-width, 32 where they are float."""
+"""Whether costs leave out first and last layers, or count them at their fixed bit-width, 32 where
+they are float."""
+LayerKind = Literal["conv", "linear", "other"]
+"""``other``: a layer with weights of another kind, e.g. a transposed convolution or an LSTM."""
 SCALE_BITS = 32
 """Of one stored scale."""
 
 
 class LayerShape(NamedTuple):
-    """What one convolution or linear layer computes for one image."""
+    """What one layer with weights computes for one image."""
 
     name: str
-    kind: Literal["conv", "linear"]
+    kind: LayerKind
     weights: int
     """Elements of the weight."""
     macs: int
@@ -41,16 +43,13 @@ class LayerShape(NamedTuple):
     in_channels: int
     out_channels: int
     kernel: int
-    """Side of the kernel; 1 in a linear layer."""
+    """Side of the kernel; 1 where there is none."""
     stride: int
     groups: int
-    edge_bits: int | None
+    fixed_bits: int | None
     """Bit-width that no policy changes, 32 for float; None: the layer is switchable."""
-
-    @property
-    def is_edge(self) -> bool:
-        """Whether no policy changes its bit-width."""
-        return self.edge_bits is not None
+    is_edge: bool = False
+    """Whether it sees the image, or makes the output."""
 
     @property
     def is_depthwise(self) -> bool:
@@ -95,19 +94,19 @@ class CostModel:
     """Costs of policies of one network. Every cost is a sum over layers, divided by a constant."""
 
     shapes: Sequence[LayerShape]
-    """All convolution and linear layers, first to last."""
+    """All layers with weights, first to last."""
     edges: EdgeName = "excluded"
     latencies: Latencies | None = None
 
     @cached_property
     def layers(self) -> list[LayerShape]:
         """The switchable layers, first to last."""
-        return [shape for shape in self.shapes if not shape.is_edge]
+        return [shape for shape in self.shapes if shape.fixed_bits is None]
 
     @cached_property
     def counted(self) -> list[LayerShape]:
         """The layers that costs count."""
-        return list(self.shapes) if self.edges == "counted" else self.layers
+        return [shape for shape in self.shapes if self.edges == "counted" or not shape.is_edge]
 
     @cached_property
     def _weights(self) -> int:
@@ -135,8 +134,8 @@ class CostModel:
 
     def fixed(self, cost: CostName) -> float:
         """Return the part of a cost that no policy changes."""
-        edges = [shape for shape in self.counted if shape.is_edge]
-        return sum(self.part(cost, shape, *_bits(shape, {})) for shape in edges)
+        fixed = [shape for shape in self.counted if shape.fixed_bits is not None]
+        return sum(self.part(cost, shape, *_bits(shape, {})) for shape in fixed)
 
     def part(self, cost: CostName, shape: LayerShape, weight: float, activation: float) -> float:
         """Return what a layer adds to a cost at these bit-widths.
@@ -160,8 +159,8 @@ class CostModel:
 
     def uniform(self, cost: CostName, bits: float) -> float:
         """Return a cost of the network at one bit-width, which may lie between two."""
-        parts = (self.part(cost, shape, bits, bits) for shape in self.counted if not shape.is_edge)
-        return self.fixed(cost) + sum(parts)
+        free = [shape for shape in self.counted if shape.fixed_bits is None]
+        return self.fixed(cost) + sum(self.part(cost, shape, bits, bits) for shape in free)
 
     def range(self, cost: CostName, bitset: BitSet) -> tuple[float, float]:
         """Return the least and the largest value of a cost."""
@@ -180,5 +179,5 @@ class CostModel:
 
 def _bits(shape: LayerShape, policy: Policy) -> tuple[int, int]:
     """Return (weight, activation) bit-widths of a layer."""
-    bits = policy[shape.name] if shape.edge_bits is None else shape.edge_bits or FLOAT_BITS
+    bits = policy[shape.name] if shape.fixed_bits is None else shape.fixed_bits
     return bits if isinstance(bits, tuple) else (bits, bits)

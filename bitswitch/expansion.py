@@ -38,7 +38,8 @@ def run_of(place: Place) -> RunSpec:
     fields = start
     if not start or bitset != (FLOAT_BITS,):
         first = run_of(place._replace(arm=_start_arm(arm.start))) if arm.start else start
-        fields = {**_recipe(network, arm, data), "bitset": bitset, "start": first, **common}
+        kept = {} if bitset == (FLOAT_BITS,) else {"keep": network.keep}
+        fields = {**_recipe(network, arm, data), "bitset": bitset, "start": first, **kept, **common}
         if arm.guide:
             fields["sensitivity"] = next(_sensitivities(place, arm.guide, first))
     with explained(where):

@@ -154,6 +154,7 @@ def _pass_time(run: RunSpec, device: str, gpu: bool) -> float:
         "method": small.method.model_dump(),
         "model": small.model.model_dump(),
         "shape": _facts(run)["shape"],
+        "keep": small.keep,
         "batch_size": small.training.batch_size,
         "passes": len(small.bitset),
         "recipe": small.training.model_dump(include={"optimizer", "update", "compile"}),

@@ -28,6 +28,10 @@ MOST = 1_000_000
 BitWidth = Annotated[int, Field(ge=MIN_BITS, le=FLOAT_BITS)]
 
 
+Keep = tuple[Annotated[str, Field(min_length=1)], ...]
+"""Names of layers, or patterns such as ``blocks.*.attn.qkv``."""
+
+
 class Choice(Strict):
     """A plugin by name, with options; written ``name`` or ``{name: ..., options: {...}}``."""
 
@@ -140,6 +144,8 @@ class RunSpec(Strict):
     """The run whose network this one starts from, at full precision or at several bit-widths."""
     sensitivity: "SensitivitySpec | None" = None
     """What guides the method, where it wants to know how sensitive layers are."""
+    keep: Keep = Field(default=(), exclude_if=lambda keep: not keep)
+    """Layers that stay at full precision besides the first and the last."""
 
     @field_validator("bitset")
     @classmethod

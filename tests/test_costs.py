@@ -17,11 +17,13 @@ MIB = 8 * 2**20
 """Bits."""
 
 
-def shape(name, weights=10, macs=100, inputs=7, scales=0, edge_bits=None):
-    return LayerShape(name, "conv", weights, macs, inputs, scales, 4, 4, 3, 1, 1, edge_bits)
+def shape(name, weights=10, macs=100, inputs=7, scales=0, fixed_bits=None, is_edge=False):
+    place = fixed_bits, is_edge
+    return LayerShape(name, "conv", weights, macs, inputs, scales, 4, 4, 3, 1, 1, *place)
 
 
-FIRST, LAST = shape("first", 3, 5, 11, edge_bits=8), shape("last", 17, 17, 13, edge_bits=32)
+FIRST = shape("first", 3, 5, 11, fixed_bits=8, is_edge=True)
+LAST = shape("last", 17, 17, 13, fixed_bits=32, is_edge=True)
 SHAPES = [FIRST, shape("a", 10, 100, 7, 1), shape("b", 30, 60, 3, 4), LAST]
 POLICY = {"a": (4, 8), "b": 2}
 
@@ -66,12 +68,13 @@ layers = st.lists(
         macs=numbers,
         inputs=numbers,
         scales=st.integers(0, 64),
-        edge_bits=st.sampled_from([None, None, 8, 32]),
+        fixed_bits=st.sampled_from([None, None, 8, 32]),
+        is_edge=st.booleans(),
     ),
     min_size=1,
     max_size=8,
     unique_by=lambda one: one.name,
-).filter(lambda shapes: any(not one.is_edge for one in shapes))
+).filter(lambda shapes: any(one.fixed_bits is None and not one.is_edge for one in shapes))
 
 
 @given(layers, st.sampled_from(["excluded", "counted"]), st.data())
@@ -79,8 +82,8 @@ def test_any_policy_costs_what_its_layers_cost(shapes, edges, data):
     bits = st.integers(2, 8)
     costs = CostModel(shapes, edges)
     policy = {one.name: data.draw(st.tuples(bits, bits)) for one in costs.layers}
-    counted = [one for one in shapes if edges == "counted" or one.edge_bits is None]
-    pairs = [policy.get(one.name, (one.edge_bits, one.edge_bits)) for one in counted]
+    counted = [one for one in shapes if edges == "counted" or not one.is_edge]
+    pairs = [policy.get(one.name, (one.fixed_bits, one.fixed_bits)) for one in counted]
     bitops = size = plain = weighted = inputs = 0
     for one, (weight, activation) in zip(counted, pairs, strict=True):
         bitops += one.macs * weight * activation
@@ -154,8 +157,9 @@ def network(name, edge_bits=8, first_strides=False):
     for stage in (net.layer2, net.layer3, net.layer4) if first_strides else ():
         stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
     shapes = layer_shapes(QuantizedModel(net, (FLOAT_BITS,), 0), (3, 224, 224))
-    inner = [one._replace(edge_bits=None) for one in shapes[1:-1]]
-    edges = [one._replace(edge_bits=edge_bits) for one in (shapes[0], shapes[-1])]
+    inner = [one._replace(fixed_bits=None) for one in shapes[1:-1]]
+    edge = {"fixed_bits": edge_bits, "is_edge": True}
+    edges = [one._replace(**edge) for one in (shapes[0], shapes[-1])]
     return [edges[0], *inner, edges[1]]
 
 
@@ -202,7 +206,9 @@ def _as_limpq_counts(one):
 
 
 def test_haqs_policy_has_a_tenth_of_the_size(resnet50):
-    shapes = [one._replace(edge_bits=None) for one in resnet50]  # it searches all layers
+    shapes = [
+        one._replace(fixed_bits=None, is_edge=False) for one in resnet50
+    ]  # it searches all layers
     costs = CostModel(shapes)
     policy = dict(zip((one.name for one in shapes), map(int, HAQ_WEIGHTS), strict=True))
     share = costs.total("size", policy) / (32 * sum(one.weights for one in shapes))

@@ -27,3 +27,12 @@ def test_conventional_training_of_a_float_network_has_no_rates_to_adapt():
     fields = {"method": "float32", "model": "resnet8", "dataset": "digits", "bitset": [32]}
     training = {"epochs": 1, "batch_size": 8, "update": "conventional"}
     assert RunSpec.model_validate({**fields, "training": training, "seed": 0}).is_float
+
+
+def test_layers_to_keep_are_part_of_a_run_only_where_there_are_some(tiny_run):
+    plain = tiny_run()
+    fields = plain.model_dump(mode="json")
+    assert "keep" not in fields
+    empty, kept = (RunSpec.model_validate(fields | {"keep": k}) for k in ([], ["stages.0.*"]))
+    assert empty.run_id == plain.run_id != kept.run_id
+    assert RunSpec.model_validate(kept.model_dump(mode="json")) == kept

@@ -424,3 +424,21 @@ def test_scores_that_no_search_reads_are_not_computed(write, search, scorings):
     suite = load_suite(write(**with_arm(search={"search": search, **shared})))
     assert len(suite.sensitivities) == scorings
     assert len(suite.searches) == len(CONTENT["seeds"])
+
+
+def test_layers_that_a_network_keeps_float_reach_all_that_is_quantized(write):
+    search = {
+        "search": "ilp",
+        "scores": {"sensitivity": "quantization-error"},
+        "budgets": BUDGETS,
+    }
+    content = with_network(keep=["stages.0.*"]) | with_arm(search=search)
+    suite = load_suite(write(**content))
+    kept = {run.method.name: run.keep for run in suite.runs.values()}
+    assert kept == {"float32": (), "double-rounding": ("stages.0.*",)}
+    scored = [spec.run.keep for spec in suite.sensitivities.values()]
+    searched = [spec.run.keep for spec in suite.searches.values()]
+    assert {*scored, *searched} == {("stages.0.*",)}
+    starts = {run.start.run_id for run in suite.runs.values() if run.start}
+    before = load_suite(write(**with_arm(search=search)))
+    assert starts == {run.run_id for run in before.runs.values() if run.is_float}

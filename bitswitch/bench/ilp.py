@@ -92,5 +92,5 @@ def _shape(name: str, draw: np.random.Generator) -> LayerShape:
         kernel=kernel,
         stride=1,
         groups=1,
-        edge_bits=None,
+        fixed_bits=None,
     )

@@ -1,6 +1,6 @@
 """Turn a float network into one that runs at several bit-widths."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.compilation import prepare_compilation
 from bitswitch.nn.convert import convert
+from bitswitch.nn.dataflow import NO_ENDS, FirstLast
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.policy import resolve
+from bitswitch.nn.roles import roles
 from bitswitch.quant.per_bit import Switchable
 from bitswitch.types import FLOAT_BITS, BitSet, Policy
 
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 
 
 def quantize(
-    net: nn.Module, method: "Method", keep: Collection[str] | None = None
+    net: nn.Module,
+    method: "Method",
+    keep: Collection[str] = (),
+    ends: FirstLast | None = None,
+    image: Sequence[int] | None = None,
 ) -> "QuantizedModel":
     """Return ``net`` with convolutions and linear layers that run at every bit-width of ``method``.
 
@@ -32,16 +38,22 @@ def quantize(
         net: Float network, already loaded.
         method: Where quantizers and normalisation come from; a method whose bit set is (32,)
             leaves the network as it is.
-        keep: Names of layers that stay at full precision; None: the first and the last.
+        keep: Names of layers that stay at full precision besides the first and the last, or
+            patterns such as ``blocks.*.attn.qkv``.
+        ends: First and last layers, which stay at full precision or at the method's ``edge_bits``;
+            None: those are found by running a copy of the network.
+        image: (channels, height, width) of an image, for that run; None: some are tried.
 
     Raises:
-        BitWidthError: a name in ``keep`` is no layer, or a layer cannot be quantized faithfully.
+        BitWidthError: a name that no layer has, a layer that cannot be quantized faithfully, or
+            nothing that can be quantized.
     """
     count = sum(value.numel() for value in net.parameters())
-    if method.bitset != (FLOAT_BITS,):
-        net = method.prepare(net)
-        convert(net, method, keep)
-    return QuantizedModel(net, method.bitset, count)
+    if method.bitset == (FLOAT_BITS,):
+        return QuantizedModel(net, method.bitset, count)
+    chosen = roles(net, keep, ends, image, method.edge_bits is not None)
+    net = convert(net, method, chosen)
+    return QuantizedModel(net, method.bitset, count, chosen.ends)
 
 
 class QuantizedModel(nn.Module):
@@ -51,12 +63,20 @@ class QuantizedModel(nn.Module):
         net: Network whose layers have been converted.
         bitset: Bit-widths, widest first.
         float_parameters: Parameters of the network before.
+        ends: Its first and last layers.
     """
 
-    def __init__(self, net: nn.Module, bitset: BitSet, float_parameters: int) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        bitset: BitSet,
+        float_parameters: int,
+        ends: FirstLast = NO_ENDS,
+    ) -> None:
         super().__init__()
         self.net = net
         self.float_parameters = float_parameters
+        self.ends = ends
         self.memory: nn.Module = nn.Module()
         """What a method keeps besides the network."""
         self.bitset = bitset

@@ -1,87 +1,132 @@
-"""What every convolution and linear layer of a network computes, measured by one forward pass."""
+"""What every layer with weights of a network computes, measured by one forward pass."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from bitswitch.costs import LayerShape
+from bitswitch.nn.kinds import kind_of, macs_of, weighted_layers, weights_of
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.types import FLOAT_BITS
 
 
+class Seen(NamedTuple):
+    """What went through one layer, all calls together."""
+
+    inputs: int
+    """Elements."""
+    macs: int
+
+
 @torch.no_grad()
 def layer_shapes(model: QuantizedModel, image: Sequence[int]) -> list[LayerShape]:
-    """Return the shapes of all convolution and linear layers of ``model``, in registration order.
+    """Return the shapes of all layers of ``model`` that run, in registration order.
+
+    Of a float layer whose weight is given to a function, the function is counted.
 
     Args:
         model: Its modes, policy and statistics are left as they are.
         image: (channels, height, width) of one image.
     """
-    layers = {
-        name: module
-        for name, module in model.net.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    }
-    seen: dict[str, tuple[int, int]] = {}
-    handles = [module.register_forward_hook(_watch(seen, name)) for name, module in layers.items()]
+    layers = weighted_layers(model.net)
+    seen: dict[str, Seen] = {}
+    handles = [layer.register_forward_hook(_watch(seen, name)) for name, layer in layers.items()]
     modes = [(module, module.training) for module in model.modules()]
     place = next(model.parameters())
+    borrowed = _Borrowed(layers)
     try:
         model.eval()
-        with model.at(FLOAT_BITS):
+        with model.at(FLOAT_BITS), borrowed:
             model(torch.zeros(1, *image, device=place.device, dtype=place.dtype))
     finally:
         for handle in handles:
             handle.remove()
         for module, training in modes:
             module.training = training
-    return [_shape(name, layers[name], *seen[name]) for name in layers if name in seen]
+    seen = borrowed.seen | seen
+    edges = {*model.ends.first, *model.ends.last}
+    return [
+        _shape(name, layer, seen[name], name in edges)
+        for name, layer in layers.items()
+        if name in seen
+    ]
 
 
-def _watch(seen: dict[str, tuple[int, int]], name: str) -> Callable[..., None]:
-    """Return a hook that adds up the elements of a layer's inputs and outputs, call by call."""
+def _watch(seen: dict[str, Seen], name: str) -> Callable[..., None]:
+    """Return a hook that adds up what a layer computes, call by call."""
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        before = seen.get(name, (0, 0))
-        seen[name] = before[0] + inputs[0].numel(), before[1] + output.numel()
+    def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        outputs = output.numel() if isinstance(output, Tensor) else 0
+        _add(seen, name, inputs[0], macs_of(module, inputs, outputs))
 
     return note
 
 
-def _shape(name: str, layer: nn.Conv2d | nn.Linear, inputs: int, outputs: int) -> LayerShape:
-    common: dict[str, Any] = {
-        "name": name,
-        "weights": layer.weight.numel(),
-        "macs": outputs * layer.weight[0].numel(),
-        "inputs": inputs,
-        "scales": _stored_scales(layer) if isinstance(layer, QuantizedLayer) else 0,
-        "edge_bits": _edge_bits(layer) if isinstance(layer, QuantizedLayer) else FLOAT_BITS,
-    }
-    if isinstance(layer, nn.Conv2d):
-        return LayerShape(
-            kind="conv",
-            in_channels=layer.in_channels,
-            out_channels=layer.out_channels,
-            kernel=max(layer.kernel_size),
-            stride=max(layer.stride),
-            groups=layer.groups,
-            **common,
-        )
+def _add(seen: dict[str, Seen], name: str, x: Any, macs: int) -> None:
+    before = seen.get(name, Seen(0, 0))
+    size = x.numel() if isinstance(x, Tensor) else x.data.numel()
+    seen[name] = Seen(before.inputs + size, before.macs + macs)
+
+
+class _Borrowed(TorchFunctionMode):
+    """Watches functions that are given the weight of a convolution or linear layer.
+
+    Args:
+        layers: By name; of those that run themselves, what is seen here is of no use.
+    """
+
+    def __init__(self, layers: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.seen: dict[str, Seen] = {}
+        plain = {name: m for name, m in layers.items() if isinstance(m, nn.Conv2d | nn.Linear)}
+        self._weights = {id(m._parameters.get("weight")): (name, m) for name, m in plain.items()}
+        self._kept: list[Tensor] = []
+        """Views of weights: alive, so that none has the id of another."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        tensors = [x for x in (*args, *(kwargs or {}).values()) if isinstance(x, Tensor)]
+        found = [self._weights[id(x)] for x in tensors if id(x) in self._weights]
+        if found and isinstance(output, Tensor):
+            name, layer = found[0]
+            if len(tensors) == 1 and output.numel() == weights_of(layer):
+                self._weights[id(output)] = name, layer
+                self._kept.append(output)
+            elif len(tensors) > 1:
+                x = next(x for x in tensors if id(x) not in self._weights)
+                _add(self.seen, name, x, macs_of(layer, (x,), output.numel()))
+        return output
+
+
+def _shape(name: str, layer: nn.Module, seen: Seen, is_edge: bool) -> LayerShape:
+    quantized = layer if isinstance(layer, QuantizedLayer) else None
+    conv = layer if isinstance(layer, nn.Conv2d) else None
+    linear = layer if isinstance(layer, nn.Linear) else None
+    ends = (linear.in_features, linear.out_features) if linear is not None else (0, 0)
     return LayerShape(
-        kind="linear",
-        in_channels=layer.in_features,
-        out_channels=layer.out_features,
-        kernel=1,
-        stride=1,
-        groups=1,
-        **common,
+        name=name,
+        kind=kind_of(layer),
+        weights=weights_of(layer),
+        macs=seen.macs,
+        inputs=seen.inputs,
+        scales=0 if quantized is None else _stored_scales(quantized),
+        in_channels=ends[0] if conv is None else conv.in_channels,
+        out_channels=ends[1] if conv is None else conv.out_channels,
+        kernel=1 if conv is None else max(conv.kernel_size),
+        stride=1 if conv is None else max(conv.stride),
+        groups=1 if conv is None else conv.groups,
+        fixed_bits=FLOAT_BITS if quantized is None else _fixed_bits(quantized),
+        is_edge=is_edge,
     )
 
 
-def _edge_bits(layer: QuantizedLayer) -> int | None:
+def _fixed_bits(layer: QuantizedLayer) -> int | None:
     """Return the bit-width of the weights that no policy changes, if there is one."""
     return None if layer.pinned is None else layer.pinned[0]
 

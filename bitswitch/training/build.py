@@ -76,7 +76,8 @@ class Parts:
         if device.type == "cpu":
             keep_freed_memory()
         with blamed(f"method '{self.spec.method.name}'", "quantization"):
-            model = quantize(net, self.method)
+            ends, image = self.model.first_last(net), self.dataset.shape()
+            model = quantize(net, self.method, self.spec.keep, ends, image)
             self.method.attach(model, self.dataset.classes)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:

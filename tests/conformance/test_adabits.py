@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from bitswitch.methods.adabits import AdaBits
+from bitswitch.nn.dataflow import NO_ENDS
 from bitswitch.nn.model import quantize
 from bitswitch.quant.clipped import LearnedClipQuantizer
 from bitswitch.quant.quantizer import Width
@@ -73,7 +74,7 @@ def linear(mode, bits):
     fc.weight.data, fc.bias.data = ADABITS["fc_w"].clone(), ADABITS["fc_b"].clone()
     options = AdaBits.Options(scheme="modified", linear_evaluation="published")
     method = AdaBits(options, BITS)
-    model = quantize(nn.Sequential(fc), method, keep=())
+    model = quantize(nn.Sequential(fc), method, ends=NO_ENDS)
     method.attach(model, 10)
     model.train(mode == "train").switch({"0": (bits, FLOAT_BITS)})
     bias = model(torch.zeros(1, 64))[0]

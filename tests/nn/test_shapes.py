@@ -60,9 +60,9 @@ def test_multiply_accumulates_are_those_that_torch_counts(name):
 
 
 def test_edges_have_their_own_bit_width(model):
-    assert [shape.edge_bits for shape in layer_shapes(model, IMAGE)] == [32, None, None, None, 32]
+    assert [shape.fixed_bits for shape in layer_shapes(model, IMAGE)] == [32, None, None, None, 32]
     pinned = checks.Subject.of("limpq", {"edge_bits": 8}, BITSET).learner().model
-    bits = {shape.name: shape.edge_bits for shape in layer_shapes(pinned, (3, 8, 8))}
+    bits = {shape.name: shape.fixed_bits for shape in layer_shapes(pinned, (3, 8, 8))}
     assert bits == {"0": 8, "3": None, "6": None, "11": None, "12": 8}
 
 

@@ -154,7 +154,7 @@ SHAPES = tuple(
         kernel=3,
         stride=1,
         groups=1,
-        edge_bits=None,
+        fixed_bits=None,
     )
     for at, layer in enumerate(LAYERS)
 )

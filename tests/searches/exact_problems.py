@@ -25,7 +25,8 @@ def shape(name: str, weights: int = 1, macs: int = 1, edge_bits: int | None = No
         kernel=3,
         stride=1,
         groups=1,
-        edge_bits=edge_bits,
+        fixed_bits=edge_bits,
+        is_edge=edge_bits is not None,
     )
 
 

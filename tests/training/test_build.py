@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from bitswitch.contracts import FirstLast
 from bitswitch.errors import CheckpointError, PluginError
 from bitswitch.records import write_json
 from bitswitch.spec import Choice
@@ -150,3 +151,13 @@ def test_a_plugin_that_fails_is_named(tiny_run, monkeypatch, part, hook, call):
     name = getattr(parts.spec, part).name
     with pytest.raises(PluginError, match=f"of {part} '{name}' fails: ZeroDivisionError"):
         call(parts)
+
+
+def test_a_run_keeps_layers_float_and_a_model_may_name_its_ends(tiny_run, monkeypatch):
+    parts = Parts.of(tiny_run().model_copy(update={"keep": ("stages.*.conv2",)}))
+    layers = parts.quantized(parts.float_net(), CPU).layers
+    assert layers
+    assert not any(name.endswith("conv2") for name in layers)
+    first = next(iter(layers))
+    monkeypatch.setattr(parts.model, "first_last", lambda net: FirstLast(("conv1", first), ("fc",)))
+    assert list(parts.quantized(parts.float_net(), CPU).layers) == list(layers)[1:]
