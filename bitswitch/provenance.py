@@ -1,6 +1,7 @@
 """What made a run's numbers: code, versions, machine."""
 
 import hashlib
+import os
 import platform
 import subprocess
 from collections.abc import Iterable
@@ -25,6 +26,9 @@ EXPLORATORY = (
 """Parts that decide those of sensitivities and searches."""
 DEPLOYED = (*DECISIVE, "deployment")
 """Parts that decide what is found out about deployed models."""
+
+GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
+"""Of the environment of hooks: they name another repository."""
 
 
 def code_hash(parts: Iterable[str] = DECISIVE) -> str:
@@ -61,24 +65,35 @@ def _sources(path: Path) -> list[Path]:
     return sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
-def commit() -> str | None:
-    """Return the commit of the package's own repository, or None where it is in none.
+def commit() -> dict[str, str | None]:
+    """Return the ``commit`` of the package's own repository, or why it is unknown.
 
     Uncommitted changes are marked by ``-dirty``.
     """
-    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)
-    return (
-        _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") if tracked else None
-    )
-
-
-def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(PACKAGE), *arguments]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        found = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except subprocess.CalledProcessError as error:  # no repository, or one of another owner
+        return {"commit": None, "commit_unknown": error.stderr.partition("\n")[0]}
+    except (OSError, subprocess.SubprocessError) as error:
+        return {"commit": None, "commit_unknown": str(error)}
+    return {"commit": found, "commit_unknown": None}
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says of the folder of the package, whatever repository called us.
+
+    Raises:
+        CalledProcessError: it fails.
+        SubprocessError: it takes too long.
+        OSError: it is not there.
+    """
+    command = ["git", "-C", str(PACKAGE), *arguments]
+    calls = {name: value for name, value in os.environ.items() if name not in GIT_VARIABLES}
+    answer = subprocess.run(
+        command, capture_output=True, text=True, timeout=10, check=True, env=calls
+    )
+    return answer.stdout.strip()
 
 
 def collect(
@@ -99,7 +114,7 @@ def collect(
     """
     return {
         "bitswitch_version": installed("bitswitch"),
-        "commit": commit(),
+        **commit(),
         "code_hash": code_hash(parts),
         "plugin_hashes": plugin_hashes(modules),
         "python": platform.python_version(),

@@ -53,26 +53,53 @@ def test_plugins_of_others_have_hashes_of_their_own(stranger):
 
 def test_commit_is_none_outside_a_repository(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    assert commit() is None
+    assert commit()["commit"] is None
+    assert "not a git repository" in commit()["commit_unknown"]
 
 
 def test_commit_is_none_in_a_repository_that_does_not_hold_the_package(tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    assert commit() is None
+    assert commit()["commit"] is None
+    assert "did not match" in commit()["commit_unknown"]
 
 
-def test_commit_marks_uncommitted_changes(tmp_path, monkeypatch):
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with one commit that holds the package."""
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     (tmp_path / "provenance.py").write_text("x = 1\n")
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *arguments], check=True)
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    clean = commit()
-    assert clean is not None
+    return tmp_path
+
+
+def test_commit_marks_uncommitted_changes(repository, monkeypatch):
+    clean = commit()["commit"]
     assert len(clean) == 40
-    (tmp_path / "provenance.py").write_text("x = 2\n")
-    assert commit() == f"{clean}-dirty"
+    (repository / "provenance.py").write_text("x = 2\n")
+    assert commit() == {"commit": f"{clean}-dirty", "commit_unknown": None}
+
+
+def test_commit_is_the_packages_own_inside_a_hook(repository, monkeypatch):
+    clean = commit()
+    monkeypatch.setenv("GIT_DIR", str(repository / "none"))
+    assert commit() == clean
+
+
+def test_commit_of_a_repository_of_another_owner_is_unknown_and_says_why(repository, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    found = commit()
+    assert found["commit"] is None
+    assert "dubious ownership" in found["commit_unknown"]
+
+
+def test_commit_is_unknown_without_git(repository, monkeypatch):
+    monkeypatch.setenv("PATH", str(repository))
+    assert commit()["commit"] is None
+    assert "git" in commit()["commit_unknown"]
 
 
 def test_provenance_names_versions_and_machine():
