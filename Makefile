@@ -11,6 +11,11 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 PYTHON := $(PYTHON)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
+# Snakemake does not start for a user without a home, as containers have them.
+ifeq ($(HOME),)
+export HOME := $(CURDIR)/.cache/home
+endif
+
 # Values given to make reach commands by the environment, so that no shell reads them.
 all smoke: export CORES := $(CORES)
 all: export SUITE := $(SUITE)

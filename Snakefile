@@ -6,13 +6,14 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from bitswitch.devices import gpus_for, training_slots
-from bitswitch import prefork, scheduler
+from bitswitch import prefork, scheduler, stopping
 from bitswitch.errors import BitswitchError
 from bitswitch.store import digest
 from bitswitch.suite import load_suite, suite_path
@@ -32,6 +33,13 @@ try:
     SUITE = load_suite(SUITE_FILE)
 except BitswitchError as error:
     raise WorkflowError(str(error)) from None
+
+scheduler.name_user()
+if scheduler.enter():
+    print(
+        "A Snakemake was killed here and had this folder locked: unlocked.",
+        file=sys.stderr,
+    )
 
 # Paths, not text: Snakemake takes braces in text for wildcards.
 DATA = Path(os.path.expanduser(config["data"]))
@@ -65,8 +73,10 @@ rule all:
         rules.pdf.output,
 
 
-# Jobs fork from one process that has torch loaded; it ends with this one.
+# Jobs end with this process, and fork from one that has torch loaded.
 onstart:
+    with suppress(OSError):
+        os.environ[stopping.SCHEDULER_VARIABLE] = stopping.identity(os.getpid())
     if path := prefork.start(SUITE_FILE):
         os.environ[prefork.SOCKET_VARIABLE] = path
 

@@ -9,14 +9,25 @@ another node say, the command runs here.
 import os
 import sys
 
-from bitswitch.prefork import SOCKET_VARIABLE, ask
+from bitswitch import stopping
 
 HEAVY = ("train", "score", "search", "export", "deploy")
 """Commands that import torch."""
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit; a signal ends it in order from here on."""
+    stopping.listen()
+    try:
+        stopping.follow(os.environ.get(stopping.SCHEDULER_VARIABLE, ""))
+        _run()
+    finally:
+        stopping.be_silent()
+
+
+def _run() -> None:
+    from bitswitch.prefork import SOCKET_VARIABLE, ask
+
     path = os.environ.get(SOCKET_VARIABLE)
     code = ask(path, sys.argv) if path and sys.argv[1:2] and sys.argv[1] in HEAVY else None
     if code is not None:

@@ -175,4 +175,6 @@ class ArtifactError(BitswitchError):
 class Interrupted(BitswitchError):  # noqa: N818  (an event, not a fault)
     """The run was asked to stop and has saved its state; run again to continue."""
 
-    exit_code = 143
+    def __init__(self, number: int, name: str) -> None:
+        super().__init__(f"Stopped by {name}; the state is saved. Run again to continue.")
+        self.exit_code = 128 + number

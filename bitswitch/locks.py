@@ -40,16 +40,19 @@ def try_lock(path: Path) -> IO[str] | None:
     return file
 
 
-def private_folder() -> Path:
+def private_folder(parent: Path | None = None) -> Path:
     """Return a folder that is this user's alone, the same in all their processes here.
 
     It lies below the temporary folder, where anybody may have taken its name before; then in
     ``XDG_RUNTIME_DIR``, which comes second because it goes when its session ends and jobs stay.
 
+    Args:
+        parent: In place of the temporary folder.
+
     Raises:
         LockError: there is no such place.
     """
-    places = [Path(tempfile.gettempdir(), f"bitswitch-{os.geteuid()}")]
+    places = [Path(parent or tempfile.gettempdir(), f"bitswitch-{os.geteuid()}")]
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         places.append(Path(runtime, "bitswitch"))
     for place in places:

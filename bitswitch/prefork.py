@@ -6,6 +6,7 @@ standard files; the child is then like a process of its own: own clock, own sign
 The server itself runs nothing and starts no thread, so that forking is safe.
 """
 
+import ctypes
 import json
 import os
 import selectors
@@ -13,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import traceback
 from contextlib import suppress
 from importlib import import_module
@@ -21,7 +21,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bitswitch import plugins
+from bitswitch import plugins, stopping
+from bitswitch.drafts import is_alive
+from bitswitch.errors import LockError
+from bitswitch.locks import private_folder
 from bitswitch.provenance import EXPLORATORY, code_hash, plugin_hashes
 
 SOCKET_VARIABLE = "BITSWITCH_PREFORK"
@@ -39,6 +42,9 @@ ORPHAN_CHECK_S = 2.0
 REQUEST_TIMEOUT_S = 10.0
 DECLINED, ENDED = b"-", b"="
 """First bytes of answers; an exit code follows the second."""
+LONGEST_PATH = 100
+"""Bytes that fit into the address of a socket, with some to spare."""
+PR_SET_PDEATHSIG = 1
 _HEADER = 8
 """Bytes of a request's length."""
 
@@ -84,14 +90,32 @@ def start(suite: Path) -> str | None:
         suite: Whose jobs will ask; the server reads it once for all of them.
 
     Returns:
-        None where forking a process that has torch loaded is not known to be safe.
+        None where there is no place for a socket that others cannot reach, or where forking a
+        process that has torch loaded is not known to be safe.
     """
-    if sys.platform != "linux":
+    path = _socket_path() if sys.platform == "linux" else None
+    if path is None:
         return None
-    path = Path(tempfile.mkdtemp(prefix="bitswitch-"), "socket")
     command = [sys.executable, "-m", "bitswitch.prefork", str(path), str(suite)]
     subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     return str(path)
+
+
+def _socket_path() -> Path | None:
+    """Return where the socket of this process's server goes; what dead ones left is removed.
+
+    A long path does not fit into an address, so then it lies in ``/tmp``.
+    """
+    for parent in (None, Path("/tmp")):
+        with suppress(LockError):
+            folder = private_folder(parent)
+            for left in folder.glob("prefork-*"):
+                if not is_alive(int(left.name.partition("-")[2])):
+                    left.unlink(missing_ok=True)
+            path = folder / f"prefork-{os.getpid()}"
+            if len(os.fsencode(path)) <= LONGEST_PATH:
+                return path
+    return None
 
 
 class Server:
@@ -102,10 +126,11 @@ class Server:
     """
 
     def __init__(self, path: Path) -> None:
-        self.parent = os.getppid()
+        self.parent, self.process = os.getppid(), os.getpid()
         self.code = _code()
         self.children: dict[int, socket.socket] = {}
         self.listener = socket.socket(socket.AF_UNIX)
+        path.unlink(missing_ok=True)
         self.listener.bind(str(path))
         self.listener.listen()
         self.path = path
@@ -117,7 +142,6 @@ class Server:
         waker.setblocking(False)
         signal.set_wakeup_fd(waker.fileno())
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.selector.register(ended, selectors.EVENT_READ)
         self.selector.register(self.listener, selectors.EVENT_READ)
         while self.children or os.getppid() == self.parent:
@@ -130,8 +154,6 @@ class Server:
                 else:
                     self._forward(key.data)
         self.path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.path.parent.rmdir()
 
     def _accept(self) -> None:
         """Fork a child for the next request; one that breaks off is dropped."""
@@ -163,6 +185,8 @@ class Server:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            stopping.listen()
+            _end_with(self.process)
             self.listener.close()
             for connection in self.children.values():
                 connection.close()
@@ -173,6 +197,8 @@ class Server:
             os.environ.update(request["environ"])
             sys.argv = request["argv"]
             code = _run()
+        except SystemExit as end:  # a signal before the command began
+            code = end.code if isinstance(end.code, int) else 1
         except Exception:  # as the interpreter does; beyond this frame lies the server
             traceback.print_exc()
         finally:
@@ -201,8 +227,9 @@ class Server:
             connection = self.children.pop(child)
             with suppress(KeyError):
                 self.selector.unregister(connection)
+            code = os.waitstatus_to_exitcode(status)  # negative: the signal that ended it
             with suppress(OSError):
-                connection.send(ENDED + bytes([os.waitstatus_to_exitcode(status) % 256]))
+                connection.send(ENDED + bytes([code if code >= 0 else 128 - code]))
             connection.close()
 
 
@@ -226,6 +253,13 @@ def _received(connection: socket.socket, size: int) -> bytes:
     return content
 
 
+def _end_with(parent: int) -> None:
+    """Let the system kill this process when ``parent``, which has forked it, is gone."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _run() -> int:
     """Run the command line; return its exit code."""
     from bitswitch.cli import main
@@ -242,6 +276,7 @@ def _run() -> int:
 
 def main() -> None:
     """Serve the jobs of a suite; the command line names the socket and the suite's file."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = Server(Path(sys.argv[1]))
     for name in PRELOADED:
         import_module(name)

@@ -202,8 +202,6 @@ def watch(run_ids: Iterable[str], runs: Path) -> None:
                 view.print("\n  ".join([board.line(), *(run.line() for run in board.running)]))
                 told = time.time()
             time.sleep(REFRESH_S)
-    except KeyboardInterrupt:
-        pass
     finally:
         view.close()
-    view.print(look().line())
+        view.print(look().line())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from bitswitch.drafts import new_draft
 from bitswitch.errors import RecordError, RunDirectoryError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -39,7 +40,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunDirectoryError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = new_draft(path)
     with writing(path):
         try:
             with temporary.open("wb") as file:

@@ -2,7 +2,13 @@ import sys
 
 import pytest
 
-from bitswitch import cli, entry
+from bitswitch import cli, entry, prefork, stopping
+
+
+@pytest.fixture(autouse=True)
+def deaf(monkeypatch):
+    """Leave the signals of the tests alone."""
+    monkeypatch.setattr(stopping, "SIGNALS", ())
 
 
 @pytest.mark.parametrize(
@@ -16,9 +22,9 @@ from bitswitch import cli, entry
 )
 def test_only_heavy_commands_are_served(monkeypatch, arguments, answer, asked, run):
     calls = []
-    monkeypatch.setenv(entry.SOCKET_VARIABLE, "socket")
+    monkeypatch.setenv(prefork.SOCKET_VARIABLE, "socket")
     monkeypatch.setattr(sys, "argv", ["bitswitch", *arguments])
-    monkeypatch.setattr(entry, "ask", lambda path, argv: calls.append("asked") or answer)
+    monkeypatch.setattr(prefork, "ask", lambda path, argv: calls.append("asked") or answer)
     monkeypatch.setattr(cli, "main", lambda: calls.append("run"))
     if run:
         entry.main()
@@ -30,7 +36,7 @@ def test_only_heavy_commands_are_served(monkeypatch, arguments, answer, asked, r
 
 
 def test_without_a_server_the_command_runs_here(monkeypatch):
-    monkeypatch.delenv(entry.SOCKET_VARIABLE, raising=False)
+    monkeypatch.delenv(prefork.SOCKET_VARIABLE, raising=False)
     monkeypatch.setattr(sys, "argv", ["bitswitch", "train"])
     monkeypatch.setattr(cli, "main", lambda: calls.append("run"))
     calls = []

@@ -1,8 +1,10 @@
 """A server without torch: what is preloaded changes nothing but time."""
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -111,9 +113,56 @@ def test_a_killed_client_takes_its_child_along(server, tmp_path):
     wait_for(lambda: not Path(f"/proc/{child}").exists())
 
 
-def test_a_broken_request_ends_nothing(server):
-    import socket
+def test_a_child_that_is_killed_gives_the_exit_code_of_its_signal(server):
+    assert client(server, "import os; os.kill(os.getpid(), 9)").wait() == 128 + 9
 
+
+def test_children_end_with_their_server(tmp_path):
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    serving = served(tmp_path)
+    job = client(next(serving), code)
+    child = int(job.stdout.readline())
+    next(serving, None)  # which kills it
+    assert job.wait(timeout=30) == 1
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+def test_a_stopped_child_says_so(server):
+    code = "import time; print(1, flush=True); time.sleep(60)"
+    job = client(server, code, stderr=subprocess.PIPE)
+    job.stdout.readline()
+    job.send_signal(2)
+    assert (
+        job.communicate(timeout=30)[1]
+        == "Stopped by SIGINT. What is complete stays: run it again.\n"
+    )
+    assert job.returncode == 130
+
+
+@pytest.mark.parametrize("length", [5, 150])
+def test_a_socket_fits_whatever_the_temporary_folder(tmp_path, monkeypatch, length):
+    folder = tmp_path / ("t" * length)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    path = prefork._socket_path()
+    assert path.is_relative_to(folder) == (length == 5)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    path.unlink()
+
+
+def test_sockets_of_dead_servers_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = prefork._socket_path().parent
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    (folder / f"prefork-{process.pid}").touch()
+    (folder / f"prefork-{os.getppid()}").touch()
+    prefork._socket_path()
+    assert [path.name for path in folder.iterdir()] == [f"prefork-{os.getppid()}"]
+
+
+def test_a_broken_request_ends_nothing(server):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(server)
         connection.send(b"abc")

@@ -129,14 +129,14 @@ def test_a_killed_run_ends_with_identical_numbers(tmp_path, tiny_data, tiny_run,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_exits_with_143(tmp_path, tiny_data, tiny_run, start, number):
+def test_a_signal_saves_and_gives_its_exit_code(tmp_path, tiny_data, tiny_run, start, number):
     run = tiny_run(epochs=300)
     process = start(run, tmp_path, interval=1000.0)
     folder = tmp_path / "runs" / run.run_id
     wait_for_lines(folder / "steps.jsonl", 2, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == 128 + number
     assert f"error: Stopped by {number.name}; the state is saved" in errors
     state = checkpoint.load(folder / checkpoint.NAME, run.run_id)
     assert state["position"]["step"] == len(read_lines(folder / "steps.jsonl")) > 0

@@ -1,7 +1,6 @@
 """Write data files atomically, recognise damage, and say what to do about it."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from bitswitch.drafts import new_draft
 from bitswitch.errors import DatasetError
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -39,7 +39,7 @@ def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         DatasetError: the file cannot be written (disk full, no permission).
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = new_draft(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(draft)
@@ -96,7 +96,7 @@ def replace_folder(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         DatasetError: the folder cannot be written (disk full, no permission).
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = new_draft(path)
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)

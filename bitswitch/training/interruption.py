@@ -43,6 +43,4 @@ class StopRequest:
             Interrupted: it was.
         """
         if self.signal is not None:
-            raise Interrupted(
-                f"Stopped by {self.signal.name}; the state is saved. Run again to continue."
-            )
+            raise Interrupted(self.signal, self.signal.name)
