@@ -26,8 +26,10 @@ def main() -> None:
 
 
 def _run() -> None:
+    from bitswitch.locks import keep_compiled_code_private
     from bitswitch.prefork import SOCKET_VARIABLE, ask
 
+    keep_compiled_code_private()
     path = os.environ.get(SOCKET_VARIABLE)
     code = ask(path, sys.argv) if path and sys.argv[1:2] and sys.argv[1] in HEAVY else None
     if code is not None:

@@ -75,3 +75,20 @@ def _is_private(folder: Path) -> bool:
         return False
     closed = not stat.S_IMODE(found.st_mode) & 0o077
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and closed
+
+
+def keep_compiled_code_private() -> None:
+    """Let torch keep compiled code where nobody else writes.
+
+    That is ``~/.cache/bitswitch/compiled``, or a folder below the private one for a user without
+    a home, unless ``TORCHINDUCTOR_CACHE_DIR`` names another. torch's own choice, made as it is
+    imported, is a name in the temporary folder that can be foreseen.
+    """
+    with suppress(LockError):
+        try:
+            home = Path.home()
+        except RuntimeError:
+            home = Path()
+        usable = home.is_absolute() and os.access(home, os.W_OK)
+        folder = home / ".cache" / "bitswitch" if usable else private_folder()
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "compiled"))

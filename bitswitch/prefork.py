@@ -24,7 +24,7 @@ from typing import Any
 from bitswitch import plugins, stopping
 from bitswitch.drafts import is_alive
 from bitswitch.errors import LockError
-from bitswitch.locks import private_folder
+from bitswitch.locks import keep_compiled_code_private, private_folder
 from bitswitch.provenance import EXPLORATORY, code_hash, plugin_hashes
 
 SOCKET_VARIABLE = "BITSWITCH_PREFORK"
@@ -130,9 +130,11 @@ class Server:
         self.code = _code()
         self.children: dict[int, socket.socket] = {}
         self.listener = socket.socket(socket.AF_UNIX)
-        path.unlink(missing_ok=True)
-        self.listener.bind(str(path))
+        draft = path.with_name(f".{path.name}")
+        draft.unlink(missing_ok=True)
+        self.listener.bind(str(draft))
         self.listener.listen()
+        draft.rename(path)  # whoever sees it is answered
         self.path = path
 
     def serve(self) -> None:
@@ -277,6 +279,7 @@ def _run() -> int:
 def main() -> None:
     """Serve the jobs of a suite; the command line names the socket and the suite's file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_compiled_code_private()
     server = Server(Path(sys.argv[1]))
     for name in PRELOADED:
         import_module(name)

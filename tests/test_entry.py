@@ -7,8 +7,9 @@ from bitswitch import cli, entry, prefork, stopping
 
 @pytest.fixture(autouse=True)
 def deaf(monkeypatch):
-    """Leave the signals of the tests alone."""
+    """Leave the signals and the environment of the tests alone."""
     monkeypatch.setattr(stopping, "SIGNALS", ())
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "unused")
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,22 @@ def test_a_taken_name_leaves_the_folder_of_the_session(shared, monkeypatch, tmp_
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     assert private_folder() == tmp_path / "run" / "bitswitch"
+
+
+@pytest.mark.parametrize("home", [None, "writable", "none"])
+def test_compiled_code_is_kept_where_nobody_else_writes(shared, monkeypatch, tmp_path, home):
+    def path_of_home():
+        if home is None:
+            raise RuntimeError("Could not determine home directory.")
+        return tmp_path / home
+
+    (tmp_path / "writable").mkdir()
+    monkeypatch.setattr(locks.Path, "home", path_of_home)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "set back after the test")
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    locks.keep_compiled_code_private()
+    folder = shared if home != "writable" else tmp_path / "writable" / ".cache" / "bitswitch"
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(folder / "compiled")
+    monkeypatch.setattr(locks.Path, "home", lambda: tmp_path)
+    locks.keep_compiled_code_private()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(folder / "compiled")
