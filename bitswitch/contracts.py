@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.cards import Card, Recipe, Storage
 from bitswitch.nn.dataflow import FirstLast
+from bitswitch.nn.policy import widest_first
 from bitswitch.passes import Lesson, Moment, Pass
 from bitswitch.problems import Candidate, Evaluation, Problem
 from bitswitch.quant.quantizer import Quantizer
@@ -81,7 +82,7 @@ class Method(Plugin):
 
     def __init__(self, options: Strict, bitset: BitSet) -> None:
         super().__init__(options)
-        self.bitset = bitset
+        self.bitset = widest_first(bitset)
         self.edge = False
         """Whether this instance makes the quantizers of edge layers, at ``edge_bits`` alone."""
 

@@ -110,6 +110,13 @@ class BitWidthError(BitswitchError):
     """A bit-width or policy that the model does not offer."""
 
 
+class CalibrationError(BitswitchError):
+    """Images that tell nothing of what the layers of a network see."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The network cannot be calibrated. {problem}")
+
+
 class InfeasibleBudgetError(BitswitchError):
     """A budget that no policy meets."""
 

@@ -128,7 +128,7 @@ class IntegerModel:
             BitWidthError: as ``switch``.
         """
         chosen = resolve(policy, self.layers, self.bitset, has_float=False)
-        default = self.bitset[0] if isinstance(policy, Mapping) else policy
+        default = self.bitset[0] if isinstance(policy, Mapping) else int(policy)
         here = before = next(iter(chosen.values()), (default, default))
         bits = {one.facts.name: one.facts.pinned or chosen[one.facts.name] for one in self._stored}
         codes = self._narrowed(bits)
@@ -142,7 +142,7 @@ class IntegerModel:
             layers[name] = part.at(bits[name], codes.get(name))
             if pinned is None:
                 here, before = chosen[name], here
-        kept = dict(policy) if isinstance(policy, Mapping) else policy
+        kept = dict(policy) if isinstance(policy, Mapping) else int(policy)
         return Snapshot(kept, MappingProxyType(layers), MappingProxyType(norms))
 
     def _narrowed(self, bits: Mapping[str, tuple[int, int]]) -> Mapping[str, Tensor]:

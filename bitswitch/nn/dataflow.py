@@ -12,7 +12,7 @@ from bitswitch.errors import BitWidthError
 from bitswitch.nn.kinds import weighted_layers
 from bitswitch.randomness import generator
 
-_SIDES = (32, 28, 16, 8, 4, 1, 64, 224, 256, 384)
+_SIDES = (*range(32, 0, -1), 64, 224, 256, 384)
 """Of images that are tried on a network that does not say what it takes."""
 
 

@@ -1,8 +1,9 @@
 """Turn a float network into one that runs at several bit-widths."""
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,22 @@ from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.compilation import prepare_compilation
 from bitswitch.nn.convert import convert
 from bitswitch.nn.dataflow import NO_ENDS, FirstLast
+from bitswitch.nn.feed import check_observed, feed
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.policy import resolve
 from bitswitch.nn.roles import roles
 from bitswitch.quant.per_bit import Switchable
+from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import FLOAT_BITS, BitSet, Policy
 
 if TYPE_CHECKING:
     from bitswitch.contracts import Method
+
+
+UNCALIBRATED = (
+    "This network runs quantized before calibrate() and before load_state_dict(): activation "
+    "scales are at initial values that fit nothing. Call calibrate() with a few batches first."
+)
 
 
 def quantize(
@@ -81,6 +90,8 @@ class QuantizedModel(nn.Module):
         """What a method keeps besides the network."""
         self.bitset = bitset
         self._parts = _parts(net)
+        self._has_scales = not any(map(_needs_scales, self.quantized_layers.values()))
+        self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
         self._compiled = False
         self._policy: int | Policy = bitset[0]
 
@@ -96,6 +107,9 @@ class QuantizedModel(nn.Module):
         return {name: part for name, part in parts if isinstance(part, QuantizedLayer)}
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self._has_scales and self._policy != FLOAT_BITS:
+            self._has_scales = True  # once is enough
+            warnings.warn(UNCALIBRATED, stacklevel=2)
         if self._compiled and not self._in_graph:
             with torch.compiler.set_stance("force_eager"):
                 output: Tensor = self.net(x)
@@ -131,7 +145,7 @@ class QuantizedModel(nn.Module):
         """
         chosen = resolve(policy, self.layers, self.bitset)
         is_float = policy == FLOAT_BITS
-        default = self.bitset[0] if isinstance(policy, Mapping) else policy
+        default = self.bitset[0] if isinstance(policy, Mapping) else int(policy)
         here = before = next(iter(chosen.values()), (default, default))
         for name, part in self._parts.items():
             if not isinstance(part, QuantizedLayer):
@@ -141,7 +155,7 @@ class QuantizedModel(nn.Module):
             else:
                 part.switch(*chosen[name])
                 here, before = chosen[name], here
-        self._policy = dict(policy) if isinstance(policy, Mapping) else policy
+        self._policy = dict(policy) if isinstance(policy, Mapping) else int(policy)
 
     @contextmanager
     def at(self, policy: int | Policy) -> Iterator["QuantizedModel"]:
@@ -157,18 +171,29 @@ class QuantizedModel(nn.Module):
     def calibrate(self, images: Iterable[Tensor]) -> None:
         """Initialise activation scales from what the layers see at full precision.
 
+        Scales that are there already, learned or loaded, are replaced, with a warning.
+
         Args:
             images: Batches [n, ...] as the network takes them; running statistics are not touched.
+
+        Raises:
+            CalibrationError: they tell nothing, e.g. because there are none; scales stay.
         """
         layers = self.quantized_layers
         training = self.training
-        self.eval()
-        with self.at(FLOAT_BITS), observe_inputs(layers) as observed:
-            for batch in images:
-                self(batch)
-        self.train(training)
+        try:
+            self.eval()
+            with self.at(FLOAT_BITS), observe_inputs(layers) as observed:
+                feed(self, images)
+        finally:
+            self.train(training)
+        seen = {name: one.values() if one.samples else None for name, one in observed.items()}
+        check_observed(seen)
+        if self._has_scales and layers:
+            warnings.warn("calibrate() replaces activation scales that were set.", stacklevel=2)
         for name, layer in layers.items():
             layer.activation_quantizer.initialize(observed[name].values())
+        self._has_scales = True
 
     def scale_parameters(self) -> dict[str, nn.Parameter]:
         """Return the learned scales of all quantizers and bit-widths by name."""
@@ -200,6 +225,16 @@ class QuantizedModel(nn.Module):
         return [
             parameter for part in self._parts.values() for parameter in part.inactive_parameters()
         ]
+
+
+def _needs_scales(layer: QuantizedLayer) -> bool:
+    return type(layer.activation_quantizer).initialize is not Quantizer.initialize
+
+
+def _loaded(model: "QuantizedModel", keys: Any) -> None:
+    """Remember that scales have been loaded; called by torch."""
+    if not any(".activation_quantizer." in key for key in keys.missing_keys):
+        model._has_scales = True
 
 
 def _parts(net: nn.Module) -> dict[str, QuantizedLayer | Switchable]:

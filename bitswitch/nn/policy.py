@@ -1,11 +1,12 @@
 """Policies: checked against a model and spelled out for every layer, or drawn at random."""
 
-from collections.abc import Collection, Mapping, Sequence
+import operator
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 
 from bitswitch.errors import BitWidthError, hint
-from bitswitch.types import FLOAT_BITS, BitSet, LayerBits, Policy, format_bitset
+from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, LayerBits, Policy, format_bitset
 
 
 def resolve(
@@ -63,8 +64,40 @@ def random_policy(
 
 
 def _pair(bits: LayerBits, known: BitSet, where: str) -> tuple[int, int]:
-    weight, activation = bits if isinstance(bits, tuple) else (bits, bits)
+    weight, activation = bits if isinstance(bits, tuple) and len(bits) == 2 else (bits, bits)
     return _checked(weight, known, where), _checked(activation, known, where)
+
+
+def widest_first(bitset: Iterable[int]) -> BitSet:
+    """Return ``bitset`` as what every part of a method relies on.
+
+    Raises:
+        BitWidthError: not distinct integers from the widest to the narrowest, or out of range.
+    """
+    try:
+        widths = tuple(_whole(bits) for bits in bitset)
+    except TypeError:
+        raise BitWidthError(
+            f"Bit set {bitset!r}: bit-widths are integers, e.g. (8, 4, 2)."
+        ) from None
+    if not widths or list(widths) != sorted(set(widths), reverse=True):
+        right = tuple(sorted(set(widths), reverse=True)) or (8, 4, 2)
+        raise BitWidthError(
+            f"Bit set {widths} must be distinct bit-widths, widest first: write {right}."
+        )
+    if widths != (FLOAT_BITS,) and not MIN_BITS <= min(widths) <= max(widths) <= MAX_BITS:
+        raise BitWidthError(
+            f"Bit set {widths}: integer bit-widths are {MIN_BITS} to {MAX_BITS}; full precision is "
+            f"({FLOAT_BITS},) alone."
+        )
+    return widths
+
+
+def _whole(bits: object) -> int:
+    """Return an integer of any library as Python's; nothing is rounded."""
+    if isinstance(bits, bool):
+        raise TypeError("a truth value is no number of bits")
+    return operator.index(bits)  # type: ignore[arg-type]  # raises TypeError itself
 
 
 def _listed(known: BitSet) -> str:
@@ -74,11 +107,15 @@ def _listed(known: BitSet) -> str:
 
 
 def _checked(bits: int, known: BitSet, where: str) -> int:
-    """Return ``bits`` if the model has it."""
+    """Return ``bits`` as a Python integer if the model has it."""
+    try:
+        bits = _whole(bits)
+    except TypeError:
+        raise BitWidthError(
+            f"{where}: {bits!r} is no bit-width; it must be an integer.\n  it has: {_listed(known)}"
+        ) from None
     if bits in known:
         return bits
-    if not isinstance(bits, int):
-        raise BitWidthError(f"{where}: {bits!r} is no bit-width; it must be an integer.")
     nearest = min(known, key=lambda candidate: abs(candidate - bits))
     raise BitWidthError(
         f"{where}: this model has no bit-width {bits}; the nearest is {nearest}.\n"

@@ -48,6 +48,11 @@ def roles(
         BitWidthError: a name that no layer has, or layers that cannot be quantized.
     """
     layers = weighted_layers(net)
+    if again := [name for name, layer in layers.items() if isinstance(layer, QuantizedLayer)]:
+        raise BitWidthError(
+            f"{type(net).__name__} is quantized already: {_listed(again)}.\n  quantize() takes a "
+            f"float network; switch this one by its at() or switch()."
+        )
     kept = _named(keep, layers)
     flow = trace(net, image) if layers else None
     if not layers:
@@ -119,9 +124,7 @@ def _role(name: str, layer: nn.Module, kept: set[str], ends: FirstLast, flow: Fl
 
 def _faults(name: str, layer: nn.Module, flow: Flow | None) -> Iterator[str]:
     """Yield why ``layer`` cannot be quantized."""
-    if isinstance(layer, QuantizedLayer):
-        yield "quantized already; quantize() takes a float network"
-    elif type(layer) not in (nn.Conv2d, nn.Linear):
+    if type(layer) not in (nn.Conv2d, nn.Linear):
         yield f"{type(layer).__name__} computes something of its own"
     elif "weight" not in layer._parameters or layer._forward_pre_hooks or layer._forward_hooks:
         yield "its weight or what it returns is computed by a hook"

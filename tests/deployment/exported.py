@@ -43,7 +43,8 @@ def run_of(method="double-rounding", model="resnet8", bitset=(8, 4, 2), **option
 
 def quantized(run, size=8):
     """Return the network of ``run``, calibrated; its batch norms differ between bit-widths."""
-    parts = Parts.of(run)
+    dataset = run.dataset.model_copy(update={"options": {**run.dataset.options, "size": size}})
+    parts = Parts.of(run.model_copy(update={"dataset": dataset}))
     model = parts.quantized(lively(parts.float_net()), torch.device("cpu"))
     model.calibrate([images(size)])
     draw = torch.Generator().manual_seed(3)
