@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from bitswitch.devices import gpus_for, training_slots
-from bitswitch import prefork, scheduler, stopping
+from bitswitch import feasibility, prefork, scheduler, stopping
 from bitswitch.errors import BitswitchError
 from bitswitch.store import digest
 from bitswitch.suite import load_suite, suite_path
@@ -31,6 +31,7 @@ validate(config, TOP / "workflow/schemas/config.schema.yaml")
 try:
     SUITE_FILE = suite_path(config["suite"], TOP / "config/suites")
     SUITE = load_suite(SUITE_FILE)
+    feasibility.check(SUITE)
 except BitswitchError as error:
     raise WorkflowError(str(error)) from None
 

@@ -4,7 +4,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from bitswitch.errors import PluginError, SpecError, UnknownPluginError, hint
+from bitswitch.errors import PluginError, SpecError, UnknownPluginError, hint, shown
 from bitswitch.store import code_state, digest, remembered
 from bitswitch.work import Work
 
@@ -113,7 +113,8 @@ def _resolve(group: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
         for problem in error.errors():
             key = ".".join(map(str, problem["loc"]))
             near = hint(key, known.model_fields) if problem["type"] == "extra_forbidden" else ""
-            lines.append(f"  option '{key}': {problem['msg']}.{near}")
+            text = problem["msg"].removeprefix("Value error, ").removesuffix(".")
+            lines.append(f"  option '{shown(key)}': {text}.{near}")
         raise SpecError(
             f"Options of '{name}' (group 'bitswitch.{group}') cannot be used:\n"
             + "\n".join(lines)

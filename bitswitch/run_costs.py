@@ -9,6 +9,7 @@ import platform
 from typing import Any, NamedTuple
 
 from bitswitch import plugins
+from bitswitch.errors import PluginError
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, RunSpec, SensitivitySpec
 from bitswitch.store import code_state, digest, remembered
@@ -67,7 +68,7 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     evaluated = (epochs * sizes["held_out"] + sizes["test"]) * len(run.bitset)
     after = _images(plugins.finish_work(run, _extent(run)))
     cost = _in_passes(run, trained + evaluated * FORWARD_SHARE + after, device, gpu)
-    disk = _size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
+    disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
     return cost._replace(steps=steps, disk_bytes=disk)
 
 
@@ -101,7 +102,7 @@ def _in_passes(run: RunSpec, images: float, device: str, gpu: bool) -> Cost:
     """Return what forward and backward passes over so many images take, one bit-width each."""
     batches = images / run.training.batch_size
     time_s = START_TIME_S + batches * _pass_time(run, device, gpu)
-    flops = _size(run)["train_flops"] * run.training.batch_size
+    flops = network_size(run)["train_flops"] * run.training.batch_size
     gpu_s = time_s if gpu else START_TIME_S + batches * max(GPU_PASS_S, flops / GPU_FLOPS)
     return Cost(0, time_s, gpu_s, RECORDS_BYTES)
 
@@ -113,7 +114,7 @@ def _images(work: Work) -> float:
 
 def _extent(run: RunSpec) -> Extent:
     images = _facts(run)["sizes"]["train"]
-    return Extent(_size(run)["layers"], images, run.training.batch_size)
+    return Extent(network_size(run)["layers"], images, run.training.batch_size)
 
 
 def _facts(run: RunSpec) -> dict[str, Any]:
@@ -200,28 +201,52 @@ def _probed(run: RunSpec, gpu: bool) -> RunSpec:
     return run.model_copy(update=changes)
 
 
-def _size(run: RunSpec) -> dict[str, int]:
-    """Return the number of parameters, of layers, and of operations to train on one image once."""
+def network_size(run: RunSpec) -> dict[str, int]:
+    """Return the number of parameters, of layers, and of operations to train on one image once.
+
+    Raises:
+        PluginError: the network cannot be built, or does not take an image of the dataset.
+    """
     facts = _facts(run)
     options = plugins.unweighted(run.model)
     key = digest(run.model.name, options, facts, code_state("bitswitch"))
-
-    def count() -> dict[str, int]:
-        import torch
-        from torch import nn
-        from torch.utils.flop_counter import FlopCounterMode
-
-        with torch.device("meta"):
-            net = plugins.create("models", run.model.name, options).build(facts["classes"], 0)
-            images = torch.empty(1, *facts["shape"])
-        net.to("meta").eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            net(images)
-        parameters = sum(value.numel() for value in net.parameters())
-        layers = sum(isinstance(part, nn.Conv2d | nn.Linear) for part in net.modules())
-        # The backward pass takes twice the operations of the forward pass.
-        flops = 3 * counter.get_total_flops()
-        return {"parameters": parameters, "layers": layers, "train_flops": flops}
-
-    size: dict[str, int] = remembered("sizes", key, count)
+    bare = run.model_copy(update={"model": Choice(name=run.model.name, options=options)})
+    size: dict[str, int] = remembered("sizes", key, lambda: _measured_size(bare))
     return size
+
+
+def _measured_size(run: RunSpec) -> dict[str, int]:
+    """Return what ``network_size`` does, of a network without memory where it can be."""
+    try:
+        return _size_on("meta", run)
+    except PluginError:  # it may need numbers to be built
+        return _size_on("cpu", run)
+
+
+def _size_on(device: str, run: RunSpec) -> dict[str, int]:
+    import torch
+    from torch import nn
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from bitswitch.training.blame import blamed
+
+    facts, who = _facts(run), f"model '{run.model.name}'"
+    with torch.device(device):
+        with blamed(who, "build()"):
+            model = plugins.create("models", run.model.name, run.model.options)
+            net = model.build(facts["classes"], 0)
+        images = torch.zeros(1, *facts["shape"])
+    shape = " x ".join(map(str, facts["shape"]))
+    hook = f"forward() of a {shape} image of dataset '{run.dataset.name}'"
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), blamed(who, hook):
+        outputs = net.to(device).eval()(images)
+    if tuple(outputs.shape) != (1, facts["classes"]):
+        raise PluginError(
+            f"{who} gives an output of shape {list(outputs.shape)} for one image; dataset "
+            f"'{run.dataset.name}' has {facts['classes']} classes"
+        )
+    parameters = sum(value.numel() for value in net.parameters())
+    layers = sum(isinstance(part, nn.Conv2d | nn.Linear) for part in net.modules())
+    # The backward pass takes twice the operations of the forward pass.
+    flops = 3 * counter.get_total_flops()
+    return {"parameters": parameters, "layers": layers, "train_flops": flops}

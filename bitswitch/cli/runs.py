@@ -28,9 +28,12 @@ def _stages_on(device: str, runs_per_gpu: int) -> Iterator[ModuleType]:
 
 
 def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -> None:
-    """Expand suites and check every run of them; nothing is computed."""
+    """Expand suites, check every run of them and build their networks; nothing is trained."""
+    from bitswitch import feasibility
+
     for name in suites:
         suite = load(name)
+        feasibility.check(suite)
         entries, skipped = len(suite.cells), len(suite.cells) - len(suite.run_cells)
         about = f"{entries} table entries" + (f" ({skipped} skipped)" if skipped else "")
         typer.echo(f"{suite.name}: {about}, {len(suite.runs)} runs, valid")
@@ -42,9 +45,12 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what SUITE will cost: runs, steps, time, disk; needs no data."""
+    from bitswitch import feasibility
     from bitswitch import plan as planning
 
-    found = planning.make(load(suite), device)
+    loaded = load(suite)
+    feasibility.check(loaded)
+    found = planning.make(loaded, device)
     typer.echo(json.dumps(found.as_json()) if as_json else planning.render(found))
 
 

@@ -7,10 +7,33 @@ from pydantic import Field, field_validator
 from torch import nn
 
 from bitswitch.contracts import Model
-from bitswitch.errors import hint
+from bitswitch.errors import hint, shown
 from bitswitch.models.weight_files import State
 from bitswitch.models.weights import WeightOptions, load_weights
 from bitswitch.randomness import seeded
+
+TAKEN = {
+    "num_classes": "is the number of the dataset's classes: leave it out",
+    "in_chans": "is 3, as datasets give: leave it out",
+    "features_only": "makes no classifier: leave it out",
+    "pretrained": "is not read: say where weights come from in the model's option 'weights'",
+    "checkpoint_path": "is not read: name the file in the model's option 'weights'",
+    "cache_dir": "is not read: set the environment variable HF_HOME",
+    "pretrained_cfg": "is not read: name the weights in the architecture, e.g. resnet18.a1_in1k",
+    "pretrained_cfg_overlay": "is not read: name the file in the model's option 'weights'",
+}
+"""Arguments that are none of a suite's, and what to do instead."""
+
+
+def _problem_of(value: Any) -> str | None:
+    """Return why timm cannot be given ``value``, or None."""
+    if isinstance(value, list):
+        return next(filter(None, map(_problem_of, value)), None)
+    if isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
+        return f"is the word '{value}': write true or false"
+    if not isinstance(value, bool | int | float | str | None):
+        return f"is {shown(repr(value), 40)}: numbers, words, true, false, null, and lists of them"
+    return None
 
 
 class Timm(Model):
@@ -23,8 +46,8 @@ class Timm(Model):
 
         architecture: str
         """Name as in ``timm.list_models()``, optionally with a weight tag: ``resnet18.a1_in1k``."""
-        arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
-        """What the architecture is built with, e.g. ``{img_size: 32, patch_size: 4}``."""
+        arguments: dict[str, Any] = Field(default_factory=dict)
+        """What the architecture is built with, e.g. ``{img_size: 32, depths: [2, 2]}``."""
 
         @field_validator("architecture")
         @classmethod
@@ -38,6 +61,15 @@ class Timm(Model):
             if tag and name not in tagged:
                 raise ValueError(f"timm has no weights '{name}'.{hint(name, tagged)}")
             return name
+
+        @field_validator("arguments")
+        @classmethod
+        def _plain(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+            for name, value in arguments.items():
+                problem = TAKEN.get(name) or _problem_of(value)
+                if problem:
+                    raise ValueError(f"'{name}' {problem}")
+            return arguments
 
     options: Options
 

@@ -1,0 +1,76 @@
+"""What can be known of a suite before any job starts, beyond what its file says alone.
+
+Networks are built without weights and see one image that is none; files that are named are there.
+No data is needed.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bitswitch import plugins
+from bitswitch.errors import BitswitchError, SpecError
+from bitswitch.run_costs import network_size
+from bitswitch.spec import RunSpec, TrainingSpec
+from bitswitch.suite import Suite
+
+WITHOUT_FILE = ("none", "imagenet")
+"""Values of a model's option ``weights`` that are no path."""
+
+
+def check(suite: Suite) -> None:
+    """Raise unless every job of ``suite`` can begin.
+
+    Raises:
+        SpecError: a file that is not there, or a batch that is larger than the training split.
+        PluginError: a network that cannot be built, or does not take the images of its dataset.
+    """
+    problems = list(dict.fromkeys((*_batches(suite), *_weights(suite), *_latencies(suite))))
+    if problems:
+        raise SpecError(f"Suite '{suite.name}' cannot be run:\n  " + "\n  ".join(problems))
+    for cell in suite.run_cells:
+        try:
+            network_size(cell.run)
+        except BitswitchError as error:
+            raise type(error)(f"networks.{cell.network}: {error}") from error
+
+
+def _batches(suite: Suite) -> Iterator[str]:
+    """Yield what is wrong with sizes of batches."""
+    for run in suite.runs.values():
+        yield from _batch(run, run.training, "training")
+    for search in suite.searches.values():
+        if search.retraining is not None:
+            yield from _batch(search.run, search.retraining, "retraining")
+
+
+def _batch(run: RunSpec, training: TrainingSpec, place: str) -> Iterator[str]:
+    facts = plugins.dataset_facts(run.dataset.name, run.dataset.options)
+    images = facts["sizes"]["train"]
+    if training.batch_size > images:
+        yield (
+            f"{place}.batch_size {training.batch_size} is larger than the {images} training images "
+            f"of '{run.dataset.name}'. Use {images} or less."
+        )
+
+
+def _weights(suite: Suite) -> Iterator[str]:
+    """Yield which files of weights are not there."""
+    for run in suite.runs.values():
+        weights = run.model.options.get("weights", "none")
+        if weights not in WITHOUT_FILE and not Path(weights).is_file():
+            yield (
+                f"There are no weights at {weights}, of model '{run.model.name}': 'weights' is "
+                f"'none', 'imagenet' or the path of a file."
+            )
+
+
+def _latencies(suite: Suite) -> Iterator[str]:
+    """Yield what is wrong with tables of latencies."""
+    for search in suite.searches.values():
+        if search.latency_table is not None:
+            from bitswitch.exploration.latencies import read_latencies
+
+            try:
+                read_latencies(search.latency_table)
+            except BitswitchError as error:
+                yield str(error)
