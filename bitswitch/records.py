@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RecordError: the file is missing, or holds no JSON object.
     """
-    return _parse(_read(path), str(path))
+    return parse(_read(path), str(path))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -84,61 +85,100 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         RecordError: the file is missing, or one of its lines is no JSON object.
     """
     lines = _read(path).splitlines()
-    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    return [parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{path} cannot be read: {error}") from None
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
+def parse(text: str | bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object in ``text``.
+
+    Raises:
+        RecordError: it holds none; ``where`` says in which file, and where there.
+    """
     try:
-        record = json.loads(text)
-    except ValueError as error:
+        record = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{where}: no JSON ({error}): {text[:80]!r}\n  {_REMEDY}") from None
     if not isinstance(record, dict):
         raise RecordError(f"{where}: expected an object, not {text[:80]!r}\n  {_REMEDY}")
     return record
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return ``pairs`` as a mapping; of a key that stands there twice nobody knows which holds."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key '{twice}' stands there twice")
+    return content
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 _REMEDY = "The file was damaged or edited: delete its folder and run again to make it anew."
 
 
-class Lines:
-    """A file of JSON lines that grows during a run and can go back to an earlier size."""
+Mark = tuple[int, str]
+"""Size of a file in bytes, and its checksum."""
 
-    def __init__(self, path: Path, size: int = 0) -> None:
-        """Open ``path`` and drop everything after its first ``size`` bytes.
+
+def mark_of(content: bytes) -> Mark:
+    """Return the mark of a file that holds ``content``."""
+    return len(content), hashlib.sha256(content).hexdigest()
+
+
+START = mark_of(b"")
+
+
+class Lines:
+    """A file of JSON lines that grows during a run and can go back to an earlier mark."""
+
+    def __init__(self, path: Path, mark: Mark = START) -> None:
+        """Open ``path`` and drop everything after its first ``mark[0]`` bytes.
 
         Raises:
-            RecordError: the file is shorter than ``size``.
+            RecordError: the file is shorter than that, or says something else there.
             RunDirectoryError: the file cannot be written.
         """
         self.path = path
         with writing(path):
-            self._file = path.open("ab")
-        found = self.size
-        if found < size:
+            self._file = path.open("a+b")
+            self._file.seek(0)
+            before = self._file.read(mark[0])
+        self._sum = hashlib.sha256(before)
+        self._size = len(before)
+        if self.mark != mark:
             self.close()
+            short = f"has {self._size} bytes where the checkpoint counts {mark[0]}"
+            found = short if self._size < mark[0] else "does not say what was written there"
             raise RecordError(
-                f"{path} has {found} bytes where the checkpoint counts {size}: "
-                f"it was damaged or edited.\n  Delete {path.parent} to start the run over."
+                f"{path} {found}: it was damaged or edited.\n"
+                f"  Delete {path.parent} to start the run over."
             )
-        self._file.truncate(size)
+        self._file.truncate(self._size)
 
     @property
-    def size(self) -> int:
-        """Number of bytes written so far."""
-        return os.fstat(self._file.fileno()).st_size
+    def mark(self) -> Mark:
+        """What the file must begin with to go on from here."""
+        return self._size, self._sum.hexdigest()
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one line and hand it to the operating system."""
+        line = _line(record)
         with writing(self.path):
-            self._file.write(_line(record))
+            self._file.write(line)
             self._file.flush()
+        self._size += len(line)
+        self._sum.update(line)
 
     def sync(self) -> None:
         """Wait until all lines are on the disk."""

@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+from bitswitch import results
 from bitswitch.errors import RecordError
 from bitswitch.records import write_bytes
 from bitswitch.scores import Score, Scores
@@ -27,18 +28,19 @@ def read_scores(folder: Path, spec: SensitivitySpec) -> Scores:
     """Return the scores that ``spec`` has left in ``folder``.
 
     Raises:
-        RecordError: they are not there, or damaged.
+        RecordError: they are not there, or not as they were written.
     """
     path = folder / NAME
-    try:
-        with path.open(newline="") as file:
-            rows = tuple(_score(row) for row in csv.DictReader(file))
-    except FileNotFoundError:
+    if not (folder / results.NAME).exists():
         raise RecordError(
             f"There are no scores {path}.\n"
             f"  Make them first: bitswitch score SUITE {spec.identifier}"
-        ) from None
-    except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        )
+    results.read_result(folder, NAME)
+    try:
+        with path.open(newline="") as file:
+            rows = tuple(_score(row) for row in csv.DictReader(file))
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RecordError(
             f"{path} holds no scores ({error}): it was damaged or edited.\n"
             f"  Delete {folder} and run again to make it anew."

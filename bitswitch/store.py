@@ -73,7 +73,7 @@ def _load(path: str) -> dict[str, Any]:
             Path(path).unlink()
             return {}
         for line in lines:
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
                 key, value = json.loads(line)
                 values[key] = value
     return values

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitswitch.errors import RecordError
+from bitswitch.results import write_result
 from bitswitch.score_files import NAME, read_scores, write_scores
 from bitswitch.scores import Score
 from bitswitch.spec import SensitivitySpec
@@ -14,13 +15,18 @@ ROWS = [
 ]
 
 
+def finish(folder, rows):
+    write_scores(folder, rows)
+    write_result(folder, {}, [NAME])
+
+
 @pytest.fixture
 def spec(tiny_run):
     return SensitivitySpec(sensitivity="uniform", run=tiny_run(), epoch=0, bitset=(8, 4))
 
 
 def test_scores_come_back_to_the_last_digit(tmp_path, spec):
-    write_scores(tmp_path, ROWS)
+    finish(tmp_path, ROWS)
     scores = read_scores(tmp_path, spec)
     assert scores.rows == tuple(ROWS)
     assert scores.title == "uniform"
@@ -40,7 +46,7 @@ def test_scores_come_back_to_the_last_digit(tmp_path, spec):
 )
 def test_any_scores_come_back(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("scores")
-    write_scores(folder, rows)
+    finish(folder, rows)
     assert read_scores(folder, SPEC).rows == tuple(rows)
 
 
@@ -60,6 +66,27 @@ def test_scores_that_are_not_there_say_how_to_make_them(tmp_path, spec):
         read_scores(tmp_path, spec)
 
 
+DAMAGE = {
+    "digit": lambda lines: [lines[0].replace(b"3", b"4"), *lines[1:]],
+    "lost": lambda lines: lines[1:],
+    "doubled": lambda lines: [lines[0], *lines],
+    "order": lambda lines: lines[::-1],
+    "ends": lambda lines: [line.replace(b"\n", b"\r\n") for line in lines],
+    "NUL": lambda lines: [*lines, b"\0"],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_scores_that_are_not_as_they_were_written_are_refused(tmp_path, spec, damage):
+    finish(tmp_path, ROWS)
+    path = tmp_path / NAME
+    head, *lines = path.read_bytes().splitlines(keepends=True)
+    lines.sort(key=lambda line: b"3" not in line)
+    path.write_bytes(head + b"".join(DAMAGE[damage](lines)))
+    with pytest.raises(RecordError, match=rf"{NAME} is not as it was written(.*\n)*.*run again"):
+        read_scores(tmp_path, spec)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -69,12 +96,15 @@ def test_scores_that_are_not_there_say_how_to_make_them(tmp_path, spec):
         (b"-3.0", b"minus three"),
         (b"-3.0,0.0", b"-3.0"),
         (b"fc", b"\xff\xfe"),
+        (b"fc", b"f" * 200_000),
+        (b"weight,8", b"weight," + b"8" * 5000),
     ],
 )
-def test_a_damaged_file_is_an_error(tmp_path, spec, before, after):
+def test_what_holds_no_scores_is_an_error(tmp_path, spec, before, after):
     write_scores(tmp_path, ROWS)
     path = tmp_path / NAME
     path.write_bytes(path.read_bytes().replace(before, after))
+    write_result(tmp_path, {}, [NAME])
     with pytest.raises(RecordError, match="holds no scores") as error:
         read_scores(tmp_path, spec)
     assert "run again" in str(error.value)

@@ -17,6 +17,7 @@ from bitswitch.deployment.rounding_error import rounding_errors
 from bitswitch.deployment.storage import forms
 from bitswitch.errors import EncodingError
 from bitswitch.records import write_json, write_lines
+from bitswitch.results import write_result
 from bitswitch.spec import RunSpec
 from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.health import Diverged
@@ -64,7 +65,7 @@ def run_deployment(run: RunSpec, execution: Execution, began: Instant) -> None:
         "wall_time_s": spent["wall"],
         "peak_memory_mib": clock.peak_memory_mib(),
     }
-    write_json(folder / "result.json", outcome)
+    write_result(folder, outcome, ("provenance.json", *(f"{name}.jsonl" for name in RECORDS)))
     log.info("%s: %s", run.run_id, outcome["status"])
 
 

@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from bitswitch.contracts import Evaluation
-from bitswitch.errors import SpecError
+from bitswitch.errors import RecordError, SpecError
 from bitswitch.exploration.evaluating import batches_of, evaluate_policy, recalibration_images
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.policy import resolve
-from bitswitch.records import Lines
+from bitswitch.records import Lines, Mark, mark_of, parse
 from bitswitch.search_spec import SearchSpec
 from bitswitch.training.trained import Trained
 from bitswitch.types import Policy
+
+SUM = "sha256"
+"""Key of a line's checksum."""
 
 
 class Evaluator:
@@ -33,7 +36,7 @@ class Evaluator:
         self.count = 0
         """Evaluations that the search has asked for."""
         self._recorded = _recorded(path)
-        self._file = Lines(path, sum(len(line) for line, _ in self._recorded))
+        self._file = Lines(path, self._mark())
 
     def __enter__(self) -> Self:
         return self
@@ -64,14 +67,19 @@ class Evaluator:
                 return Evaluation(known["top1"], known["loss"])
             self._forget_from(self.count - 1)
         found = self.on(policy, "held_out", self.spec.images, model)
-        self._file.append({"layers": layers, **found._asdict()})
+        record = {"layers": layers, **found._asdict()}
+        self._file.append({**record, SUM: _checksum(self._file.mark, record)})
         return found
 
     def _forget_from(self, place: int) -> None:
         """Drop what the file says from an evaluation on: the search has gone another way."""
         del self._recorded[place:]
         self._file.close()
-        self._file = Lines(self._file.path, sum(len(line) for line, _ in self._recorded))
+        self._file = Lines(self._file.path, self._mark())
+
+    def _mark(self) -> Mark:
+        """Return what the file holds when all that is known of it is recorded."""
+        return mark_of(b"".join(line for line, _ in self._recorded))
 
     def on(
         self,
@@ -92,15 +100,26 @@ class Evaluator:
 
 
 def _recorded(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
-    """Return the lines of ``path``, up to one that is no whole evaluation, and what they say."""
+    """Return the whole lines of ``path`` and what they say; a kill may leave part of a line.
+
+    Raises:
+        RecordError: a line was lost before others, doubled or changed.
+    """
     found: list[tuple[bytes, dict[str, Any]]] = []
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-        try:
-            record = json.loads(line)
-            complete = line.endswith(b"\n") and {"layers", "top1", "loss"} <= record.keys()
-        except (ValueError, AttributeError):
-            complete = False
-        if not complete:
-            break
-        found.append((line, record))
+    content = path.read_bytes() if path.exists() else b""
+    so_far = b""
+    for number, text in enumerate(content.split(b"\n")[:-1], start=1):
+        record = parse(text, f"{path}, line {number}")
+        if record.pop(SUM, None) != _checksum(mark_of(so_far), record):
+            raise RecordError(
+                f"{path}, line {number}: this evaluation, or one before it, was lost, doubled or "
+                f"changed.\n  Delete {path} and run again: it is made anew."
+            )
+        found.append((text + b"\n", record))
+        so_far += text + b"\n"
     return found
+
+
+def _checksum(before: Mark, record: dict[str, Any]) -> str:
+    """Return what ties an evaluation to all that were recorded before it."""
+    return mark_of(json.dumps([*before, record]).encode())[1]

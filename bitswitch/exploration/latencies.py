@@ -23,7 +23,7 @@ def read_latencies(path: Path) -> dict[tuple[str, int, int], float]:
                 )
                 for row in csv.DictReader(file)
             }
-    except (OSError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise SpecError(
             f"{path} is no latency table ({type(error).__name__}: {error}).\n"
             f"  It is a CSV file with the columns {', '.join(COLUMNS)}."

@@ -11,7 +11,8 @@ from bitswitch.contracts import Batch, Findings, Sensitivity, Subject
 from bitswitch.errors import PluginError
 from bitswitch.randomness import generator
 from bitswitch.records import write_bytes, write_json
-from bitswitch.score_files import write_scores
+from bitswitch.results import write_result
+from bitswitch.score_files import NAME, write_scores
 from bitswitch.spec import SensitivitySpec
 from bitswitch.training.blame import blamed
 from bitswitch.training.clock import Clock, Instant
@@ -64,7 +65,7 @@ def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> 
         "peak_memory_mib": clock.peak_memory_mib(),
         "facts": dict(findings.facts),
     }
-    write_json(folder / "result.json", outcome)
+    write_result(folder, outcome, ("provenance.json", NAME))
     log.info("%s: %s", spec.identifier, status)
 
 

@@ -19,6 +19,7 @@ from bitswitch.policy_files import PolicyFile, costs_record
 from bitswitch.problems import Limit
 from bitswitch.randomness import generator
 from bitswitch.records import read_json, write_bytes, write_json, write_lines
+from bitswitch.results import write_result
 from bitswitch.score_files import read_scores
 from bitswitch.scores import Scores
 from bitswitch.search_spec import Budget, SearchSpec
@@ -84,7 +85,8 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
         "wall_time_s": spent["wall"],
         "peak_memory_mib": clock.peak_memory_mib(),
     }
-    write_json(folder / "result.json", outcome)
+    policies = (f"policies/{name}.json" for name in outcome["budgets"])
+    write_result(folder, outcome, ("provenance.json", "metrics.jsonl", *policies))
     log.info("%s: %s", spec.identifier, outcome["status"])
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bitswitch import records
 from bitswitch.report.run_records import Record, checked, lines_of
+from bitswitch.results import read_result
 from bitswitch.suite import Suite
 
 
@@ -93,7 +94,7 @@ def read_deployment(folder: Path) -> DeploymentRecord | None:
     if not path.is_file():
         return None
     return DeploymentRecord(
-        result=checked(DeploymentResult, records.read_json(path), str(path)),
+        result=checked(DeploymentResult, read_result(folder), str(path)),
         parity=lines_of(Parity, folder / "parity.jsonl"),
         storage=lines_of(Storage, folder / "storage.jsonl"),
         rounding=lines_of(Rounding, folder / "rounding.jsonl"),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from bitswitch import records
 from bitswitch.errors import RecordError
 from bitswitch.policy_files import PolicyFile
+from bitswitch.results import read_result
 from bitswitch.score_files import read_scores
 from bitswitch.scores import Score
 from bitswitch.spec import SensitivitySpec
@@ -113,7 +114,7 @@ def read_run(folder: Path) -> RunRecord | None:
     path = folder / "result.json"
     if not path.is_file():
         return None
-    result = checked(Result, records.read_json(path), str(path))
+    result = checked(Result, read_result(folder), str(path))
     if result.run_id != folder.name:
         raise RecordError(f"{path} belongs to another run: '{result.run_id}'.\n{REMEDY}")
     return RunRecord(
@@ -192,7 +193,7 @@ def read_scoring(folder: Path, spec: SensitivitySpec) -> ScoringRecord | None:
     if not path.is_file():
         return None
     return ScoringRecord(
-        result=checked(ScoringResult, records.read_json(path), str(path)),
+        result=checked(ScoringResult, read_result(folder), str(path)),
         scores=read_scores(folder, spec).rows,
         provenance=records.read_json(folder / "provenance.json"),
     )
@@ -207,7 +208,7 @@ def read_search(folder: Path) -> SearchRecord | None:
     path = folder / "result.json"
     if not path.is_file():
         return None
-    result = checked(SearchResult, records.read_json(path), str(path))
+    result = checked(SearchResult, read_result(folder), str(path))
     return SearchRecord(
         result=result,
         policies={

@@ -13,7 +13,7 @@ from bitswitch.allocator import keep_freed_memory
 from bitswitch.contracts import Dataset, Method, Model, OpenDataset
 from bitswitch.errors import CheckpointError
 from bitswitch.nn.model import QuantizedModel, quantize
-from bitswitch.records import read_json
+from bitswitch.results import read_result
 from bitswitch.spec import RunSpec
 from bitswitch.training import checkpoint, predictions
 from bitswitch.training.blame import blamed
@@ -198,7 +198,7 @@ def finished(run: RunSpec, runs: Path, by: str) -> Path:
             f"{by} starts from the run '{run.run_id}', which is not finished in {runs}.\n"
             f"  Train that one first: bitswitch train SUITE {folder.name}"
         )
-    found = read_json(folder / "result.json")
+    found = read_result(folder)
     if found["status"] == "diverged":
         raise Diverged(f"its start {folder.name} diverged: {found['diagnosis']}")
     return folder

@@ -9,7 +9,7 @@ from typing import IO, Any, Self
 
 from bitswitch.errors import LockError, RunDirectoryError
 from bitswitch.locks import try_lock
-from bitswitch.records import Lines, write_json, writing
+from bitswitch.records import START, Lines, Mark, write_json, writing
 
 GROWING = ("train", "steps", "timing")
 """Record files that get a line per epoch or step."""
@@ -67,25 +67,25 @@ class RunDirectory:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def open_lines(self, sizes: dict[str, int]) -> None:
-        """Open the growing files, cut back to ``sizes`` bytes (0 where not named).
+    def open_lines(self, marks: dict[str, Mark]) -> None:
+        """Open the growing files, cut back to where ``marks`` were made (empty where not named).
 
         Raises:
-            RecordError: a file is shorter than that.
+            RecordError: a file does not say what it said then.
         """
         for name in GROWING:
-            file = Lines(self.path / f"{name}.jsonl", sizes.get(name, 0))
+            file = Lines(self.path / f"{name}.jsonl", marks.get(name, START))
             self._lines[name] = self._stack.enter_context(file)
 
     def append(self, name: str, record: dict[str, Any]) -> None:
         """Add a line to a growing file."""
         self._lines[name].append(record)
 
-    def sync(self) -> dict[str, int]:
-        """Bring the growing files onto the disk and return their sizes in bytes."""
+    def sync(self) -> dict[str, Mark]:
+        """Bring the growing files onto the disk and return what they hold."""
         for file in self._lines.values():
             file.sync()
-        return {name: file.size for name, file in self._lines.items()}
+        return {name: file.mark for name, file in self._lines.items()}
 
     def heartbeat(self, progress: dict[str, Any], at_once: bool = False) -> None:
         """Rewrite ``progress.json``, unless that was a moment ago."""

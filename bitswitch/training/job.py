@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from bitswitch import devices, provenance, yaml_text
+from bitswitch.errors import CheckpointError
 from bitswitch.records import read_json, write_bytes, write_json, write_lines
+from bitswitch.results import write_result
 from bitswitch.score_files import read_scores
 from bitswitch.spec import RunSpec
 from bitswitch.training import checkpoint, predictions
@@ -23,6 +25,9 @@ from bitswitch.training.loop import run_epochs
 from bitswitch.training.session import Position, Session
 
 log = logging.getLogger(__name__)
+
+FILES = ("provenance.json", "train.jsonl", "metrics.jsonl")
+"""What others read of a finished run, besides its networks."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def run_job(run: RunSpec, execution: Execution, began: Instant) -> None:
     parts, clock = Parts.of(run), Clock(execution.device, began)
     with StopRequest() as stop, RunDirectory(execution.runs / run.run_id) as directory:
         state = _last_state(run, directory.path, execution.device)
-        directory.open_lines(state.get("sizes", {}))
+        directory.open_lines(state["lines"] if state else {})
         facts = _identify(parts, directory.path, execution, continued=bool(state))
         at, parameters = Position.start(run.bitset), None
         try:
@@ -89,7 +94,7 @@ def _close(folder: Path, facts: dict[str, Any], outcome: dict[str, Any]) -> None
     """Write the last two files; from ``result.json`` on the run counts as finished."""
     write_json(folder / "provenance.json", {**facts, "finished": provenance.now()})
     machine = {key: facts[key] for key in ("threads", "device_name")}
-    write_json(folder / "result.json", {**outcome, **machine})
+    write_result(folder, {**outcome, **machine}, FILES)
     (folder / predictions.NAME).unlink(missing_ok=True)
     because = f": {outcome['diagnosis']}" if outcome["diagnosis"] else ""
     log.info("%s: %s%s", outcome["run_id"], outcome["status"], because)
@@ -98,7 +103,12 @@ def _close(folder: Path, facts: dict[str, Any], outcome: dict[str, Any]) -> None
 def _last_state(run: RunSpec, folder: Path, device: torch.device) -> dict[str, Any]:
     """Return the state that was saved last, or an empty one."""
     path = folder / checkpoint.NAME
-    return checkpoint.load(path, run.run_id, device) if path.exists() else {}
+    state = checkpoint.load(path, run.run_id, device) if path.exists() else {}
+    if state and "lines" not in state:
+        raise CheckpointError(
+            f"{path} was saved by an earlier version of bitswitch.\n{checkpoint.start_over(path)}"
+        )
+    return state
 
 
 def _identify(parts: Parts, folder: Path, execution: Execution, continued: bool) -> dict[str, Any]:

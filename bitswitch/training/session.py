@@ -129,7 +129,7 @@ class Session:
                 }
             state |= {
                 "position": asdict(self.at),
-                "sizes": self.directory.sync(),
+                "lines": self.directory.sync(),
                 "clock": self.clock.state_dict(),
             }
             checkpoint.save(self.directory.path / checkpoint.NAME, self.spec.run_id, state)

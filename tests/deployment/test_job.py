@@ -5,7 +5,8 @@ import pytest
 from bitswitch import stages
 from bitswitch.deployment import load
 from bitswitch.errors import CheckpointError, EncodingError
-from bitswitch.records import read_json, read_lines, write_json
+from bitswitch.records import read_json, read_lines
+from bitswitch.results import write_result
 
 from . import exported
 
@@ -73,7 +74,7 @@ def test_a_diverged_run_leaves_no_model_but_a_result(trained, tiny_data, tmp_pat
         (folder / path.name).symlink_to(path)
     outcome = read_json(folder / "result.json") | {"status": "diverged", "diagnosis": "too fast"}
     (folder / "result.json").unlink()
-    write_json(folder / "result.json", outcome)
+    write_result(folder, outcome, outcome["files"])
     made = stages.deploy(run, tmp_path, tiny_data, "cpu")
     result = read_json(made / "result.json")
     assert result["status"] == "diverged"

@@ -10,7 +10,8 @@ from bitswitch import plugins
 from bitswitch.contracts import Findings, Score, Sensitivity
 from bitswitch.errors import CheckpointError, PluginError, SpecError
 from bitswitch.exploration.scoring import BATCH_SIZE, run_scoring
-from bitswitch.records import read_json, write_json
+from bitswitch.records import read_json
+from bitswitch.results import write_result
 from bitswitch.score_files import read_scores
 from bitswitch.spec import Choice, SensitivitySpec
 from bitswitch.training.clock import Instant
@@ -143,8 +144,9 @@ def test_a_run_that_is_not_there_is_an_error(score, tiny_run):
 def test_a_diverged_run_has_no_scores(score, execution, tiny_run):
     run = tiny_run()
     run_job(run, execution, Instant.now())
-    path = execution.runs / run.run_id / "result.json"
-    write_json(path, read_json(path) | {"status": "diverged", "diagnosis": "too fast"})
+    folder = execution.runs / run.run_id
+    outcome = read_json(folder / "result.json") | {"status": "diverged", "diagnosis": "too fast"}
+    write_result(folder, outcome, outcome["files"])
     _, result, scores = score(run, epoch=None)
     assert result["status"] == "diverged"
     assert "too fast" in result["diagnosis"]

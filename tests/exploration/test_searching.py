@@ -6,7 +6,7 @@ import torch
 from bitswitch import provenance
 from bitswitch.contracts import Candidate
 from bitswitch.costs import CostModel
-from bitswitch.errors import PluginError, SpecError
+from bitswitch.errors import PluginError, RecordError, SpecError
 from bitswitch.exploration import evaluator, retraining, searching
 from bitswitch.exploration.evaluating import batches_of, evaluate_policy
 from bitswitch.exploration.searching import cost_model, limit_of
@@ -126,6 +126,53 @@ def test_an_interrupted_search_computes_no_evaluation_twice(
     lines = found.lines("evaluations-average-bits-4.jsonl")
     assert [(line["top1"], line["loss"]) for line in lines] == seen
     assert len(seen) == 4
+
+
+def interrupted_evaluations(search, instead, execution, seed):
+    """Return the file of three evaluations of a search that was stopped."""
+
+    def interrupted(problem):
+        walk(problem, 3)
+        raise KeyboardInterrupt
+
+    instead(interrupted)
+    before = set(execution.searches.glob("*")) if execution.searches.exists() else set()
+    with pytest.raises(KeyboardInterrupt):
+        search(evaluations=8, seed=seed)
+    (folder,) = set(execution.searches.glob("*")) - before
+    instead(lambda problem: walk(problem, 3) and [Candidate(dict.fromkeys(problem.layers, 2))])
+    return folder / "evaluations-average-bits-4.jsonl"
+
+
+def test_evaluations_that_were_lost_doubled_or_changed_are_refused(search, instead, execution):
+    path = interrupted_evaluations(search, instead, execution, seed=6)
+    first, second, third = whole = path.read_bytes().splitlines(keepends=True)
+    number = first.index(b'"top1": ') + len(b'"top1": ')
+    changed = first[:number] + b"1" + first[number:]
+    for lines in (
+        [changed, second, third],
+        [first, first, second, third],
+        [second, third],
+        [first, third],
+        [first, third, second],
+        [first, second.replace(b"\n", b"\r\n").replace(b"}", b" }"), b"[[[[\n"],
+        [b"[" * 100_000 + b"\n"],
+        [b'{"top1": ' + b"1" * 5000 + b"}\n"],
+    ):
+        path.write_bytes(b"".join(lines))
+        with pytest.raises(RecordError, match=rf"{path.name}, line \d: ") as error:
+            search(evaluations=8, seed=6)
+        assert "run again" in str(error.value)
+    path.write_bytes(b"".join(whole))
+    assert search(evaluations=8, seed=6).result["status"] == "complete"
+
+
+def test_a_torn_last_evaluation_is_made_again(search, instead, execution):
+    path = interrupted_evaluations(search, instead, execution, seed=7)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    found = search(evaluations=8, seed=7)
+    assert (found.folder / path.name).read_bytes() == whole
 
 
 def test_evaluations_of_other_code_are_not_taken_up(search, instead, monkeypatch):

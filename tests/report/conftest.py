@@ -11,6 +11,7 @@ import yaml
 
 from bitswitch import plugins
 from bitswitch.report import collect
+from bitswitch.results import write_result
 from bitswitch.spec import RunSpec
 from bitswitch.suite import Suite
 from bitswitch.types import FLOAT_BITS
@@ -196,12 +197,25 @@ def write_run(
     folder = results / "runs" / run.run_id
     folder.mkdir(parents=True)
     result = _result(run) | changes
-    (folder / "result.json").write_text(json.dumps(result))
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
     diverged = result["status"] == "diverged"
     _write_lines(folder / "metrics.jsonl", [] if diverged else _metrics(run, top1 or {}))
     _write_lines(folder / "train.jsonl", [_epoch(run, n) for n in range(run.training.epochs)])
+    seal(folder, result)
     return folder
+
+
+def seal(folder: Path, result: dict[str, Any] | None = None) -> None:
+    """Write ``result.json``, whose checksums fit what is in ``folder`` now.
+
+    Args:
+        folder: Of a job.
+        result: What it says; None: what it has said before.
+    """
+    path = folder / "result.json"
+    content = json.loads(path.read_text()) if result is None else result
+    files = [one.relative_to(folder) for one in folder.rglob("*") if one.is_file() and one != path]
+    write_result(folder, content, map(str, files))
 
 
 PROVENANCE = {

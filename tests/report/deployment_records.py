@@ -6,7 +6,7 @@ from typing import Any
 
 from bitswitch.spec import RunSpec
 from bitswitch.suite import Suite
-from tests.report.conftest import LAYERS, PROVENANCE, make_suite, top1_of, write_run
+from tests.report.conftest import LAYERS, PROVENANCE, make_suite, seal, top1_of, write_run
 
 ARMS = {"double-rounding": {"title": "Double Rounding", "deploy": True}}
 EXPERIMENTS = {
@@ -51,7 +51,7 @@ def write_deployment(
         text = "".join(json.dumps(line) + "\n" for line in lines if good)
         (folder / f"{name}.jsonl").write_text(text)
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
-    (folder / "result.json").write_text(json.dumps(result))
+    seal(folder, result)
     return folder
 
 

@@ -14,7 +14,16 @@ from bitswitch.scores import Score
 from bitswitch.search_spec import Budget, SearchSpec
 from bitswitch.spec import SensitivitySpec
 from bitswitch.suite import Suite
-from tests.report.conftest import LAYERS, NETWORK, OFF, PROVENANCE, make_suite, top1_of, write_run
+from tests.report.conftest import (
+    LAYERS,
+    NETWORK,
+    OFF,
+    PROVENANCE,
+    make_suite,
+    seal,
+    top1_of,
+    write_run,
+)
 
 TRACE = {"sensitivity": "hessian-trace"}
 BUDGETS = [{"cost": "average-bits", "at_most": 4}, {"cost": "bitops", "of_uniform": 6}]
@@ -136,8 +145,8 @@ def write_scoring(spec: SensitivitySpec, results: Path, **changes: Any) -> Path:
     result |= {"time_s": 2.5, "wall_time_s": 4.0, "peak_memory_mib": 300.0, "time_kind": "cpu"}
     result |= {"facts": {"probes": 12.0}} | changes
     write_scores(folder, traces if result["status"] == "complete" else [])
-    (folder / "result.json").write_text(json.dumps(result))
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
+    seal(folder, result)
     return folder
 
 
@@ -229,6 +238,6 @@ def write_search(
             for split in ("test", "held_out")
         ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "result.json").write_text(json.dumps(result))
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
+    seal(folder, result)
     return folder

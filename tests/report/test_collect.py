@@ -10,7 +10,7 @@ from bitswitch.errors import RecordError
 from bitswitch.report import collect
 from bitswitch.report.frames import Frames
 from bitswitch.suite import Suite
-from tests.report.conftest import make_shared, make_suite, write_run
+from tests.report.conftest import make_shared, make_suite, seal, write_run
 
 
 def write_all(suite: Suite, results: Path) -> dict[str, Path]:
@@ -89,6 +89,7 @@ def test_a_malformed_line_is_named_by_file_and_line(suite: Suite, results: Path)
     path = next(iter(write_all(suite, results).values())) / "metrics.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], lines[1][:20]]))
+    seal(path.parent)
     with pytest.raises(RecordError, match=r"metrics\.jsonl, line 2"):
         collect.collect(suite, results)
 
@@ -96,6 +97,7 @@ def test_a_malformed_line_is_named_by_file_and_line(suite: Suite, results: Path)
 def test_code_versions_do_not_mix_unless_allowed(suite: Suite, results: Path):
     path = next(iter(write_all(suite, results).values())) / "provenance.json"
     path.write_text(json.dumps({"code_hash": "other"}))
+    seal(path.parent)
     with pytest.raises(RecordError, match=r"other: 1 runs(.|\n)*--allow-mixed"):
         collect.collect(suite, results)
     frames = collect.collect(suite, results, allow_mixed=True)
@@ -156,6 +158,7 @@ def test_a_recalibrated_accuracy_at_chance_counts_as_collapsed(results: Path):
                     line = {"split": "test", "policy": str(bits), "unit": "percent"}
                     line |= {"metric": "top1_recalibrated", "value": value}
                     file.write(json.dumps(line) + "\n")
+            seal(folder)
     rows = reproduced(collect.collect(suite, results))
     rows = rows[rows.metric == "top1_recalibrated"]
     assert set(zip(rows.policy, rows.status, strict=True)) == {

@@ -16,7 +16,7 @@ from bitswitch.report import (
 )
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import DASH, Table
-from tests.report.conftest import make_suite, write_run
+from tests.report.conftest import make_suite, seal, write_run
 from tests.report.deployment_records import (
     ARMS,
     COPY,
@@ -195,6 +195,7 @@ def test_a_damaged_line_is_named(results: Path):
     write_all(suite, results)
     run = next(iter(suite.deployments))
     (results / "deployments" / run / "storage.jsonl").write_text('{"form": "paper"}\n')
+    seal(results / "deployments" / run)
     with pytest.raises(RecordError, match=r"storage\.jsonl, line 1"):
         collect.collect(suite, results)
 
@@ -205,6 +206,7 @@ def test_deployments_of_different_code_do_not_mix(results: Path):
     run = next(iter(suite.deployments))
     path = results / "deployments" / run / "provenance.json"
     path.write_text(json.dumps({"code_hash": "other"}))
+    seal(path.parent)
     with pytest.raises(RecordError, match="different code versions"):
         collect.collect(suite, results)
 

@@ -10,7 +10,7 @@ from bitswitch.errors import RecordError
 from bitswitch.report import collect, exploration
 from bitswitch.report.frames import Frames
 from bitswitch.suite import Suite
-from tests.report.conftest import LAYERS, write_run
+from tests.report.conftest import LAYERS, seal, write_run
 from tests.report.mixed import make_mixed, write_all, write_search
 
 
@@ -114,6 +114,7 @@ def test_a_damaged_policy_is_named(suite: Suite, results: Path):
     write_all(suite, results)
     path = next((results / "searches").glob("*/policies/*.json"))
     path.write_text("{}")
+    seal(path.parents[1])
     with pytest.raises(RecordError, match="holds no policy"):
         collect.collect(suite, results)
 
@@ -123,6 +124,7 @@ def test_code_versions_of_a_kind_do_not_mix(suite: Suite, results: Path, kind: s
     write_all(suite, results)
     path = next((results / kind).glob("*/provenance.json"))
     path.write_text(json.dumps({"code_hash": "other"}))
+    seal(path.parent)
     with pytest.raises(RecordError, match=f"other: 1 .*, e.g. {path.parent.name}"):
         collect.collect(suite, results)
     assert len(collect.collect(suite, results, allow_mixed=True).policies)

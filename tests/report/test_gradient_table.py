@@ -4,8 +4,7 @@ from bitswitch.report import collect, gradient_table, tables
 from bitswitch.report.frames import Frames
 from bitswitch.report.gradient_table import EXPERIMENT, ratios
 from bitswitch.report.table import DASH
-
-from .conftest import SHARED, make_suite, write_run
+from tests.report.conftest import SHARED, make_suite, write_run
 
 ARMS = SHARED[EXPERIMENT]["arms"]
 

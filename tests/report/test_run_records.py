@@ -8,7 +8,7 @@ import pytest
 from bitswitch.errors import RecordError
 from bitswitch.report.run_records import read_run
 from bitswitch.suite import Suite
-from tests.report.conftest import write_run
+from tests.report.conftest import seal, write_run
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ def test_a_missing_record_is_named(run_folder: Path, name: str):
 )
 def test_what_is_no_record_is_named(run_folder: Path, name: str, line: str, message: str):
     (run_folder / name).write_text(line + "\n")
+    seal(run_folder)
     with pytest.raises(RecordError, match=message) as error:
         read_run(run_folder)
     assert str(run_folder) in str(error.value)
@@ -53,6 +54,6 @@ def test_what_is_no_record_is_named(run_folder: Path, name: str, line: str, mess
 
 def test_a_result_of_another_run_is_refused(run_folder: Path):
     path = run_folder / "result.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"run_id": "other"}))
+    seal(run_folder, json.loads(path.read_text()) | {"run_id": "other"})
     with pytest.raises(RecordError, match="belongs to another run: 'other'"):
         read_run(run_folder)

@@ -3,7 +3,7 @@ import torch
 
 from bitswitch.contracts import FirstLast
 from bitswitch.errors import CheckpointError, PluginError
-from bitswitch.records import write_json
+from bitswitch.results import write_result
 from bitswitch.spec import Choice
 from bitswitch.training import checkpoint
 from bitswitch.training.build import Parts, calibrate, inherit, load_float, start_model
@@ -44,7 +44,7 @@ def save_trained(folder, run, **changes):
             scale.fill_(0.5)
     folder.mkdir(parents=True)
     checkpoint.save(folder / checkpoint.NAME, run.run_id, {"model": model.state_dict()})
-    write_json(folder / "result.json", {"status": "complete", "diagnosis": None} | changes)
+    write_result(folder, {"status": "complete", "diagnosis": None} | changes, ())
     return model.state_dict()
 
 

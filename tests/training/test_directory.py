@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError, RunDirectoryError
-from bitswitch.records import read_json, read_lines
+from bitswitch.records import mark_of, read_json, read_lines
 from bitswitch.training import directory
 from bitswitch.training.directory import RunDirectory
 
@@ -89,7 +89,7 @@ def test_growing_files_are_cut_back_to_the_checkpoint(tmp_path):
 
 def test_a_file_shorter_than_the_checkpoint_says_is_an_error(tmp_path):
     with RunDirectory(tmp_path) as run, pytest.raises(RecordError, match=r"train.jsonl has 0"):
-        run.open_lines({"train": 10})
+        run.open_lines({"train": mark_of(b"0" * 10)})
 
 
 def test_heartbeats_are_rare_unless_urgent(tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bitswitch.errors import CheckpointError, Interrupted, PluginError, RecordError
-from bitswitch.records import read_json, read_lines, write_json
+from bitswitch.records import read_json, read_lines
+from bitswitch.results import write_result
 from bitswitch.spec import RunSpec
 from bitswitch.training import checkpoint
 from bitswitch.training.clock import Instant
@@ -186,7 +187,7 @@ def test_a_start_that_diverged_is_passed_on_as_a_finding(work, tiny_run):
     start = tiny_run(bitset=(32,))
     folder = work(start)
     outcome = read_json(folder / "result.json")
-    write_json(folder / "result.json", {**outcome, "status": "diverged", "diagnosis": "nan"})
+    write_result(folder, {**outcome, "status": "diverged", "diagnosis": "nan"}, outcome["files"])
     folder = work(tiny_run().model_copy(update={"start": start}))
     result = read_json(folder / "result.json")
     assert result["status"] == "diverged"
@@ -235,6 +236,35 @@ def test_shortened_records_stop_the_run(work, tiny_run, interrupt, tmp_path):
         work(run)
     (tmp_path / "results" / "runs" / run.run_id / "steps.jsonl").write_text("")
     with pytest.raises(RecordError, match=r"steps.jsonl has 0 bytes where the checkpoint counts"):
+        work(run)
+
+
+@pytest.mark.parametrize("name", ["steps.jsonl", "train.jsonl"])
+def test_changed_records_stop_the_run(work, tiny_run, interrupt, tmp_path, name):
+    run = tiny_run()
+    interrupt(5)
+    with pytest.raises(Interrupted):
+        work(run)
+    path = tmp_path / "results" / "runs" / run.run_id / name
+    text = path.read_text()
+    path.write_text(text.replace("1", "2", 1))
+    with pytest.raises(RecordError, match=f"{name} does not say what was written there"):
+        work(run)
+    path.write_text(text)
+    interrupt(1000)
+    assert read_json(work(run) / "result.json")["status"] in ("complete", "collapsed")
+
+
+def test_a_checkpoint_without_marks_is_of_an_earlier_version(work, tiny_run, interrupt, tmp_path):
+    run = tiny_run()
+    interrupt(2)
+    with pytest.raises(Interrupted):
+        work(run)
+    path = tmp_path / "results" / "runs" / run.run_id / checkpoint.NAME
+    state = checkpoint.load(path, run.run_id)
+    state["sizes"] = {name: size for name, (size, _) in state.pop("lines").items()}
+    checkpoint.save(path, run.run_id, state)
+    with pytest.raises(CheckpointError, match=r"an earlier version of bitswitch.\n.*rm '"):
         work(run)
 
 

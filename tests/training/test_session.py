@@ -60,7 +60,7 @@ def test_everything_that_changes_survives(open_session, tiny_run, batch, distill
 
     second = open_session(run)
     state = stored(second)
-    second.directory.open_lines(state["sizes"])
+    second.directory.open_lines(state["lines"])
     second.resume(state)
     assert second.at.step == 1
     assert (second.directory.path / "steps.jsonl").read_text() == '{"step": 0}\n'

@@ -1,0 +1,86 @@
+"""``result.json``: written last by every job, with the checksums of what the job leaves behind.
+
+Whoever reads a result compares: a line that was lost, doubled or changed is never used.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bitswitch.errors import RecordError
+from bitswitch.records import read_json, write_json
+
+NAME = "result.json"
+FILES = "files"
+"""Key of the checksums of other files, by path below the folder."""
+OWN = "sha256"
+"""Key of the checksum of all other keys."""
+
+
+def write_result(folder: Path, content: dict[str, Any], files: Iterable[str]) -> None:
+    """Write ``content`` to ``result.json`` at once; from then on the job counts as finished.
+
+    Args:
+        folder: Of the job.
+        content: JSON-like; checksums that it has already are made anew.
+        files: What else a reader may rely on, paths below ``folder``.
+    """
+    body = {key: value for key, value in content.items() if key != OWN}
+    body[FILES] = {name: _sum((folder / name).read_bytes()) for name in files}
+    write_json(folder / NAME, {**body, OWN: _own(body)})
+
+
+def read_result(folder: Path, *files: str) -> dict[str, Any]:
+    """Return what ``result.json`` says, once it and ``files`` are found to be as written.
+
+    Args:
+        folder: Of a finished job.
+        files: What will be read besides; default: all that the job has left.
+
+    Raises:
+        RecordError: one of them is missing, was damaged or edited, or is of an earlier version.
+    """
+    body = read_json(folder / NAME)
+    own, sums = body.pop(OWN, None), body.get(FILES)
+    if own is None or not isinstance(sums, dict):
+        raise RecordError(
+            f"{folder / NAME} has no checksums: an earlier version of bitswitch wrote it, or it "
+            f"was edited.\n{_remedy(folder)}"
+        )
+    if own != _own(body):
+        raise RecordError(_changed(folder, NAME))
+    for name in files or sums:
+        _check(folder, name, sums)
+    return {key: value for key, value in body.items() if key != FILES}
+
+
+def _check(folder: Path, name: str, sums: dict[str, str]) -> None:
+    """Compare one file of a job with its checksum."""
+    try:
+        found = _sum((folder / name).read_bytes())
+    except OSError as error:
+        raise RecordError(
+            f"{folder / name} cannot be read: {error.strerror}.\n{_remedy(folder)}"
+        ) from None
+    if found != sums.get(name):
+        raise RecordError(_changed(folder, name))
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _own(body: dict[str, Any]) -> str:
+    """Return the checksum of what JSON makes of ``body``."""
+    plain = json.loads(json.dumps(body))
+    return _sum(json.dumps(plain, sort_keys=True).encode())
+
+
+def _changed(folder: Path, name: str) -> str:
+    return f"{folder / name} is not as it was written: it was damaged or edited.\n{_remedy(folder)}"
+
+
+def _remedy(folder: Path) -> str:
+    return f"  Delete {folder} and run again to make it anew."
