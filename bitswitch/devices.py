@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bitswitch.errors import DeviceError, hint
+from bitswitch.errors import DeviceError, LockError, hint
 from bitswitch.gpus import VISIBLE, Gpu, visible
 from bitswitch.locks import private_folder, try_lock
 
@@ -78,7 +78,13 @@ def claimed_gpu(
         yield None
         return
     before = os.environ.get(VISIBLE)
-    gpu, lock = _claim(gpus, runs_per_gpu, folder or private_folder())
+    folder = folder or private_folder()
+    try:
+        gpu, lock = _claim(gpus, runs_per_gpu, folder)
+    except LockError as error:
+        raise LockError(
+            f"{error}\n  They keep runs off each other's GPUs: name a local folder, TMPDIR=FOLDER."
+        ) from None
     with lock:
         if ":" not in device:
             os.environ[VISIBLE] = gpu.name

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from signal import SIGTERM
 
 
 class BitswitchError(Exception):
@@ -182,6 +183,6 @@ class ArtifactError(BitswitchError):
 class Interrupted(BitswitchError):  # noqa: N818  (an event, not a fault)
     """The run was asked to stop and has saved its state; run again to continue."""
 
-    def __init__(self, number: int, name: str) -> None:
-        super().__init__(f"Stopped by {name}; the state is saved. Run again to continue.")
+    def __init__(self, text: str, number: int = SIGTERM) -> None:
+        super().__init__(text)
         self.exit_code = 128 + number

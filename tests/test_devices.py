@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import re
 import subprocess
@@ -10,7 +12,7 @@ import torch
 
 from bitswitch import devices
 from bitswitch.devices import claimed_gpu, product_name, resolve, training_slots
-from bitswitch.errors import DeviceError
+from bitswitch.errors import DeviceError, LockError
 from bitswitch.gpus import VISIBLE
 from bitswitch.locks import try_lock
 
@@ -166,3 +168,13 @@ def test_a_gpu_with_an_index_is_claimed_and_stays_countable(gpus, tmp_path):
         assert os.environ[VISIBLE] == "3,5"
         gpus("5")
         assert try_lock(tmp_path / "5-0") is None
+
+
+def test_without_locks_no_gpu_is_claimed(gpus, tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    gpus("0")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(LockError, match=r"has no file locks(.*\n)*.*TMPDIR=FOLDER"):
+        claimed_gpu("auto", folder=tmp_path).__enter__()

@@ -92,19 +92,24 @@ def document(suite: Suite, folder: Path) -> str:
 
 
 def _typeset(engine: str, folder: Path, build: Path) -> bytes:
-    """Return the PDF of the document in ``folder``, the same bytes for the same content."""
+    """Return the PDF of the document in ``folder``, the same bytes for the same content.
+
+    TeX reads many characters of a path in ways of its own, so it works in ``build`` and is told
+    no path at all: the parts of the document are linked there.
+    """
     shutil.copy(asset("references.bib"), build)
+    for name in (DOCUMENT, "tables", "figures"):
+        (build / name).symlink_to(folder / name)
     environment = os.environ | {
         "SOURCE_DATE_EPOCH": "0",
         "FORCE_SOURCE_DATE": "1",
-        "BIBINPUTS": f"{build}:",
         "max_print_line": "1000",
     }
-    options = ["-pdf", "-interaction=nonstopmode", "-halt-on-error", f"-outdir={build}", DOCUMENT]
+    options = ["-pdf", "-interaction=nonstopmode", "-halt-on-error", DOCUMENT]
     try:
         done = subprocess.run(
             [engine, *options],
-            cwd=folder,
+            cwd=build,
             env=environment,
             capture_output=True,
             text=True,

@@ -43,4 +43,5 @@ class StopRequest:
             Interrupted: it was.
         """
         if self.signal is not None:
-            raise Interrupted(self.signal, self.signal.name)
+            text = f"Stopped by {self.signal.name}; the state is saved. Run again to continue."
+            raise Interrupted(text, self.signal)

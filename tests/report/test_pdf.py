@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bitswitch.suite import Suite
 from tests.report.conftest import EXPERIMENTS, make_shared, make_suite, write_run
 
 needs_tex = pytest.mark.skipif(pdf.find_engine() is None, reason="no TeX engine here")
-NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — 漢字 " + "very-long-name-" * 6
+NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — 漢字 " + "very-long-name-" * 5
 
 
 def make_parts(suite: Suite, folder: Path) -> None:
@@ -25,7 +26,10 @@ def make_parts(suite: Suite, folder: Path) -> None:
 
 
 @needs_tex
-def test_nasty_names_are_typeset(results: Path):
+def test_nasty_names_are_typeset(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    temporary = tmp_path / "a b$HOME%#~&{x}:ü"  # which TeX works below
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     arms = {"a": {"title": NASTY}, "b": {"title": "plain"}}
     mine = {"title": NASTY, "networks": ["resnet20"], "arms": arms}
     suite = make_suite(title=NASTY, experiments=EXPERIMENTS | {"mine": mine})
