@@ -14,7 +14,7 @@ from bitswitch.suite import Suite
 from tests.report.conftest import EXPERIMENTS, make_shared, make_suite, write_run
 
 needs_tex = pytest.mark.skipif(pdf.find_engine() is None, reason="no TeX engine here")
-NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — 漢字 " + "very-long-name-" * 5
+NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — Größe µ " + "very-long-name-" * 5
 
 
 def make_parts(suite: Suite, folder: Path) -> None:
