@@ -81,11 +81,16 @@ def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
 
 
 def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
-    """Return what a search takes: what it trains, evaluations, tests and retraining."""
-    sizes = _facts(spec.run)["sizes"]
-    tested = sizes["held_out"] + sizes["test"]
-    evaluated = spec.evaluations * min(spec.images, sizes["held_out"]) + tested
-    evaluated += spec.evaluations * spec.recalibration * spec.run.training.batch_size
+    """Return what a search takes: what it trains, evaluations, tests and retraining.
+
+    Its scores, and a network that is trained for them, are jobs of their own.
+    """
+    sizes, search = _facts(spec.run)["sizes"], spec.search
+    evaluates = plugins.search_facts(search.name, search.options)["evaluates"]
+    evaluations, tests = spec.evaluations * evaluates, 3 if spec.retraining else 2
+    evaluated = evaluations * min(spec.images, sizes["held_out"])
+    evaluated += sizes["held_out"] + (tests - 1) * sizes["test"]
+    evaluated += (evaluations + tests) * spec.recalibration * spec.run.training.batch_size
     retrained = spec.retraining.epochs * sizes["train"] if spec.retraining else 0
     own = _images(plugins.search_work(spec.search, _extent(spec.run), spec.evaluations))
     images = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained + own)

@@ -140,15 +140,26 @@ def test_a_search_is_evaluations_tests_training_and_retraining(measured, tiny_ru
     monkeypatch.setattr(run_costs.plugins, "search_work", lambda *_: Work(trained=7))
     run = tiny_run()
     spec = SearchSpec(
-        search="uniform",
+        search="random",
         run=run,
         budgets=budgets,
         evaluations=5,
         images=10,
+        recalibration=2,
         retraining=run.training,
     )
-    # Of each budget: five evaluations, 20 held-out and 40 test images, two epochs of 48 images,
-    # and seven that the search trains on.
-    images = 2 * ((5 * 10 + 20 + 40) * run_costs.FORWARD_SHARE + 2 * 48 + 7)
-    expected = run_costs.START_TIME_S + images / 16 * 0.25 / 3
-    assert run_costs.estimate_search(spec, "cpu", gpu=False).time_s == pytest.approx(expected)
+
+    def time_s(forward, trained):
+        images = 2 * (forward * run_costs.FORWARD_SHARE + trained)
+        return run_costs.START_TIME_S + images / 16 * 0.25 / 3
+
+    def estimated(spec):
+        return run_costs.estimate_search(spec, "cpu", gpu=False).time_s
+
+    # Of each budget: five evaluations; 20 held-out images, and 40 test images before and after two
+    # epochs of 48 images; two batches of 16 before each of these; seven that the search trains on.
+    forward = 5 * 10 + 20 + 2 * 40 + (5 + 3) * 2 * 16
+    assert estimated(spec) == pytest.approx(time_s(forward, 2 * 48 + 7))
+    # A search that evaluates nothing does not take what the others are allowed.
+    without = spec.model_copy(update={"search": Choice(name="uniform"), "retraining": None})
+    assert estimated(without) == pytest.approx(time_s(20 + 40 + 2 * 2 * 16, 7))

@@ -11,6 +11,7 @@ from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.policy import resolve
 from bitswitch.records import Lines, Mark, mark_of, parse
 from bitswitch.search_spec import SearchSpec
+from bitswitch.training.clock import Clock
 from bitswitch.training.trained import Trained
 from bitswitch.types import Policy
 
@@ -28,11 +29,15 @@ class Evaluator:
         trained: The network.
         spec: Of the search.
         path: File of the evaluations, a line each; it may hold some.
+        clock: Of the search.
     """
 
-    def __init__(self, trained: Trained, spec: SearchSpec, path: Path) -> None:
+    def __init__(self, trained: Trained, spec: SearchSpec, path: Path, clock: Clock) -> None:
         self.trained = trained
         self.spec = spec
+        self.clock = clock
+        self.recalled_time_s = 0.0
+        """What evaluations took that an interrupted attempt had computed."""
         self.count = 0
         """Evaluations that the search has asked for."""
         self._recorded = _recorded(path)
@@ -64,10 +69,13 @@ class Evaluator:
         if self.count <= len(self._recorded):
             known = self._recorded[self.count - 1][1]
             if known["layers"] == layers:
+                self.recalled_time_s += known["time_s"]
                 return Evaluation(known["top1"], known["loss"])
             self._forget_from(self.count - 1)
+        before = self.clock.read()["train"]
         found = self.on(policy, "held_out", self.spec.images, model)
-        record = {"layers": layers, **found._asdict()}
+        time_s = self.clock.read()["train"] - before
+        record = {"layers": layers, **found._asdict(), "time_s": time_s}
         self._file.append({**record, SUM: _checksum(self._file.mark, record)})
         return found
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from bitswitch.contracts import Evaluation, Lesson, Method, Moment, OpenDataset, Pass
+from bitswitch.contracts import Lesson, Method, Moment, OpenDataset, Pass
 from bitswitch.errors import SpecError
-from bitswitch.exploration.evaluating import batches_of, evaluate_policy, recalibration_images
+from bitswitch.nn.model import QuantizedModel
 from bitswitch.randomness import generator
 from bitswitch.search_spec import SearchSpec
 from bitswitch.training.blame import blamed
@@ -38,11 +38,8 @@ class OnePolicy(Method):
         return self.method.loss(lesson)
 
 
-def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> Evaluation:
-    """Return how good ``policy`` is on the test split after ``spec.retraining``.
-
-    The trained model is left as it is: a copy is trained. Batch norms are recalibrated before the
-    evaluation where the search does that.
+def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> QuantizedModel:
+    """Return a copy of the trained model after ``spec.retraining`` at ``policy`` alone.
 
     Raises:
         Diverged: training cannot go on.
@@ -57,9 +54,7 @@ def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> Evaluation:
     model.train()
     with blamed(f"method '{spec.run.method.name}'", "retraining at one policy"):
         _train(learner, dataset, spec.seed)
-    count = spec.recalibration
-    again = recalibration_images(dataset, spec.run, count) if count else None
-    return evaluate_policy(model, policy, batches_of(dataset, "test", None), again)
+    return model
 
 
 def _train(learner: Learner, dataset: OpenDataset, seed: int) -> None:

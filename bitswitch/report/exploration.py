@@ -68,6 +68,21 @@ def _uses(cell: Cell) -> Iterator[Row]:
         }
 
 
+def need_rows(suite: Suite) -> Iterator[Row]:
+    """Yield one row per job of the suite and run or sensitivity that it needs itself."""
+    needs: dict[str, list[str]] = {}
+    for key, run in suite.runs.items():
+        guide = [run.sensitivity.identifier] if run.sensitivity else []
+        needs[key] = [*([run.start.run_id] if run.start else []), *guide]
+    for key, spec in suite.sensitivities.items():
+        first = spec.run.start if spec.epoch == 0 else spec.run
+        needs[key] = [first.run_id] if first else []
+    for key, search in suite.searches.items():
+        read = [search.sensitivity.identifier] if search.sensitivity else []
+        needs[key] = [search.run.run_id, *read]
+    yield from ({"job": job, "needs": one} for job, some in needs.items() for one in some)
+
+
 def policy_rows(suite: Suite, records: Mapping[str, SearchRecord | None]) -> Iterator[Row]:
     """Yield one row per search and budget, found or not."""
     for key, spec in suite.searches.items():

@@ -172,6 +172,10 @@ SENSITIVITY_USES = (
 """Columns of ``sensitivity_uses.csv``: which sensitivity serves which place; ``use`` is
 ``reported``, ``guide`` of the training, or ``search``."""
 
+NEEDS = ("job", "needs")
+"""Columns of ``needs.csv``: which run or sensitivity a run, sensitivity or search needs, one per
+row; what those need stands in rows of its own."""
+
 POLICIES = (
     "search",
     "plugin",
@@ -267,6 +271,7 @@ TABLES = {
     "sensitivities": SENSITIVITIES,
     "scores": SCORES,
     "sensitivity_uses": SENSITIVITY_USES,
+    "needs": NEEDS,
     "policies": POLICIES,
     "policy_layers": POLICY_LAYERS,
     "deployments": DEPLOYMENTS,
@@ -307,6 +312,7 @@ class Frames:
     sensitivities: pd.DataFrame
     scores: pd.DataFrame
     sensitivity_uses: pd.DataFrame
+    needs: pd.DataFrame
     policies: pd.DataFrame
     policy_layers: pd.DataFrame
     deployments: pd.DataFrame

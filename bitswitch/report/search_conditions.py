@@ -1,10 +1,12 @@
 """Columns that say how the sub-nets of a row were found: the search, and what it took."""
 
+from math import isnan
 from statistics import fmean
 
 import pandas as pd
 
 from bitswitch.report import subnets
+from bitswitch.report.effort import Effort
 from bitswitch.report.health import short_time
 from bitswitch.report.published import Setup
 from bitswitch.report.table import Entry
@@ -13,11 +15,13 @@ from bitswitch.report.values import Network, Values
 COLUMNS = ("training", "search", "tuned")
 
 NOTE = (
-    "Training: time of training the network, without what it starts from. Search: what chose the "
-    "sub-net; below, the time that took for one budget, scores of layers that it reads included, "
-    "and the number of sub-nets that it evaluated on held-out images. Tuned: epochs that the "
-    "sub-net was trained on alone before the test; published: whether it was. 3MP: the sub-net "
-    "with at most 3 bits on average. Times are means over seeds, on this suite's device."
+    "Training: time of training the network from full precision on: networks that it starts from "
+    "and scores that guide it count. Search: what chose the sub-net; below, the time that took for "
+    "one budget, evaluations, scores of layers that it reads and networks trained for these alone "
+    "included, and the number of sub-nets that it evaluated on held-out images. Tuned: epochs that "
+    "the sub-net was trained on alone before the test; below, their time; published: whether it "
+    "was. 3MP: the sub-net with at most 3 bits on average. Times are means over seeds, on this "
+    "suite's device."
 )
 
 Entries = tuple[Entry, ...]
@@ -36,7 +40,7 @@ class SearchConditions:
         found = subnets.of_experiment(values.frames, values.experiment)
         self._found = found[found.network == network.name]
         self._rows = values.rows_of(network.name)
-        self._runs = values.frames.runs.set_index("run")
+        self._effort = Effort(values.frames)
 
     def published(self, setup: Setup) -> Entries:
         """Return the entries of a printed row."""
@@ -50,20 +54,21 @@ class SearchConditions:
         if search is None or not subnets.values_of(rows, "search_time_s"):
             return (training, Entry(), Entry())
         epochs = max(subnets.values_of(rows, "retraining_epochs"), default=0)
-        tuned = Entry(f"{epochs:.0f}" if epochs else "no")
+        spent = short_time(fmean(subnets.values_of(rows, "retraining_time_s"))) if epochs else ""
+        tuned = Entry(f"{epochs:.0f}" if epochs else "no", below=spent)
         return (training, Entry(search.search.name, below=_effort(rows)), tuned)
 
     def _training(self, arm: str) -> str:
         """Return how long the networks of a row took to train, on average over seeds."""
         ids = self._rows.loc[self._rows.arm == arm, "run"].dropna().unique()
-        times = self._runs.loc[ids, "train_time_s"].dropna()
-        return short_time(times.mean()) if len(times) else ""
+        times = [time for time in map(self._effort.of_network, ids) if not isnan(time)]
+        return short_time(fmean(times)) if times else ""
 
 
 def _effort(rows: pd.DataFrame) -> str:
     """Return time and evaluations that one search took on average, scoring included."""
-    times = subnets.values_of(rows, "search_time_s")
-    scoring = subnets.values_of(rows.fillna({"scoring_time_s": 0.0}), "scoring_time_s")
+    keys = ("score_training_time_s", "scoring_time_s", "search_time_s")
+    times = [subnets.values_of(rows, key) for key in keys]
     evaluations = fmean(subnets.values_of(rows, "evaluations"))
     counted = f", {evaluations:.0f}" if evaluations else ""
-    return short_time(fmean(times) + fmean(scoring)) + counted
+    return (short_time(sum(map(fmean, times))) if all(times) else "") + counted

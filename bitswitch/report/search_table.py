@@ -24,8 +24,13 @@ NOTES = (
     "Costs of one image, of the switchable layers: BitOps, multiply-accumulates times both "
     "bit-widths; size, weights and their scales, 1 kB = 1000 bytes; bits, mean weight bit-width "
     "over layers, then over weights; inputs, mean bit-width of an input element.",
-    "Effort for one budget: scores, time to score the layers where a search reads scores; "
-    "evaluations of a sub-net on held-out images; epochs that the sub-net was trained on.",
+    "Effort for one budget, beyond training the searched network, which all rows share: for "
+    "scores, training a network that only the scores need; scores, scoring the layers; search, "
+    "with training inside it, all evaluations, and recalibration of batch norms for them; below, "
+    "how many sub-nets were evaluated on held-out images; tuning, training the sub-net on; below, "
+    "the epochs; total, the sum. Scores that serve several rows or budgets count in full for each. "
+    "Times are means; an interrupted search counts once what it had computed. Final tests and "
+    "loading are left out; empty: none.",
     "Bold: highest mean of a budget; this claims no significance.",
 )
 
@@ -40,14 +45,12 @@ class Column:
     key: str
     """Column of ``subnets.of_experiment``."""
     text: Text
+    count: str = ""
+    """Column of what is counted in small print below a time."""
 
 
 def _scaled(factor: float, decimals: int = 2) -> Text:
     return lambda value: f"{value / factor:.{decimals}f}"
-
-
-def _whole(value: float) -> str:
-    return f"{value:.0f}"
 
 
 FOUND = (
@@ -56,15 +59,22 @@ FOUND = (
 )
 
 EFFORT = (
+    Column("for scores", "score_training_time_s", short_time),
     Column("scores", "scoring_time_s", short_time),
-    Column("search", "search_time_s", short_time),
-    Column("eval.", "evaluations", _whole),
-    Column("epochs", "retraining_epochs", _whole),
+    Column("search", "search_time_s", short_time, count="evaluations"),
+    Column("tuning", "retraining_time_s", short_time, count="retraining_epochs"),
+    Column("total", "total_time_s", short_time),
 )
 
 
-OPTIONAL = {"top1_retrained", "latency", "scoring_time_s"}
-"""Keys of columns that are left out where they are empty."""
+OPTIONAL = {
+    "top1_retrained",
+    "latency",
+    "score_training_time_s",
+    "scoring_time_s",
+    "retraining_time_s",
+}
+"""Keys of columns that are left out where they are empty or zero."""
 
 
 def build(frames: Frames, experiment: str, name: str) -> Table:
@@ -114,7 +124,7 @@ def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
     )
     groups = {"top-1, %": FOUND, "costs": costs, "effort": EFFORT}
     return {
-        title: [one for one in group if one.key not in OPTIONAL or found[one.key].notna().any()]
+        title: [one for one in group if one.key not in OPTIONAL or found[one.key].any()]
         for title, group in groups.items()
     }
 
@@ -160,12 +170,14 @@ class _Builder:
             has_any = sample.total > 0
             return entries.measured(sample if has_any else None, best, self.footnotes)
         values = subnets.values_of(rows, column.key)
-        if not values:
+        if not values or (column.text is short_time and not any(values)):
             return Entry()
         several = len(set(values)) > 1
-        spread = f"±{column.text(stdev(values))} ({len(values)})" if several else ""
-        # How long something took varies with the machine: the mean says enough.
-        below = "" if column.text is short_time else spread
+        below = f"±{column.text(stdev(values))} ({len(values)})" if several else ""
+        if column.text is short_time:
+            # How long something took varies with the machine: the mean says enough.
+            counts = subnets.values_of(rows, column.count) if column.count else ()
+            below = f"{fmean(counts):.0f}" if any(counts) else ""
         return Entry(column.text(fmean(values)), below=below, bold=best)
 
 

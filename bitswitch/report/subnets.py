@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bitswitch.report.effort import Effort
 from bitswitch.report.frames import Frames
 from bitswitch.report.values import Sample
 
@@ -23,7 +24,14 @@ COSTS = [
 ]
 """As ``policies.csv`` has them: operations, bits, mean bits, milliseconds."""
 
-EFFORT = ["scoring_time_s", "search_time_s", "evaluations", "retraining_epochs"]
+TIMES = ("score_training_time_s", "scoring_time_s", "search_time_s", "retraining_time_s")
+"""Seconds beyond the searched network: training a network for the scores alone, scoring, searching
+with all evaluations and training in it, and training the sub-net on."""
+
+EFFORT = [*TIMES, "total_time_s", "evaluations", "retraining_epochs"]
+
+FOUND = ["search_time_s", "retraining_time_s", "evaluations", "retraining_epochs"]
+"""Of them, what ``policies.csv`` has."""
 
 
 def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
@@ -47,13 +55,11 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
         found = found.merge(values, how="left", on=keys)
     found["status"] = found.top1_status.replace("collapsed", "complete")
     found["where"] = found.top1_where.where(found.status != "complete")
-    policies = frames.policies[
-        ["search", "budget", "held_out_top1", "candidates", *COSTS, *EFFORT[1:]]
-    ]
+    policies = frames.policies[["search", "budget", "held_out_top1", "candidates", *COSTS, *FOUND]]
     images = frames.runs[["run", "test_images"]].rename(columns={"test_images": "images"})
     found = found.merge(policies, how="left", on=["search", "budget"])
     found = found.merge(images, how="left", on="run")
-    return found.merge(_scoring_times(frames), how="left", on=PLACE)
+    return _with_scores(found, frames)
 
 
 def uniform_of(frames: Frames, experiment: str) -> pd.DataFrame:
@@ -70,12 +76,16 @@ def uniform_of(frames: Frames, experiment: str) -> pd.DataFrame:
     return rows[[*PLACE, "bits", "status", "top1"]].reset_index(drop=True)
 
 
-def _scoring_times(frames: Frames) -> pd.DataFrame:
-    """Return the seconds that the scores took which searches read, by place."""
-    uses = frames.sensitivity_uses[frames.sensitivity_uses.use == "search"]
-    times = frames.sensitivities[["sensitivity", "time_s"]]
-    found = uses.merge(times, on="sensitivity").rename(columns={"time_s": "scoring_time_s"})
-    return found[[*PLACE, "scoring_time_s"]]
+def _with_scores(found: pd.DataFrame, frames: Frames) -> pd.DataFrame:
+    """Return ``found`` with what its scores took, and all times together."""
+    effort = Effort(frames)
+    pairs = zip(found.search, found.run, strict=True)
+    spent = [effort.of_scores(str(search), str(run)) for search, run in pairs]
+    found = found.assign(
+        score_training_time_s=[one.training_time_s for one in spent],
+        scoring_time_s=[one.scoring_time_s for one in spent],
+    )
+    return found.assign(total_time_s=found[list(TIMES)].sum(axis=1, skipna=False))
 
 
 def layers_of(frames: Frames, search: str, budget: str) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """A search from its first file to its last."""
 
+import json
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from bitswitch.exploration.evaluating import batches_of, evaluate_policy
 from bitswitch.exploration.searching import cost_model, limit_of
 from bitswitch.policy_files import PolicyFile
 from bitswitch.search_spec import Budget
+from bitswitch.training.clock import Instant
 from bitswitch.training.health import Diverged
 from tests.searches.exact_problems import shape
 
@@ -171,8 +174,75 @@ def test_a_torn_last_evaluation_is_made_again(search, instead, execution):
     path = interrupted_evaluations(search, instead, execution, seed=7)
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
+    before = whole.splitlines()
     found = search(evaluations=8, seed=7)
-    assert (found.folder / path.name).read_bytes() == whole
+    after = (found.folder / path.name).read_bytes().splitlines()
+    assert after[:2] == before[:2]
+    again, once = json.loads(after[2]), json.loads(before[2])
+    assert {key: again[key] for key in ("layers", "top1", "loss")} == {
+        key: once[key] for key in ("layers", "top1", "loss")
+    }
+
+
+def test_an_interrupted_search_counts_the_time_of_every_evaluation_once(
+    search, instead, monkeypatch
+):
+    spent = 0.0
+    evaluate = evaluator.evaluate_policy
+
+    def now():
+        return Instant(spent, spent)
+
+    def slow(*given):
+        nonlocal spent
+        spent += 10
+        return evaluate(*given)
+
+    def interrupted(problem):
+        nonlocal spent
+        walk(problem, 2)
+        spent += 3  # lost: it is spent again
+        raise KeyboardInterrupt
+
+    def whole(problem):
+        nonlocal spent
+        walk(problem, 4)
+        spent += 5
+        return [Candidate(dict.fromkeys(problem.layers, 2))]
+
+    monkeypatch.setattr(Instant, "now", now)
+    monkeypatch.setattr(evaluator, "evaluate_policy", slow)
+    instead(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(evaluations=8, seed=5)
+    instead(whole)
+    record = search(evaluations=8, seed=5).result["budgets"]["average-bits-4"]
+    assert record["evaluations"] == 4
+    assert record["search_time_s"] == 4 * 10 + 5
+    assert record["retraining_time_s"] == 0
+
+
+def test_retraining_and_searching_are_told_apart_from_tests(search, monkeypatch):
+    spent = 0.0
+    evaluate, train = evaluator.evaluate_policy, retraining.train_step
+
+    def slow(*given):
+        nonlocal spent
+        spent += 10
+        return evaluate(*given)
+
+    def step(*given):
+        nonlocal spent
+        spent += 1
+        return train(*given)
+
+    monkeypatch.setattr(Instant, "now", lambda: Instant(spent, spent))
+    monkeypatch.setattr(evaluator, "evaluate_policy", slow)
+    monkeypatch.setattr(retraining, "train_step", step)
+    training = {"epochs": 2, "batch_size": 16}  # three steps an epoch
+    found = search("random", evaluations=3, retraining=training)
+    record = found.result["budgets"]["average-bits-4"]
+    assert (record["search_time_s"], record["retraining_time_s"]) == (30, 6)
 
 
 def test_evaluations_of_other_code_are_not_taken_up(search, instead, monkeypatch):

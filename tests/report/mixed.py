@@ -218,6 +218,7 @@ def write_search(
             "evaluations": spec.evaluations,
             "search_time_s": 1.5,
             "retraining_epochs": spec.retraining.epochs if spec.retraining else 0,
+            "retraining_time_s": 4.0 if spec.retraining else 0.0,
         }
         PolicyFile(
             run=spec.run.run_id,

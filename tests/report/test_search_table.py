@@ -63,7 +63,13 @@ def test_only_the_best_of_a_budget_is_bold(table: Table):
 def test_searches_without_retraining_leave_its_column_empty(table: Table):
     first = table.sections[0].lines[:3]
     assert [bool(cell(table, line, "tuned").text) for line in first] == [True, False, False]
-    assert [cell(table, line, "epochs").text for line in first] == ["3", "0", "0"]
+    tuning = [cell(table, line, "tuning") for line in first]
+    assert [(one.text, one.below) for one in tuning] == [("4 s", "3"), ("", ""), ("", "")]
+
+
+def test_a_search_says_how_many_subnets_it_evaluated(table: Table):
+    first = table.sections[0].lines[:3]
+    assert [cell(table, line, "search").below for line in first] == ["", "5", ""]
 
 
 def test_columns_that_no_search_fills_are_left_out(frames: Frames):

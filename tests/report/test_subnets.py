@@ -31,6 +31,8 @@ def test_rows_hold_accuracy_costs_and_effort(frames: Frames):
     assert row.held_out_top1 == row.top1
     assert row.average_bits <= 4
     assert (row.search_time_s, row.scoring_time_s, row.evaluations) == (1.5, 2.5, 0)
+    assert (row.score_training_time_s, row.retraining_time_s) == (0, 4)
+    assert row.total_time_s == 2.5 + 1.5 + 4
     assert row.images == 1000
     assert found[found.arm == "greedy"].top1_retrained.isna().all()
 
