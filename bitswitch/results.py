@@ -32,40 +32,39 @@ def write_result(folder: Path, content: dict[str, Any], files: Iterable[str]) ->
     write_json(folder / NAME, {**body, OWN: _own(body)})
 
 
-def read_result(folder: Path, *files: str) -> dict[str, Any]:
+def read_result(folder: Path, *files: str, remedy: str | None = None) -> dict[str, Any]:
     """Return what ``result.json`` says, once it and ``files`` are found to be as written.
 
     Args:
         folder: Of a finished job.
         files: What will be read besides; default: all that the job has left.
+        remedy: What to do where they are not; None: delete the folder and run again.
 
     Raises:
         RecordError: one of them is missing, was damaged or edited, or is of an earlier version.
     """
+    remedy = remedy or f"  Delete {folder} and run again to make it anew."
     body = read_json(folder / NAME)
-    own, sums = body.pop(OWN, None), body.get(FILES)
+    own, sums = body.pop(OWN, None), body.pop(FILES, None)
     if own is None or not isinstance(sums, dict):
         raise RecordError(
             f"{folder / NAME} has no checksums: an earlier version of bitswitch wrote it, or it "
-            f"was edited.\n{_remedy(folder)}"
+            f"was edited.\n{remedy}"
         )
-    if own != _own(body):
-        raise RecordError(_changed(folder, NAME))
+    found = {NAME: _own({**body, FILES: sums})}
     for name in files or sums:
-        _check(folder, name, sums)
-    return {key: value for key, value in body.items() if key != FILES}
-
-
-def _check(folder: Path, name: str, sums: dict[str, str]) -> None:
-    """Compare one file of a job with its checksum."""
-    try:
-        found = _sum((folder / name).read_bytes())
-    except OSError as error:
+        try:
+            found[name] = _sum((folder / name).read_bytes())
+        except OSError as error:
+            problem = f"{folder / name} cannot be read: {error.strerror}."
+            raise RecordError(f"{problem}\n{remedy}") from None
+    expected = {**sums, NAME: own}
+    changed = next((name for name in found if found[name] != expected.get(name)), None)
+    if changed is not None:
         raise RecordError(
-            f"{folder / name} cannot be read: {error.strerror}.\n{_remedy(folder)}"
-        ) from None
-    if found != sums.get(name):
-        raise RecordError(_changed(folder, name))
+            f"{folder / changed} is not as it was written: it was damaged or edited.\n{remedy}"
+        )
+    return body
 
 
 def _sum(content: bytes) -> str:
@@ -76,11 +75,3 @@ def _own(body: dict[str, Any]) -> str:
     """Return the checksum of what JSON makes of ``body``."""
     plain = json.loads(json.dumps(body))
     return _sum(json.dumps(plain, sort_keys=True).encode())
-
-
-def _changed(folder: Path, name: str) -> str:
-    return f"{folder / name} is not as it was written: it was damaged or edited.\n{_remedy(folder)}"
-
-
-def _remedy(folder: Path) -> str:
-    return f"  Delete {folder} and run again to make it anew."

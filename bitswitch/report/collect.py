@@ -41,11 +41,12 @@ from bitswitch.report.run_records import (
     read_search,
 )
 from bitswitch.report.statistics import GUESSING, guessing_bound
+from bitswitch.results import NAME as RESULT
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import RunSpec, title_of
 from bitswitch.suite import Cell, Suite
 
-OUTPUTS = ("suite.yaml", *(f"{name}.csv" for name in TABLES))
+OUTPUTS = ("suite.yaml", *(f"{name}.csv" for name in TABLES), RESULT)
 """Files that ``write`` makes in ``results/<suite>/``."""
 
 Records = Mapping[str, RunRecord | None]

@@ -13,6 +13,7 @@ from bitswitch.errors import RecordError
 from bitswitch.reading import read_yaml
 from bitswitch.records import write_bytes
 from bitswitch.report.statistics import guessing_bound
+from bitswitch.results import read_result, write_result
 from bitswitch.suite import Suite
 
 METRICS = (
@@ -351,20 +352,27 @@ class Frames:
         for name in TABLES:
             table: pd.DataFrame = getattr(self, name)
             write_bytes(folder / f"{name}.csv", table.to_csv(index=False).encode())
+        files = ("suite.yaml", *(f"{name}.csv" for name in TABLES))
+        write_result(folder, {"suite": self.suite.name}, files)
 
     @classmethod
-    def read(cls, folder: Path, *names: str) -> Self:
+    def read(cls, folder: Path, *names: str, kept: bool = False) -> Self:
         """Return what ``write`` left in ``folder``.
 
         Args:
             folder: ``results/<suite>``.
             names: Tables that are needed, the others stay empty; default: all.
+            kept: Whether these are some tables that someone keeps, without their checksums.
 
         Raises:
-            RecordError: a table is missing or damaged, or mixes embedded and published scale.
+            RecordError: a table is missing, damaged or edited, or mixes embedded and published
+                scale.
         """
         if not (folder / "suite.yaml").exists():
             raise RecordError(f"Nothing has been collected in {folder} yet.\n{_REMEDY}")
+        if not kept:
+            needed = (f"{name}.csv" for name in names or TABLES)
+            read_result(folder, "suite.yaml", *needed, remedy=_REMEDY)
         frames = cls(
             suite=Suite.model_validate(read_yaml(folder / "suite.yaml")),
             **{
