@@ -100,6 +100,11 @@ class Method(Plugin):
         """What has to be kept to run at every bit-width, with these options; default: the card."""
         return self.card.storage
 
+    @property
+    def changes_network(self) -> bool:
+        """Whether ``prepare`` does anything, which no exported file can describe."""
+        return type(self).prepare is not Method.prepare
+
     def prepare(self, net: nn.Module) -> nn.Module:
         """Return the loaded float network whose layers will be replaced; default: as it is."""
         return net

@@ -74,15 +74,18 @@ def is_deployed(place: Place, run: RunSpec) -> bool:
     """Return whether the network of ``run``, the run of ``place``, is exported as integers.
 
     Raises:
-        SpecError: its method needs float weights.
+        SpecError: its method needs float weights, or changes the network.
     """
     if not place.arm.deploy:
         return False
-    if plugins.storage(run) == "codes":
+    if plugins.is_deployable(run):
         return True
+    if plugins.changes_network(run):
+        reason = "it changes the network itself, which no file can describe"
+    else:
+        reason = "with its options it needs float32 weights to run at every bit-width"
     raise SpecError(
-        f"{place.where}: method '{run.method.name}' cannot be deployed: with its options it "
-        f"needs float32 weights to run at every bit-width.\n"
+        f"{place.where}: method '{run.method.name}' cannot be deployed: {reason}.\n"
         f"  Leave out deploy, or name another method."
     )
 

@@ -190,6 +190,17 @@ def storage(spec: "RunSpec") -> "Storage":
     return kept
 
 
+def changes_network(spec: "RunSpec") -> bool:
+    """Return whether the method of ``spec`` changes the network that it quantizes; remembered."""
+    changed: bool = _of_method(spec, "changes_network")
+    return changed
+
+
+def is_deployable(spec: "RunSpec") -> bool:
+    """Return whether the network of ``spec`` can be exported as integers; remembered."""
+    return storage(spec) == "codes" and not changes_network(spec)
+
+
 def trains(spec: "RunSpec") -> bool:
     """Return whether the method of ``spec`` takes training steps; remembered."""
     steps: bool = _of_method(spec, "trains")

@@ -381,6 +381,8 @@ def test_methods_that_need_float_weights_are_not_deployed(write):
     single = {"name": "double-rounding", "options": {"rounding": "single"}}
     with pytest.raises(SpecError, match="cannot be deployed: with its options"):
         load_suite(write(**with_arm(deploy=True, method=single)))
+    with pytest.raises(SpecError, match="cannot be deployed: it changes the network"):
+        load_suite(write(**with_arm(deploy=True, method="mbquant")))
 
 
 @pytest.mark.parametrize(

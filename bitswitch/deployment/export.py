@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -98,19 +98,26 @@ def refuse(run: RunSpec) -> None:
     Raises:
         EncodingError: it needs more, or it changes the network.
     """
-    method = run.method.name
-    if plugins.load("methods", method).prepare is not Method.prepare:  # type: ignore[attr-defined]
-        raise EncodingError(
-            f"{run.run_id} cannot be exported: method '{method}' changes the network itself, which "
-            f"a file cannot describe."
-        )
-    if plugins.storage(run) == "codes":
+    if plugins.is_deployable(run):
         return
-    able = [n for n in plugins.names("methods") if plugins.card(n)["storage"] == "codes"]
+    if plugins.changes_network(run):
+        reason = "changes the network itself, which a file cannot describe"
+    else:
+        reason = "as it was set needs float32 weights to run at every bit-width"
     raise EncodingError(
-        f"{run.run_id} cannot be exported: method '{method}' as it was set needs float32 "
-        f"weights to run at every bit-width.\n  Integers are enough for: {', '.join(able)}"
+        f"{run.run_id} cannot be exported: method '{run.method.name}' {reason}.\n"
+        f"  Integers are enough for: {', '.join(_able())}"
     )
+
+
+def _able() -> list[str]:
+    """Return the methods whose networks can be exported, with default options."""
+    return [
+        name
+        for name in plugins.names("methods")
+        if plugins.card(name)["storage"] == "codes"
+        and cast(type[Method], plugins.load("methods", name)).prepare is Method.prepare
+    ]
 
 
 @torch.no_grad()
@@ -179,7 +186,9 @@ def _layer(name: str, layer: QuantizedLayer, tensors: dict[str, Tensor]) -> Laye
 
 def _floats(net: nn.Module, replaced: Sequence[str]) -> Mapping[str, Tensor]:
     """Return the tensors of ``net`` that stay as they are: biases, and layers that stay float."""
-    inside = tuple(f"{name}." for name in replaced)
+    modules = dict(net.named_modules(remove_duplicate=False))
+    parts = {modules[name] for name in replaced}
+    inside = tuple(f"{name}." for name, module in modules.items() if module in parts)
     biases = {f"{name}.bias" for name, m in net.named_modules() if isinstance(m, QuantizedLayer)}
     return {
         name: value.detach().clone(memory_format=torch.contiguous_format)

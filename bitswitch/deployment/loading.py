@@ -27,7 +27,7 @@ from bitswitch.deployment.packing import BYTE, unpack
 from bitswitch.deployment.skeleton import Skeleton
 from bitswitch.deployment.stored import Scales
 from bitswitch.errors import ArtifactError
-from bitswitch.nn.convert import with_fused_parts
+from bitswitch.nn.convert import with_fused_parts, without_fast_path
 
 
 def load(
@@ -94,20 +94,21 @@ def _filled(
         ValueError: a tensor holds what it must not.
     """
     net, scales = skeleton.net, {}
+    without_fast_path(net)
     for facts in skeleton.facts.layers:
         layer = skeleton.layers[facts.name]
         scales[facts.name] = _scales(facts, tensors)
         codes = _codes(facts, layer.weight.shape, tensors[f"{facts.name}.{CODES}"])
         made = IntegerConv2d if isinstance(layer, nn.Conv2d) else IntegerLinear
         bias = tensors.get(f"{facts.name}.bias")
-        net.set_submodule(facts.name, made(layer, facts.name, codes, bias))  # type: ignore[arg-type]
+        skeleton.put(facts.name, made(layer, facts.name, codes, bias))  # type: ignore[arg-type]
     for norm in skeleton.facts.norms:
         multiplier = _finite(f"{norm.name}.{MULTIPLIER}", tensors)
         shift = _finite(f"{norm.name}.{SHIFT}", tensors)
         keys = NORM_KINDS[norm.kind].keys(skeleton.facts.bitset)
         folded = FoldedBatchNorm(norm.name, keys, multiplier, shift)
         place = skeleton.places[norm.name]
-        net.set_submodule(place, with_fused_parts(skeleton.norms[norm.name], folded))
+        skeleton.put(place, with_fused_parts(skeleton.norms[norm.name], folded))
     floats = {name: tensors[name] for name in skeleton.floats}
     for name, values in floats.items():
         if values.isnan().any():

@@ -23,7 +23,7 @@ from bitswitch.deployment.onnx_layers import (
     quantized_input,
     quantized_layer,
 )
-from bitswitch.deployment.onnx_operators import FUNCTIONS, MODULES, Call, UnsupportedError
+from bitswitch.deployment.onnx_operators import FUNCTIONS, MODULES, Call, UnsupportedError, written
 from bitswitch.deployment.snapshot import Snapshot
 from bitswitch.errors import EncodingError
 from bitswitch.records import write_bytes
@@ -95,7 +95,7 @@ class _Walk:
 
     def __init__(self, model: IntegerModel, snapshot: Snapshot, traced: fx.Graph) -> None:
         self.name = model.facts.model.name
-        self.modules = dict(model.net.named_modules())
+        self.modules = dict(model.net.named_modules(remove_duplicate=False))
         self.snapshot = snapshot
         self.graph = Graph()
         self.names: dict[fx.Node, str] = {}
@@ -149,7 +149,12 @@ class _Walk:
         target = node.target if call.module is None else type(call.module)
         known = FUNCTIONS.get(target) if call.module is None else MODULES.get(target)  # type: ignore[arg-type]
         if known is None:
-            raise UnsupportedError(f"'{getattr(target, '__name__', target)}', not known here")
+            able = ", ".join(sorted({written(one) for one in (*FUNCTIONS, *MODULES)}))
+            raise UnsupportedError(
+                f"'{written(target)}', which has no translation.\n  Those that have one: {able}.\n"
+                f"  The integer engine runs the network all the same: bitswitch infer --engine "
+                f"integers"
+            )
         return known(call)
 
 

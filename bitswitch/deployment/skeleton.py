@@ -1,7 +1,7 @@
 """The network that a file names, without weights: which tensors it needs, and of what shape."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -64,7 +64,8 @@ class Skeleton:
         for name, module in modules.items():
             if isinstance(module, _BatchNorm) and name not in known:
                 raise ValueError(f"batch norm '{name}' is missing in its description")
-        folded = tuple(f"{place}." for place in known) or ("\0",)
+        again = _again(net, [*layers.values(), *norms.values()])
+        folded = (*(f"{place}." for place in [*known, *again]), "\0")
         weights = {f"{name}.weight" for name in layers}
         floats = {
             name: (value.dtype, tuple(value.shape))
@@ -92,6 +93,13 @@ class Skeleton:
         extra = [name for name in tensors if name not in needed]
         if extra:
             raise ValueError(f"it has a tensor '{extra[0]}' that the network has no place for")
+
+    def put(self, name: str, part: nn.Module) -> None:
+        """Put ``part`` in the place of the module ``name``, under all names that it has."""
+        replaced = self.net.get_submodule(name)
+        modules = list(self.net.named_modules(remove_duplicate=False))
+        for place in [place for place, module in modules if module is replaced]:
+            self.net.set_submodule(place, part)
 
     def restore_unsaved(self) -> None:
         """Give tensors that no state dict holds the values that the plugin computes for them."""
@@ -171,6 +179,14 @@ def _place(modules: Mapping[str, nn.Module], name: str) -> str:
         if isinstance(modules.get(place), _BatchNorm):
             return place
     raise ValueError(f"the network has no batch norm '{name}'.{hint(name, modules)}")
+
+
+def _again(net: nn.Module, parts: Iterable[nn.Module]) -> Iterator[str]:
+    """Yield the names under which ``parts`` are met again."""
+    first, known = set(dict(net.named_modules())), set(parts)
+    for name, module in net.named_modules(remove_duplicate=False):
+        if module in known and name not in first:
+            yield name
 
 
 def _tensors(net: nn.Module) -> Iterator[tuple[str, Tensor]]:

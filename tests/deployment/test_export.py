@@ -65,6 +65,15 @@ def test_methods_that_cannot_are_refused(method, message):
         refuse(exported.run_of(method))
 
 
+def test_methods_that_are_recommended_can_be_exported():
+    with pytest.raises(EncodingError) as refusal:
+        refuse(exported.run_of("mbquant"))
+    able = str(refusal.value).partition("enough for: ")[2].split(", ")
+    assert "double-rounding" in able
+    for name in able:
+        refuse(exported.run_of(name))
+
+
 def test_a_layer_with_a_hook_is_refused():
     run = exported.run_of("adabits", linear_evaluation="published", edge_bits=8)
     with pytest.raises(EncodingError, match=r"Layer 'fc' cannot be exported: .* by a hook"):
