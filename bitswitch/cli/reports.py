@@ -37,13 +37,16 @@ def table(suite: SuiteName, name: OneName = None, results: Results = Path("resul
 def figure(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
     """Draw the figure NAME of SUITE, as PDF and PNG; without a name, all of them."""
     from bitswitch.report import figures
+    from bitswitch.report.frames import Frames
 
     loaded = load(suite)
+    folder = results / loaded.name
     known = figures.names(loaded)
     if name is not None:
         check_name(name, known, f"Suite '{loaded.name}' has no figure")
+    frames = Frames.read(folder)
     for one in known if name is None else [name]:
-        figures.write(one, results / loaded.name)
+        figures.write(one, folder, frames)
 
 
 class Document(StrEnum):
@@ -64,6 +67,7 @@ def report(
 ) -> None:
     """Build the report of SUITE from the runs that are there; the others become dashes."""
     from bitswitch.report import collect, figures, html, pdf, tables
+    from bitswitch.report.frames import Frames
 
     loaded = load(suite)
     folder = results / loaded.name
@@ -71,8 +75,9 @@ def report(
         collect.write(loaded, results, allow_mixed)
         for name in tables.names(loaded):
             tables.write(name, folder)
+        frames = Frames.read(folder)
         for name in figures.names(loaded):
-            figures.write(name, folder)
+            figures.write(name, folder, frames)
     if document is not Document.PDF:
         typer.echo(html.write(loaded, folder))
     if document is not Document.HTML:

@@ -25,11 +25,9 @@ BAR_IN, PANEL_IN = 0.16, 0.45
 """Height of a bar, and of what surrounds those of one network, inches."""
 
 
-def draw_rounding(frames: Frames) -> "Figure":
-    """Return the figure about the second rounding, of the experiment's first network."""
-    name = rounding_table.EXPERIMENT
-    network = frames.suite.experiments[name].networks[0]
-    places = deployed.places(frames, name)
+def draw_rounding(frames: Frames, network: str) -> "Figure":
+    """Return the figure about the second rounding in one network."""
+    places = deployed.places(frames, rounding_table.EXPERIMENT)
     found = places[places.network == network].merge(frames.rounding, on="run")
     bitsets = list(dict.fromkeys(found.bitset)) or [""]
     title = frames.suite.networks[network].title

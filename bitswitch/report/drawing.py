@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bitswitch.records import write_bytes
 from bitswitch.report.assets import asset
@@ -12,6 +12,8 @@ from bitswitch.report.assets import asset
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
+
+    from bitswitch.report.frames import Frames
 
 WIDTH_IN = 6.75
 """Text width of the document, inches."""
@@ -28,6 +30,13 @@ _NO_DATES: dict[str, dict[str, str | None]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "png": {"Software": None},
 }
+
+
+class DrawNetwork(Protocol):
+    """Draws a figure of one network of a suite."""
+
+    def __call__(self, frames: "Frames", network: str) -> "Figure":
+        """Return the figure; ``network`` is a key in the suite."""
 
 
 def colour(bits: int) -> str:
@@ -86,12 +95,17 @@ def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
 
 
 def save(drawn: "Figure", path: Path) -> list[Path]:
-    """Write ``drawn`` as PDF and PNG beside each other; return their paths."""
+    """Write ``drawn`` as PDF and PNG beside each other; return their paths.
+
+    Both get the places of one layout, which takes most of the time.
+    """
     from matplotlib.text import Text
 
     for text in drawn.findobj(Text):
         if "$" in text.get_text() and r"\mathdefault" not in text.get_text():
             text.set_parse_math(False)  # a dollar in a title is a dollar
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")
     path.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     for suffix, metadata in _NO_DATES.items():

@@ -29,13 +29,12 @@ CAPTION = (
 _COLUMNS = ["average_bits", "top1"]
 
 
-def draw_fronts(frames: Frames) -> "Figure":
-    """Return Figure 5: one panel per bit set of the experiment's first network, a line per arm.
+def draw_fronts(frames: Frames, network: str) -> "Figure":
+    """Return Figure 5: one panel per bit set of a network, a line per arm.
 
     Arms of the same title look the same.
     """
     recipe = frames.suite.experiments[EXPERIMENT]
-    network = recipe.networks[0]
     found, uniform = searched_and_uniform(frames, network)
     title = frames.suite.networks[network].title
     data = frames.data_of(found.run)

@@ -1,6 +1,5 @@
-"""Figures 3, 7 and 8: gradients of the quantization scales, and training with and without ALRS."""
+"""Figures 3 and 7 to 12: gradients of quantization scales, training with and without ALRS."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import pandas as pd
 
 from bitswitch.report import drawing
 from bitswitch.report.accuracy_table import stamp
+from bitswitch.report.drawing import DrawNetwork
 from bitswitch.report.frames import Frames
 
 if TYPE_CHECKING:
@@ -41,10 +41,9 @@ class Study:
     gradients: pd.DataFrame
 
     @classmethod
-    def of(cls, frames: Frames) -> "Study":
-        """Return the study of the experiment's first network."""
+    def of(cls, frames: Frames, network: str) -> "Study":
+        """Return the study of one of the experiment's networks."""
         recipe = frames.suite.experiments[EXPERIMENT]
-        network = recipe.networks[0]
         rows = frames.metrics
         rows = rows[(rows.experiment == EXPERIMENT) & (rows.network == network)]
         cells = rows.loc[rows.arm != "float", ["arm", "bitset", "seed", "run"]].drop_duplicates()
@@ -54,7 +53,7 @@ class Study:
             title=title,
             stamp=f"{title} · {stamp(frames, data)}",
             arms={key: arm.title for key, arm in recipe.arms.items()},
-            chance=100 / frames.runs.classes.max(),
+            chance=100 / frames.runs.classes[frames.runs.run.isin(set(cells.run))].max(),
             cells=cells,
             curves=cells.merge(frames.curves, on="run"),
             gradients=cells.merge(frames.scale_gradients, on="run"),
@@ -63,7 +62,7 @@ class Study:
     @property
     def bitsets(self) -> list[str]:
         """Bit sets trained, in the suite's order."""
-        return list(dict.fromkeys(self.cells.bitset))
+        return list(dict.fromkeys(self.cells.bitset)) or [""]
 
     @property
     def plain_arm(self) -> str:
@@ -93,11 +92,11 @@ class Study:
         return found.assign(number=found.index + 1)
 
 
-def scale_gradients(operand: str) -> Callable[[Frames], "Figure"]:
+def scale_gradients(operand: str) -> DrawNetwork:
     """Return what draws the statistics per layer and bit-width of ``operand``'s scale gradients."""
 
-    def draw(frames: Frames) -> "Figure":
-        study = Study.of(frames)
+    def draw(frames: Frames, network: str) -> "Figure":
+        study = Study.of(frames, network)
         figure = drawing.figure(2.9, study.stamp)
         panels = figure.subplots(1, len(study.bitsets), sharey=True, squeeze=False)[0]
         for axes, bitset in zip(panels, study.bitsets, strict=True):
@@ -111,9 +110,9 @@ def scale_gradients(operand: str) -> Callable[[Frames], "Figure"]:
     return draw
 
 
-def draw_overview(frames: Frames) -> "Figure":
+def draw_overview(frames: Frames, network: str) -> "Figure":
     """Return Figure 3: scale gradients at 2 and 4 bits; curves without and with ALRS."""
-    study = Study.of(frames)
+    study = Study.of(frames, network)
     bitset = study.bitsets[0]
     figure = drawing.figure(4.4, study.stamp)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1))[:, 0]

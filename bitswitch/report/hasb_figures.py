@@ -17,6 +17,7 @@ from bitswitch.report import drawing, front_figures, traces
 from bitswitch.report.accuracy_table import stamp
 from bitswitch.report.frames import Frames
 from bitswitch.report.gradient_figures import NAMED_LAYERS
+from bitswitch.suite import Suite
 from bitswitch.types import BitSet
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ CAPTION = (
     "(a) Probability of each bit-width in the roulette, by kind of layer. (b) Mean Hessian trace "
     "of the full-precision network per layer; bars: one standard error of the estimate; dashed: "
     "the mean over layers, from which a layer counts as sensitive. (c) Every sub-net found for the "
-    "supernet, on the test split, which nothing is chosen on."
+    "supernet, on the test split, which nothing is chosen on; left out where this suite finds none "
+    "for the network."
 )
 
 DRAWS_CAPTION = (
@@ -47,33 +49,32 @@ DRAWS_CAPTION = (
 )
 
 
-def draw_hasb(frames: Frames) -> "Figure":
-    """Return Figure 4."""
-    network = _network(frames)
+def draw_hasb(frames: Frames, network: str) -> "Figure":
+    """Return Figure 4; without its third panel where the suite searches no such network."""
     rows = traces.of_experiment(frames, TRACES)
     rows = rows[rows.network == network]
     bitset = _widths(next(iter(rows.bitset), "{8,6,4,2}"))
     title = frames.suite.networks[network].title
     data = frames.data_of(rows.run)
     figure = drawing.figure(2.6, f"{title} · {stamp(frames, data)}")
-    left, middle, right = figure.subplots(1, 3, width_ratios=(0.8, 1.3, 1))
+    widths = (0.8, 1.3, 1) if has_subnets(frames.suite, network) else (0.8, 2.3)
+    left, middle, *right = figure.subplots(1, len(widths), width_ratios=widths)
     _draw_roulette(left, bitset, 0.0)
     left.set(title="(a) roulette", ylabel="probability")
     left.legend(loc="upper left")
     left.set_ylim(top=1.35 * left.get_ylim()[1])
     _draw_traces(middle, traces.of_layers(rows))
     middle.set_title("(b) Hessian trace")
-    _draw_found(right, frames, network)
-    right.set_title("(c) sub-nets")
+    for axes in right:
+        _draw_found(axes, frames, network)
+        axes.set_title("(c) sub-nets")
     return figure
 
 
-def _network(frames: Frames) -> str:
-    """Return the network that Figure 4 shows: the first one that also has sub-nets, if any has."""
-    networks = frames.suite.experiments[TRACES].networks
-    fronts = frames.suite.experiments.get(front_figures.EXPERIMENT)
-    searched = fronts.networks if fronts else ()
-    return next((name for name in networks if name in searched), networks[0])
+def has_subnets(suite: Suite, network: str) -> bool:
+    """Return whether a suite draws fronts of a network."""
+    fronts = suite.experiments.get(front_figures.EXPERIMENT)
+    return fronts is not None and network in fronts.networks
 
 
 def _draw_traces(axes: "Axes", layers: pd.DataFrame) -> None:
@@ -99,10 +100,7 @@ def _draw_traces(axes: "Axes", layers: pd.DataFrame) -> None:
 
 def _draw_found(axes: "Axes", frames: Frames, network: str) -> None:
     """Draw the sub-nets of the supernet that the fronts start with, at its first bit set."""
-    recipe = frames.suite.experiments.get(front_figures.EXPERIMENT)
-    if recipe is None or network not in recipe.networks:
-        drawing.say_nothing_to_show(axes, "no sub-nets in this suite")
-        return
+    recipe = frames.suite.experiments[front_figures.EXPERIMENT]
     shown = []
     for rows in front_figures.searched_and_uniform(frames, network):
         rows = rows[rows.arm == next(iter(recipe.arms))]
@@ -126,13 +124,13 @@ class Draw(NamedTuple):
         return mean_draw(self.bitset, self.share, self.tilt)
 
 
-def draws(frames: Frames) -> list[Draw]:
-    """Return how the layers of each arm draw, on the experiment's first network and bit set."""
+def draws(frames: Frames, network: str) -> list[Draw]:
+    """Return how the layers of each arm draw, on one network and its first bit set."""
     recipe = frames.suite.experiments[DRAWS]
     rows = traces.of_experiment(frames, DRAWS, "guide")
-    rows = rows[rows.network == recipe.networks[0]]
+    rows = rows[rows.network == network]
     rows = rows[rows.seed == rows.seed.min()]
-    spec = frames.suite.networks[recipe.networks[0]]
+    spec = frames.suite.networks[network]
     found = []
     for key, arm in recipe.arms.items():
         bitset = (arm.bitsets or recipe.bitsets or spec.bitsets)[0]
@@ -154,12 +152,12 @@ def _draw_of(arm: ArmSpec, bitset: BitSet, scored: Mapping[str, float]) -> Draw:
     return Draw(arm.title, bitset, share, tilt_to(bitset, share, mean) if mean else 0.0)
 
 
-def draw_draws(frames: Frames) -> "Figure":
+def draw_draws(frames: Frames, network: str) -> "Figure":
     """Return one panel per arm: the distribution of its draws."""
-    found = draws(frames)
-    recipe = frames.suite.experiments[DRAWS]
-    title = frames.suite.networks[recipe.networks[0]].title
-    rows = frames.metrics[frames.metrics.experiment == DRAWS]
+    found = draws(frames, network)
+    title = frames.suite.networks[network].title
+    rows = frames.metrics
+    rows = rows[(rows.experiment == DRAWS) & (rows.network == network)]
     data = frames.data_of(rows.run)
     figure = drawing.figure(2.5, f"{title} · {stamp(frames, data)}")
     panels = figure.subplots(1, max(len(found), 1), sharey=True, squeeze=False)[0]

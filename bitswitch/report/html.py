@@ -26,7 +26,7 @@ def write(suite: Suite, folder: Path) -> Path:
         ReportError: a table or figure is missing.
     """
     frames = Frames.read(folder, "metrics", "runs", "methods", "sensitivities", "policies")
-    shown = {name: figures.FIGURES[name] for name in figures.names(suite)}
+    shown = figures.of(suite)
     text = page.render(
         "html/report.html.j2",
         suite=suite,

@@ -43,21 +43,22 @@ class Panel(NamedTuple):
     rows: list[Row]
 
 
-def panels(frames: Frames) -> list[Panel]:
-    """Return one panel per budget, of the experiment's first network and bit set."""
-    recipe = frames.suite.experiments[EXPERIMENT]
+def panels(frames: Frames, network: str) -> list[Panel]:
+    """Return one panel per bit set and budget of a network."""
     found = subnets.of_experiment(frames, EXPERIMENT)
-    found = found[(found.network == recipe.networks[0]) & (found.status == "complete")]
-    found = found[(found.bitset == next(iter(found.bitset), None))]
+    found = found[(found.network == network) & (found.status == "complete")]
     found = found[found.seed == found.seed.min()]
-    found = found.drop_duplicates(["arm", "budget"])
+    found = found.drop_duplicates(["bitset", "arm", "budget"])
+    named = budgets.of_experiment(frames, EXPERIMENT)
+    several = found.bitset.nunique() > 1
     shown = []
-    for name, budget in budgets.of_experiment(frames, EXPERIMENT).items():
-        within = found[found.budget == name]
-        if len(within):
+    for bitset, of_bitset in found.groupby("bitset", sort=False):
+        for name in [name for name in named if name in set(of_bitset.budget)]:
+            within = of_bitset[of_bitset.budget == name]
             layers = subnets.layers_of(frames, within.search.iloc[0], name).layer.tolist()
             rows = [row for _, one in within.iterrows() for row in _rows(frames, one)]
-            shown.append(Panel(budgets.title(budget), layers, rows))
+            title = budgets.title(named[name])
+            shown.append(Panel(f"{bitset}, {title}" if several else title, layers, rows))
     return shown
 
 
@@ -74,12 +75,12 @@ def _rows(frames: Frames, found: "pd.Series[str]") -> Iterator[Row]:
         yield Row(f"{title}, a", inputs, "")
 
 
-def draw(frames: Frames) -> "Figure":
-    """Return the figure."""
-    shown = panels(frames)
-    recipe = frames.suite.experiments[EXPERIMENT]
-    title = frames.suite.networks[recipe.networks[0]].title
-    rows = frames.metrics[frames.metrics.experiment == EXPERIMENT]
+def draw(frames: Frames, network: str) -> "Figure":
+    """Return the figure of one network."""
+    shown = panels(frames, network)
+    title = frames.suite.networks[network].title
+    rows = frames.metrics
+    rows = rows[(rows.experiment == EXPERIMENT) & (rows.network == network)]
     data = frames.data_of(rows.run)
     heights = [PANEL_IN + ROW_IN * len(panel.rows) for panel in shown] or [1.0]
     figure = drawing.figure(REST_IN + sum(heights), f"{title} · {stamp(frames, data)}")

@@ -1,6 +1,5 @@
 """Tests of ``bitswitch.report.hasb_figures``."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ def frames(mixed_folder: Path) -> Frames:
 
 
 def test_figure_4_has_its_three_panels(frames: Frames):
-    figure = hasb_figures.draw_hasb(frames)
+    figure = hasb_figures.draw_hasb(frames, "resnet20")
     left, middle, right = figure.axes
     heights = {round(bar.get_height(), 3) for bar in left.patches}
     assert heights == {0.25, 0.1, 0.2, 0.3, 0.4}
@@ -26,29 +25,15 @@ def test_figure_4_has_its_three_panels(frames: Frames):
     assert figure.texts[0].get_text().startswith("ResNet-20 · suite tiny")
 
 
-def test_figure_4_shows_a_network_that_has_sub_nets(frames: Frames):
-    recipes = frames.suite.experiments
-    traced = recipes["hmt"].model_copy(update={"networks": ("larger", *recipes["hmt"].networks)})
-    networks = frames.suite.networks
-    networks = networks | {"larger": networks["resnet20"].model_copy(update={"title": "Larger"})}
-    for without, title in ((None, "ResNet-20"), ("fronts", "Larger")):
-        kept = {key: recipe for key, recipe in recipes.items() if key != without}
-        changes = {"experiments": kept | {"hmt": traced}, "networks": networks}
-        figure = hasb_figures.draw_hasb(
-            replace(frames, suite=frames.suite.model_copy(update=changes))
-        )
-        assert figure.texts[0].get_text().startswith(f"{title} ·")
-
-
 def test_layers_from_the_mean_on_are_sensitive(frames: Frames):
-    middle = hasb_figures.draw_hasb(frames).axes[1]
+    middle = hasb_figures.draw_hasb(frames, "resnet20").axes[1]
     by_kind = {bars.get_label(): bars.lines[0].get_xdata() for bars in middle.containers}
     assert list(by_kind["sensitive"]) == [0]
     assert list(by_kind["insensitive"]) == [1, 2, 3]
 
 
 def test_draws_follow_from_options_and_traces(frames: Frames):
-    printed, mean, limit, even = hasb_figures.draws(frames)
+    printed, mean, limit, even = hasb_figures.draws(frames, "resnet20")
     assert (printed.share, printed.tilt) == (0.25, 0.0)
     assert printed.mean == pytest.approx(0.75 * 5 + 0.25 * 6)
     assert mean.mean == pytest.approx(4.0)
@@ -58,7 +43,7 @@ def test_draws_follow_from_options_and_traces(frames: Frames):
 
 
 def test_every_draw_has_a_panel(frames: Frames):
-    figure = hasb_figures.draw_draws(frames)
+    figure = hasb_figures.draw_draws(frames, "resnet20")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["as printed", "mean 4", "at most 25 %", "even"]
     assert "mean 4.00 bits" in figure.axes[1].get_xlabel()
