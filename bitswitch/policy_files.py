@@ -11,6 +11,9 @@ from bitswitch.records import read_json, write_json, writing
 from bitswitch.types import BitSet, Policy, Strict
 
 
+_REMEDY = "A policy file has version 1, as `bitswitch search` writes it."
+
+
 class CostsRecord(Strict):
     """All costs of a policy; see ``bitswitch.costs.Costs``."""
 
@@ -72,13 +75,12 @@ class PolicyFile(Strict):
             RecordError: there is none, or it is not of this version.
         """
         try:
-            return cls.model_validate(read_json(path))
+            return cls.model_validate(read_json(path, _REMEDY))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             raise RecordError(
-                f"{path} holds no policy: {where}: {first['msg']}.\n"
-                f"  A policy file has version 1, as `bitswitch search` writes it."
+                f"{path} holds no policy: {where}: {first['msg']}.\n  {_REMEDY}"
             ) from None
 
 

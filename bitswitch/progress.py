@@ -78,7 +78,8 @@ def status(folder: Path) -> Status:
     if result:
         state = str(result.get("status", "complete"))
     elif progress:
-        age = time.time() - float(progress.get("updated", 0))
+        updated = progress.get("updated")
+        age = time.time() - (updated if isinstance(updated, int | float) else 0)
         state = "running" if age < SILENT_S else "interrupted"
     else:
         state = "waiting"

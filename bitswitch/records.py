@@ -55,6 +55,9 @@ def write_bytes(path: Path, content: bytes) -> None:
             raise
 
 
+REMEDY = "The file was damaged or edited: delete its folder and run again to make it anew."
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON-like ``content`` to ``path`` at once; NaN and infinity are errors."""
     write_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
@@ -69,13 +72,13 @@ def _line(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, allow_nan=False) + "\n").encode()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
     """Return the JSON object in ``path``.
 
     Raises:
-        RecordError: the file is missing, or holds no JSON object.
+        RecordError: the file is missing, or holds no JSON object; says the ``remedy`` then.
     """
-    return parse(_read(path), str(path))
+    return parse(_read(path), str(path), remedy)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -95,7 +98,7 @@ def _read(path: Path) -> str:
         raise RecordError(f"{path} cannot be read: {error}") from None
 
 
-def parse(text: str | bytes, where: str) -> dict[str, Any]:
+def parse(text: str | bytes, where: str, remedy: str = REMEDY) -> dict[str, Any]:
     """Return the JSON object in ``text``.
 
     Raises:
@@ -104,9 +107,9 @@ def parse(text: str | bytes, where: str) -> dict[str, Any]:
     try:
         record = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where}: no JSON ({error}): {text[:80]!r}\n  {_REMEDY}") from None
+        raise RecordError(f"{where}: no JSON ({error}): {text[:80]!r}\n  {remedy}") from None
     if not isinstance(record, dict):
-        raise RecordError(f"{where}: expected an object, not {text[:80]!r}\n  {_REMEDY}")
+        raise RecordError(f"{where}: expected an object, not {text[:80]!r}\n  {remedy}")
     return record
 
 
@@ -122,9 +125,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
-
-
-_REMEDY = "The file was damaged or edited: delete its folder and run again to make it anew."
 
 
 Mark = tuple[int, str]

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 FOLDER = Path(".cache")
 """Below the working directory; may be deleted at any time."""
@@ -56,8 +57,14 @@ def remembered(name: str, key: str, compute: Callable[[], Any]) -> Any:
         with contextlib.suppress(OSError):
             path.parent.mkdir(exist_ok=True)
             with path.open("a") as file:
-                file.write(json.dumps([key, values[key]]) + "\n")
+                file.write(_line(key, values[key]))
     return values[key]
+
+
+def _line(key: str, value: Any) -> str:
+    """Return the line of one value: a checksum, then both."""
+    text = json.dumps([key, value])
+    return f"{crc32(text.encode()):08x} {text}\n"
 
 
 @cache
@@ -74,6 +81,7 @@ def _load(path: str) -> dict[str, Any]:
             return {}
         for line in lines:
             with contextlib.suppress(ValueError, TypeError, RecursionError):
-                key, value = json.loads(line)
-                values[key] = value
+                key, value = json.loads(line[9:])
+                if _line(key, value) == f"{line}\n":
+                    values[key] = value
     return values

@@ -90,13 +90,26 @@ def test_damage_is_named(tmp_path, changes, message):
     assert str(path) in str(error.value)
 
 
-def test_a_file_that_is_missing_or_no_json_is_named(tmp_path):
+def test_a_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(RecordError, match=r"none\.json"):
         PolicyFile.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version": 1, "la',
+        "[1, 2]",
+        '{"layers": {"a": [8, 8], "a": [2, 2]}}',
+        '{"layers": ' * 100_000,
+        '{"version": ' + "1" * 5000 + "}",
+    ],
+    ids=["cut", "list", "twice", "deep", "huge"],
+)
+def test_what_someone_mistyped_is_named_and_not_to_be_deleted(tmp_path, text):
     path = tmp_path / "policy.json"
-    path.write_text('{"version": 1, "la')
-    with pytest.raises(RecordError, match=r"policy\.json"):
+    path.write_text(text)
+    with pytest.raises(RecordError, match=r"policy\.json") as error:
         PolicyFile.read(path)
-    path.write_text("[1, 2]")
-    with pytest.raises(RecordError, match=r"policy\.json"):
-        PolicyFile.read(path)
+    assert "has version 1" in str(error.value)
+    assert "delete" not in str(error.value).lower()

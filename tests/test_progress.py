@@ -54,8 +54,15 @@ def test_a_result_ends_a_run(run, state):
 
 def test_half_written_files_count_as_absent(run):
     folder = run(step=3)
-    (folder / "progress.json").write_text('{"epoch": ')
-    assert status(folder).state == "waiting"
+    for text in ('{"epoch": ', "[" * 100_000, '{"epoch": ' + "1" * 5000 + "}"):
+        (folder / "progress.json").write_text(text)
+        assert status(folder).state == "waiting"
+
+
+def test_a_heartbeat_without_a_time_is_an_old_one(run):
+    folder = run(step=3)
+    (folder / "progress.json").write_text('{"step": 3, "updated": "then"}')
+    assert status(folder).state == "interrupted"
 
 
 def test_the_board_names_runs_epochs_accuracy_and_time():

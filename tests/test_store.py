@@ -23,10 +23,20 @@ def test_a_value_outlives_the_process():
     assert store.remembered("s", "key", lambda: pytest.fail("computed again")) == {"a": 1}
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", "", '["key", 2', "1", "[[1], 2]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("{", "[1]", "", '["key", 2', "1", "[[1], 2]", "[" * 100_000, '["key", 2]'),
+        '00000000 ["key", 2]',
+        store._line("key", 2).replace("2]", "4]"),
+        '00000000 ["key", ' + "1" * 5000 + "]",
+    ],
+)
 def test_a_damaged_line_is_passed_over(folder, content):
-    folder.mkdir()
-    (folder / "s.jsonl").write_text(f'["other", 5]\n{content}\n')
+    store.remembered("s", "other", lambda: 5)
+    store._load.cache_clear()
+    with (folder / "s.jsonl").open("a") as file:
+        file.write(f"{content}\n")
     assert store.remembered("s", "key", lambda: 3) == 3
     assert store.remembered("s", "other", lambda: pytest.fail("computed again")) == 5
 
@@ -34,7 +44,9 @@ def test_a_damaged_line_is_passed_over(folder, content):
 def test_a_store_grows_by_a_line(folder):
     for key in ("a", "b"):
         store.remembered("s", key, lambda: {"x": 1})
-    assert (folder / "s.jsonl").read_text() == '["a", {"x": 1}]\n["b", {"x": 1}]\n'
+    assert (folder / "s.jsonl").read_text() == "".join(
+        store._line(key, {"x": 1}) for key in ("a", "b")
+    )
 
 
 def test_a_store_that_has_grown_large_is_dropped(folder, monkeypatch):

@@ -17,12 +17,13 @@ def read_latencies(path: Path) -> dict[tuple[str, int, int], float]:
     """
     try:
         with path.open(newline="") as file:
-            return {
-                (row["layer"], int(row["weight_bits"]), int(row["activation_bits"])): _time(
-                    row["latency_ms"]
-                )
-                for row in csv.DictReader(file)
-            }
+            found: dict[tuple[str, int, int], float] = {}
+            for row in csv.DictReader(file):
+                key = row["layer"], int(row["weight_bits"]), int(row["activation_bits"])
+                if key in found:
+                    raise ValueError(f"layer '{key[0]}' has two latencies at w{key[1]}a{key[2]}")
+                found[key] = _time(row["latency_ms"])
+            return found
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise SpecError(
             f"{path} is no latency table ({type(error).__name__}: {error}).\n"

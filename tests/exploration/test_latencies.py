@@ -32,6 +32,9 @@ def test_columns_may_come_in_any_order_with_others_between(tmp_path):
         (HEADER + "conv1,8,8,nan\n", "latency_ms is nan"),
         (HEADER + "conv1,8,8,inf\n", "latency_ms is inf"),
         (HEADER + "conv1,8,8,-1\n", "latency_ms is -1"),
+        (HEADER + "conv1,8,8,1\nconv1,8,8,2\n", "layer 'conv1' has two latencies at w8a8"),
+        (HEADER + "c" * 200_000 + ",8,8,1\n", "field larger than field limit"),
+        (HEADER + "conv1," + "8" * 5000 + ",8,1\n", "ValueError"),
     ],
 )
 def test_what_is_no_table_is_named_with_the_columns_it_needs(tmp_path, text, message):
