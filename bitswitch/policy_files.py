@@ -10,7 +10,6 @@ from bitswitch.errors import RecordError
 from bitswitch.records import read_json, write_json, writing
 from bitswitch.types import BitSet, Policy, Strict
 
-
 _REMEDY = "A policy file has version 1, as `bitswitch search` writes it."
 
 
