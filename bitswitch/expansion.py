@@ -145,7 +145,6 @@ def _search(place: Place, spec: SearchArmSpec, run: RunSpec, seed: int) -> Searc
             f"{place.where}: search '{spec.search.name}' evaluates policies on held-out images. "
             f"Say how many: search.evaluations"
         )
-    _check_evaluations(place, spec, run)
     sensitivity, training = None, None
     if spec.scores is not None and facts["scored"]:
         scored = run.start if spec.scores.of == "start" else run
@@ -157,32 +156,6 @@ def _search(place: Place, spec: SearchArmSpec, run: RunSpec, seed: int) -> Searc
         return SearchSpec(
             **fields, run=run, sensitivity=sensitivity, retraining=training, seed=seed
         ).resolved()
-
-
-MANY_LAYERS = 10_000
-"""More than a network has."""
-
-
-def _check_evaluations(place: Place, spec: SearchArmSpec, run: RunSpec) -> None:
-    """Raise an error where a search may evaluate fewer policies than it cannot do without.
-
-    The network is built only where its number of layers may decide.
-
-    Raises:
-        SpecError: too few.
-    """
-    search = spec.search
-    if spec.evaluations >= plugins.least_evaluations(search, MANY_LAYERS):
-        return
-    layers = plugins.layers_of(run)
-    least = plugins.least_evaluations(search, layers)
-    if spec.evaluations < least:
-        raise SpecError(
-            f"{place.where}: search '{search.name}' needs at least {least} evaluations on "
-            f"held-out images for the {layers} layers of model '{run.model.name}'; "
-            f"search.evaluations is {spec.evaluations}.\n"
-            f"  Raise it for all arms that are compared, or take a search that reads scores."
-        )
 
 
 SUITE_SIZED = ("epochs", "batch_size", "warmup_epochs")

@@ -4,7 +4,7 @@ Networks are built without weights and see one image that is none; files that ar
 No data is needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bitswitch import plugins
@@ -13,6 +13,8 @@ from bitswitch.run_costs import network_size
 from bitswitch.spec import RunSpec, TrainingSpec
 from bitswitch.suite import Suite
 
+MANY_LAYERS = 10_000
+"""More than a network has."""
 WITHOUT_FILE = ("none", "imagenet")
 """Values of a model's option ``weights`` that are no path."""
 
@@ -21,17 +23,23 @@ def check(suite: Suite) -> None:
     """Raise unless every job of ``suite`` can begin.
 
     Raises:
-        SpecError: a file that is not there, or a batch that is larger than the training split.
+        SpecError: a file that is not there, a batch that is larger than the training split, or a
+            search that may evaluate fewer policies than it cannot do without.
         PluginError: a network that cannot be built, or does not take the images of its dataset.
     """
-    problems = list(dict.fromkeys((*_batches(suite), *_weights(suite), *_latencies(suite))))
-    if problems:
-        raise SpecError(f"Suite '{suite.name}' cannot be run:\n  " + "\n  ".join(problems))
+    _refuse(suite, (*_batches(suite), *_weights(suite), *_latencies(suite)))
     for cell in suite.run_cells:
         try:
             network_size(cell.run)
         except BitswitchError as error:
             raise type(error)(f"networks.{cell.network}: {error}") from error
+    _refuse(suite, _evaluations(suite))
+
+
+def _refuse(suite: Suite, problems: Iterable[str]) -> None:
+    found = list(dict.fromkeys(problems))
+    if found:
+        raise SpecError(f"Suite '{suite.name}' cannot be run:\n  " + "\n  ".join(found))
 
 
 def _batches(suite: Suite) -> Iterator[str]:
@@ -74,3 +82,21 @@ def _latencies(suite: Suite) -> Iterator[str]:
                 read_latencies(search.latency_table)
             except BitswitchError as error:
                 yield str(error)
+
+
+def _evaluations(suite: Suite) -> Iterator[str]:
+    """Yield which searches have too few evaluations; layers are counted only if they may decide."""
+    for cell in suite.run_cells:
+        spec = cell.search
+        if spec is None or spec.evaluations >= plugins.least_evaluations(spec.search, MANY_LAYERS):
+            continue
+        layers = plugins.layers_of(spec.run)
+        least = plugins.least_evaluations(spec.search, layers)
+        if spec.evaluations < least:
+            yield (
+                f"experiments.{cell.experiment}.arms.{cell.arm} on {cell.network}: search "
+                f"'{spec.search.name}' needs at least {least} evaluations on held-out images for "
+                f"the {layers} layers of model '{spec.run.model.name}'; search.evaluations is "
+                f"{spec.evaluations}. Raise it for all arms that are compared, or take a search "
+                f"that reads scores."
+            )

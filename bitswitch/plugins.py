@@ -319,7 +319,7 @@ def layers_of(run: "RunSpec") -> int:
         "layers",
         *(run.model.name, unweighted(run.model), _code_of("models", run.model.name)),
         *(run.method.model_dump(), run.bitset, _code_of("methods", run.method.name)),
-        facts["classes"],
+        *(run.keep, facts["classes"], facts["shape"]),
     )
 
     def read() -> int:
@@ -328,7 +328,9 @@ def layers_of(run: "RunSpec") -> int:
         try:
             method = create("methods", run.method.name, run.method.options, run.bitset)
             model = create("models", run.model.name, unweighted(run.model))
-            return len(quantize(model.build(facts["classes"], 0), method).layers)
+            net = model.build(facts["classes"], 0)
+            ends, shape = model.first_last(net), facts["shape"]
+            return len(quantize(net, method, run.keep, ends, shape).layers)
         except Exception:
             return 0
 

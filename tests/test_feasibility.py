@@ -116,3 +116,29 @@ def test_a_network_with_other_outputs_is_refused(check, monkeypatch):
     monkeypatch.setattr(ResNet8, "build", build)
     with pytest.raises(PluginError, match=r"output of shape \[1, 3\].* has 10 classes"):
         check()
+
+
+@pytest.mark.parametrize(
+    ("search", "least"),
+    [
+        ("greedy", 9),  # ResNet-8 has 8 layers that can be switched
+        ("haq", 2),
+        ({"name": "genetic", "options": {"fitness": "predictor"}}, 3),
+        ({"name": "greedy", "options": {"measure": "accuracy"}}, 9),
+    ],
+)
+def test_fewer_evaluations_than_a_search_needs_are_refused(check, search, least):
+    arm = {"search": search, "budgets": [{"cost": "average-bits", "at_most": 6}]}
+    name = search if isinstance(search, str) else search["name"]
+    needs = f"arms.arm on net: search '{name}' needs at least {least} .* 8 layers of model"
+    with pytest.raises(SpecError, match=rf"{needs} 'resnet8'; search.evaluations is {least - 1}"):
+        check(search={**arm, "evaluations": least - 1})
+    check(search={**arm, "evaluations": least})
+
+
+def test_layers_that_stay_at_full_precision_need_no_evaluation(check):
+    arm = {"search": "greedy", "budgets": [{"cost": "average-bits", "at_most": 6}]}
+    kept = {"keep": ["stages.2.*"]}  # three of the eight
+    with pytest.raises(SpecError, match="needs at least 6 evaluations"):
+        check(kept, search={**arm, "evaluations": 5})
+    check(kept, search={**arm, "evaluations": 6})

@@ -397,29 +397,6 @@ def test_a_search_needs_what_it_reads(write, search, text):
         load_suite(write(**with_arm(search={**search, "budgets": BUDGETS})))
 
 
-@pytest.mark.parametrize(
-    ("search", "least"),
-    [
-        ("greedy", 9),  # ResNet-8 has 8 layers that can be switched
-        ("haq", 2),
-        ({"name": "genetic", "options": {"fitness": "predictor"}}, 3),
-        ({"name": "greedy", "options": {"measure": "accuracy"}}, 9),
-    ],
-)
-def test_fewer_evaluations_than_a_search_needs_are_refused_before_anything_runs(
-    write, search, least
-):
-    def load(evaluations):
-        arm = {"search": search, "budgets": BUDGETS, "evaluations": evaluations}
-        return load_suite(write(**with_arm(search=arm)))
-
-    name = search if isinstance(search, str) else search["name"]
-    needs = f"arms.only on net: search '{name}' needs at least {least} .* 8 layers of model"
-    with pytest.raises(SpecError, match=rf"{needs} 'resnet8'; search.evaluations is {least - 1}"):
-        load(least - 1)
-    assert load(least).searches
-
-
 @pytest.mark.parametrize(("search", "scorings"), [("ilp", 2), ("uniform", 0)])
 def test_scores_that_no_search_reads_are_not_computed(write, search, scorings):
     shared = {"scores": {"sensitivity": "quantization-error"}, "budgets": BUDGETS}

@@ -99,7 +99,6 @@ def know_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "edge_bits", lambda spec: None)
     monkeypatch.setattr(plugins, "storage", lambda spec: make_card(spec.method.name)["storage"])
     monkeypatch.setattr(plugins, "search_facts", make_search_facts)
-    monkeypatch.setattr(plugins, "least_evaluations", lambda choice, layers: 0)
 
 
 def make_card(name: str) -> dict[str, Any]:
