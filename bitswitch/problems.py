@@ -110,6 +110,12 @@ class Problem:
         """Return whether ``policy`` is within the budget."""
         return self.limit.allows(self.costs, policy)
 
+    def widest_uniform(self) -> int | None:
+        """Return the widest bit-width that all layers may have within the budget; None: none."""
+        widths = sorted(self.bitset, reverse=True)
+        allowed = (bits for bits in widths if self.allows(dict.fromkeys(self.layers, bits)))
+        return next(allowed, None)
+
 
 def require_evaluations(search: str, allowed: int, least: int) -> None:
     """Raise an error where a search cannot work with as few evaluations as it is allowed.

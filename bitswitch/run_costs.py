@@ -87,7 +87,8 @@ def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
     """
     sizes, search = _facts(spec.run)["sizes"], spec.search
     evaluates = plugins.search_facts(search.name, search.options)["evaluates"]
-    evaluations, tests = spec.evaluations * evaluates, 3 if spec.retraining else 2
+    # On held-out images; on test images, one bit-width for all layers too, and after retraining.
+    evaluations, tests = spec.evaluations * evaluates, 4 if spec.retraining else 3
     evaluated = evaluations * min(spec.images, sizes["held_out"])
     evaluated += sizes["held_out"] + (tests - 1) * sizes["test"]
     evaluated += (evaluations + tests) * spec.recalibration * spec.run.training.batch_size

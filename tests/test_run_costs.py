@@ -156,10 +156,11 @@ def test_a_search_is_evaluations_tests_training_and_retraining(measured, tiny_ru
     def estimated(spec):
         return run_costs.estimate_search(spec, "cpu", gpu=False).time_s
 
-    # Of each budget: five evaluations; 20 held-out images, and 40 test images before and after two
-    # epochs of 48 images; two batches of 16 before each of these; seven that the search trains on.
-    forward = 5 * 10 + 20 + 2 * 40 + (5 + 3) * 2 * 16
+    # Of each budget: five evaluations; 20 held-out images, and 40 test images at the policy, at one
+    # bit-width for all layers, and after two epochs of 48 images; two batches of 16 before each of
+    # these; seven that the search trains on.
+    forward = 5 * 10 + 20 + 3 * 40 + (5 + 4) * 2 * 16
     assert estimated(spec) == pytest.approx(time_s(forward, 2 * 48 + 7))
     # A search that evaluates nothing does not take what the others are allowed.
     without = spec.model_copy(update={"search": Choice(name="uniform"), "retraining": None})
-    assert estimated(without) == pytest.approx(time_s(20 + 40 + 2 * 2 * 16, 7))
+    assert estimated(without) == pytest.approx(time_s(20 + 2 * 40 + 3 * 2 * 16, 7))

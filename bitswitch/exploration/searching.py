@@ -168,6 +168,8 @@ def _one(
     lines = _lines(budget, "held_out", held_out) + _lines(
         budget, "test", evaluator.on(best.policy, "test")
     )
+    uniform, beside = _uniform(problem, budget, evaluator)
+    lines += beside
     retraining_time_s = 0.0
     if spec.retraining is not None:
         with clock.phase("evaluate"):
@@ -185,8 +187,27 @@ def _one(
         "search_time_s": search_time_s,
         "retraining_epochs": spec.retraining.epochs if spec.retraining else 0,
         "retraining_time_s": retraining_time_s,
+        **uniform,
     }
     return found, lines
+
+
+def _uniform(
+    problem: Problem, budget: Budget, evaluator: Evaluator
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Test the widest bit-width for all layers within the budget, as policies are tested.
+
+    Returns:
+        What ``result.json`` says of it, and its lines of ``metrics.jsonl``; both empty where no
+        bit-width is within the budget.
+    """
+    bits = problem.widest_uniform()
+    if bits is None:
+        return {}, []
+    policy = dict.fromkeys(problem.layers, bits)
+    cost = problem.costs.total(budget.cost, policy)
+    lines = _lines(budget, "test", evaluator.on(policy, "test"), "_uniform")
+    return {"uniform_bits": bits, "uniform_cost": cost}, lines
 
 
 def evaluations_name(budget: Budget) -> str:

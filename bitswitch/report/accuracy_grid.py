@@ -22,6 +22,7 @@ class Grid:
         self.arms = values.recipe.arms
         self.samples: Mapping[Place, Sample] = values.samples.get(network.name or "", {})
         self.recalibrated = values.recalibrated.get(network.name or "", {})
+        self.uniform = values.uniform.get(network.name or "", {})
         self.printed: Mapping[Place, float] = values.printed.get(network.published or "", {})
         self.negative = values.negative_shares.get(network.name or "", {})
         self.columns, self.has_float = _columns([*self.printed, *self.samples])

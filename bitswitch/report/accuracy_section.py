@@ -1,6 +1,7 @@
 """The rows of one network: printed, reproduced, their difference, and effects between rows."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from bitswitch.report import conditions, entries, methods
@@ -19,6 +20,9 @@ NEGATIVE = "λ < 0"
 
 RECALIBRATED = "reproduced, recalibrated"
 """Kind of the row with batch-norm statistics estimated anew."""
+
+UNIFORM = "one width, untuned"
+"""Kind of the row with one bit-width for all layers in the columns of sub-nets."""
 
 ABSENT, NOT_RUN = "not in this suite", "not run"
 
@@ -80,6 +84,7 @@ class SectionBuilder:
             "published": self._published(arm),
             "reproduced": self._reproduced(arm),
             RECALIBRATED: self._recalibrated(arm),
+            UNIFORM: self._uniform(arm),
             "difference": self._difference(arm),
             "effect, published": Row(self.effects.published(arm)),
             "effect, reproduced": self._effect(arm),
@@ -146,6 +151,12 @@ class SectionBuilder:
         samples = self.grid.recalibrated
         is_there = any(place.arm == arm for place in samples)
         return Row(self._measured(arm, samples)) if is_there else None
+
+    def _uniform(self, arm: str) -> Row:
+        """Return what one bit-width for all layers gives within the budgets of sub-nets."""
+        samples = map(self.grid.uniform.get, self.grid.places(arm))
+        shown = (entries.measured(sample, False, self.footnotes) for sample in samples)
+        return Row(tuple(replace(entry, tone="muted") for entry in shown))
 
     def _measured(self, arm: str, samples: Mapping[Place, Sample]) -> Entries:
         """Return one row of ``samples``, the best of rows with the same conditions in bold."""

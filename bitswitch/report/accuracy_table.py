@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bitswitch.report import conditions, search_conditions
-from bitswitch.report.accuracy_section import NEGATIVE, RECALIBRATED, SectionBuilder
+from bitswitch.report.accuracy_section import NEGATIVE, RECALIBRATED, UNIFORM, SectionBuilder
 from bitswitch.report.entries import ONE_SEED
 from bitswitch.report.frames import Frames
 from bitswitch.report.table import Footnotes, Section, Table
@@ -23,6 +23,8 @@ NOTES = {
     "differences.",
     "recalibrated": "Recalibrated: batch-norm statistics estimated anew at each bit-width, on "
     "held-out training images, before the test.",
+    "uniform": "One width: all layers at the widest bit-width that the budget of the sub-net "
+    "allows, with the same images and recalibration; never tuned.",
     "verdict": "Margin: the binomial 95 % half-width of the published accuracy on a test set of "
     "this size; noise of our own does not widen it. Match: the mean lies within the margin, and is "
     "known that well: half its 95 % confidence interval over seeds is no wider. Higher, lower: it "
@@ -79,6 +81,7 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
         "like": bold and several,
         "floats": values.printed_floats_differ,
         "recalibrated": RECALIBRATED in kinds,
+        "uniform": UNIFORM in kinds,
         "negative": NEGATIVE in kinds,
         "embedded": values.frames.suite.data == "embedded",
         "misprint": values.recipe.printed == "table4",

@@ -196,6 +196,8 @@ POLICIES = (
     "search_time_s",
     "retraining_epochs",
     "retraining_time_s",
+    "uniform_bits",
+    "uniform_cost",
     "edges",
     "bitops",
     "size",

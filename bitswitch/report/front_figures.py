@@ -21,9 +21,10 @@ NOTHING = "not run yet"
 CAPTION = (
     "One panel per bit set. Points: mean over training seeds of the sub-nets found within one "
     "budget, at their mean bit-width; bars: one standard deviation, where there are several seeds; "
-    "hollow: all layers at one bit-width; crosses: some seeds collapsed to guessing and are left "
-    "out of the mean; where all did, nothing is drawn. Both trainings are searched in the same "
-    "way. Accuracy on the test split, which nothing is chosen on."
+    "hollow: all layers at the widest bit-width within a budget, tested in the same way; crosses: "
+    "some seeds collapsed to guessing and are left out of the mean; where all did, nothing is "
+    "drawn. Both trainings are searched alike. Accuracy on the test split, which nothing is chosen "
+    "on."
 )
 
 _COLUMNS = ["average_bits", "top1"]

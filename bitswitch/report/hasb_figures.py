@@ -39,8 +39,8 @@ CAPTION = (
     "(a) Probability of each bit-width in the roulette, by kind of layer. (b) Mean Hessian trace "
     "of the full-precision network per layer; bars: one standard error of the estimate; dashed: "
     "the mean over layers, from which a layer counts as sensitive. (c) Every sub-net found for the "
-    "supernet, on the test split, which nothing is chosen on; left out where this suite finds none "
-    "for the network."
+    "supernet, and all layers at the widest bit-width within each budget, on the test split, which "
+    "nothing is chosen on; left out where this suite finds none for the network."
 )
 
 DRAWS_CAPTION = (

@@ -1,6 +1,7 @@
 """Sub-nets layer by layer, and pairs of equal cost but different accuracy (R9)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ CLOSE = 0.01
 """Costs that differ by at most this share count as equal."""
 
 SUBNETS = (
-    Group("", ("bits", "MBitOps", "top-1, %")),
+    Group("", ("bits", "MBitOps", "top-1, %", "one width")),
     Group("bit-widths, from the input", ("",) * 4),
 )
 PAIRS = (
@@ -31,7 +32,8 @@ PAIRS = (
 
 NOTES = (
     "Sub-nets of the first training seed and of the first seed of each search; bits: mean weight "
-    "bit-width over layers; one number per layer, weight/input where they differ.",
+    "bit-width over layers; one number per layer, weight/input where they differ. One width: top-1 "
+    "with all layers at the widest bit-width within the budget, tested in the same way.",
     "Pairs: of all sub-nets of one trained network within one budget, the two whose costs differ "
     f"by at most {100 * CLOSE:.0f} % and whose test top-1 differs most. Cost: the one that the "
     "budget limits. Noise: 95 % binomial half-width of the difference of two accuracies on as "
@@ -85,12 +87,19 @@ def _subnet(frames: Frames, row: dict[Any, Any], footnotes: Footnotes) -> tuple[
     """Return the entries of one sub-net."""
     if row["status"] != "complete":
         reason = f"{row['status']}: {row['where']}"
-        return (Entry(DASH, marks=(footnotes.mark(reason),)), *[Entry()] * 6)
-    top1 = entries.measured(subnets.sample_of(pd.DataFrame([row]), "top1"), False, footnotes)
+        return (Entry(DASH, marks=(footnotes.mark(reason),)), *[Entry()] * 7)
+    found, uniform = (
+        entries.measured(subnets.sample_of(pd.DataFrame([row]), metric), False, footnotes)
+        for metric in ("top1", "top1_uniform")
+    )
     spelled = subnets.spell(subnets.layers_of(frames, row["search"], row["budget"]))
     numbers = (f"{row['average_bits']:.2f}", f"{row['bitops'] / 1e6:.2f}")
-    shown = Entry(top1.text, marks=top1.marks)
-    return (*map(Entry, numbers), shown, Entry(spelled, tone="note", span=4))
+    shown = Entry(found.text, marks=found.marks)
+    beside = Entry()
+    if not pd.isna(row["uniform_bits"]):
+        bits = int(row["uniform_bits"])
+        beside = replace(uniform, below=f"w{bits}a{bits}", tone="muted")
+    return (*map(Entry, numbers), shown, beside, Entry(spelled, tone="note", span=4))
 
 
 class Pair(NamedTuple):

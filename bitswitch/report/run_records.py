@@ -157,6 +157,10 @@ class BudgetResult(Record):
     search_time_s: float
     retraining_epochs: int = 0
     retraining_time_s: float = 0.0
+    uniform_bits: int | None = None
+    """The widest bit-width for all layers within the budget; None: there is none."""
+    uniform_cost: float | None = None
+    """What the budget limits, at that bit-width."""
 
 
 class SearchResult(Record):

@@ -1,11 +1,12 @@
 """Searches side by side: how good their sub-nets are, what they cost, what finding them took."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 import pandas as pd
 
+from bitswitch.problems import Limit
 from bitswitch.report import budgets, entries, subnets
 from bitswitch.report.accuracy_table import NOTES as ACCURACY_NOTES
 from bitswitch.report.accuracy_table import stamp
@@ -20,7 +21,8 @@ Text = Callable[[float], str]
 NOTES = (
     "Top-1 in percent on the test split, which nothing is chosen on; tuned: after the sub-net "
     "was trained on alone. n counts pairs of a trained network and a seed of the search; searches "
-    "that draw nothing have one seed.",
+    "that draw nothing have one seed. One width: all layers at the widest bit-width within the "
+    "budget, with the same images and recalibration as the sub-net found, not tuned.",
     "Costs of one image, of the switchable layers: BitOps, multiply-accumulates times both "
     "bit-widths; size, weights and their scales, 1 kB = 1000 bytes; bits, mean weight bit-width "
     "over layers, then over weights; inputs, mean bit-width of an input element.",
@@ -56,6 +58,7 @@ def _scaled(factor: float, decimals: int = 2) -> Text:
 FOUND = (
     Column("found", "top1", _scaled(1)),
     Column("tuned", "top1_retrained", _scaled(1)),
+    Column("one width", "top1_uniform", _scaled(1)),
 )
 
 EFFORT = (
@@ -67,8 +70,13 @@ EFFORT = (
 )
 
 
+CHEAPER = (
+    "No bit-width for all layers costs what the budget allows: this is the widest that costs less."
+)
+
 OPTIONAL = {
     "top1_retrained",
+    "top1_uniform",
     "latency",
     "score_training_time_s",
     "scoring_time_s",
@@ -169,6 +177,8 @@ class _Builder:
             sample = subnets.sample_of(rows, column.key)
             has_any = sample.total > 0
             return entries.measured(sample if has_any else None, best, self.footnotes)
+        if column.key == "top1_uniform":
+            return self._uniform(rows)
         values = subnets.values_of(rows, column.key)
         if not values or (column.text is short_time and not any(values)):
             return Entry()
@@ -179,6 +189,19 @@ class _Builder:
             counts = subnets.values_of(rows, column.count) if column.count else ()
             below = f"{fmean(counts):.0f}" if any(counts) else ""
         return Entry(column.text(fmean(values)), below=below, bold=best)
+
+    def _uniform(self, rows: pd.DataFrame) -> Entry:
+        """Return the accuracy at one bit-width for all layers, and which that is."""
+        sample = subnets.sample_of(rows, "top1_uniform")
+        rows = rows.dropna(subset="uniform_bits")
+        if rows.empty:
+            return Entry()
+        shown = entries.measured(sample, False, self.footnotes)
+        widths = sorted({int(bits) for bits in rows.uniform_bits}, reverse=True)
+        below = "/".join(f"w{bits}a{bits}" for bits in widths)
+        is_cheaper = (rows.uniform_cost < rows.limit * (1 - Limit.TOLERANCE)).any()
+        marks = (self.footnotes.mark(CHEAPER),) if is_cheaper else ()
+        return replace(shown, below=below, tone="muted", marks=(*shown.marks, *marks))
 
 
 def _is_best(column: Column, arm: str, rows: pd.DataFrame) -> bool:

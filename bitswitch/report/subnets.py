@@ -14,6 +14,12 @@ PLACE = ["experiment", "network", "arm", "bitset", "seed"]
 ACCURACIES = ["top1", "top1_retrained"]
 """Percent on the test split, as found and after training the sub-net on alone."""
 
+TESTED = [*ACCURACIES, "top1_uniform"]
+"""The same, and that of the widest bit-width for all layers within the budget."""
+
+UNIFORM = ["uniform_bits", "uniform_cost", "limit"]
+"""That bit-width, what it costs, and what it may."""
+
 COSTS = [
     "bitops",
     "size",
@@ -38,16 +44,17 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
     """Return one row per place, search seed and budget, in the suite's order.
 
     Columns: ``PLACE``, run, search, search_seed, budget; status of the search, and where it says
-    why there is no sub-net; images (of the test split); ``ACCURACIES``, and for each its
-    ``_status``, ``_where`` and ``_measured`` value; held_out_top1, ``COSTS``, ``EFFORT`` and
-    candidates. What is missing is NaN, and so is an accuracy that is that of guessing.
+    why there is no sub-net; images (of the test split); all ``TESTED``, and for each its
+    ``_status``, ``_where`` and ``_measured`` value; held_out_top1, ``UNIFORM``, ``COSTS``,
+    ``EFFORT`` and candidates. What is missing is NaN, and so is an accuracy that is that of
+    guessing.
     """
     rows = frames.metrics
     rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
     rows = rows[rows.search.notna() & (rows.split == "test")].rename(columns={"policy": "budget"})
     keys = [*PLACE, "search", "budget"]
     found = rows[[*keys, "run", "search_seed"]].drop_duplicates(ignore_index=True)
-    for metric in ACCURACIES:
+    for metric in TESTED:
         values = rows.loc[rows.metric == metric, [*keys, "value", "status", "where"]]
         values = values.assign(**{metric: values.value.where(values.status == "complete")})
         names = {"value": "measured", "status": "status", "where": "where"}
@@ -55,7 +62,9 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
         found = found.merge(values, how="left", on=keys)
     found["status"] = found.top1_status.replace("collapsed", "complete")
     found["where"] = found.top1_where.where(found.status != "complete")
-    policies = frames.policies[["search", "budget", "held_out_top1", "candidates", *COSTS, *FOUND]]
+    policies = frames.policies[
+        ["search", "budget", "held_out_top1", "candidates", *UNIFORM, *COSTS, *FOUND]
+    ]
     images = frames.runs[["run", "test_images"]].rename(columns={"test_images": "images"})
     found = found.merge(policies, how="left", on=["search", "budget"])
     found = found.merge(images, how="left", on="run")
@@ -63,17 +72,19 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
 
 
 def uniform_of(frames: Frames, experiment: str) -> pd.DataFrame:
-    """Return the trained networks at single bit-widths: columns ``PLACE``, bits, status and top1.
+    """Return the searched networks at single bit-widths: ``PLACE``, bits, status and top1.
 
-    ``top1`` is NaN unless the status is complete.
+    They are the widest ones within some budget, tested as the sub-nets are. ``top1`` is NaN unless
+    the status is complete.
     """
-    rows = frames.metrics
-    rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
-    rows = rows[rows.search.isna() & (rows.arm != "float")]
-    rows = rows[(rows.split == "test") & (rows.metric == "top1")]
-    top1 = rows.value.where(rows.status == "complete").astype(float)
-    rows = rows.assign(bits=rows.policy.astype(int), top1=top1)
-    return rows[[*PLACE, "bits", "status", "top1"]].reset_index(drop=True)
+    rows = of_experiment(frames, experiment).dropna(subset=["uniform_bits", "top1_uniform_status"])
+    rows = rows.assign(
+        bits=rows.uniform_bits.astype(int),
+        status=rows.top1_uniform_status,
+        top1=rows.top1_uniform.astype(float),
+    )
+    wanted = [*PLACE, "bits", "status", "top1"]
+    return rows[wanted].drop_duplicates([*PLACE, "bits"], ignore_index=True)
 
 
 def _with_scores(found: pd.DataFrame, frames: Frames) -> pd.DataFrame:
@@ -110,7 +121,7 @@ def _pair(weight: int, activation: int) -> str:
 
 
 def sample_of(rows: pd.DataFrame, metric: str) -> Sample:
-    """Return one of the ``ACCURACIES`` of several sub-nets, those without it left out.
+    """Return one of the ``TESTED`` accuracies of several sub-nets, those without it left out.
 
     Args:
         rows: See ``of_experiment``.

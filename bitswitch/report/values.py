@@ -116,10 +116,18 @@ class Values:
         """The same with batch-norm statistics estimated anew; empty where that was not done."""
         return self._samples("top1_recalibrated")
 
+    @cached_property
+    def uniform(self) -> dict[str, dict[Place, Sample]]:
+        """At the places of sub-nets, the widest bit-width for all layers within the budget."""
+        return self._samples("top1_uniform")
+
     def _samples(self, metric: str) -> dict[str, dict[Place, Sample]]:
         """Return what ``metric`` was on the test split, by network and place."""
         rows = self._rows[(self._rows.metric == metric) & (self._rows.split == "test")]
-        rows = pd.concat([rows[rows.search.isna()], self._subnets]) if metric == "top1" else rows
+        if metric == "top1":
+            rows = pd.concat([rows[rows.search.isna()], self._subnets])
+        elif metric == "top1_uniform":
+            rows = rows.assign(policy=rows.policy.map(self._budget_titles))
         images = self.frames.runs.set_index("run").test_images.to_dict()
         return {
             network: {place: _sample(group, images) for place, group in places.items()}
@@ -137,9 +145,13 @@ class Values:
         rows = rows.sort_values("metric", kind="stable")
         keys = ["network", "arm", "bitset", "seed", "search", "policy"]
         rows = rows.drop_duplicates(keys, keep="last").sort_index()
+        return rows.assign(policy=rows.policy.map(self._budget_titles))
+
+    @cached_property
+    def _budget_titles(self) -> dict[str, str]:
+        """Headings of the columns of sub-nets, by budget."""
         named = budgets.of_experiment(self.frames, self.experiment)
-        titles = {name: budgets.column(budget) for name, budget in named.items()}
-        return rows.assign(policy=rows.policy.map(titles))
+        return {name: budgets.column(budget) for name, budget in named.items()}
 
     @cached_property
     def printed(self) -> dict[str, dict[Place, float]]:

@@ -8,9 +8,8 @@ class Uniform(Search):
     """What every other search has to beat."""
 
     def search(self, problem: Problem) -> list[Candidate]:
-        for bits in sorted(problem.bitset, reverse=True):
-            policy = dict.fromkeys(problem.layers, bits)
-            if problem.allows(policy):
-                return [Candidate(policy)]
+        bits = problem.widest_uniform()
+        if bits is not None:
+            return [Candidate(dict.fromkeys(problem.layers, bits))]
         least, _ = problem.costs.range(problem.limit.cost, problem.bitset)
         raise InfeasibleBudgetError(problem.limit.cost, problem.limit.value, least)

@@ -10,7 +10,11 @@ from bitswitch.contracts import Candidate
 from bitswitch.costs import CostModel
 from bitswitch.errors import PluginError, RecordError, SpecError
 from bitswitch.exploration import evaluator, retraining, searching
-from bitswitch.exploration.evaluating import batches_of, evaluate_policy
+from bitswitch.exploration.evaluating import (
+    batches_of,
+    evaluate_policy,
+    recalibration_images,
+)
 from bitswitch.exploration.searching import cost_model, limit_of
 from bitswitch.policy_files import PolicyFile
 from bitswitch.search_spec import Budget
@@ -50,6 +54,7 @@ def test_it_leaves_a_policy_for_every_budget_and_what_it_took(search, trained, s
         assert file.costs.bitops == costs.total("bitops", file.policy)
         assert record["cost"] <= record["limit"]
         assert record["evaluations"] == record["retraining_epochs"] == 0
+        assert record["uniform_bits"] == bits
     assert result["budgets"]["average-bits-4"]["cost"] == 4
 
 
@@ -60,7 +65,7 @@ def test_metrics_are_those_of_the_policy(search, trained):
         values = {
             line["metric"]: line["value"]
             for line in found.lines("metrics.jsonl")
-            if line["split"] == split
+            if line["split"] == split and not line["metric"].endswith("_uniform")
         }
         assert values == expected._asdict()
     file = PolicyFile.read(found.folder / "policies" / "average-bits-4.json")
@@ -303,6 +308,41 @@ def test_what_a_search_evaluates_is_held_out_and_no_larger_than_asked_for(search
     assert (line["top1"], line["loss"]) == seen[0]
 
 
+def test_one_bit_width_within_the_budget_is_tested_like_the_policy_found(
+    search, instead, trained, run
+):
+    instead(lambda problem: [Candidate(dict.fromkeys(problem.layers, 2))])
+    budgets = ({"cost": "average-bits", "at_most": 5}, {"cost": "bitops", "share": 0.1})
+    found = search(budgets=budgets, recalibration=2, seed=5)
+    again = recalibration_images(trained.dataset, run, 2)
+    images = batches_of(trained.dataset, "test", None)
+    lines = found.lines("metrics.jsonl")
+    for name, bits in (("average-bits-5", 4), ("bitops-share-0.1", 2)):
+        record = found.result["budgets"][name]
+        assert record["uniform_bits"] == bits
+        assert record["uniform_cost"] <= record["limit"]
+        expected = evaluate_policy(trained.model, bits, images, again)
+        values = {
+            line["metric"]: line["value"]
+            for line in lines
+            if line["policy"] == name and line["metric"].endswith("_uniform")
+        }
+        assert values == {"top1_uniform": expected.top1, "loss_uniform": expected.loss}
+
+
+def test_without_one_bit_width_in_the_budget_there_is_none_beside(search, tmp_path, trained):
+    table = tmp_path / "latencies.csv"
+    rows = []
+    for at, layer in enumerate(trained.model.layers):
+        fast = 2 if at % 2 else 4  # every second layer is fast at 2 bits alone, the others at 4
+        rows += [f"{layer},{bits},{bits},{1 if bits == fast else 9}" for bits in (8, 4, 2)]
+    table.write_text("layer,weight_bits,activation_bits,latency_ms\n" + "\n".join(rows))
+    budgets = ({"cost": "latency", "at_most": LAYERS},)
+    found = search("random", budgets, evaluations=2, latency_table=table)
+    assert "uniform_bits" not in found.result["budgets"][f"latency-{LAYERS}"]
+    assert not [line for line in found.lines("metrics.jsonl") if "uniform" in line["metric"]]
+
+
 def test_test_images_are_read_once_after_the_search(search, instead, monkeypatch):
     seen = []
     original = evaluator.batches_of
@@ -317,7 +357,9 @@ def test_test_images_are_read_once_after_the_search(search, instead, monkeypatch
     monkeypatch.setattr(evaluator, "batches_of", batches_of)
     instead(two)
     search(evaluations=2)
-    assert seen == [("held_out", 10), ("held_out", 10), ("held_out", None), ("test", None)]
+    # Of the policy chosen, then of one bit-width for all layers.
+    at_the_end = [("held_out", None), ("test", None), ("test", None)]
+    assert seen == [("held_out", 10), ("held_out", 10), *at_the_end]
 
 
 def test_a_search_finds_the_trained_network_as_training_left_it(search, instead, trained):

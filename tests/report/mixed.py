@@ -220,6 +220,11 @@ def write_search(
             "retraining_epochs": spec.retraining.epochs if spec.retraining else 0,
             "retraining_time_s": 4.0 if spec.retraining else 0.0,
         }
+        limit = result["budgets"][budget.name]["limit"]
+        widths = {bits: COSTS.uniform(budget.cost, bits) for bits in spec.run.bitset}
+        bits = max(bits for bits, cost in widths.items() if cost <= limit)
+        result["budgets"][budget.name] |= {"uniform_bits": bits, "uniform_cost": widths[bits]}
+        uniform = top1_at(spec, dict.fromkeys(LAYERS, bits))
         PolicyFile(
             run=spec.run.run_id,
             model=spec.run.model.name,
@@ -231,7 +236,8 @@ def write_search(
             costs=costs_record(costs, spec.edges),
             layers={name: (bits, bits) for name, bits in policy.items()},
         ).write(folder / "policies" / f"{budget.name}.json")
-        found = {"top1": top1} | ({"top1_retrained": top1 + 0.5} if spec.retraining else {})
+        found = {"top1": top1, "top1_uniform": uniform}
+        found |= {"top1_retrained": top1 + 0.5} if spec.retraining else {}
         found |= tops or {}
         lines += [
             {"split": split, "policy": budget.name, "metric": key, "value": v, "unit": "percent"}

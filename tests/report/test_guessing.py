@@ -134,7 +134,7 @@ def test_sub_nets_that_all_guess_are_a_dash_in_every_table(results: Path):
     tops = {"top1": CHANCE, "top1_retrained": CHANCE}
     frames = searched(results, "searched-layers", "ilp", tops, [0, 1])
     table = layer_table.build(frames, "searched-layers", "l")
-    bits, _, top1, spelled = table.sections[0].lines[0].entries
+    bits, _, top1, _, spelled = table.sections[0].lines[0].entries
     assert top1.text == DASH
     assert notes_of(table, top1)[0].startswith(f"collapsed at {CHANCE:.2f} %")
     assert bits.text

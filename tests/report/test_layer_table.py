@@ -20,9 +20,11 @@ def test_sub_nets_are_listed_layer_by_layer(frames: Frames):
     section = layer_table.build(frames, "searched-layers", "t").sections[0]
     assert [line.kind for line in section.lines] == ["ILP", "random", "greedy"] * 2
     first = section.lines[0].entries
-    bits = [int(text) for text in first[3].text.split()]
+    bits = [int(text) for text in first[4].text.split()]
     assert f"{sum(bits) / len(bits):.2f}" == first[0].text
-    assert first[3].span == 4
+    assert first[4].span == 4
+    row = subnets.of_experiment(frames, "searched-layers").iloc[0]
+    assert (first[3].text, first[3].below) == (f"{row.top1_uniform:.2f}", "w4a4")
 
 
 def test_the_widest_pair_is_that_of_all_pairs(frames: Frames):

@@ -6,6 +6,7 @@ import pytest
 
 from bitswitch.arms import ArmSpec
 from bitswitch.report import accuracy_table, collect, search_conditions
+from bitswitch.report.accuracy_section import UNIFORM
 from bitswitch.report.frames import Frames
 from bitswitch.report.published import Setup
 from bitswitch.report.search_conditions import SearchConditions
@@ -120,6 +121,13 @@ def test_the_search_of_our_own_stands_beside_nothing(table3: Table):
         own = rows_of(table3, "double-rounding-hasb-omega", nth)
         assert not {"published", "difference"} & own.keys()
         assert own["reproduced"].entries[10].text
+
+
+def test_one_bit_width_within_the_budget_stands_below_every_subnet(table3: Table):
+    for key in ("double-rounding-hasb", "bit-mixer-kd"):
+        below = rows_of(table3, key)[UNIFORM].entries
+        assert [bool(entry.text) for entry in below[7:11]] == [False, False, False, True]
+    assert accuracy_table.NOTES["uniform"] in table3.notes
 
 
 def test_table_3_sets_subnets_beside_the_printed_ones(table3: Table):

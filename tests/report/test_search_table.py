@@ -72,9 +72,34 @@ def test_a_search_says_how_many_subnets_it_evaluated(table: Table):
     assert [cell(table, line, "search").below for line in first] == ["", "5", ""]
 
 
+def test_one_bit_width_of_the_same_cost_stands_beside_every_sub_net(table: Table, frames: Frames):
+    found = subnets.of_experiment(frames, "search-comparison")
+    for line in table.sections[0].lines[:3]:
+        arm = {"ILP": "ilp", "random": "random", "greedy": "greedy"}[line.kind]
+        rows = found[(found.arm == arm) & (found.budget == "average-bits-4")]
+        beside = cell(table, line, "one width")
+        assert (beside.text, beside.below) == (f"{fmean(rows.top1_uniform):.2f}", "w4a4")
+        assert not beside.marks
+
+
+def test_one_bit_width_that_costs_less_than_the_budget_is_said_to(frames: Frames):
+    table = search_table.build(frames, "fronts", "f")
+    narrow = table.sections[1].lines
+    cheaper = {
+        line.label: [dict(table.footnotes)[mark] for mark in cell(table, line, "one width").marks]
+        for line in narrow
+        if line.label
+    }
+    assert cheaper == {
+        "average bits ≤ 2.5": [search_table.CHEAPER],
+        "average bits ≤ 3": [],
+        "average bits ≤ 3.5": [search_table.CHEAPER],
+    }
+
+
 def test_columns_that_no_search_fills_are_left_out(frames: Frames):
     (group, costs, _) = search_table.build(frames, "fronts", "f").sections[0].groups
-    assert group.columns == ("found",)
+    assert group.columns == ("found", "one width")
     assert "ms" not in costs.columns
 
 
