@@ -7,20 +7,25 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import ReportError
-from bitswitch.report import figures, html, tables
+from bitswitch.report import collect, figures, html, tables
 from bitswitch.report.frames import Frames
 from bitswitch.suite import Suite
+from tests.report.conftest import EXPERIMENTS, NETWORK, make_suite
 
 VOID = {"meta", "link", "br", "img"}
 
 
-@pytest.fixture
-def text(suite: Suite, folder: Path) -> str:
+def make_parts(suite: Suite, folder: Path) -> None:
     for name in tables.names(suite):
         tables.write(name, folder)
     (folder / "figures").mkdir()
     for name in figures.names(suite):
         (folder / f"figures/{name}.png").write_bytes(b"no picture")
+
+
+@pytest.fixture
+def text(suite: Suite, folder: Path) -> str:
+    make_parts(suite, folder)
     return html.write(suite, folder).read_text()
 
 
@@ -81,3 +86,17 @@ def test_every_method_has_its_card(text: str):
 def test_a_missing_part_is_named(suite: Suite, folder: Path):
     with pytest.raises(ReportError, match=r"table4\.html is missing"):
         html.write(suite, folder)
+
+
+def test_figures_of_further_networks_stand_below_those_of_the_first(results: Path):
+    network = {**NETWORK, "title": "Other", "published": "none"}
+    networks = {"resnet20": {**NETWORK, "title": "First", "published": "resnet20"}}
+    alrs = EXPERIMENTS["alrs"] | {"networks": ["resnet20", "other"]}
+    suite = make_suite(networks=networks | {"other": network}, experiments={"alrs": alrs})
+    folder = collect.write(suite, results)
+    make_parts(suite, folder)
+    text = html.write(suite, folder).read_text()
+    places = [text.index(f'<figure class="plot" id="{name}">') for name in figures.names(suite)]
+    assert places == sorted(places)
+    heading = text.index("<h2>Figures of further networks</h2>")
+    assert [place > heading for place in places] == [False] * 4 + [True] * 3
