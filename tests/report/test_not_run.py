@@ -101,6 +101,8 @@ def test_a_search_that_found_nothing_says_no_more_than_its_training(results: Pat
     suite = make_shared("table3", "resnet18")
     for run in suite.runs.values():
         write_run(run, results)
+    for scoring in suite.sensitivities.values():
+        mixed.write_scoring(scoring, results)
     _, (table,) = all_tables(suite, results)
     names = [name for group in table.sections[0].groups for name in group.columns]
     training, search, tuned = (names.index(name) for name in ("training", "search", "tuned"))
