@@ -343,6 +343,13 @@ class Search(Plugin):
         """
         return 1 if self.evaluates else 0
 
+    def objection(self, cost: str) -> str | None:
+        """Return why it cannot search within a budget on ``cost``, or None.
+
+        Suites that ask for it are refused.
+        """
+        return None
+
     def work(self, extent: Extent, evaluations: int) -> Work:
         """Return what it trains within one budget, about; default: nothing.
 

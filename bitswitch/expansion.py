@@ -145,6 +145,9 @@ def _search(place: Place, spec: SearchArmSpec, run: RunSpec, seed: int) -> Searc
             f"{place.where}: search '{spec.search.name}' evaluates policies on held-out images. "
             f"Say how many: search.evaluations"
         )
+    for budget in spec.budgets:
+        if problem := plugins.objection(spec.search, budget.cost):
+            raise SpecError(f"{place.where}: search '{spec.search.name}': {problem}")
     sensitivity, training = None, None
     if spec.scores is not None and facts["scored"]:
         scored = run.start if spec.scores.of == "start" else run

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bitswitch import plugins
-from bitswitch.errors import BitswitchError, SpecError
-from bitswitch.run_costs import network_size
+from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecError
+from bitswitch.run_costs import check_layers, network_size
 from bitswitch.spec import RunSpec, TrainingSpec
 from bitswitch.suite import Suite
 
@@ -26,12 +26,14 @@ def check(suite: Suite) -> None:
         SpecError: a file that is not there, a batch that is larger than the training split, or a
             search that may evaluate fewer policies than it cannot do without.
         PluginError: a network that cannot be built, or does not take the images of its dataset.
+        BitWidthError: a layer to keep that the network does not have, or that cannot be quantized.
     """
     _refuse(suite, (*_batches(suite), *_weights(suite), *_latencies(suite)))
     for cell in suite.run_cells:
         try:
             network_size(cell.run)
-        except BitswitchError as error:
+            check_layers(cell.run)
+        except (PluginError, BitWidthError) as error:
             raise type(error)(f"networks.{cell.network}: {error}") from error
     _refuse(suite, _evaluations(suite))
 

@@ -309,6 +309,18 @@ def least_evaluations(choice: "Choice", layers: int) -> int:
     return least
 
 
+def objection(choice: "Choice", cost: str) -> str | None:
+    """Return why a search cannot do with a budget on ``cost``, or None; remembered."""
+    key = digest("objection", choice.model_dump(), cost, _code_of("searches", choice.name))
+
+    def read() -> str | None:
+        reason: str | None = create("searches", choice.name, choice.options).objection(cost)
+        return reason
+
+    found: str | None = remembered("plugins", key, read)
+    return found
+
+
 def layers_of(run: "RunSpec") -> int:
     """Return how many layers of a network can be switched; remembered.
 

@@ -6,10 +6,12 @@ is measured instead, and counted once for every image and bit-width.
 """
 
 import platform
-from typing import Any, NamedTuple
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from bitswitch import plugins
-from bitswitch.errors import PluginError
+from bitswitch.errors import BitswitchError, PluginError
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, RunSpec, SensitivitySpec
 from bitswitch.store import code_state, digest, remembered
@@ -35,6 +37,9 @@ on ImageNet the V100 hours of huang2025nearly, Table 5, within a tenth."""
 GPU_PASS_S = 0.01
 """Assumed least time of one forward and backward pass on a GPU, whatever the network; gives
 ResNet-20 on CIFAR-10 the hours of the same table."""
+
+
+T = TypeVar("T")
 
 
 class Cost(NamedTuple):
@@ -217,16 +222,52 @@ def network_size(run: RunSpec) -> dict[str, int]:
     options = plugins.unweighted(run.model)
     key = digest(run.model.name, options, facts, code_state("bitswitch"))
     bare = run.model_copy(update={"model": Choice(name=run.model.name, options=options)})
-    size: dict[str, int] = remembered("sizes", key, lambda: _measured_size(bare))
+    size: dict[str, int] = remembered(
+        "sizes", key, lambda: _without_memory(lambda device: _size_on(device, bare))
+    )
     return size
 
 
-def _measured_size(run: RunSpec) -> dict[str, int]:
-    """Return what ``network_size`` does, of a network without memory where it can be."""
+def check_layers(run: RunSpec) -> None:
+    """Raise unless the layers of the network of ``run`` can be quantized, those to keep left out.
+
+    Raises:
+        BitWidthError: a layer to keep that there is not, or one that no bit-width reaches.
+    """
+    options, pinned = plugins.unweighted(run.model), plugins.edge_bits(run) is not None
+    key = digest("layers", run.model.name, options, _facts(run), run.keep, pinned)
+    bare = run.model_copy(update={"model": Choice(name=run.model.name, options=options)})
+
+    def check(device: str) -> bool:
+        from bitswitch.nn.roles import roles
+
+        with warnings.catch_warnings(action="ignore"):
+            model, net = _built(device, bare)
+            roles(net, bare.keep, model.first_last(net), _facts(bare)["shape"], pinned)
+        return True
+
+    if not run.is_float:
+        state = code_state("bitswitch")
+        remembered("sizes", digest(key, state), lambda: _without_memory(check))
+
+
+def _built(device: str, run: RunSpec) -> tuple[Any, Any]:
+    """Return the model plugin of ``run``, and the network that it builds."""
+    import torch
+
+    from bitswitch.training.blame import blamed
+
+    with torch.device(device), blamed(f"model '{run.model.name}'", "build()"):
+        model = plugins.create("models", run.model.name, run.model.options)
+        return model, model.build(_facts(run)["classes"], 0).to(device)
+
+
+def _without_memory(ask: Callable[[str], T]) -> T:
+    """Return what ``ask`` says of a network that has no numbers, or where it needs some, of one."""
     try:
-        return _size_on("meta", run)
-    except PluginError:  # it may need numbers to be built
-        return _size_on("cpu", run)
+        return ask("meta")
+    except BitswitchError:
+        return ask("cpu")
 
 
 def _size_on(device: str, run: RunSpec) -> dict[str, int]:
@@ -237,15 +278,12 @@ def _size_on(device: str, run: RunSpec) -> dict[str, int]:
     from bitswitch.training.blame import blamed
 
     facts, who = _facts(run), f"model '{run.model.name}'"
-    with torch.device(device):
-        with blamed(who, "build()"):
-            model = plugins.create("models", run.model.name, run.model.options)
-            net = model.build(facts["classes"], 0)
-        images = torch.zeros(1, *facts["shape"])
+    _, net = _built(device, run)
+    images = torch.zeros(1, *facts["shape"], device=device)
     shape = " x ".join(map(str, facts["shape"]))
     hook = f"forward() of a {shape} image of dataset '{run.dataset.name}'"
     with FlopCounterMode(display=False) as counter, torch.no_grad(), blamed(who, hook):
-        outputs = net.to(device).eval()(images)
+        outputs = net.eval()(images)
     if tuple(outputs.shape) != (1, facts["classes"]):
         raise PluginError(
             f"{who} gives an output of shape {list(outputs.shape)} for one image; dataset "

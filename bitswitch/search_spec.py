@@ -67,6 +67,12 @@ class SearchSpec(Strict):
     """How the chosen policy is trained on, alone; None: it is not."""
     seed: NonNegativeInt = 0
 
+    @model_validator(mode="after")
+    def _latencies_are_known(self) -> Self:
+        if self.latency_table is None and any(one.cost == "latency" for one in self.budgets):
+            raise ValueError("a budget on latency needs a table: name one, search.latency_table")
+        return self
+
     @cached_property
     def identifier(self) -> str:
         """Readable prefix, then eight hex digits of the content."""

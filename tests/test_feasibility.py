@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from bitswitch import feasibility, store
-from bitswitch.errors import BitswitchError, PluginError, SpecError
+from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecError
 from bitswitch.suite import load_suite
 
 DIGITS = {"name": "digits", "options": {"size": 32, "train": 64, "held_out": 20, "test": 40}}
@@ -72,6 +72,32 @@ def test_arguments_that_timm_does_not_take_are_named(check, arguments, message):
         check(timm(**arguments))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_layers_to_keep_are_those_of_the_network(check):
+    check({"keep": ["stages.0.*"]})
+    with pytest.raises(BitWidthError, match=r"networks\.net: Cannot keep 'layer9\.\*'"):
+        check({"keep": ["layer9.*"]})
+
+
+def test_layers_that_no_bit_width_reaches_are_named_before_any_job(check):
+    eva = {"img_size": 32, "patch_size": 16, "depth": 1, "embed_dim": 48, "num_heads": 3}
+    with pytest.raises(BitWidthError, match=r"(?s)networks\.net: .*which no bit-width reaches"):
+        check(timm("beit_base_patch16_224", **eva))
+
+
+@pytest.mark.parametrize(
+    ("search", "cost", "message"),
+    [
+        ({"name": "ilp", "options": {"budget_kind": "exact"}}, "size", "budget_kind 'exact' is"),
+        ({"name": "sort", "options": {"rule": "closed-form"}}, "bitops", "linear in bits"),
+        ("uniform", "latency", "a budget on latency needs a table"),
+    ],
+)
+def test_budgets_that_a_search_cannot_meet_are_refused(check, search, cost, message):
+    budgets = [{"cost": cost, "of_uniform": 4}]
+    with pytest.raises(SpecError, match=message):
+        check(search={"search": search, "budgets": budgets, "scores": {"sensitivity": "uniform"}})
 
 
 def test_weights_that_are_not_there_are_named(check, tmp_path):

@@ -38,13 +38,18 @@ class Ilp(ExactSearch):
 
     options: Options
 
+    def objection(self, cost: str) -> str | None:
+        if self.options.budget_kind == "at-most" or cost == "average-bits":
+            return None
+        return (
+            f"No policy has exactly a given {cost}: budget_kind 'exact' is for budgets on "
+            f"average-bits.\n  Set budget_kind: at-most."
+        )
+
     def search(self, problem: Problem) -> list[Candidate]:
         options, exact = self.options, self.options.budget_kind == "exact"
-        if exact and problem.limit.cost != "average-bits":
-            raise SpecError(
-                f"No policy has exactly a given {problem.limit.cost}: budget_kind 'exact' is for "
-                f"budgets on average-bits.\n  Set budget_kind: at-most."
-            )
+        if reason := self.objection(problem.limit.cost):
+            raise SpecError(reason)
         program = Program.of(problem, self._loss(problem), exact)
         return program.solve(options.candidates, options.time_limit_s)
 

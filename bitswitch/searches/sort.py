@@ -52,7 +52,17 @@ class Sort(Search):
         super().__init__(options)
         self.scored = self.options.by == "score"
 
+    def objection(self, cost: str) -> str | None:
+        if self.options.rule != "closed-form" or cost in LINEAR:
+            return None
+        return (
+            f"The closed form needs a cost that is linear in bits, not {cost}.\n"
+            f"  Take a budget on {', '.join(LINEAR)}, rule fill, or search ilp."
+        )
+
     def search(self, problem: Problem) -> list[Candidate]:
+        if reason := self.objection(problem.limit.cost):
+            raise SpecError(reason)
         narrowest = dict.fromkeys(problem.layers, min(problem.bitset))
         if not problem.allows(narrowest):
             limit = problem.limit
@@ -96,17 +106,8 @@ def _raised(
 
 
 def _closed_form(problem: Problem) -> Candidate:
-    """Return the real-valued optimum, rounded down; what is left goes to those that lost most.
-
-    Raises:
-        SpecError: a cost that is not linear in bits.
-    """
-    scores, cost = scores_of(problem), problem.limit.cost
-    if cost not in LINEAR:
-        raise SpecError(
-            f"The closed form needs a cost that is linear in bits, not {cost}.\n"
-            f"  Take a budget on {', '.join(LINEAR)}, rule fill, or search ilp."
-        )
+    """Return the real-valued optimum, rounded down; what is left goes to those that lost most."""
+    scores = scores_of(problem)
     table = np.array(
         [
             [scores.of_policy(layer, bits, bits) for bits in problem.bitset]
