@@ -305,6 +305,16 @@ def test_an_experiment_may_take_other_bit_widths_on_one_network(write):
         load_suite(write(experiments=experiments))
 
 
+def test_off_and_no_are_words(write):
+    training = {"update": "conventional", "alrs": {"reading": "off"}}
+    path = write(**with_arms(no={"training": training}))
+    path.write_text(path.read_text().replace("'off'", "off").replace("'no':", "no:"))
+    assert "reading: off" in path.read_text()
+    assert "no:" in path.read_text()
+    runs = {cell.arm: cell.run for cell in load_suite(path).cells}
+    assert runs["no"].training.alrs.reading == "off"
+
+
 def test_a_suite_with_no_run_is_refused(write):
     with pytest.raises(SpecError, match="no run is left: no arm has one"):
         load_suite(write(**with_arm(not_run="no code")))
