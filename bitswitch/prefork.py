@@ -25,7 +25,7 @@ from bitswitch import plugins, stopping
 from bitswitch.drafts import is_alive
 from bitswitch.errors import LockError
 from bitswitch.locks import keep_compiled_code_private, private_folder
-from bitswitch.provenance import EXPLORATORY, code_hash, plugin_hashes
+from bitswitch.provenance import code_hash, plugin_hashes
 
 SOCKET_VARIABLE = "BITSWITCH_PREFORK"
 """Environment variable that holds the path of the server's socket."""
@@ -237,7 +237,7 @@ class Server:
 
 def _code() -> tuple[str, dict[str, str]]:
     """Return what changes when code is edited that children would run: ours, and plugins'."""
-    return code_hash(EXPLORATORY), plugin_hashes(plugins.modules())
+    return code_hash("explore"), plugin_hashes(plugins.modules())
 
 
 def _received(connection: socket.socket, size: int) -> bytes:

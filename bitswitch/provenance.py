@@ -9,31 +9,53 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from bitswitch.closure import closure
+from bitswitch.store import code_state, digest, remembered
 
 PACKAGE = Path(__file__).parent
-DECISIVE = (
-    *("quant", "nn", "training", "methods", "data", "models"),
-    *("contracts.py", "randomness.py", "stages.py", "types.py"),
-)
-"""Parts of the package that decide the numbers of runs; the rest may change without making them
-differ."""
-EXPLORATORY = (
-    *DECISIVE,
-    *("exploration", "searches", "sensitivities"),
-    *("costs.py", "problems.py", "scores.py"),
-)
-"""Parts that decide those of sensitivities and searches."""
-DEPLOYED = (*DECISIVE, "deployment")
-"""Parts that decide what is found out about deployed models."""
+Stage = Literal["train", "explore", "deploy"]
+"""Work with code of its own: training; scoring and searching; deployment."""
+_TRAINING = ("training/job.py", "methods", "models", "data")
+_ROOTS: dict[Stage, tuple[str, ...]] = {
+    "train": _TRAINING,
+    "explore": (
+        *_TRAINING,
+        *("exploration/scoring.py", "exploration/searching.py", "sensitivities", "searches"),
+    ),
+    "deploy": (*_TRAINING, "deployment/job.py"),
+}
+"""What carries out each stage: its job, and all plugins, which are reached by name."""
+_LEAVES = ("stages.py",)
+"""Calls the job of every stage, and so imports those of the others."""
 
 GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
 """Of the environment of hooks: they name another repository."""
 
 
-def code_hash(parts: Iterable[str] = DECISIVE) -> str:
-    """Return sixteen hex digits of the source code in ``parts`` of this package."""
-    return _hash([file for part in parts for file in _sources(PACKAGE / part)])
+def code_hash(stage: Stage = "train") -> str:
+    """Return sixteen hex digits of the source code that the numbers of ``stage`` may depend on.
+
+    That is whatever its job and the package's own plugins import, directly or not. Some of it
+    decides no number, say ``errors.py``: where it was edited, equal numbers carry two hashes, which
+    is the lesser evil. Reports, the command line, checks, benchmarks and plans are not imported.
+    """
+    return _hash((name, PACKAGE / name) for name in sources(stage))
+
+
+def sources(stage: Stage) -> list[str]:
+    """Return the files that ``code_hash`` reads, relative to the package, sorted.
+
+    The list is remembered until a file of the package is edited.
+    """
+
+    def compute() -> list[str]:
+        return closure(PACKAGE, _ROOTS[stage], _LEAVES)
+
+    key = digest("sources", stage, str(PACKAGE), code_state(__name__))
+    files: list[str] = remembered("sources", key, compute)
+    return files
 
 
 def plugin_hashes(modules: Iterable[str]) -> dict[str, str]:
@@ -48,21 +70,18 @@ def plugin_hashes(modules: Iterable[str]) -> dict[str, str]:
         spec = find_spec(name)
         if spec is not None and spec.origin is not None:
             origin = Path(spec.origin)
-            hashes[name] = _hash(
-                _sources(origin.parent if spec.submodule_search_locations else origin)
-            )
+            is_package = spec.submodule_search_locations
+            files = sorted(origin.parent.rglob("*.py")) if is_package else [origin]
+            hashes[name] = _hash((str(file.relative_to(origin.parent)), file) for file in files)
     return hashes
 
 
-def _hash(files: Iterable[Path]) -> str:
+def _hash(files: Iterable[tuple[str, Path]]) -> str:
+    """Return the digest of files, each with the name that it has in it."""
     content = hashlib.sha256()
-    for file in files:
-        content.update(f"{file.name}\0".encode() + file.read_bytes())
+    for name, file in files:
+        content.update(f"{name}\0".encode() + file.read_bytes())
     return content.hexdigest()[:16]
-
-
-def _sources(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 def commit() -> dict[str, str | None]:
@@ -101,7 +120,7 @@ def collect(
     device: str,
     device_name: str,
     threads: int,
-    parts: Iterable[str] = DECISIVE,
+    stage: Stage = "train",
 ) -> dict[str, Any]:
     """Return the content of ``provenance.json`` for a run that starts now.
 
@@ -110,12 +129,12 @@ def collect(
         device: Of the model, e.g. ``cpu``.
         device_name: What it is sold as.
         threads: Processor threads of torch.
-        parts: Of this package, that decide the numbers.
+        stage: Whose code decides the numbers.
     """
     return {
         "bitswitch_version": installed("bitswitch"),
         **commit(),
-        "code_hash": code_hash(parts),
+        "code_hash": code_hash(stage),
         "plugin_hashes": plugin_hashes(modules),
         "python": platform.python_version(),
         "torch": installed("torch"),

@@ -1,10 +1,14 @@
+import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from bitswitch import provenance
-from bitswitch.provenance import code_hash, collect, commit, continued, plugin_hashes
+from bitswitch import plugins, provenance
+from bitswitch.provenance import code_hash, collect, commit, continued, plugin_hashes, sources
+
+from .conftest import TINY
 
 
 @pytest.fixture
@@ -24,24 +28,110 @@ def test_code_hash_is_that_of_the_content():
     assert len(code_hash()) == 16
 
 
-def test_code_hash_changes_with_what_decides_numbers(tmp_path, monkeypatch):
-    for part in provenance.DECISIVE:
-        path = tmp_path / part
-        if part.endswith(".py"):
-            path.write_text("x = 1\n")
-        else:
-            path.mkdir()
-            (path / "a.py").write_text("x = 1\n")
-    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    before = code_hash()
-    (tmp_path / "cli.py").write_text("x = 1\n")
-    assert code_hash() == before
-    (tmp_path / "quant" / "a.py").write_text("x = 2\n")
-    assert code_hash() != before
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """Return a function that edits a file of a copy of the package; hashes are the copy's."""
+    folder = tmp_path / "bitswitch"
+    shutil.copytree(provenance.PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "PACKAGE", folder)
+    # What is edited below are no imports.
+    monkeypatch.setattr(provenance, "sources", {stage: sources(stage) for stage in STAGES}.get)
+
+    def edit(name, old, new):
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+
+    return edit
 
 
-def test_every_decisive_part_exists():
-    assert all((provenance.PACKAGE / part).exists() for part in provenance.DECISIVE)
+STAGES = ("train", "explore", "deploy")
+ALL = set(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stages"),
+    [
+        ("passes.py", "soft: float = 1.0", "soft: float = 0.5", ALL),
+        ("nn/losses.py", "def ", "def  ", ALL),
+        ("training/optimizers.py", "fused=True", "fused=False", ALL),
+        ("scores.py", "def of_policy", "def  of_policy", ALL),  # guides of runs are such
+        ("stages.py", "threads: int = 1", "threads: int = 2", ALL),
+        ("nn/mixture.py", "softmax", "log_softmax", {"explore"}),
+        ("searches/sort.py", "def ", "def  ", {"explore"}),
+        ("deployment/packing.py", "def ", "def  ", {"deploy"}),
+        ("report/tables.py", "def ", "def  ", set()),
+        ("cli/runs.py", "def ", "def  ", set()),
+        ("plan.py", "def ", "def  ", set()),
+    ],
+)
+def test_the_hash_changes_with_what_a_stage_imports(edited, name, old, new, stages):
+    before = {stage: code_hash(stage) for stage in STAGES}
+    edited(name, old, new)
+    assert {stage for stage in STAGES if code_hash(stage) != before[stage]} == stages
+
+
+def test_all_plugins_of_the_package_are_hashed():
+    hashed = set(sources("explore"))
+    ours = {name for name in plugins.modules() if name.startswith("bitswitch.")}
+    assert {f"{name.removeprefix('bitswitch.').replace('.', '/')}.py" for name in ours} <= hashed
+
+
+EXEMPT = {
+    "policy_files.py": "stages.py imports it for searches",
+    "search_spec.py": "stages.py imports it for searches",
+}
+"""What a stage may load and not hash, and why."""
+STAGES_RUN = """
+import json, sys
+from pathlib import Path
+from bitswitch import stages
+from bitswitch.spec import Choice, RunSpec, SensitivitySpec
+from bitswitch.search_spec import SearchSpec
+
+data, results, tiny = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+loaded = lambda: {name for name in sys.modules if name.partition(".")[0] == "bitswitch"}
+training = {"epochs": 1, "batch_size": 16, "update": "conventional", "alrs": {"reading": "off"}}
+run = RunSpec(method="double-rounding", model="resnet8", dataset=tiny, bitset=(4, 2), seed=0,
+              training=training).resolved()
+stages.train(run, results, data, "cpu")
+train = loaded()
+stages.deploy(run, results, data, "cpu")
+deploy = loaded() - train
+before = loaded()
+scores = SensitivitySpec(sensitivity="hawq-v2", run=run, bitset=(4, 2), images=2).resolved()
+stages.score(scores, results, data, "cpu")
+budget = {"cost": "average-bits", "at_most": 3}
+stages.search(SearchSpec(search="ilp", run=run, sensitivity=scores, budgets=[budget],
+                         retraining=training).resolved(), results, data, "cpu")
+explore = loaded() - before
+print(json.dumps([sorted(found) for found in (train, train | deploy, train | explore)]))
+"""
+
+
+def test_what_stages_load_is_hashed(tiny_data, tmp_path):
+    command = [sys.executable, "-c", STAGES_RUN, str(tiny_data), str(tmp_path), json.dumps(TINY)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    for stage, modules in zip(("train", "deploy", "explore"), json.loads(done.stdout), strict=True):
+        known = {*sources(stage), *EXEMPT}
+        assert [name for name in map(_file, modules) if name not in known] == [], stage
+
+
+def _file(module):
+    """Return the file of a module, relative to the package."""
+    path = provenance.PACKAGE.parent.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.relative_to(provenance.PACKAGE).as_posix()
+
+
+def test_the_list_of_sources_is_remembered_until_a_file_is_edited(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(provenance, "code_state", lambda module: "as it is")
+    first = sources("train")
+    monkeypatch.setattr(provenance, "closure", lambda *_: ["others.py"])
+    assert sources("train") == first
+    monkeypatch.setattr(provenance, "code_state", lambda module: "edited")
+    assert sources("train") == ["others.py"]
 
 
 def test_plugins_of_others_have_hashes_of_their_own(stranger):

@@ -49,7 +49,7 @@ def run_deployment(run: RunSpec, execution: Execution, began: Instant) -> None:
             str(execution.device),
             devices.product_name(execution.device),
             execution.threads,
-            provenance.DEPLOYED,
+            "deploy",
         )
         with clock.phase("evaluate"):
             found = _found(folder / FILE, trained, execution.device)

@@ -110,7 +110,7 @@ def known_latencies(file: Path, threads: int = 1) -> dict[int, float]:
 
     content = hashlib.sha256(file.read_bytes()).hexdigest()
     machine = (platform.node(), platform.machine(), os.cpu_count())
-    code = (onnxruntime.__version__, code_hash(("deployment",)))
+    code = (onnxruntime.__version__, code_hash("deploy"))
     times = remembered("latencies", digest(content, machine, code, threads), compute)
     return {int(bits): time_ms for bits, time_ms in times.items()}
 

@@ -46,7 +46,7 @@ def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> 
             str(execution.device),
             devices.product_name(execution.device),
             execution.threads,
-            provenance.EXPLORATORY,
+            "explore",
         )
         with clock.phase("evaluate"):
             findings = scored(plugin, trained, spec)

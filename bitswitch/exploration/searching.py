@@ -60,7 +60,7 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
             str(execution.device),
             devices.product_name(execution.device),
             execution.threads,
-            provenance.EXPLORATORY,
+            "explore",
         )
         _take_up(folder, facts)
         scores = _scores(spec, execution.sensitivities)
