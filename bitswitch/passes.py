@@ -1,7 +1,7 @@
 """What a training step is made of, as methods see it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -62,7 +62,16 @@ class Pass:
         return "mixed bits" if self.bits is None else f"{self.bits} bit"
 
 
-class Lesson(NamedTuple):
+class Wish(NamedTuple):
+    """Numbers that a method wants to know on the host."""
+
+    values: Tensor
+    """[n]."""
+    receive: Callable[[list[float]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
     """What one pass learns from."""
 
     part: Pass
@@ -75,3 +84,16 @@ class Lesson(NamedTuple):
     """Detached logits [n, classes] of the step's earlier passes, by position."""
     model: "QuantizedModel"
     moment: Moment
+    wishes: list[Wish] = field(default_factory=list)
+    """Numbers that the method needs on the host; see ``wish``."""
+
+    def wish(self, values: Tensor, receive: Callable[[list[float]], None]) -> None:
+        """Let ``values`` [n] leave the device together with the loss of this pass.
+
+        Asking the device for them would make the training wait once more.
+
+        Args:
+            values: Floating-point.
+            receive: Called with them at the end of the pass.
+        """
+        self.wishes.append(Wish(values, receive))

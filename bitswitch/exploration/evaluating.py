@@ -6,12 +6,12 @@ from itertools import islice
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from bitswitch.contracts import Batch, Evaluation, OpenDataset
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.recalibration import recalibrated_at
 from bitswitch.spec import RunSpec
+from bitswitch.training.evaluation import Sums
 from bitswitch.types import Policy
 
 BATCH_SIZE = 256
@@ -35,16 +35,11 @@ def evaluate_policy(
         recalibration: Images that batch norms see before, at this policy; None: they stay.
     """
     model.eval()
-    correct, loss, count = 0, 0.0, 0
+    sums = Sums(next(model.parameters()).device)
     with model.at(policy), _measured_anew(model, policy, recalibration):
         for batch in batches():
-            logits = model(batch.images)
-            hits = (logits.argmax(1) == batch.targets).sum()
-            sent = torch.stack([hits, cross_entropy(logits, batch.targets, reduction="sum")])
-            new_hits, new_loss = sent.tolist()
-            correct, loss = correct + int(new_hits), loss + new_loss
-            count += len(batch.targets)
-    return Evaluation(100 * correct / count, loss / count)
+            sums.add(model(batch.images), batch.targets)
+    return Evaluation(*sums.means())
 
 
 @contextmanager
@@ -74,12 +69,12 @@ def batches_of(
     stride = 1 if images is None else max(1, -(-size // images))
 
     def give() -> Iterator[Batch]:
+        seen = 0
         for batch in dataset.batches(split, BATCH_SIZE):
-            kept = batch.indices % stride == 0
-            if stride == 1:
-                yield batch
-            elif kept.any():
-                yield Batch(*(part[kept] for part in batch))
+            first, count = -seen % stride, len(batch.targets)
+            seen += count
+            if first < count:
+                yield Batch(*(part[first::stride] for part in batch))
 
     return give
 

@@ -107,7 +107,8 @@ class CoQuant(Method):
     def loss(self, lesson: Lesson) -> Tensor:
         """Return the default loss; distances to all possible teachers are noted."""
         if lesson.earlier and self._distances is not None:
-            self._distances.note(lesson.logits, lesson.earlier)
+            noted = self._distances.note(lesson.logits, lesson.earlier)
+            lesson.wish(noted, self._distances.learn)
         return super().loss(lesson)
 
     def skip(self, spec: "RunSpec") -> str | None:

@@ -1,16 +1,18 @@
 """RFQuant: random bit-widths per layer, and remedies for weights that they pull apart."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bitswitch import transfers
 from bitswitch.contracts import Batch, Card, Extent, Lesson, Method, Moment, Pass, Recipe, Work
 from bitswitch.nn.averaging import ParameterAverage
 from bitswitch.nn.distortion import OutputDistortion
+from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.norm_grid import BatchNormGrid
 from bitswitch.nn.recalibration import recalibrate
@@ -40,7 +42,18 @@ class _Memory(nn.Module):
     def __init__(self, model: QuantizedModel) -> None:
         super().__init__()
         self.register_buffer("dropped", torch.zeros(len(model.layers), dtype=torch.bool))
+        self.known = [False] * len(model.layers)  # the same, known without asking the device
         self.average = ParameterAverage(model.parameters())
+
+    def drop(self, dropped: list[bool]) -> None:
+        """Choose anew which layers do without their narrowest bit-width."""
+        self.known = dropped
+        self.dropped.copy_(torch.tensor(dropped))
+
+    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
+        """Load as every module does, and note which layers they are."""
+        super()._load_from_state_dict(*args, **options)
+        self.known = transfers.to_host(self.dropped)
 
 
 class RFQuant(Method):
@@ -150,7 +163,7 @@ class RFQuant(Method):
             loss = super().loss(lesson) + self._penalties(model, error) + distortion
         if len(lesson.earlier) == options.paths:
             self._distortion.clear()
-            self._schedule(model, moment)
+            self._schedule(lesson)
         return loss
 
     def finish(self, model: QuantizedModel, batches: Callable[[], Iterator[Batch]]) -> None:
@@ -180,8 +193,8 @@ class RFQuant(Method):
     def _choices(self, layers: Sequence[str]) -> dict[str, BitSet]:
         """Return the bit-widths that the weights of each layer may take for now."""
         fewer = self.bitset[:-1] or self.bitset
-        dropped = self._memory.dropped.tolist()
-        return {n: fewer if d else self.bitset for n, d in zip(layers, dropped, strict=True)}
+        pairs = zip(layers, self._memory.known, strict=True)
+        return {name: fewer if dropped else self.bitset for name, dropped in pairs}
 
     def _comparison(
         self, policy: Mapping[str, tuple[int, int]], choices: Mapping[str, BitSet]
@@ -219,24 +232,27 @@ class RFQuant(Method):
         else:
             self._memory.average.add(model.parameters())
 
-    def _schedule(self, model: QuantizedModel, moment: Moment) -> None:
+    def _schedule(self, lesson: Lesson) -> None:
         """Choose anew, when it is time, which layers do without their narrowest bit-width."""
+        moment, layers = lesson.moment, lesson.model.layers
         shares = [dropped_share(epoch) for epoch in begun_epochs(moment.step, moment.steps)]
         due = [share for share in shares if share is not None]
-        if due and self.options.drop_bits:
-            dropped = largest(self._instabilities(model), due[-1])
-            self._memory.dropped.copy_(torch.tensor(dropped))
+        if due and layers and self.options.drop_bits:
 
-    def _instabilities(self, model: QuantizedModel) -> list[float]:
-        """Return how unstable the weights of every layer are."""
+            def choose(found: list[float]) -> None:
+                self._memory.drop(largest(found, due[-1]))
+
+            lesson.wish(self._instabilities(layers), choose)
+
+    def _instabilities(self, layers: Mapping[str, QuantizedLayer]) -> Tensor:
+        """Return how unstable the weights of every layer are [layers]."""
         found = []
-        for choices, layer in zip(
-            self._choices(list(model.layers)).values(), model.layers.values(), strict=True
-        ):
+        choices = self._choices(list(layers))
+        for name, layer in layers.items():
             assert isinstance(layer.weight_quantizer, WeightQuantizer)
-            widths = [Width.of(bits, self.bitset) for bits in choices]
+            widths = [Width.of(bits, self.bitset) for bits in choices[name]]
             found.append(instability(layer.weight, layer.weight_quantizer, widths))
-        return torch.stack(found).tolist() if found else []
+        return torch.stack(found)
 
 
 def _draw(

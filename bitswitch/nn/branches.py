@@ -8,6 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from bitswitch import transfers
 from bitswitch.errors import BitWidthError
 from bitswitch.quant.per_bit import Switchable
 from bitswitch.types import FLOAT_BITS
@@ -84,7 +85,7 @@ def copies(body: nn.Module, count: int, noise: float) -> list[nn.Module]:
         for branch in branches[1:]:
             for weight in (p for p in branch.parameters() if p.dim() > 1):
                 drawn = torch.randn(weight.shape, generator=generator).to(weight)
-                weight.add_(drawn, alpha=noise * float(weight.std()))
+                weight.add_(drawn, alpha=noise * transfers.to_host(weight.std()))
     return branches
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
 from bitswitch.errors import CalibrationError
 
 REMEDY = "calibrate() takes batches of images, as the network does: [tensor [n, 3, height, width]]"
@@ -56,10 +57,11 @@ def check_observed(observed: Mapping[str, Tensor | None]) -> None:
         )
     seen = {name: values for name, values in observed.items() if values is not None}
     finite = [values.isfinite().all() for values in seen.values()]
-    if not finite or finite[0].is_meta or bool(torch.stack(finite).all()):
+    known = transfers.to_host(torch.stack(finite)) if finite else []
+    broken = [name for name, fine in zip(seen, known, strict=True) if not fine]
+    if not broken:
         return
-    name = next(name for name, values in seen.items() if not values.isfinite().all())
     raise CalibrationError(
-        f"Layer '{name}' saw values that are not finite.\n  Look for NaN or infinity in the "
+        f"Layer '{broken[0]}' saw values that are not finite.\n  Look for NaN or infinity in the "
         f"images, and in the weights of the layers before it."
     )

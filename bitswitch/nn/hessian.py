@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from bitswitch import transfers
 from bitswitch.errors import SpecError
 from bitswitch.nn.gauss_newton import GaussNewton
 from bitswitch.nn.hutchinson import Hutchinson
@@ -140,10 +141,11 @@ def _round(
     """Return samples of ``probes`` from all images."""
     values, images = [], []
     for number, (some, labels) in enumerate(_parts(batches(), batch_size)):
-        drawn = source.draw(some, labels, probes, mix(seed, number)).cpu()
+        drawn = source.draw(some, labels, probes, mix(seed, number))
         values.append(drawn)
         images += [len(some) / len(drawn)] * len(drawn)
-    return TraceSamples(torch.cat(values), torch.tensor(images).double(), source.population)
+    samples = torch.tensor(transfers.to_host(torch.cat(values)), dtype=torch.float64)
+    return TraceSamples(samples, torch.tensor(images).double(), source.population)
 
 
 def _parts(batches: "Iterable[Batch]", size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant import per_bit
@@ -38,7 +39,7 @@ def squared_input_errors(
         bitset: Bit-widths b, each one of the model's.
         batches: Images to look at, at least one.
     """
-    found: dict[tuple[str, int], Tensor | float] = {}
+    found: dict[tuple[str, int], Tensor] = {}
     elements: dict[str, int] = {}
     images = 0
 
@@ -49,7 +50,8 @@ def squared_input_errors(
             per_bit.switch(layer.activation_quantizer, bits)
             quantized = layer.activation_quantizer(real, Width.of(bits, model.bitset))
             error = (quantized.double() - real.double()).square().sum()
-            found[name, bits] = found.get((name, bits), 0.0) + error
+            before = found.get((name, bits))
+            found[name, bits] = error if before is None else before + error
 
     with model.at(FLOAT_BITS), ExitStack() as stack:
         for name, layer in model.layers.items():
@@ -58,11 +60,9 @@ def squared_input_errors(
         for batch in batches():
             model(batch.images)
             images += len(batch.images)
+    order = [(name, bits) for name in model.layers for bits in bitset]
+    errors = transfers.to_host(torch.stack([found[key] for key in order])) if order else []
     return InputErrors(
-        {
-            (name, bits): float(found[name, bits]) / images
-            for name in model.layers
-            for bits in bitset
-        },
+        {key: error / images for key, error in zip(order, errors, strict=True)},
         {name: elements[name] / images for name in model.layers},
     )

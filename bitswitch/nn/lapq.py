@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bitswitch import transfers
 from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.clip_value import ClipQuantizer
@@ -142,7 +143,7 @@ def _fit_bits(
 
     def least_error(power: float) -> tuple[float, Point]:
         clips = [one.least_error_clip(values, bits, power) for one, values in operands]
-        point = torch.stack(clips).double().cpu().numpy()
+        point = np.array(transfers.to_host(torch.stack(clips).double()))
         return loss(point), point
 
     starts = [least_error(power) for power in POWERS]
@@ -157,4 +158,5 @@ def _loss(model: QuantizedModel, batches: Sequence[tuple[Tensor, Tensor]]) -> fl
     """Return the mean cross-entropy."""
     sums = [cross_entropy(model(images), labels, reduction="sum") for images, labels in batches]
     count = sum(len(labels) for _, labels in batches)
-    return float(torch.stack(sums).sum()) / count
+    total: float = transfers.to_host(torch.stack(sums).sum())
+    return total / count

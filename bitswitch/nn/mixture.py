@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from bitswitch import transfers
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.quantizer import Width
@@ -134,11 +135,11 @@ class Mixture(nn.Module):
         found = torch.log_softmax(self.logits.detach(), -1)
         if found.shape[1] == 1:
             found = torch.cat([found, torch.zeros_like(found)], 1)
-        return dict(zip(self.mixed, found.cpu(), strict=True))
+        return dict(zip(self.mixed, torch.tensor(transfers.to_host(found)), strict=True))
 
     def _largest(self, gates: Tensor) -> dict[str, LayerBits]:
         """Return the policy of the largest gates."""
-        largest = gates.argmax(-1).tolist()
+        largest = transfers.to_host(gates.argmax(-1))
         return {
             name: (self.bitset[places[0]], self.bitset[places[-1]])
             for name, places in zip(self.mixed, largest, strict=True)

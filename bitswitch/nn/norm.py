@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bitswitch import transfers
 from bitswitch.quant import per_bit
 from bitswitch.quant.per_bit import PerBit, Switchable
 from bitswitch.types import BitSet
@@ -52,6 +53,7 @@ class SwitchableBatchNorm(Switchable):
             value = getattr(norm, name)
             copies = None if value is None else torch.stack([value] * len(bitset))
             self.register_buffer(name, copies)
+        self._measured: int | None = None  # batches of a recalibration, which goes on
         self.switch(bitset[0])
         self.train(norm.training)
 
@@ -67,17 +69,17 @@ class SwitchableBatchNorm(Switchable):
 
         See ``bitswitch.nn.recalibration``.
         """
-        self._before = self.momentum, self.training
+        self._before = self.training
+        self._measured = 0
         for statistic, start in zip(self._statistics, FRESH, strict=True):
             if statistic is not None:
                 statistic.fill_(start)
-        self.momentum = None
         self.train()
 
     def end_recalibration(self) -> None:
-        """Keep what was measured; momentum and mode are again those from before."""
-        self.momentum, training = self._before
-        self.train(training)
+        """Keep what was measured; the mode is again that from before."""
+        self._measured = None
+        self.train(self._before)
 
     def forward(self, x: Tensor) -> Tensor:
         statistics = self._statistics
@@ -98,6 +100,9 @@ class SwitchableBatchNorm(Switchable):
         batches = self._statistics.batches
         if batches is not None:
             batches.add_(1)
+        if self._measured is not None:
+            self._measured += 1
+            return 1.0 / self._measured
         if self.momentum is None:
-            return 0.0 if batches is None else 1.0 / float(batches)
+            return 0.0 if batches is None else 1.0 / transfers.to_host(batches)
         return self.momentum

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Protocol, runtime_checkable
+from itertools import count
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -96,11 +97,17 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def _averaging(norm: _BatchNorm) -> Iterator[None]:
     """Do to a plain batch norm what ``Recalibrated`` describes."""
-    momentum = norm.momentum
+    momentum, seen = norm.momentum, count(1)
+
+    def weigh(module: nn.Module, inputs: Any) -> None:
+        # A momentum of None does the same, and asks the device for the number of batches.
+        norm.momentum = 1.0 / next(seen)
+
     norm.reset_running_stats()
-    norm.momentum = None
     norm.train()
+    handle = norm.register_forward_pre_hook(weigh)
     try:
         yield
     finally:
+        handle.remove()
         norm.momentum = momentum

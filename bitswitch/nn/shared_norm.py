@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bitswitch import transfers
 from bitswitch.quant.per_bit import Switchable
 from bitswitch.types import FLOAT_BITS, BitSet
 
@@ -104,11 +105,10 @@ class SharedBatchNorm(Switchable):
             self.num_batches_tracked.add_(1)
         if self.momentum is not None:
             return self.momentum
-        return (
-            1.0 / float(self.num_batches_tracked) if self.num_batches_tracked is not None else 0.0
-        )
+        batches = self.num_batches_tracked
+        return 0.0 if batches is None else 1.0 / transfers.to_host(batches)
 
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
         """Load as every module does, and note which bit-widths were measured."""
         super()._load_from_state_dict(*args, **options)
-        self._counts = self.measured_batches.tolist()
+        self._counts = transfers.to_host(self.measured_batches)

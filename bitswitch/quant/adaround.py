@@ -58,9 +58,9 @@ class AdaRoundQuantizer(Quantizer):
         super().__init__()
         self.bitset = bitset
         shape = (len(weight), *[1] * (weight.dim() - 1))
-        self.scale = PerBit(bitset, torch.ones(shape))
+        self.scale = PerBit(bitset, torch.ones(shape, device=weight.device))
         table = len(bitset), len(weight), weight[0].numel()
-        self.register_buffer("rounding", torch.zeros(table, dtype=torch.int8))
+        self.register_buffer("rounding", torch.zeros(table, dtype=torch.int8, device=weight.device))
         self._logits: Tensor | None = None
         self.initialize(weight)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from bitswitch import transfers
 from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.initial import measured
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
@@ -66,7 +67,7 @@ class ClipQuantizer(Quantizer):
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
         """Set signedness, and all clip values to the largest magnitude."""
-        self.signed = bool((observed < 0).any())
+        self.signed = bool(transfers.to_host((observed < 0).any()))
         self.reach(observed)
 
     @torch.no_grad()
@@ -103,6 +104,11 @@ class ClipQuantizer(Quantizer):
         self.signed = bool(state)
 
 
+def _device(weight: Tensor | None) -> torch.device | None:
+    """Return where the clip values of an operand lie at first; None: where torch puts them."""
+    return None if weight is None else weight.device
+
+
 class LearnedClip(ClipQuantizer):
     """One clip value for all bit-widths, which is trained.
 
@@ -115,7 +121,7 @@ class LearnedClip(ClipQuantizer):
 
     def __init__(self, bitset: BitSet, weight: Tensor | None = None) -> None:
         super().__init__(bitset, weight)
-        self.scale = nn.Parameter(torch.ones(()))
+        self.scale = nn.Parameter(torch.ones((), device=_device(weight)))
         if weight is not None:
             self.reach(weight)
 
@@ -141,7 +147,7 @@ class FittedClips(ClipQuantizer):
 
     def __init__(self, bitset: BitSet, weight: Tensor | None = None) -> None:
         super().__init__(bitset, weight)
-        self.register_buffer("clips", torch.ones(len(bitset)))
+        self.register_buffer("clips", torch.ones(len(bitset), device=_device(weight)))
         if weight is not None:
             self.reach(weight)
 

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from bitswitch import transfers
 from bitswitch.quant.clipped_grid import ClippedGrid, on_clipped_grid
 from bitswitch.quant.grid import at_least_float32, integers
 from bitswitch.quant.initial import measured, percentile_range
@@ -49,7 +50,7 @@ class ClippedQuantizer(Quantizer):
     def initialize(self, observed: Tensor) -> None:
         """Set the signedness from ``observed`` values, unless it is given."""
         if self.by_input:
-            self.signed = bool((observed < 0).any())
+            self.signed = bool(transfers.to_host((observed < 0).any()))
 
     def get_extra_state(self) -> Tensor:
         """Return the signedness."""

@@ -43,21 +43,27 @@ class ElasticQuantizer(Quantizer):
         bitset: Bit-widths, widest first.
         shapes: Shape of a step by variant; the deployed variant comes last.
         offsets: How offsets are read.
+        device: Of the tables; None: where torch puts them.
 
     Source: xu2023eqnet (elastic quantization), public code.
     """
 
     def __init__(
-        self, bitset: BitSet, shapes: dict[Variant, list[int]], offsets: OffsetName
+        self,
+        bitset: BitSet,
+        shapes: dict[Variant, list[int]],
+        offsets: OffsetName,
+        device: torch.device | None = None,
     ) -> None:
         super().__init__()
         self.bitset = bitset
         self.offsets = offsets
         # Where scales are listed, the last one of an operand stands for it: the deployed one.
         for variant, shape in shapes.items():
-            setattr(self, f"scale_{_name(variant)}", PerBit(bitset, torch.ones(shape)))
+            ones = torch.ones(shape, device=device)
+            setattr(self, f"scale_{_name(variant)}", PerBit(bitset, ones))
             if not variant[0]:
-                setattr(self, f"offset_{_name(variant)}", PerBit(bitset, torch.zeros(shape)))
+                setattr(self, f"offset_{_name(variant)}", PerBit(bitset, torch.zeros_like(ones)))
         self.choice = Choice(bitset, variant)
 
     def choose(self, symmetric: bool, per_channel: bool = False) -> None:

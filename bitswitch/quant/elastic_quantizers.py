@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
 from bitswitch.quant.elastic import ElasticQuantizer, OffsetName, Variant
 from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.quantizer import Number, Width
@@ -40,7 +41,7 @@ class ElasticWeightQuantizer(ElasticQuantizer):
         per_channel = [len(weight), *[1] * (weight.dim() - 1)]
         variants = [(s, c) for s in (False, True) for c in (False, True) if (s, c) != deployed]
         shapes = {v: per_channel if v[1] else [] for v in (*variants, deployed)}
-        super().__init__(bitset, shapes, offsets)
+        super().__init__(bitset, shapes, offsets, weight.device)
         self.channel_candidates = channel_candidates
         self.initialize(weight)
 
@@ -90,7 +91,7 @@ class ElasticActivationQuantizer(ElasticQuantizer):
     def initialize(self, observed: Tensor) -> None:
         """Set signedness, and search the ranges on ``observed`` values."""
         values = at_least_float32(observed.detach()).flatten()
-        self.signed = bool((values < UNSIGNED_OFFSET).any())
+        self.signed = bool(transfers.to_host((values < UNSIGNED_OFFSET).any()))
         every = -(-values.numel() // _MOST_VALUES)
         rows = torch.cat([values[::every], torch.stack(values.aminmax())])[None]
         rows = values[None] if every == 1 else rows

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
 from bitswitch.errors import EncodingError
 from bitswitch.quant.quantizer import Number
 
@@ -90,7 +91,7 @@ def integers(codes: Tensor) -> Tensor:
     Raises:
         EncodingError: a code is NaN.
     """
-    if codes.isnan().any():
+    if not transfers.to_host(codes.isfinite().all()):
         raise EncodingError(
             "NaN has no integer code: the values to encode, or their scale, are not finite.\n"
             "  A diverged training leaves such weights; encode a checkpoint from before."

@@ -73,8 +73,6 @@ def least_squares_grid(values: Tensor, high: int) -> tuple[Tensor, Tensor]:
     x = at_least_float32(values.detach()).flatten()
     kept = x.dtype
     x = torch.cat([x[:: -(-x.numel() // _MOST_FITTED)], torch.stack(x.aminmax())]).double()
-    if not x.isfinite().all():
-        return x.new_ones((), dtype=kept), x.new_zeros((), dtype=kept)
     shares, centre = x.new_tensor(_FITTED_SHARES), x.mean()
     ends = [centre + shares * (end - centre) for end in (x.min(), x.max())]
     low, top = torch.cartesian_prod(*ends).T[..., None]
@@ -86,8 +84,10 @@ def least_squares_grid(values: Tensor, high: int) -> tuple[Tensor, Tensor]:
         step = torch.where(slope > 0, slope, step)  # NaN where all codes are equal
         offset = centre - step * codes.mean(1, keepdim=True)
     error = (step * _nearest(x, step, offset, high) + offset - x).square().mean(1)
-    best = error.argmin()
-    return measured(step[best, 0].to(kept)), offset[best, 0].to(kept)
+    best = error.argmin()[None]
+    found = (part[:, 0].index_select(0, best)[0].to(kept) for part in (step, offset))
+    step, offset = (torch.where(x.isfinite().all(), part, torch.nan) for part in found)
+    return measured(step), offset.nan_to_num(0.0)
 
 
 def _nearest(x: Tensor, step: Tensor, offset: Tensor, high: int) -> Tensor:

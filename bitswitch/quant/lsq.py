@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
 from bitswitch.quant.grid import at_least_float32, grid_codes, integers
 from bitswitch.quant.initial import mean_step, measured, percentile_range, three_sigma_step
 from bitswitch.quant.per_bit import PerBit
@@ -91,7 +92,8 @@ class WeightQuantizer(StepQuantizer):
         init: WeightInitName = "mean",
     ) -> None:
         shape = (len(weight), *[1] * (weight.dim() - 1)) if per_channel else ()
-        super().__init__(bitset, torch.ones(shape), gradient_scale, gradient_count)
+        step = torch.ones(shape, device=weight.device)
+        super().__init__(bitset, step, gradient_scale, gradient_count)
         self.symmetric = symmetric
         self.per_channel = per_channel
         self.init = init
@@ -148,7 +150,7 @@ class ActivationQuantizer(StepQuantizer):
     def initialize(self, observed: Tensor) -> None:
         """Set signedness and all steps from ``observed``: unsigned unless a value is negative."""
         values = at_least_float32(observed.detach()).flatten()
-        self.signed = bool((values < 0).any())
+        self.signed = bool(transfers.to_host((values < 0).any()))
         if self.init == "one":
             return
         spread = percentile_range(values) if self.init == "range" else values.abs().mean()

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
+
 SHRINK = 0.01
 """Every candidate is this share of the full range narrower than the one before; EQ-Net's code."""
 
@@ -59,9 +61,11 @@ def search_range(
         if index % _LOOK_EVERY == _LOOK_EVERY - 1:
             lost = _error(rows, _within_reach(rows, found, codes), power)
             hopeful = (lost <= least[left] * _MARGIN).flatten()
-            if 2 * int(hopeful.sum()) <= len(left):
-                left, rows = left[hopeful], rows[hopeful]
-                ends = ends[0][hopeful], ends[1][hopeful]
+            kept = [row for row, hope in enumerate(transfers.to_host(hopeful)) if hope]
+            if 2 * len(kept) <= len(left):
+                chosen = torch.tensor(kept, dtype=torch.int64, device=rows.device)
+                left, rows = left[chosen], rows[chosen]
+                ends = ends[0][chosen], ends[1][chosen]
             if not len(left):
                 break
     return best

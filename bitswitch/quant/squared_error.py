@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
 from bitswitch.quant.grid import at_least_float32, grid_codes
 from bitswitch.quant.initial import measured
 from bitswitch.quant.lsq import ActivationQuantizer
@@ -55,7 +56,7 @@ class SquaredErrorActivationQuantizer(ActivationQuantizer):
     def initialize(self, observed: Tensor) -> None:
         """Set signedness and all steps from ``observed``: unsigned unless a value is negative."""
         values = at_least_float32(observed.detach()).flatten()
-        self.signed = bool((values < 0).any())
+        self.signed = bool(transfers.to_host((values < 0).any()))
         every = -(-values.numel() // _MOST_VALUES)
         sample = torch.cat([values[::every], torch.stack(values.aminmax())])
         for bits in self.bitset:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam
 
+from bitswitch import transfers
 from bitswitch.contracts import Batch, Candidate, Extent, Problem, Search, Work
 from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.nn.mixture import Mixture, MixtureName
@@ -185,7 +186,7 @@ def _check(mixture: Mixture, steps: int) -> None:
             "Search 'dnas' trains no gates: the images of all epochs after the warm-up make no "
             "batch.\n  Raise its epochs or gate_share, or lower its warmup."
         )
-    if not mixture.logits.isfinite().all():
+    if not transfers.to_host(mixture.logits.isfinite().all()):
         raise SpecError(
             "Search 'dnas' diverges: its gates are no numbers any more.\n"
             "  Lower its learning_rate or gate_learning_rate."

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
 from bitswitch.contracts import Batch
 
 _FACTOR, _BITS = 2654435761, 32
@@ -46,10 +47,11 @@ class Parting:
             Whether these images are those taken apart, and the images.
         """
         for batch in batches:
-            size, chosen = len(batch.targets), self.is_share(batch.indices)
-            for is_share, mask in ((False, ~chosen), (True, chosen)):
-                waiting = self._waiting[is_share]
-                waiting.append(Batch(*(part[mask] for part in batch)))
+            size, chosen = len(batch.targets), transfers.to_host(self.is_share(batch.indices))
+            for is_share, waiting in self._waiting.items():
+                places = [place for place, taken in enumerate(chosen) if taken == is_share]
+                rows = torch.tensor(places, dtype=torch.int64, device=batch.indices.device)
+                waiting.append(Batch(*(part[rows] for part in batch)))
                 if sum(len(one.targets) for one in waiting) >= size:
                     whole = Batch(*(torch.cat(parts) for parts in zip(*waiting, strict=True)))
                     waiting[:] = [Batch(*(part[size:] for part in whole))]

@@ -54,8 +54,7 @@ class HawqV2(Sensitivity):
         facts: dict[str, float] = {}
         if operands != "inputs":
             samples = traced(subject, self.options, "hawq-v2")
-            squared = squared_weight_errors(subject.model, subject.bitset)
-            errors = {key: float(error) for key, error in squared.items()}
+            errors = squared_weight_errors(subject.model, subject.bitset)
             counts = {name: layer.weight.numel() for name, layer in subject.model.layers.items()}
             scores += self._omegas("weight" if both else "layer", samples, errors, counts)
             facts = facts_of(samples) | {"negative": int((samples.means < 0).sum())}

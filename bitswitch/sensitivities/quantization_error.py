@@ -24,5 +24,5 @@ class QuantizationError(Sensitivity):
         for (name, bits), error in errors.items():
             weights = subject.model.layers[name].weight.numel()
             count = weights if self.options.average == "mean" else 1
-            scores.append(Score(name, "layer", bits, float(error) / count))
+            scores.append(Score(name, "layer", bits, error / count))
         return Findings(scores)

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from bitswitch import transfers
 from bitswitch.contracts import Findings, Score, Sensitivity, Subject
 from bitswitch.errors import SpecError
 from bitswitch.nn.layers import QuantizedLayer
@@ -99,4 +100,5 @@ def _steps(
 
 def _step(quantizer: Quantizer, example: Tensor, bits: int, bitset: BitSet) -> float:
     """Return the mean worth of one code."""
-    return float(quantizer.encode(example, Width.of(bits, bitset)).scale.mean())
+    step: float = transfers.to_host(quantizer.encode(example, Width.of(bits, bitset)).scale.mean())
+    return step

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softmax
 
+from bitswitch import transfers
 from bitswitch.contracts import Batch
 from bitswitch.nn.losses import smoothed
 from bitswitch.spec import TrainingSpec
@@ -52,6 +54,7 @@ class Distillation:
     ) -> None:
         self.training = training
         self.classes = classes
+        self._places = torch.empty(0, dtype=torch.int64)  # of the images of the last batch
         self.memory: Predictions | None = None
         """Of the widest bit-width; None: nothing is remembered."""
         if training.distillation == "ps-kd":
@@ -63,13 +66,20 @@ class Distillation:
         if self.memory is None:
             plain = smoothing == 0.0
             return batch.targets if plain else smoothed(batch.targets, self.classes, smoothing)
-        previous = self.memory.before(batch.indices.cpu(), epoch).to(batch.targets.device)
+        self._places = transfers.to_cpu(batch.indices)
+        previous = self.memory.before(self._places, epoch).to(batch.targets.device)
         return ps_kd_target(batch.targets, previous, ps_kd_weight(epoch, self.training.epochs))
 
-    def remember(self, batch: Batch, logits: Tensor, epoch: int) -> None:
-        """Keep what the widest bit-width said of ``batch`` [n, classes] for the next epoch."""
+    def remember(self, logits: Tensor, epoch: int) -> None:
+        """Keep what the widest bit-width said [n, classes] for the next epoch.
+
+        Args:
+            logits: Of the batch whose ``targets`` were asked for last.
+            epoch: Present one, 0-based.
+        """
         if self.memory is not None:
-            self.memory.keep(batch.indices.cpu(), epoch, softmax(logits, dim=1).cpu())
+            said = transfers.to_cpu(softmax(logits, dim=1))
+            self.memory.keep(self._places, epoch, said)
 
     def sync(self) -> int:
         """Bring what is remembered onto the disk; return how many predictions that are."""

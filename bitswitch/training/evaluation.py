@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bitswitch import transfers
 from bitswitch.contracts import OpenDataset
 from bitswitch.nn.model import QuantizedModel
 
@@ -34,17 +36,33 @@ def evaluate(
         check: Called between batches; may raise to stop.
     """
     model.eval()
-    sums = {bits: (0, 0.0) for bits in model.bitset}
+    sums = {bits: Sums(next(model.parameters()).device) for bits in model.bitset}
     for batch in dataset.batches(split, BATCH_SIZE):
         check()
-        for bits, (correct, loss) in sums.items():
+        for bits, counted in sums.items():
             model.switch(bits)
-            logits = model(batch.images)
-            hits = (logits.argmax(1) == batch.targets).sum()
-            sent = torch.stack([hits, cross_entropy(logits, batch.targets, reduction="sum")])
-            new_hits, new_loss = sent.tolist()
-            sums[bits] = correct + int(new_hits), loss + new_loss
-    count = dataset.size(split)
-    return {
-        bits: Score(100 * correct / count, loss / count) for bits, (correct, loss) in sums.items()
-    }
+            counted.add(model(batch.images), batch.targets)
+    return {bits: Score(*counted.means()) for bits, counted in sums.items()}
+
+
+class Sums:
+    """Hits and losses, added up on the device.
+
+    Args:
+        device: Of the logits.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.images = 0
+        self._sums = torch.zeros(2, dtype=torch.float64, device=device)
+
+    def add(self, logits: Tensor, targets: Tensor) -> None:
+        """Count images by their logits [n, classes] and class indices [n]."""
+        hits = (logits.argmax(1) == targets).sum()
+        self._sums += torch.stack([hits, cross_entropy(logits, targets, reduction="sum")])
+        self.images += len(targets)
+
+    def means(self) -> tuple[float, float]:
+        """Return accuracy in percent and mean cross-entropy in nats."""
+        hits, loss = transfers.to_host(self._sums)
+        return 100 * hits / self.images, loss / self.images

@@ -6,6 +6,7 @@ from math import isfinite, sqrt
 import torch
 from torch import Tensor, nn
 
+from bitswitch import transfers
 from bitswitch.nn.model import QuantizedModel
 
 CHANCE_QUANTILE = 3.09
@@ -41,23 +42,21 @@ def reflect_scales(scales: Sequence[nn.Parameter]) -> Tensor:
     return crossed.sum()
 
 
-def check_scales(
-    model: QuantizedModel, scales: Sequence[nn.Parameter], place: str, rates: Mapping[str, float]
-) -> None:
-    """Stop at a scale that is zero, negative or NaN.
+def all_positive(scales: Sequence[nn.Parameter]) -> Tensor:
+    """Return whether no scale is zero, negative or NaN, bool []."""
+    return (torch.cat([scale.detach().reshape(-1) for scale in scales]) > 0).all()
+
+
+def by_scales(model: QuantizedModel, place: str, rates: Mapping[str, float]) -> Diverged:
+    """Return the diagnosis that a scale is zero, negative or NaN.
 
     Args:
         model: After an update.
-        scales: All scales of it.
         place: Which step it was.
         rates: lambda_b of that update by pass.
-
-    Raises:
-        Diverged: there is one.
     """
-    if scales and not bool((torch.cat([p.detach().reshape(-1) for p in scales]) > 0).all()):
-        used = ", ".join(f"{part} {rate:.3g}" for part, rate in rates.items())
-        raise Diverged(f"{broken_scale(model)} {place}; learning rates of scales: {used}")
+    used = ", ".join(f"{part} {rate:.3g}" for part, rate in rates.items())
+    return Diverged(f"{broken_scale(model)} {place}; learning rates of scales: {used}")
 
 
 def broken_scale(model: QuantizedModel) -> str | None:
@@ -65,9 +64,10 @@ def broken_scale(model: QuantizedModel) -> str | None:
     for bits in model.bitset:
         with model.at(bits):
             active = model.active_scales()
-        for (layer, operand), scale in active.items():
-            if not bool((scale > 0).all()):
-                value = float(scale.detach().min())
+        smallest = [scale.detach().min() for scale in active.values()]
+        values = transfers.to_host(torch.stack(smallest)) if smallest else []
+        for (layer, operand), value in zip(active, values, strict=True):
+            if not value > 0:
                 return f"the {operand} scale of layer '{layer}' at {bits} bit is {value:.3g}"
     return None
 

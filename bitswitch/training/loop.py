@@ -55,7 +55,7 @@ def _train_epoch(session: Session) -> None:
         with blamed(f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"):
             outcomes = train_step(learner, batch, rate, moment)
         at.count(outcomes, len(batch.targets))
-        at.reflections = int(learner.reflections)
+        at.reflections = learner.reflections
         _record_step(session, outcomes)
         session.heartbeat()
         session.save_if_due()

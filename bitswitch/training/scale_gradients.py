@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bitswitch import transfers
 from bitswitch.nn.model import QuantizedModel
 
 OPERANDS = ("weight", "activation")
@@ -18,12 +19,13 @@ class ScaleGradients:
 
     Args:
         scales: Parameters by (layer, operand); one value each, or one per channel.
+        device: Of the model; there may be no scale that tells.
     """
 
-    def __init__(self, scales: dict[tuple[str, str], nn.Parameter]) -> None:
+    def __init__(self, scales: dict[tuple[str, str], nn.Parameter], device: torch.device) -> None:
         self.scales = scales
         sizes = torch.tensor([p.numel() for p in scales.values()], dtype=torch.int64)
-        device = next(iter(scales.values())).device if scales else torch.device("cpu")
+        self._sizes = sizes.to(device)
         self._owner = torch.arange(len(scales)).repeat_interleave(sizes).to(device)
         """Position of each value's scale, [values]."""
         self.sums = torch.zeros(4, int(sizes.sum()), dtype=torch.float64, device=device)
@@ -57,14 +59,14 @@ class ScaleGradients:
 
         The channels of a scale that has several count like steps.
         """
-        count = torch.bincount(self._owner, minlength=len(self.scales)) * max(self.steps, 1)
+        count = self._sizes * max(self.steps, 1)
         shape = (3, len(self.scales))
         zeros = self.sums.new_zeros(shape)
         mean, size, square = zeros.index_add(1, self._owner, self.sums[:3]) / count
         deviation = (square - mean.square()).clamp(min=0).sqrt()
-        table = torch.stack([size, deviation, self.largest(self.sums[3])], dim=1).tolist()
+        columns = torch.stack([size, deviation, self.largest(self.sums[3])], dim=1)
         summary: dict[str, dict[str, dict[str, float]]] = {name: {} for name in OPERANDS}
-        for (layer, operand), row in zip(self.scales, table, strict=True):
+        for (layer, operand), row in zip(self.scales, transfers.to_host(columns), strict=True):
             summary[operand][layer] = dict(zip(("mean_abs", "std", "max_abs"), row, strict=True))
         return summary
 
@@ -86,7 +88,8 @@ class ScaleGradients:
 def scale_gradients(model: QuantizedModel) -> dict[int, ScaleGradients]:
     """Return an empty ``ScaleGradients`` for every bit-width of ``model``."""
     found = {}
+    device = next(model.parameters()).device
     for bits in model.bitset:
         with model.at(bits):
-            found[bits] = ScaleGradients(model.active_scales())
+            found[bits] = ScaleGradients(model.active_scales(), device)
     return found

@@ -109,7 +109,7 @@ class Session:
         self._resumed_step = self.at.step
         learner = self.learner
         learner.model.load_state_dict(state["model"])
-        learner.reflections.fill_(self.at.reflections)
+        learner.reflections = self.at.reflections
         if "optimizers" in state:
             learner.optimizers.load_state_dict(state["optimizers"])
             learner.distillation.check(state["remembered"])

@@ -1,5 +1,6 @@
 """One training step: every pass of the method on one batch."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple, Self
@@ -7,12 +8,14 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from bitswitch import transfers
 from bitswitch.contracts import Batch, Lesson, Method, Moment, Pass
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.passes import Wish
 from bitswitch.spec import TrainingSpec
 from bitswitch.training import alrs
 from bitswitch.training.distillation import Distillation
-from bitswitch.training.health import check_loss, check_scales, reflect_scales
+from bitswitch.training.health import all_positive, by_scales, check_loss, reflect_scales
 from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients
 from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
 
@@ -49,8 +52,10 @@ class Learner:
     """Names of the layers with switchable bit-widths."""
     idle: dict[int, list[nn.Parameter]]
     """Parameters that each bit-width does not use."""
-    reflections: Tensor
-    """How many scales crossed zero and were mirrored since the start, int64 []."""
+    crossed: Tensor
+    """How many scales the updates of this step have mirrored at zero, int64 []."""
+    reflections: int = 0
+    """The same, since the start and up to the last step."""
 
     @classmethod
     def of(
@@ -76,7 +81,7 @@ class Learner:
             scales=list(model.scale_parameters().values()),
             layers=list(model.layers),
             idle=idle,
-            reflections=torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device),
+            crossed=torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device),
         )
 
     def factor(self, part: Pass) -> float:
@@ -101,7 +106,7 @@ class Learner:
             nn.utils.clip_grad_value_(self.model.parameters(), self.training.clip_value)
         self.optimizers.step(rates)
         if self.scales and self.training.scale_guard == "reflect":
-            self.reflections += reflect_scales(self.scales)
+            self.crossed += reflect_scales(self.scales)
 
 
 def train_step(learner: Learner, batch: Batch, rate: float, moment: Moment) -> list[Outcome]:
@@ -136,9 +141,9 @@ def train_step(learner: Learner, batch: Batch, rate: float, moment: Moment) -> l
         learner.step(Rates.of(rate, learner.scale_rate(rate)))
     for part, logits in zip(passes, earlier, strict=True):
         if part.bits == learner.model.bitset[0]:
-            learner.distillation.remember(batch, logits, moment.epoch)
+            learner.distillation.remember(logits, moment.epoch)
     rates = {str(part): one.scale_learning_rate for part, one in zip(passes, outcomes, strict=True)}
-    check_scales(learner.model, learner.scales, f"after step {moment.step}", rates)
+    _check_scales(learner, f"after step {moment.step}", rates)
     return outcomes
 
 
@@ -164,14 +169,42 @@ def _run_pass(
     gradient = gradients.vector() - before
     gradients.add(gradient)
     correct = (logits.detach().argmax(1) == batch.targets).sum()
-    # The only values that leave the device, in one transfer.
-    sent = torch.cat([torch.stack([loss.detach(), correct]), gradients.largest(gradient)])
-    value, hits, *largest = sent.tolist()
+    value, hits, *largest = _sent(
+        torch.cat([torch.stack([loss.detach(), correct]), gradients.largest(gradient)]),
+        lesson.wishes,
+    )
     check_loss(value, f"at {part} in step {moment.step}", model)
     mean = alrs.mean_clipped(largest)
     base = learner.scale_rate(rate)
     scale_rate = alrs.learning_rate(learner.training.alrs.reading, base, learner.factor(part), mean)
     return Outcome(part.bits, value, int(hits), mean, scale_rate)
+
+
+def _sent(values: Tensor, wishes: Sequence[Wish]) -> list[float]:
+    """Return ``values``, and grant wishes: all that leaves the device in a pass, at once."""
+    parts = [values, *(wish.values for wish in wishes)]
+    sent: list[float] = transfers.to_host(torch.cat([part.to(values) for part in parts]))
+    for wish in reversed(wishes):
+        start = len(sent) - len(wish.values)
+        wish.receive(sent[start:])
+        del sent[start:]
+    return sent
+
+
+def _check_scales(learner: Learner, place: str, rates: Mapping[str, float]) -> None:
+    """Count the scales that were mirrored in a step, and stop where one is not positive.
+
+    Raises:
+        Diverged: there is one.
+    """
+    if not learner.scales:
+        return
+    sent = torch.stack([all_positive(learner.scales), learner.crossed])
+    positive, crossed = transfers.to_host(sent)
+    learner.reflections += crossed
+    learner.crossed.zero_()
+    if not positive:
+        raise by_scales(learner.model, place, rates)
 
 
 def _switch(model: QuantizedModel, part: Pass) -> None:
@@ -193,7 +226,8 @@ def _gradients(learner: Learner, part: Pass) -> ScaleGradients:
     if part.policy is None and part.bits in learner.gradients:
         return learner.gradients[part.bits]
     needed = part.update and learner.training.alrs.reading != "off"
-    return ScaleGradients(learner.model.active_scales() if needed else {})
+    scales = learner.model.active_scales() if needed else {}
+    return ScaleGradients(scales, learner.crossed.device)
 
 
 def _update(learner: Learner, part: Pass, rate: float, scale_rate: float) -> None:

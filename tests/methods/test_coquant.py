@@ -40,9 +40,8 @@ def test_fixed_teachers(teacher, positions):
 def test_the_teacher_is_the_nearest_wider_bit_width():
     chosen = method(swap=0)
     chosen.attach(Model(), 10)
-    chosen._distances.table.copy_(
-        torch.tensor([[0, 0, 0, 0], [3, 0, 0, 0], [1, 2, 0, 0], [5, 4, 6, 0.0]])
-    )
+    for distances in ([3.0], [1.0, 2.0], [5.0, 4.0, 6.0]):
+        chosen._distances.learn(distances)
     passes = chosen.passes(TRAINING, moment(), LAYERS)
     assert [one.teacher for one in passes[1:]] == [0, 0, 1]
 
@@ -97,10 +96,14 @@ def test_loss_is_shared_by_labels_and_teacher_and_notes_distances():
     logits, teacher = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
     targets = torch.tensor([0, 1, 2, 0, 1])
     batch = Batch(torch.zeros(5, 3, 1, 1), targets, torch.arange(5))
-    loss = chosen.loss(Lesson(part, logits, targets, batch, [teacher], model, moment()))
+    lesson = Lesson(part, logits, targets, batch, [teacher], model, moment())
+    loss = chosen.loss(lesson)
     soft = -(softmax(teacher, 1) * logits.log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(loss, 0.25 * soft + 0.75 * cross_entropy(logits, targets))
     assert model.memory.table[1, 0] > 0
+    (wish,) = lesson.wishes
+    wish.receive(wish.values.tolist())
+    assert model.memory._known[1][0] == float(model.memory.table[1, 0])
     assert "table" in model.memory.state_dict()
 
 

@@ -46,6 +46,8 @@ def run_step(there, step, steps=STEPS):
             part, logits, batch().targets, batch(), earlier, there.model, moment(step, steps)
         )
         there.method.loss(one)
+        for wish in one.wishes:
+            wish.receive(wish.values.tolist())
         earlier.append(logits.detach())
     return passes
 
@@ -152,6 +154,13 @@ def test_unstable_layers_lose_their_narrowest_bit_width_until_the_next_choice():
     assert there.model.memory.dropped.tolist() == [False, True, False]
 
 
+def test_a_drop_that_was_saved_is_known_again():
+    first, second = learner(), learner()
+    first.model.memory.drop([True, False, True])
+    second.model.load_state_dict(first.model.state_dict())
+    assert second.model.memory.known == [True, False, True]
+
+
 def _mixed(there, step):
     return there.method.passes(there.training, moment(step), there.layers)[1:]
 
@@ -170,7 +179,7 @@ def test_dropping_can_be_left_out():
 
 def test_a_single_bit_width_is_never_dropped():
     there = Subject.of("rfquant", {}, (4,)).learner()
-    there.model.memory.dropped.fill_(True)
+    there.model.memory.drop([True] * len(there.layers))
     passes = run_step(there, 0)
     assert {bits for part in passes for bits in part.widths()} == {4}
 

@@ -10,10 +10,17 @@ from bitswitch.nn.distances import MEMORY, Distances
 def test_the_nearest_is_the_narrowest_of_equals():
     distances = Distances(4)
     assert distances.nearest(3) == 2
-    distances.table[3] = torch.tensor([2.0, 1.0, 1.0, 0.0])
+    distances.learn([2.0, 1.0, 1.0])
     assert distances.nearest(3) == 2
-    distances.table[3, 0] = 0.5
+    distances.learn([0.5, 1.0, 1.0])
     assert distances.nearest(3) == 0
+
+
+def test_distances_that_were_saved_are_known_again():
+    first, second = Distances(3), Distances(3)
+    first.table[2, :2] = torch.tensor([0.5, 1.0])
+    second.load_state_dict(first.state_dict())
+    assert second.nearest(2) == 0
 
 
 def test_distances_are_running_means_of_the_divergence_from_teacher_to_student():
@@ -21,7 +28,7 @@ def test_distances_are_running_means_of_the_divergence_from_teacher_to_student()
     student = torch.tensor([[0.2, -0.3], [1.0, 0.1]])
     teachers = [torch.tensor([[1.0, 2.0], [0.0, 0.5]]), torch.tensor([[0.1, -0.2], [0.9, 0.0]])]
     for _ in range(2):
-        distances.note(student, teachers)
+        noted = distances.note(student, teachers)
 
     def divergence(teacher):
         p, q = softmax(teacher, dim=1).tolist(), softmax(student, dim=1).tolist()
@@ -34,4 +41,6 @@ def test_distances_are_running_means_of_the_divergence_from_teacher_to_student()
     expected = [divergence(t) * (1 - MEMORY) * (1 + MEMORY) for t in teachers]
     assert distances.table[2, :2].tolist() == pytest.approx(expected, rel=1e-4)
     assert not distances.table[:2].any()
+    assert torch.equal(noted, distances.table[2, :2])
+    distances.learn(noted.tolist())
     assert distances.nearest(2) == 1

@@ -1,5 +1,4 @@
 import pytest
-import torch
 
 from bitswitch.nn.weight_error import squared_weight_errors
 
@@ -18,7 +17,7 @@ def test_errors_are_those_of_every_weight_on_its_own(model):
             half = 2 ** (bits - 1)
             code = min(max(round(widest / ratio), -half), half - 1)
             total += (code * scale * ratio - weight) ** 2
-        assert error.dtype == torch.float64
+        assert isinstance(error, float)
         assert float(error) == pytest.approx(total, rel=1e-4)
 
 

@@ -37,7 +37,8 @@ def test_ps_kd_target_is_the_label_where_nothing_is_remembered():
 
 def test_ps_kd_remembers_the_widest_prediction_by_image():
     distillation = make("ps-kd")
-    distillation.remember(BATCH, TEACHER.log(), epoch=8)
+    distillation.targets(BATCH, epoch=8)
+    distillation.remember(TEACHER.log(), epoch=8)
     torch.testing.assert_close(distillation.memory.before(torch.tensor([4, 1]), 9), TEACHER)
     assert not distillation.memory.before(torch.tensor([0, 2, 3, 5]), 9).any()
     torch.testing.assert_close(
@@ -48,7 +49,7 @@ def test_ps_kd_remembers_the_widest_prediction_by_image():
 @pytest.mark.parametrize("distillation", ["none", "neighbour"])
 def test_nothing_is_remembered_without_ps_kd(distillation):
     made = make(distillation)
-    made.remember(BATCH, TEACHER.log(), epoch=2)
+    made.remember(TEACHER.log(), epoch=2)
     assert made.memory is None
     assert made.sync() == 0
     assert made.targets(BATCH, epoch=3) is TARGETS

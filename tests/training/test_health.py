@@ -5,10 +5,11 @@ import torch
 
 from bitswitch.training.health import (
     Diverged,
+    all_positive,
     at_chance,
     broken_scale,
+    by_scales,
     check_loss,
-    check_scales,
     reflect_scales,
 )
 
@@ -34,11 +35,7 @@ def test_a_finite_loss_goes_on(model):
 
 def test_healthy_scales_go_on(model):
     assert broken_scale(model) is None
-    check_scales(model, scales(model), "after step 3", {8: 1e-3})
-
-
-def test_a_network_without_scales_goes_on(make_learner, tiny_run):
-    check_scales(make_learner(tiny_run(bitset=(32,))).model, [], "after step 3", {})
+    assert bool(all_positive(scales(model)))
 
 
 def test_negative_scales_are_mirrored_and_counted():
@@ -54,10 +51,10 @@ def test_a_broken_scale_is_named_with_its_place_and_rates(model, value):
     scale = model.get_parameter(f"net.{layer}.activation_quantizer.scale.2")
     with torch.no_grad():
         scale.fill_(value)
-    with pytest.raises(Diverged) as caught:
-        check_scales(model, scales(model), "after step 3", {"8 bit": 5e-4, "2 bit": -0.25})
+    assert not bool(all_positive(scales(model)))
+    found = by_scales(model, "after step 3", {"8 bit": 5e-4, "2 bit": -0.25})
     message = f"the activation scale of layer '{layer}' at 2 bit is {value:.3g} after step 3"
-    assert str(caught.value) == f"{message}; learning rates of scales: 8 bit 0.0005, 2 bit -0.25"
+    assert str(found) == f"{message}; learning rates of scales: 8 bit 0.0005, 2 bit -0.25"
 
 
 def test_a_broken_scale_explains_a_loss(model):

@@ -5,6 +5,7 @@ from torch import nn
 
 from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
 
+CPU = torch.device("cpu")
 KEYS = [("conv1", "weight"), ("conv1", "activation"), ("conv2", "weight")]
 
 
@@ -28,7 +29,7 @@ def run_steps(gradients, steps, seed=0):
 
 @pytest.mark.parametrize("shape", [(), (5, 1, 1, 1)])
 def test_summary_is_that_of_all_steps_and_channels(shape):
-    gradients = ScaleGradients(scales(shape, (), shape))
+    gradients = ScaleGradients(scales(shape, (), shape), CPU)
     seen = run_steps(gradients, steps=7)
     summary = gradients.summary()
     for position, (layer, operand) in enumerate(gradients.scales):
@@ -42,19 +43,19 @@ def test_summary_is_that_of_all_steps_and_channels(shape):
 
 
 def test_largest_is_per_scale():
-    gradients = ScaleGradients(scales((3,), ()))
+    gradients = ScaleGradients(scales((3,), ()), CPU)
     first, second = gradients.scales.values()
     first.grad, second.grad = torch.tensor([0.5, -2.0, 1.0]), torch.tensor(-0.25)
     assert gradients.largest(gradients.vector()).tolist() == [2.0, 0.25]
 
 
 def test_a_scale_without_gradient_counts_as_zero():
-    gradients = ScaleGradients(scales((), ()))
+    gradients = ScaleGradients(scales((), ()), CPU)
     assert gradients.vector().tolist() == [0.0, 0.0]
 
 
 def test_clear_begins_anew():
-    gradients = ScaleGradients(scales((), ()))
+    gradients = ScaleGradients(scales((), ()), CPU)
     run_steps(gradients, steps=3)
     gradients.clear()
     seen = run_steps(gradients, steps=1, seed=1)
@@ -62,14 +63,14 @@ def test_clear_begins_anew():
 
 
 def test_state_survives_a_round_trip():
-    first, second = ScaleGradients(scales((3,), ())), ScaleGradients(scales((3,), ()))
+    first, second = (ScaleGradients(scales((3,), ()), CPU) for _ in range(2))
     run_steps(first, steps=2)
     second.load_state_dict(first.state_dict())
     assert second.summary() == first.summary()
 
 
 def test_no_scales_give_empty_summaries():
-    gradients = ScaleGradients({})
+    gradients = ScaleGradients({}, CPU)
     gradients.add(gradients.vector())
     assert gradients.summary() == {"weight": {}, "activation": {}}
 

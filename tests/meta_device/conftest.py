@@ -1,0 +1,65 @@
+"""The meta device stands for an accelerator: tensors of two devices do not mix, none has values.
+
+Whatever would wait for the device (``item``, ``tolist``, ``bool``, ``cpu``, boolean masks) raises
+there. ``transfers.to_host`` alone is replaced, and counted.
+"""
+
+import pytest
+import torch
+from torch.optim import Adam
+
+from bitswitch import transfers
+from bitswitch.quant import clip_value, elastic_quantizers, squared_error
+from bitswitch.training import optimizers
+
+META = torch.device("meta")
+
+
+class Host:
+    """What leaves the device: every number is 1, every flag is true."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, values):
+        if values.device != META:
+            return values.tolist()
+        self.count += 1
+        return torch.ones(values.shape, dtype=values.dtype).tolist()
+
+    def to_cpu(self, values):
+        """Do the same for whole tensors; positions are those of the first images."""
+        self.count += 1
+        if values.dtype == torch.int64:
+            return torch.arange(len(values))
+        return torch.ones(values.shape)
+
+    def since(self):
+        """Return how many transfers there were since the last time."""
+        count, self.count = self.count, 0
+        return count
+
+
+class SeveralKernels(Adam):
+    """Adam without its fused kernel, which meta does not have."""
+
+    def __init__(self, groups, lr, fused):
+        super().__init__(groups, lr=lr, foreach=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Let every search of ranges try few of its candidates, all alike here."""
+    monkeypatch.setattr(optimizers, "Adam", SeveralKernels)
+    monkeypatch.setattr(clip_value, "CANDIDATES", 2)
+    monkeypatch.setattr(elastic_quantizers, "CANDIDATES", 9)
+    monkeypatch.setattr(squared_error, "_CANDIDATES", 2)
+
+
+@pytest.fixture(autouse=True)
+def host(monkeypatch):
+    """Return the only way from the meta device to Python."""
+    made = Host()
+    monkeypatch.setattr(transfers, "to_host", made)
+    monkeypatch.setattr(transfers, "to_cpu", made.to_cpu)
+    return made

@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bitswitch import plugins
+from bitswitch.contracts import Subject
+from bitswitch.costs import CostModel
+from bitswitch.exploration.evaluating import batches_of, evaluate_policy
+from bitswitch.exploration.retraining import retrained
+from bitswitch.nn.shapes import layer_shapes
+from bitswitch.problems import Limit
+from bitswitch.randomness import generator
+from bitswitch.search_spec import SearchSpec
+from bitswitch.searches.parting import Parting
+from bitswitch.spec import RunSpec
+from bitswitch.training.build import Parts, calibrate
+from bitswitch.training.trained import Trained
+from bitswitch.types import FLOAT_BITS
+from tests.conftest import TINY
+from tests.searches.exact_problems import problem
+from tests.searches.learning_problems import Formula
+
+from .conftest import META
+
+BITSET = (4, 2)
+TRAINED = {"epochs": 1, "batch_size": 16, "update": "conventional", "alrs": {"reading": "off"}}
+RUN = {"method": "limpq", "model": "resnet8", "dataset": TINY, "bitset": BITSET, "seed": 0}
+
+
+@pytest.fixture
+def trained(tiny_data):
+    spec = RunSpec.model_validate({**RUN, "training": TRAINED}).resolved()
+    parts = Parts.of(spec)
+    dataset = parts.open(tiny_data, META)
+    model = parts.quantized(parts.float_net(), META)
+    calibrate(model, spec, dataset)
+    return Trained(parts, model.eval(), dataset)
+
+
+def test_meta_device_evaluates_a_policy_in_one_transfer(trained, host):
+    host.since()
+    policy = dict.fromkeys(trained.model.layers, (4, 2))
+    images = batches_of(trained.dataset, "test", 15)
+
+    def again():
+        return (batch.images for batch in images())
+
+    evaluate_policy(trained.model, policy, images, again)
+    assert host.since() == 1
+
+
+@pytest.mark.parametrize("name", plugins.names("sensitivities"))
+def test_meta_device_scores(name, trained):
+    trained.model.switch(FLOAT_BITS)
+    batches = batches_of(trained.dataset, "train", 4)
+    subject = Subject(trained.model, BITSET, batches, generator("test", 0))
+    findings = plugins.create("sensitivities", name, {}).score(subject)
+    assert {score.layer for score in findings.scores} == set(trained.model.layers)
+
+
+TRAINING_SEARCHES = {
+    "dnas-soft": {"epochs": 2, "warmup": 0.5},
+    "dnas-hard": {"epochs": 2, "warmup": 0.5, "mixture": "hard"},
+    "haq": {"fine_tune_steps": 1},
+}
+
+
+@pytest.mark.parametrize("kind", TRAINING_SEARCHES)
+def test_meta_device_searches_that_train(kind, trained, monkeypatch):
+    monkeypatch.setattr(Parting, "is_share", lambda self, indices: torch.arange(len(indices)) < 8)
+    shapes = layer_shapes(trained.model, trained.parts.dataset.shape())
+    limit = Limit("average-bits", 3)
+    found = replace(
+        problem(CostModel(shapes), limit, bitset=BITSET),
+        model=trained.model,
+        train_batches=lambda epoch: trained.dataset.train_batches(16, epoch, 0, skip=0),
+        evaluate=(formula := Formula([1.0] * len(trained.model.layers), 2)),
+        remaining=formula.remaining,
+        generator=generator("test", 0),
+    )
+    name = kind.partition("-")[0]
+    assert plugins.create("searches", name, TRAINING_SEARCHES[kind]).search(found)
+
+
+def test_meta_device_retrains(trained, host):
+    spec = SearchSpec.model_validate(
+        {
+            "search": "uniform",
+            "run": {**RUN, "training": TRAINED},
+            "budgets": [{"cost": "average-bits", "at_most": 3}],
+            "retraining": TRAINED,
+            "recalibration": 1,
+        }
+    ).resolved()
+    retrained(trained, dict.fromkeys(trained.model.layers, (2, 2)), spec)
