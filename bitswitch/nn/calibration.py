@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bitswitch.quant.initial import sampled
+
 _KEPT_PER_BATCH = 2**16
 
 
@@ -17,10 +19,8 @@ class Observed:
         self.samples: list[Tensor] = []
 
     def add(self, x: Tensor) -> None:
-        """Keep evenly spaced values of ``x`` [any shape], and its smallest and largest."""
-        values = x.detach().flatten()
-        every = -(-values.numel() // _KEPT_PER_BATCH)
-        self.samples += [values[::every], torch.stack(values.aminmax())]
+        """Keep evenly spaced values of ``x`` [any shape], its smallest and largest among them."""
+        self.samples.append(sampled(x.detach().flatten(), _KEPT_PER_BATCH))
 
     def values(self) -> Tensor:
         """Return what was kept [n]; a single zero when nothing was seen."""

@@ -6,6 +6,7 @@ from torch import Tensor
 from bitswitch import transfers
 from bitswitch.quant.elastic import ElasticQuantizer, OffsetName, Variant
 from bitswitch.quant.grid import at_least_float32
+from bitswitch.quant.initial import sampled
 from bitswitch.quant.quantizer import Number, Width
 from bitswitch.quant.range_search import search_range
 from bitswitch.types import BitSet
@@ -92,9 +93,7 @@ class ElasticActivationQuantizer(ElasticQuantizer):
         """Set signedness, and search the ranges on ``observed`` values."""
         values = at_least_float32(observed.detach()).flatten()
         self.signed = bool(transfers.to_host((values < UNSIGNED_OFFSET).any()))
-        every = -(-values.numel() // _MOST_VALUES)
-        rows = torch.cat([values[::every], torch.stack(values.aminmax())])[None]
-        rows = values[None] if every == 1 else rows
+        rows = sampled(values, _MOST_VALUES)[None]
         for symmetric in (False, True):
             for bits in self.bitset:
                 low, high = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1

@@ -36,6 +36,21 @@ def three_sigma_step(weight: Tensor, bits: int, per_channel: bool = False) -> Te
     return measured(step).reshape(shape)
 
 
+def sampled(values: Tensor, most: int) -> Tensor:
+    """Return at most ``most`` evenly spaced values of ``values`` [n], extremes among them.
+
+    The smallest and the largest of all take the places of those of the sample, so that each value
+    counts once. Where there are no more than ``most``, these are the values themselves.
+    """
+    every = -(-values.numel() // most)
+    if every <= 1:
+        return values
+    sample, ends = values[::every].clone(), values.aminmax()
+    low, high = sample.argmin(), sample.argmax()
+    high = torch.where(high == low, (low + 1) % len(sample), high)  # all of the sample are equal
+    return sample.scatter_(0, torch.stack([low, high]), torch.stack(ends))
+
+
 def mean_step(mean: Tensor, high: int) -> Tensor:
     """Return 2 mean / sqrt(high), the step for values of that mean magnitude.
 
@@ -72,7 +87,7 @@ def least_squares_grid(values: Tensor, high: int) -> tuple[Tensor, Tensor]:
     """
     x = at_least_float32(values.detach()).flatten()
     kept = x.dtype
-    x = torch.cat([x[:: -(-x.numel() // _MOST_FITTED)], torch.stack(x.aminmax())]).double()
+    x = sampled(x, _MOST_FITTED).double()
     shares, centre = x.new_tensor(_FITTED_SHARES), x.mean()
     ends = [centre + shares * (end - centre) for end in (x.min(), x.max())]
     low, top = torch.cartesian_prod(*ends).T[..., None]

@@ -36,7 +36,8 @@ def search_range(
 ) -> Range:
     """Return the candidate grid with the least mean |quantized - value| ^ power in every row.
 
-    Candidate i spans both ends times 1 - i / 100; of equal ones the widest is taken.
+    Candidate i spans both ends times 1 - i / 100; of equal ones the widest is taken, and so it is
+    where a value is so large that errors overflow. Where the ends coincide, the step is 1.
 
     Args:
         rows: Values [rows, n].
@@ -54,7 +55,7 @@ def search_range(
     for index in range(candidates):
         found = _candidate(ends, index, codes, centred)
         error = _error(rows, _nearest(rows, found, codes), power)
-        better = error < least[left]
+        better = (error < least[left]) | (index == 0)
         least[left] = torch.where(better, error, least[left])
         best.step[left] = torch.where(better, found.step, best.step[left])
         best.offset[left] = torch.where(better, found.offset, best.offset[left])

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bitswitch import transfers
 from bitswitch.quant.grid import at_least_float32, grid_codes
-from bitswitch.quant.initial import measured
+from bitswitch.quant.initial import measured, sampled
 from bitswitch.quant.lsq import ActivationQuantizer
 from bitswitch.types import BitSet
 
@@ -57,8 +57,7 @@ class SquaredErrorActivationQuantizer(ActivationQuantizer):
         """Set signedness and all steps from ``observed``: unsigned unless a value is negative."""
         values = at_least_float32(observed.detach()).flatten()
         self.signed = bool(transfers.to_host((values < 0).any()))
-        every = -(-values.numel() // _MOST_VALUES)
-        sample = torch.cat([values[::every], torch.stack(values.aminmax())])
+        sample = sampled(values, _MOST_VALUES)
         for bits in self.bitset:
             low = -(2.0 ** (bits - 1)) if self.signed else 0.0
             high = 2.0 ** (bits - 1) - 1 if self.signed else 2.0**bits - 1

@@ -51,6 +51,17 @@ def test_weights(bits, scheme, rescale):
 
 
 @pytest.mark.parametrize("side", ["single", "double"])
+def test_both_ends_are_inside_where_the_public_code_counts_neither(side):
+    """See DEVIATIONS: y - x is 0 at an end, where the public code has 1 for the clip, 0 for x."""
+    quantizer = LearnedClipQuantizer(BITS, 1.5, signed=side == "double")
+    ends = [-1.5, 1.5] if side == "double" else [0.0, 1.5]
+    x, clip = torch.tensor(ends, requires_grad=True), quantizer.scale.of(4)
+    to_x, to_clip = torch.autograd.grad(quantizer(x, Width.of(4, BITS)).sum(), (x, clip))
+    assert to_x.tolist() == [1, 1]
+    assert float(to_clip) == 0
+
+
+@pytest.mark.parametrize("side", ["single", "double"])
 @pytest.mark.parametrize("alpha", [8.0, 1.5])
 @pytest.mark.parametrize("bits", BITS)
 def test_activations(bits, alpha, side):

@@ -6,6 +6,7 @@ from bitswitch.quant.initial import (
     mean_step,
     measured,
     percentile_range,
+    sampled,
     three_sigma_step,
 )
 
@@ -35,6 +36,20 @@ def test_one_value_has_no_deviation():
 
 def test_constant_values_span_their_magnitude():
     assert percentile_range(torch.full((9,), -3.0)) == 3
+
+
+def test_a_sample_holds_the_extremes_and_no_value_twice():
+    values = torch.arange(12.0)[torch.randperm(12, generator=torch.Generator().manual_seed(0))]
+    assert sampled(values, 12) is values
+    few = sampled(values, 5)
+    assert len(few) == len(few.unique()) == 4
+    assert (few.min(), few.max()) == (0, 11)
+
+
+def test_a_sample_of_equal_values_holds_the_extremes_too():
+    values = torch.zeros(9)
+    values[1], values[4] = -1, 2
+    assert sorted(sampled(values, 3).tolist()) == [-1, 0, 2]
 
 
 def test_percentile_range_ignores_outliers():

@@ -52,6 +52,15 @@ def test_more_candidates_never_have_a_larger_error():
     assert (error(80) < error(5)).any()
 
 
+def test_the_widest_candidate_is_taken_where_errors_overflow():
+    rows = torch.linspace(-1, 1, 40)[None].clone()
+    rows[0, 3] = 1e20
+    peak = rows.abs().amax(1, keepdim=True)
+    found = search_range(rows, (-peak, peak), (-8.0, 7.0), True, 80, 2.4)
+    assert float(found.step) == pytest.approx(2e20 / 15)
+    assert float(found.offset) == 0
+
+
 def test_rows_without_a_range_get_a_step():
     zeros = torch.zeros(1, 5)
     found = search_range(zeros, (zeros[:, :1], zeros[:, :1]), (-2.0, 1.0), True, 80, 2.4)
