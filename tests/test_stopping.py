@@ -87,7 +87,8 @@ def test_a_job_ends_at_once_when_its_scheduler_is_killed(leader):
 
 @linux
 def test_a_job_that_does_not_end_is_killed(leader):
-    deaf = "import signal; signal.signal(15, lambda *a: None); print(1, flush=True)\nwhile 1: pass"
+    deaf = "import signal; signal.signal(15, lambda *a: print(flush=True)); print(flush=True)\n"
+    deaf += "while True: time.sleep(1)"
     with follower(leader, code=deaf) as process:
         process.stdout.readline()
         leader.kill()
