@@ -19,8 +19,7 @@ PRINTED = "printed"
 
 NOTES = (
     "Mean |gradient| of the weight scales at the narrowest bit-width over that at a wider one: "
-    "mean over layers and all training steps, then over seeds (n). Without ALRS; Adam takes no "
-    "account of such a factor, Eq. 6 does.",
+    "mean over layers and all training steps, then over seeds (n). Without ALRS.",
     "With the factor: the derivative of the forward pass with respect to the stored scale, "
     "2^(h-b) (W_b - v_b), h the widest bit-width. Divided: the same gradients of the same training "
     "by 2^(h-b), as Eq. 13 is printed; a training that follows it takes other steps, and stands "
