@@ -29,6 +29,8 @@ START_TIME_S = 1.5
 """Of a job, until its first step."""
 STATE_COPIES = 3
 """Copies of the parameters in a checkpoint: themselves and two moments of Adam."""
+PREDICTIONS = 2
+"""Of every training image, with a number of each, in float32, while PS-KD trains."""
 RECORDS_BYTES = 2**20
 """Of everything else in a run directory."""
 GPU_FLOPS = 20e12
@@ -74,6 +76,8 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     after = _images(plugins.finish_work(run, _extent(run)))
     cost = _in_passes(run, trained + evaluated * FORWARD_SHARE + after, device, gpu)
     disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
+    if run.training.distillation == "ps-kd":
+        disk += sizes["train"] * PREDICTIONS * 4 * (_facts(run)["classes"] + 1)
     return cost._replace(steps=steps, disk_bytes=disk)
 
 

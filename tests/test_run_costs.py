@@ -6,6 +6,7 @@ from bitswitch.run_costs import Cost, data_bytes, estimate
 from bitswitch.search_spec import SearchSpec
 from bitswitch.spec import Choice, SensitivitySpec
 from bitswitch.suite import load_suite, suite_path
+from bitswitch.training.predictions import Predictions
 from bitswitch.work import Work
 
 
@@ -112,6 +113,15 @@ def test_disk_holds_the_checkpoint(measured, tiny_run):
     parameters = 77_000  # of ResNet-8, roughly
     cost = estimate(tiny_run(), "cpu", gpu=False)
     assert cost.disk_bytes - run_costs.RECORDS_BYTES == pytest.approx(12 * parameters, rel=0.05)
+
+
+def test_disk_holds_the_predictions_of_ps_kd(measured, tiny_run, tmp_path):
+    plain, kept = (
+        estimate(tiny_run(distillation=name), "cpu", gpu=False).disk_bytes
+        for name in ("none", "ps-kd")
+    )
+    Predictions(48, 10, tmp_path / "file")
+    assert kept - plain == (tmp_path / "file").stat().st_size
 
 
 def test_datasets_are_counted_in_pixels():
