@@ -39,7 +39,7 @@ class Effort:
         Scores that it reads count in full, even where the network has used them too.
         """
         alone = self._all_needed(search) - {run, *self._all_needed(run)}
-        read = {job for job in self._needs.get(search, ()) if job in self._scoring}
+        read = {job for job in self._needs[search] if job in self._scoring}
         return ScoreEffort(self._sum(self._training, alone), self._sum(self._scoring, alone | read))
 
     def _all_needed(self, job: str) -> set[str]:

@@ -33,6 +33,7 @@ NEEDED = (
     "sensitivities",
     "scores",
     "sensitivity_uses",
+    "needs",
     "policies",
     "policy_layers",
     "deployments",

@@ -43,6 +43,15 @@ def test_tables_need_no_curves(folder: Path):
     assert tables.write("table4", folder)
 
 
+def test_what_is_read_for_a_table_makes_the_same_table_as_everything(
+    mixed_folder: Path,
+):
+    whole = Frames.read(mixed_folder)
+    for name in tables.names(whole.suite):
+        needed = (*tables.NEEDED, *tables.ALSO_NEEDED.get(name, ()))
+        assert tables.build(Frames.read(mixed_folder, *needed), name) == tables.build(whole, name)
+
+
 def test_every_experiment_of_mixed_precision_has_the_table_that_fits_its_arms(mixed_folder: Path):
     frames = Frames.read(mixed_folder)
     first = {
