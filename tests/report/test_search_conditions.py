@@ -97,6 +97,22 @@ def test_only_what_the_publication_did_stands_beside_its_subnets():
     assert objectives == ["as-printed", "sign-fixed"] * 2
 
 
+def test_our_searches_read_the_errors_of_inputs_and_baselines_what_they_publish():
+    def operands(experiment: str, key: str) -> str:
+        sensitivity = SHARED[experiment]["arms"][key]["search"]["scores"]["sensitivity"]
+        options = {} if isinstance(sensitivity, str) else sensitivity["options"]
+        return str(options.get("operands", "weights"))
+
+    for experiment in ("fronts", "limited-share"):
+        arms = SHARED[experiment]["arms"]
+        assert {operands(experiment, key) for key in arms} == {"inputs"}
+    assert operands("mobilenetv2-mixed", "hasb") == "inputs"
+    assert operands("table3", "double-rounding-hasb-inputs") == "inputs"
+    read = {key: operands("search-comparison", key) for key in ("ilp", "ilp-weights", "ilp-both")}
+    assert read == {"ilp": "inputs", "ilp-weights": "weights", "ilp-both": "both"}
+    assert operands("search-comparison", "hawq-v2") == "weights"
+
+
 def rows_of(table: Table, key: str, nth: int = 0) -> dict[str, Line]:
     """Return the rows of the nth arm of this title in the first section, by kind."""
     lines = list(table.sections[0].lines)
@@ -118,7 +134,7 @@ def test_both_signs_of_the_objective_are_set_against_one_printed_row(table3: Tab
 
 def test_the_search_of_our_own_stands_beside_nothing(table3: Table):
     for nth in (0, 1):
-        own = rows_of(table3, "double-rounding-hasb-omega", nth)
+        own = rows_of(table3, "double-rounding-hasb-inputs", nth)
         assert not {"published", "difference"} & own.keys()
         assert own["reproduced"].entries[10].text
 
