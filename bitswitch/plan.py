@@ -15,10 +15,12 @@ from bitswitch.run_costs import (
     estimate_deployment,
     estimate_search,
     estimate_sensitivity,
+    float_layers,
     is_scaled,
 )
 from bitswitch.schedule import Job, Schedule, simulate
 from bitswitch.suite import Suite
+from bitswitch.types import FLOAT_BITS
 
 
 class Part(NamedTuple):
@@ -173,11 +175,28 @@ def _notes(suite: Suite, gpu: bool) -> list[str]:
             "measured at full precision on a few images, and multiplied by images and bit-widths: "
             + ", ".join(sorted(scaled))
         )
+    notes += sorted(_float_notes(suite))
     if not gpu:
         notes.append(
             f"GPU time is assumed, not measured: {GPU_FLOPS / 1e12:.0f} TFLOP/s sustained, and "
             f"at least {GPU_PASS_S * 1e3:.0f} ms per forward and backward pass"
         )
+    return notes
+
+
+def _float_notes(suite: Suite) -> set[str]:
+    """Return what stays at full precision in the networks of a suite."""
+    notes = set()
+    for run in suite.runs.values():
+        found = None if run.is_float else float_layers(run)
+        if found and found.names:
+            first, rest = found.names[0], len(found.names) - 1
+            notes.add(
+                f"{run.model.name} on {run.dataset.name}: '{first}'"
+                f"{f' and {rest} more' if rest else ''} stay at full precision, "
+                f"{100 * found.weights / found.all_weights:.0f} % of the weights; costs count "
+                f"them at {FLOAT_BITS} bits"
+            )
     return notes
 
 

@@ -232,27 +232,50 @@ def network_size(run: RunSpec) -> dict[str, int]:
     return size
 
 
+class FloatLayers(NamedTuple):
+    """What stays at full precision in a quantized network besides first and last layers."""
+
+    names: list[str]
+    weights: int
+    """Their weights."""
+    all_weights: int
+    """Those of all layers of the network."""
+
+
 def check_layers(run: RunSpec) -> None:
     """Raise unless the layers of the network of ``run`` can be quantized, those to keep left out.
 
     Raises:
         BitWidthError: a layer to keep that there is not, or one that no bit-width reaches.
     """
+    if not run.is_float:
+        float_layers(run)
+
+
+def float_layers(run: RunSpec) -> FloatLayers:
+    """Return which layers of the network of ``run``, which is quantized, stay float.
+
+    Raises:
+        BitWidthError: as ``check_layers``.
+    """
     options, pinned = plugins.unweighted(run.model), plugins.edge_bits(run) is not None
     key = digest("layers", run.model.name, options, _facts(run), run.keep, pinned)
     bare = run.model_copy(update={"model": Choice(name=run.model.name, options=options)})
 
-    def check(device: str) -> bool:
+    def find(device: str) -> FloatLayers:
+        from bitswitch.nn.kinds import weighted_layers, weights_of
         from bitswitch.nn.roles import roles
 
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"):  # of layers that this returns
             model, net = _built(device, bare)
-            roles(net, bare.keep, model.first_last(net), _facts(bare)["shape"], pinned)
-        return True
+            found = roles(net, bare.keep, model.first_last(net), _facts(bare)["shape"], pinned)
+        ends = {*found.ends.first, *found.ends.last}
+        names = [name for name, role in found.layers.items() if role == "kept" and name not in ends]
+        sizes = {name: weights_of(layer) for name, layer in weighted_layers(net).items()}
+        return FloatLayers(names, sum(sizes[name] for name in names), sum(sizes.values()))
 
-    if not run.is_float:
-        state = code_state("bitswitch")
-        remembered("sizes", digest(key, state), lambda: _without_memory(check))
+    state = code_state("bitswitch")
+    return FloatLayers(*remembered("sizes", digest(key, state), lambda: _without_memory(find)))
 
 
 def _built(device: str, run: RunSpec) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from bitswitch import plan, stages, store
+from bitswitch.errors import BitWidthError
 from bitswitch.suite import load_suite, suite_path
 
 
@@ -110,3 +111,35 @@ experiments:
 
 def _costs(made):
     return made.runs, made.sensitivities, made.searches, made.deployments
+
+
+BEIT = """
+name: beit
+title: BEiT
+data: embedded
+seeds: [0]
+networks:
+  beit:
+    title: BEiT
+    published: none
+    model:
+      name: timm
+      options:
+        architecture: beit_base_patch16_224
+        arguments: {img_size: 32, patch_size: 16, depth: 2, embed_dim: 24, num_heads: 3}
+    dataset: {name: digits, options: {size: 32, train: 64, held_out: 20, test: 40}}
+    bitsets: [[8, 4]]
+    training: {epochs: 1, batch_size: 16}
+experiments:
+  mine: {title: mine, networks: [beit], arms: {only: {title: only}}}
+"""
+
+
+def test_layers_that_cannot_be_quantized_stop_the_plan_until_they_are_kept(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(BEIT)
+    with pytest.raises(BitWidthError, match=r'keep: \["blocks\.\*\.attn\.qkv"\]'):
+        plan.make(load_suite(path), "cpu")
+    path.write_text(BEIT.replace("    training:", '    keep: ["blocks.*.attn.qkv"]\n    training:'))
+    notes = plan.make(load_suite(path), "cpu").notes
+    assert any("'blocks.0.attn.qkv' and 1 more stay at full precision" in note for note in notes)

@@ -14,8 +14,9 @@ from bitswitch.nn.kinds import FLOAT_KINDS, weighted_layers
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.types import FLOAT_BITS
 
-Role = Literal["inner", "first", "last", "kept"]
-"""``inner`` layers are quantized; what becomes of ``first`` and ``last`` ones, the method says."""
+Role = Literal["inner", "first", "last", "kept", "idle"]
+"""``inner`` layers are quantized; what becomes of ``first`` and ``last`` ones, the method says;
+``kept`` ones stay float; nothing calls ``idle`` ones."""
 NAMED = 3
 """Layers of a kind that a message names."""
 
@@ -112,10 +113,9 @@ def _named(patterns: Collection[str], layers: Mapping[str, nn.Module]) -> set[st
 
 
 def _role(name: str, layer: nn.Module, kept: set[str], ends: FirstLast, flow: Flow | None) -> Role:
-    is_idle = flow is not None and name not in flow.evaluated | flow.trained | flow.borrowed
-    if (
-        name in kept or _is_float(layer) or is_idle
-    ):  # of an idle one, no bit-width could change anything
+    if flow is not None and name not in flow.evaluated | flow.trained | flow.borrowed:
+        return "idle"
+    if name in kept or _is_float(layer):
         return "kept"
     if name in ends.first:
         return "first"
