@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
+from bitswitch.arms import NetworkSpec
 from bitswitch.problems import Limit
 from bitswitch.report import budgets, entries, subnets
 from bitswitch.report.accuracy_table import NOTES as ACCURACY_NOTES
@@ -23,7 +24,8 @@ NOTES = (
     "was trained on alone. n counts pairs of a trained network and a seed of the search; searches "
     "that draw nothing have one seed. One width: all layers at the widest bit-width within the "
     "budget, with the same images and recalibration as the sub-net found, not tuned.",
-    "Costs of one image, of the switchable layers: BitOps, multiply-accumulates times both "
+    "Costs of one image, of all layers but the first and the last, 32 bits where they stay float: "
+    "BitOps, multiply-accumulates times both "
     "bit-widths; size, weights and their scales, 1 kB = 1000 bytes; bits, mean weight bit-width "
     "over layers, then over weights; inputs, mean bit-width of an input element.",
     "Effort for one budget, beyond training the searched network, which all rows share: for "
@@ -37,6 +39,11 @@ NOTES = (
 )
 
 COUNTED = "Costs count first and last layer too, at their fixed bit-widths."
+
+
+def _kept(name: str, network: NetworkSpec) -> str:
+    """Return what a network keeps at full precision."""
+    return f"{name} keeps {', '.join(network.keep)} at full precision."
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,9 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     priced = frames.policies[frames.policies.search.isin(set(found.search))]
     is_counted = priced.bitops.notna() & (priced.edges == "counted")
     counted = (COUNTED,) if is_counted.any() else ()
+    specs = frames.suite.networks
+    known = [(one.title, specs[one.name]) for one in networks if one.name in specs]
+    kept = tuple(_kept(title, spec) for title, spec in known if spec.keep)
     return Table(
         name=name,
         title=values.recipe.title,
@@ -114,7 +124,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             for network in networks
             for bitset, rows in found[found.network == network.name].groupby("bitset", sort=False)
         ),
-        notes=(*NOTES, *counted, *embedded),
+        notes=(*NOTES, *counted, *kept, *embedded),
         footnotes=builder.footnotes.listed(),
     )
 

@@ -1,5 +1,6 @@
 """Tests of ``bitswitch.report.search_table``."""
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -45,6 +46,14 @@ def test_arms_stand_side_by_side_within_each_budget(table: Table):
         "BitOps ≤ w6a6",
     ]
     assert [line.kind for line in section.lines] == ["ILP", "random", "greedy"] * 2
+
+
+def test_layers_that_a_network_keeps_float_are_named(frames: Frames):
+    networks = frames.suite.networks
+    changed = {k: v.model_copy(update={"keep": ("stages.0.*",)}) for k, v in networks.items()}
+    suite = frames.suite.model_copy(update={"networks": changed})
+    table = search_table.build(replace(frames, suite=suite), "search-comparison", "searches")
+    assert "ResNet-20 keeps stages.0.* at full precision." in table.notes
 
 
 def test_every_pair_of_training_and_search_counts(table: Table, frames: Frames):
