@@ -50,12 +50,17 @@ def test_meta_device_evaluates_a_policy_in_one_transfer(trained, host):
     assert host.since() == 1
 
 
-@pytest.mark.parametrize("name", plugins.names("sensitivities"))
-def test_meta_device_scores(name, trained):
+SCORES = {name: (name, {}) for name in plugins.names("sensitivities")}
+SCORES["hawq-v2-both"] = ("hawq-v2", {"operands": "both"})
+
+
+@pytest.mark.parametrize("kind", SCORES)
+def test_meta_device_scores(kind, trained):
+    name, options = SCORES[kind]
     trained.model.switch(FLOAT_BITS)
     batches = batches_of(trained.dataset, "train", 4)
     subject = Subject(trained.model, BITSET, batches, generator("test", 0))
-    findings = plugins.create("sensitivities", name, {}).score(subject)
+    findings = plugins.create("sensitivities", name, options).score(subject)
     assert {score.layer for score in findings.scores} == set(trained.model.layers)
 
 

@@ -32,7 +32,6 @@ def read(model):
 
 
 def test_errors_are_those_of_every_number_on_its_own(model, read):
-    model.calibrate(batch.images for batch in batches())
     found = squared_input_errors(model.eval(), BITSET, batches)
     assert list(found.squared) == [(name, bits) for name in model.layers for bits in BITSET]
     for (name, bits), error in found.squared.items():
@@ -49,7 +48,6 @@ def test_errors_are_those_of_every_number_on_its_own(model, read):
 
 
 def test_the_network_stays_as_it_is(model):
-    model.calibrate(batch.images for batch in batches())
     model.eval().switch(4)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     squared_input_errors(model, (8, 2), batches)
