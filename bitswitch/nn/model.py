@@ -107,7 +107,8 @@ class QuantizedModel(nn.Module):
         return {name: part for name, part in parts if isinstance(part, QuantizedLayer)}
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self._has_scales and self._policy != FLOAT_BITS:
+        told = self._has_scales or torch.compiler.is_compiling()  # a graph cannot warn
+        if not told and self._policy != FLOAT_BITS:
             self._has_scales = True  # once is enough
             warnings.warn(UNCALIBRATED, stacklevel=2)
         if self._compiled and not self._in_graph:

@@ -46,6 +46,12 @@ def test_forgotten_calibration_is_said_once(model):
     assert warned(model, passes) == []
 
 
+def test_a_graph_of_ones_own_is_not_broken_by_the_warning(model):
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        assert torch.equal(compiled(X), model(X))
+
+
 def test_full_precision_needs_no_calibration(model):
     with model.at(32):
         assert warned(model, lambda model: model(X)) == []
