@@ -220,7 +220,7 @@ def test_wrong_input_is_one_message(bitswitch, suite, tmp_path, arguments, code,
     assert "Traceback" not in out + err
 
 
-@pytest.mark.parametrize("error", [DeviceError("no GPU"), Interrupted(15, "SIGTERM")])
+@pytest.mark.parametrize("error", [DeviceError("no GPU"), Interrupted("stopped")])
 def test_an_expected_error_is_its_text_and_its_exit_code(bitswitch, suite, monkeypatch, error):
     def fail(*_, **__):
         raise error
