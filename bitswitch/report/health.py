@@ -152,11 +152,11 @@ def short_time(seconds: float) -> str:
     """Return a time in its natural unit, below ten seconds with two digits.
 
     >>> short_time(0.0002), short_time(0.25), short_time(42.0)
-    ('< 0.01 s', '0.25 s', '42 s')
+    ('<10 ms', '0.25 s', '42 s')
     """
     if seconds >= 10:
         return duration(seconds)
-    return f"{seconds:.2g} s" if seconds >= 0.01 else "< 0.01 s"
+    return f"{seconds:.2g} s" if seconds >= 0.01 else "<10 ms"
 
 
 def memory(mib: float | None) -> str:

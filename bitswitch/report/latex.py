@@ -29,6 +29,8 @@ _WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
 
 _LINE_MM, _LABEL_MM, _KIND_MM, _LONG_KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 21.0, 1.406
 """Width of a page's text, of labels, kinds and long kinds, between columns (twice 2 pt)."""
+_SHORT_LABEL, _SHORT_LABEL_MM = 16, 21.0
+"""Letters of a short label, and the width where all are short."""
 
 _NOTE_MM = 50
 """Width of a wrapped entry."""
@@ -106,7 +108,8 @@ def _layout(section: Section, has_kinds: bool) -> Markup:
     """Return the columns of a section that fills the width of a page."""
     longest = max((len(line.kind) for line in section.lines), default=0)
     kind = _LONG_KIND_MM if longest > LONG_LABEL else _KIND_MM
-    texts = [_LABEL_MM, *([kind] if has_kinds else [])]
+    is_short = max((len(line.label) for line in section.lines), default=0) <= _SHORT_LABEL
+    texts = [_SHORT_LABEL_MM if is_short else _LABEL_MM, *([kind] if has_kinds else [])]
     count = section.width
     gaps = (len(texts) + count - 1) * _GAP_MM
     each = (_LINE_MM - sum(texts) - gaps) / max(count, 1)

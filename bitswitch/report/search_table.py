@@ -136,7 +136,7 @@ def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
         Column("GBitOps" if giga else "MBitOps", "bitops", _scaled(1e9 if giga else 1e6)),
         Column("kB", "size", _scaled(8000, 1)),
         Column("bits", "average_bits", _scaled(1)),
-        Column("weighted", "weighted_average_bits", _scaled(1)),
+        Column("bits by weight", "weighted_average_bits", _scaled(1)),
         Column("inputs", "activation_bits", _scaled(1)),
         Column("ms", "latency", _scaled(1)),
     )
@@ -193,7 +193,10 @@ class _Builder:
         if not values or (column.text is short_time and not any(values)):
             return Entry()
         several = len(set(values)) > 1
-        below = f"±{column.text(stdev(values))} ({len(values)})" if several else ""
+        spread = (
+            float(column.text(stdev(values))) if several and column.text is not short_time else 0
+        )
+        below = f"±{spread:.2g} ({len(values)})" if spread else ""
         if column.text is short_time:
             # How long something took varies with the machine: the mean says enough.
             counts = subnets.values_of(rows, column.count) if column.count else ()
