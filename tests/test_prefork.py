@@ -140,15 +140,16 @@ def test_a_stopped_child_says_so(server):
 
 
 @pytest.mark.parametrize("length", [5, 150])
-def test_a_socket_fits_whatever_the_temporary_folder(tmp_path, monkeypatch, length):
-    folder = tmp_path / ("t" * length)
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    path = prefork._socket_path()
-    assert path.is_relative_to(folder) == (length == 5)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-    path.unlink()
+def test_a_socket_fits_whatever_the_temporary_folder(monkeypatch, length):
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        folder = Path(short, "t" * length)
+        folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        path = prefork._socket_path()
+        assert path.is_relative_to(folder) == (length == 5)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+        path.unlink()
 
 
 def test_sockets_of_dead_servers_are_removed(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """What it takes to have a trained network or a sub-net, with all that has to be there before."""
 
+from math import nan
 from typing import NamedTuple
 
 from bitswitch.report.frames import Frames
@@ -38,6 +39,8 @@ class Effort:
 
         Scores that it reads count in full, even where the network has used them too.
         """
+        if search not in self._needs:  # of a skipped row
+            return ScoreEffort(nan, nan)
         alone = self._all_needed(search) - {run, *self._all_needed(run)}
         read = {job for job in self._needs[search] if job in self._scoring}
         return ScoreEffort(self._sum(self._training, alone), self._sum(self._scoring, alone | read))
