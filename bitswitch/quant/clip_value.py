@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from bitswitch import transfers
 from bitswitch.quant.grid import at_least_float32
-from bitswitch.quant.initial import measured
+from bitswitch.quant.initial import measured, sampled
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.range_search import search_range
 from bitswitch.quant.shifted_grid import on_shifted_grid, shifted_codes
@@ -89,7 +89,7 @@ class ClipQuantizer(Quantizer):
         """
         rows = at_least_float32(values.detach()).flatten()
         end = measured(rows.abs().amax()).reshape(1, 1)
-        rows = rows[:: -(-rows.numel() // _MOST_VALUES)][None]
+        rows = sampled(rows, _MOST_VALUES)[None]
         ends = (-end if self.signed else torch.zeros_like(end)), end
         codes = 0.0, 2.0**bits - 1
         found = search_range(rows, ends, codes, not self.signed, CANDIDATES, power)

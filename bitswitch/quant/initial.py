@@ -7,10 +7,12 @@ from torch import Tensor
 
 from bitswitch.quant.grid import at_least_float32
 
+_GOLDEN = 0.6180339887498949
+"""Multiples of this share of a whole, taken modulo the whole, spread most evenly."""
 _MOST_VALUES = 2**18
-"""A quantile of more values than this is taken from evenly spaced ones."""
+"""A quantile of more values than this is taken from so many."""
 _MOST_FITTED = 2**15
-"""So many evenly spaced values are fitted by a grid, besides the extremes."""
+"""So many values are fitted by a grid."""
 _FITTED_SHARES = (1.0, 0.6, 0.3)
 """Shares of the range on either side of the mean that the starting grids of the fit cover."""
 _FITTING_ROUNDS = 25
@@ -37,15 +39,21 @@ def three_sigma_step(weight: Tensor, bits: int, per_channel: bool = False) -> Te
 
 
 def sampled(values: Tensor, most: int) -> Tensor:
-    """Return at most ``most`` evenly spaced values of ``values`` [n], extremes among them.
+    """Return at most ``most`` of ``values`` [n], spread evenly, extremes among them.
 
+    Places are multiples of a number prime to n, modulo n. Every k-th value would do worse: where k
+    and the sides of images have a factor in common, it comes from the same columns of all of them.
     The smallest and the largest of all take the places of those of the sample, so that each value
     counts once. Where there are no more than ``most``, these are the values themselves.
     """
-    every = -(-values.numel() // most)
-    if every <= 1:
+    count = values.numel()
+    if count <= most:
         return values
-    sample, ends = values[::every].clone(), values.aminmax()
+    step = round(_GOLDEN * count)
+    while math.gcd(step, count) > 1:
+        step += 1
+    sample = values[torch.arange(most, device=values.device) * step % count]
+    ends = values.aminmax()
     low, high = sample.argmin(), sample.argmax()
     high = torch.where(high == low, (low + 1) % len(sample), high)  # all of the sample are equal
     return sample.scatter_(0, torch.stack([low, high]), torch.stack(ends))
@@ -64,8 +72,7 @@ def percentile_range(values: Tensor) -> Tensor:
 
     Where that is zero (almost all values equal), the largest magnitude.
     """
-    every = -(-values.numel() // _MOST_VALUES)
-    low, high = torch.quantile(values[::every], values.new_tensor([0.001, 0.999]))
+    low, high = torch.quantile(sampled(values, _MOST_VALUES), values.new_tensor([0.001, 0.999]))
     return torch.where(high > low, high - low, values.abs().max())
 
 

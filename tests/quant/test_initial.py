@@ -42,7 +42,7 @@ def test_a_sample_holds_the_extremes_and_no_value_twice():
     values = torch.arange(12.0)[torch.randperm(12, generator=torch.Generator().manual_seed(0))]
     assert sampled(values, 12) is values
     few = sampled(values, 5)
-    assert len(few) == len(few.unique()) == 4
+    assert len(few) == len(few.unique()) == 5
     assert (few.min(), few.max()) == (0, 11)
 
 
@@ -92,3 +92,13 @@ def test_least_squares_grid_finds_a_grid_that_fits_exactly():
 
 def test_least_squares_grid_of_values_that_are_not_finite_is_the_neutral_one():
     assert [t.item() for t in least_squares_grid(torch.tensor([1.0, float("nan")]), 3)] == [1, 0]
+
+
+@pytest.mark.parametrize(("width", "images"), [(16, 32), (28, 20), (7, 400), (56, 11)])
+def test_a_sample_comes_from_all_columns_of_images_alike(width, images):
+    columns = torch.arange(width).float().expand(images, 4, width, width).flatten()
+    for most in (len(columns) // 2, len(columns) // 4, len(columns) // 7):
+        found = sampled(columns, most)
+        assert len(found) == most
+        shares = torch.stack([(found == column).float().mean() for column in range(width)])
+        assert (shares * width - 1).abs().max() < 0.05
