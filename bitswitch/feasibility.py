@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bitswitch import plugins
 from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecError
-from bitswitch.run_costs import check_layers, network_size
+from bitswitch.run_costs import check_layers, network_size, switchable_layers
 from bitswitch.spec import RunSpec, TrainingSpec
 from bitswitch.suite import Suite
 
@@ -92,7 +92,7 @@ def _evaluations(suite: Suite) -> Iterator[str]:
         spec = cell.search
         if spec is None or spec.evaluations >= plugins.least_evaluations(spec.search, MANY_LAYERS):
             continue
-        layers = plugins.layers_of(spec.run)
+        layers = switchable_layers(spec.run)
         least = plugins.least_evaluations(spec.search, layers)
         if spec.evaluations < least:
             yield (

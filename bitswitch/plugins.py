@@ -321,35 +321,6 @@ def objection(choice: "Choice", cost: str) -> str | None:
     return found
 
 
-def layers_of(run: "RunSpec") -> int:
-    """Return how many layers of a network can be switched; remembered.
-
-    0 where it cannot be built: why, is said where it has to be.
-    """
-    facts = dataset_facts(run.dataset.name, run.dataset.options)
-    key = digest(
-        "layers",
-        *(run.model.name, unweighted(run.model), _code_of("models", run.model.name)),
-        *(run.method.model_dump(), run.bitset, _code_of("methods", run.method.name)),
-        *(run.keep, facts["classes"], facts["shape"]),
-    )
-
-    def read() -> int:
-        from bitswitch.nn.model import quantize
-
-        try:
-            method = create("methods", run.method.name, run.method.options, run.bitset)
-            model = create("models", run.model.name, unweighted(run.model))
-            net = model.build(facts["classes"], 0)
-            ends, shape = model.first_last(net), facts["shape"]
-            return len(quantize(net, method, run.keep, ends, shape).layers)
-        except Exception:
-            return 0
-
-    count: int = remembered("plugins", key, read)
-    return count
-
-
 def unweighted(model: "Choice") -> dict[str, Any]:
     """Return the options of ``model`` without pretrained weights: layers do not depend on them."""
     return {**model.options, "weights": "none"} if "weights" in model.options else model.options

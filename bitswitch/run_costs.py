@@ -278,6 +278,33 @@ def float_layers(run: RunSpec) -> FloatLayers:
     return FloatLayers(*remembered("sizes", digest(key, state), lambda: _without_memory(find)))
 
 
+def switchable_layers(run: RunSpec) -> int:
+    """Return how many layers of the network of ``run``, which is quantized, a policy may change.
+
+    Raises:
+        BitWidthError: as ``check_layers``.
+        PluginError: its method cannot quantize them.
+    """
+    options = plugins.unweighted(run.model)
+    key = digest("switchable", run.model.name, options, _facts(run), run.keep)
+    bare = run.model_copy(update={"model": Choice(name=run.model.name, options=options)})
+
+    def count(device: str) -> int:
+        from bitswitch.nn.model import quantize
+        from bitswitch.training.blame import blamed
+
+        with warnings.catch_warnings(action="ignore"):
+            model, net = _built(device, bare)
+            with blamed(f"method '{run.method.name}'", "quantization"):
+                method = plugins.create("methods", run.method.name, run.method.options, run.bitset)
+                ends, shape = model.first_last(net), _facts(bare)["shape"]
+                return len(quantize(net, method, bare.keep, ends, shape).layers)
+
+    state = digest(key, run.method.model_dump(), run.bitset, code_state("bitswitch"))
+    found: int = remembered("sizes", state, lambda: _without_memory(count))
+    return found
+
+
 def _built(device: str, run: RunSpec) -> tuple[Any, Any]:
     """Return the model plugin of ``run``, and the network that it builds."""
     import torch
