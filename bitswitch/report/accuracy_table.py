@@ -67,6 +67,14 @@ def stamp(frames: Frames, data: Iterable[str]) -> str:
     return f"suite {suite.name} · {names} · {scale}" if names else f"suite {suite.name} · {scale}"
 
 
+def network_stamp(frames: Frames, experiment: str, network: str) -> str:
+    """Return what a figure of one network in one experiment says of both, and of its origin."""
+    rows = frames.metrics
+    rows = rows[(rows.experiment == experiment) & (rows.network == network)]
+    title = frames.suite.networks[network].title
+    return f"{title} · {stamp(frames, frames.data_of(rows.run))}"
+
+
 def _notes(values: Values, sections: list[Section]) -> list[str]:
     """Return the notes that apply."""
     kinds = {line.kind for section in sections for line in section.lines}

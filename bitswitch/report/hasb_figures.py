@@ -14,7 +14,7 @@ from bitswitch.nn.roulette import (
     tilt_to,
 )
 from bitswitch.report import drawing, front_figures, traces
-from bitswitch.report.accuracy_table import stamp
+from bitswitch.report.accuracy_table import network_stamp, stamp
 from bitswitch.report.frames import Frames
 from bitswitch.report.gradient_figures import NAMED_LAYERS
 from bitswitch.suite import Suite
@@ -155,11 +155,7 @@ def _draw_of(arm: ArmSpec, bitset: BitSet, scored: Mapping[str, float]) -> Draw:
 def draw_draws(frames: Frames, network: str) -> "Figure":
     """Return one panel per arm: the distribution of its draws."""
     found = draws(frames, network)
-    title = frames.suite.networks[network].title
-    rows = frames.metrics
-    rows = rows[(rows.experiment == DRAWS) & (rows.network == network)]
-    data = frames.data_of(rows.run)
-    figure = drawing.figure(2.5, f"{title} · {stamp(frames, data)}")
+    figure = drawing.figure(2.5, network_stamp(frames, DRAWS, network))
     panels = figure.subplots(1, max(len(found), 1), sharey=True, squeeze=False)[0]
     if not found:
         drawing.say_nothing_to_show(panels[0], NOTHING)

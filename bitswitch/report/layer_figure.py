@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from bitswitch.report import budgets, drawing, subnets
-from bitswitch.report.accuracy_table import stamp
+from bitswitch.report.accuracy_table import network_stamp
 from bitswitch.report.frames import Frames
 from bitswitch.report.gradient_figures import NAMED_LAYERS, NOTHING
 
@@ -78,12 +78,8 @@ def _rows(frames: Frames, found: "pd.Series[str]") -> Iterator[Row]:
 def draw(frames: Frames, network: str) -> "Figure":
     """Return the figure of one network."""
     shown = panels(frames, network)
-    title = frames.suite.networks[network].title
-    rows = frames.metrics
-    rows = rows[(rows.experiment == EXPERIMENT) & (rows.network == network)]
-    data = frames.data_of(rows.run)
     heights = [PANEL_IN + ROW_IN * len(panel.rows) for panel in shown] or [1.0]
-    figure = drawing.figure(REST_IN + sum(heights), f"{title} · {stamp(frames, data)}")
+    figure = drawing.figure(REST_IN + sum(heights), network_stamp(frames, EXPERIMENT, network))
     every = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     if not shown:
         drawing.say_nothing_to_show(every[0], NOTHING)
