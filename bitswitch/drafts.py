@@ -13,6 +13,7 @@ LONGEST = 100
 """Letters of the file's own name that go into the name of its draft."""
 FORGOTTEN_S = 86_400
 """A draft of another machine that is older has lost its writer."""
+_DRAFT = re.compile(r"\.(?P<file>.+)\.(?P<pid>\d+)@(?P<host>[\w-]*)", re.DOTALL)
 
 
 def new_draft(path: Path) -> Path:
@@ -20,22 +21,30 @@ def new_draft(path: Path) -> Path:
 
     Drafts of the same file that killed processes left behind are removed.
     """
-    stem = f".{path.name[:LONGEST]}."
+    own = path.name[:LONGEST]
+    remove_lost(path.parent, own)
+    return path.with_name(f".{own}.{os.getpid()}@{HOST}")
+
+
+def remove_lost(folder: Path, own: str | None = None) -> None:
+    """Remove the drafts that killed processes left in ``folder``.
+
+    Args:
+        folder: Where to look, not below it.
+        own: Of this file alone; None: of all.
+    """
     with contextlib.suppress(OSError):
-        for entry in os.scandir(path.parent):
-            if entry.name.startswith(stem) and _is_lost(Path(entry), entry.name[len(stem) :]):
+        for entry in os.scandir(folder):
+            found = _DRAFT.fullmatch(entry.name)
+            if found and own in (None, found["file"]) and _is_lost(Path(entry), found):
                 _remove(Path(entry))
-    return path.with_name(f"{stem}{os.getpid()}@{HOST}")
 
 
-def _is_lost(draft: Path, owner: str) -> bool:
-    """Return whether ``owner`` is one, and has left its draft for good."""
-    found = re.fullmatch(r"(\d+)@([\w-]*)", owner)
-    if not found:
-        return False
-    if found[2] != HOST:
+def _is_lost(draft: Path, name: re.Match[str]) -> bool:
+    """Return whether the writer of a draft of that ``name`` has left it for good."""
+    if name["host"] != HOST:
         return time.time() - draft.lstat().st_mtime > FORGOTTEN_S
-    return int(found[1]) == os.getpid() or not is_alive(int(found[1]))
+    return int(name["pid"]) == os.getpid() or not is_alive(int(name["pid"]))
 
 
 def is_alive(pid: int) -> bool:

@@ -8,6 +8,7 @@ from bitswitch import drafts
 from bitswitch.data.files import replace_folder
 from bitswitch.drafts import HOST, new_draft
 from bitswitch.records import write_bytes
+from bitswitch.training.directory import RunDirectory
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,11 @@ def test_the_longest_names_can_be_written(tmp_path):
 def test_a_draft_lies_beside_its_file(tmp_path):
     assert new_draft(tmp_path / "x").parent == tmp_path
     assert new_draft(tmp_path / "none" / "x").parent == tmp_path / "none"
+
+
+def test_what_killed_attempts_left_goes_when_a_run_starts(tmp_path, dead):
+    alive = f".b.json.{os.getppid()}@{HOST}"
+    for name in (f".a.json.{dead}@{HOST}", f".checkpoint.pt.{dead}@{HOST}", alive, ".hidden"):
+        (tmp_path / name).touch()
+    with RunDirectory(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {alive, ".hidden", "lock"}

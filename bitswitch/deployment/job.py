@@ -15,6 +15,7 @@ from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.parity import BATCH_SIZE, compare
 from bitswitch.deployment.rounding_error import rounding_errors
 from bitswitch.deployment.storage import forms
+from bitswitch.drafts import remove_lost
 from bitswitch.errors import EncodingError
 from bitswitch.records import write_json, write_lines
 from bitswitch.results import write_result
@@ -38,6 +39,7 @@ def run_deployment(run: RunSpec, execution: Execution, began: Instant) -> None:
     torch.set_num_threads(execution.threads)
     folder, clock = execution.deployments / run.run_id, Clock(execution.device, began)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_lost(folder)
     facts: dict[str, Any] = {}
     outcome: dict[str, Any] = {"run_id": run.run_id, "status": "complete", "diagnosis": None}
     found: dict[str, Lines] = {name: [] for name in RECORDS}

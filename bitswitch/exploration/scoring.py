@@ -8,6 +8,7 @@ import torch
 
 from bitswitch import devices, plugins, provenance, yaml_text
 from bitswitch.contracts import Batch, Findings, Sensitivity, Subject
+from bitswitch.drafts import remove_lost
 from bitswitch.errors import PluginError
 from bitswitch.randomness import generator
 from bitswitch.records import write_bytes, write_json
@@ -33,6 +34,7 @@ def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> 
     torch.set_num_threads(execution.threads)
     folder, clock = execution.sensitivities / spec.identifier, Clock(execution.device, began)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_lost(folder)
     content = yaml_text.dump(spec.model_dump(mode="json"))
     write_bytes(folder / "spec.yaml", content.encode())
     facts, status, diagnosis, findings = {}, "complete", None, Findings([])

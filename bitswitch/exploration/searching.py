@@ -9,6 +9,7 @@ import torch
 from bitswitch import devices, plugins, provenance, yaml_text
 from bitswitch.contracts import Evaluation, Problem, Search
 from bitswitch.costs import CostModel
+from bitswitch.drafts import remove_lost
 from bitswitch.errors import InfeasibleBudgetError, TooFewEvaluationsError
 from bitswitch.exploration.choosing import best_of
 from bitswitch.exploration.evaluator import Evaluator
@@ -40,6 +41,7 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
     torch.set_num_threads(execution.threads)
     folder, clock = execution.searches / spec.identifier, Clock(execution.device, began)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_lost(folder)
     content = yaml_text.dump(spec.model_dump(mode="json"))
     write_bytes(folder / "spec.yaml", content.encode())
     facts: dict[str, Any] = {}

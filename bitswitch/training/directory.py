@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
+from bitswitch.drafts import remove_lost
 from bitswitch.errors import LockError, RunDirectoryError
 from bitswitch.locks import try_lock
 from bitswitch.records import START, Lines, Mark, write_json, writing
@@ -35,7 +36,9 @@ class RunDirectory:
         self._last_heartbeat = 0.0
 
     def __enter__(self) -> Self:
-        """Lock the directory; where its file system has no locks, say so and go on.
+        """Lock the directory, and clear what killed attempts left half written.
+
+        Where its file system has no locks, that is said, and work goes on.
 
         Raises:
             RunDirectoryError: it cannot be written, or another process works in it.
@@ -46,6 +49,7 @@ class RunDirectory:
                 self._stack.enter_context(self._locked(self.path / "lock"))
             except LockError as error:
                 log.warning("%s Nothing keeps a second process out of %s.", error, self.path)
+        remove_lost(self.path)
         return self
 
     def _locked(self, path: Path) -> IO[str]:
