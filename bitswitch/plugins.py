@@ -321,11 +321,6 @@ def objection(choice: "Choice", cost: str) -> str | None:
     return found
 
 
-def unweighted(model: "Choice") -> dict[str, Any]:
-    """Return the options of ``model`` without pretrained weights: layers do not depend on them."""
-    return {**model.options, "weights": "none"} if "weights" in model.options else model.options
-
-
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dataset_facts`` does, from the plugin itself."""
     dataset = create("datasets", name, options)

@@ -207,13 +207,19 @@ def _probed(run: RunSpec, gpu: bool) -> RunSpec:
     Where that takes the processor long, it is a full-precision step on few images.
     """
     training: dict[str, Any] = {"learning_rate": PROBE_LEARNING_RATE}
-    model = run.model.model_copy(update={"options": plugins.unweighted(run.model)})
-    changes: dict[str, Any] = {"model": model, "start": None}
+    changes: dict[str, Any] = {"model": _unweighted(run).model, "start": None}
     if not gpu and is_scaled(run):
         training |= {"batch_size": _fitting_batch(run), "distillation": "none"}
         changes |= {"method": Choice(name="float32"), "bitset": (FLOAT_BITS,), "sensitivity": None}
     changes["training"] = run.training.model_copy(update=training)
     return run.model_copy(update=changes)
+
+
+def _unweighted(run: RunSpec) -> RunSpec:
+    """Return ``run`` without pretrained weights, which layers do not depend on."""
+    weights = {"weights": "none"} if "weights" in run.model.options else {}
+    model = run.model.model_copy(update={"options": run.model.options | weights})
+    return run.model_copy(update={"model": model})
 
 
 def network_size(run: RunSpec) -> dict[str, int]:
@@ -222,10 +228,8 @@ def network_size(run: RunSpec) -> dict[str, int]:
     Raises:
         PluginError: the network cannot be built, or does not take an image of the dataset.
     """
-    facts = _facts(run)
-    options = plugins.unweighted(run.model)
-    key = digest(run.model.name, options, facts, code_state("bitswitch"))
-    bare = run.model_copy(update={"model": Choice(name=run.model.name, options=options)})
+    bare = _unweighted(run)
+    key = digest(run.model.name, bare.model.options, _facts(run), code_state("bitswitch"))
     size: dict[str, int] = remembered(
         "sizes", key, lambda: _without_memory(lambda device: _size_on(device, bare))
     )
@@ -258,9 +262,8 @@ def float_layers(run: RunSpec) -> FloatLayers:
     Raises:
         BitWidthError: as ``check_layers``.
     """
-    options, pinned = plugins.unweighted(run.model), plugins.edge_bits(run) is not None
-    key = digest("layers", run.model.name, options, _facts(run), run.keep, pinned)
-    bare = run.model_copy(update={"model": Choice(name=run.model.name, options=options)})
+    bare, pinned = _unweighted(run), plugins.edge_bits(run) is not None
+    key = digest("layers", run.model.name, bare.model.options, _facts(run), run.keep, pinned)
 
     def find(device: str) -> FloatLayers:
         from bitswitch.nn.kinds import weighted_layers, weights_of
@@ -285,9 +288,8 @@ def switchable_layers(run: RunSpec) -> int:
         BitWidthError: as ``check_layers``.
         PluginError: its method cannot quantize them.
     """
-    options = plugins.unweighted(run.model)
-    key = digest("switchable", run.model.name, options, _facts(run), run.keep)
-    bare = run.model_copy(update={"model": Choice(name=run.model.name, options=options)})
+    bare = _unweighted(run)
+    key = digest("switchable", run.model.name, bare.model.options, _facts(run), run.keep)
 
     def count(device: str) -> int:
         from bitswitch.nn.model import quantize
