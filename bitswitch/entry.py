@@ -20,7 +20,8 @@ def main() -> None:
     stopping.listen()
     try:
         stopping.follow(os.environ.get(stopping.SCHEDULER_VARIABLE, ""))
-        _run()
+        with stopping.exit_kept():
+            _run()
     finally:
         stopping.be_silent()
 

@@ -198,7 +198,8 @@ class Server:
             os.environ.clear()
             os.environ.update(request["environ"])
             sys.argv = request["argv"]
-            code = _run()
+            with stopping.exit_kept():
+                code = _run()
         except SystemExit as end:  # a signal before the command began
             code = end.code if isinstance(end.code, int) else 1
         except Exception:  # as the interpreter does; beyond this frame lies the server

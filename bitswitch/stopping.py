@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +16,9 @@ SCHEDULER_VARIABLE = "BITSWITCH_SCHEDULER"
 """Environment variable that names the process whose job this is; see ``identity``."""
 GRACE_S = 3.0
 """What a job without its scheduler has to save its state."""
+
+_exit_code: int | None = None
+"""Of the exit that a signal asked for."""
 
 
 def listen() -> None:
@@ -29,11 +34,28 @@ def listen() -> None:
             os.kill(os.getpid(), number)
         name = signal.Signals(number).name
         os.write(2, f"Stopped by {name}. What is complete stays: run it again.\n".encode())
-        sys.exit(128 + number)
+        global _exit_code
+        _exit_code = 128 + number
+        sys.exit(_exit_code)
 
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as for what a script runs by `&`
             signal.signal(number, stop)
+
+
+@contextmanager
+def exit_kept() -> Iterator[None]:
+    """Let the exit that a signal asked for end what runs inside, whatever was made of it.
+
+    Python itself turns what is raised while a class is made into a ``RuntimeError``, and libraries
+    do the like with what is raised in their callbacks.
+    """
+    try:
+        yield
+    except BaseException:
+        if _exit_code is None:
+            raise
+        sys.exit(_exit_code)
 
 
 def be_silent() -> None:

@@ -47,6 +47,33 @@ def test_commands_stop_in_order_at_any_moment(number, after_s):
     assert f"Stopped by {number.name}. What is complete stays" in errors
 
 
+def test_what_python_makes_of_the_exit_changes_nothing():
+    """A signal that arrives while a class is made becomes another exception."""
+    code = """
+import os
+from bitswitch import stopping
+class Slow:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), 15)
+stopping.listen()
+with stopping.exit_kept():
+    try:
+        class Owner:
+            slow = Slow()
+    except SystemExit as error:
+        raise RuntimeError("a library's own") from error
+"""
+    with subprocess.Popen([sys.executable, "-c", code], text=True, stderr=subprocess.PIPE) as done:
+        errors = done.communicate(timeout=30)[1]
+    assert errors == "Stopped by SIGTERM. What is complete stays: run it again.\n"
+    assert done.returncode == 128 + signal.SIGTERM
+
+
+def test_errors_that_no_signal_asked_for_stay():
+    with pytest.raises(RuntimeError, match="own"), stopping.exit_kept():
+        raise RuntimeError("our own")
+
+
 def test_watching_stops_in_order(tmp_path):
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(SUITE))
     command = [*COMMAND, "watch", tmp_path / "tiny.yaml", "--results", tmp_path]
