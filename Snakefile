@@ -12,11 +12,13 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
-from bitswitch.devices import gpus_for, training_slots
-from bitswitch import feasibility, prefork, scheduler, stopping
+from bitswitch.runtime.devices import gpus_for, training_slots
+from bitswitch.planning import feasibility
+from bitswitch.cli import fork_server
+from bitswitch.runtime import scheduler, stopping
 from bitswitch.errors import BitswitchError
-from bitswitch.store import digest
-from bitswitch.suite import load_suite, suite_path
+from bitswitch.runtime.cache import digest
+from bitswitch.suite.suite import load_suite, suite_path
 
 min_version("9.10")
 

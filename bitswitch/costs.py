@@ -1,13 +1,16 @@
 """What a policy costs: one cost model for every search method, printed with its convention.
 
 BitOps are multiply-accumulates times both bit-widths; size counts weights and their scales, not
-batch norms and biases; average bits are means over the counted layers. ``EdgeName`` says what
+batch norms and biases; average bits are means over the counted layers. ``FirstLastCosts`` says what
 becomes of first and last layers; others that stay float always count, at 32 bits.
 """
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bitswitch.errors import SpecError
@@ -18,7 +21,7 @@ CostName = Literal[
 ]
 """``average-bits``: every layer counts the same; ``weighted-average-bits``: by its weights;
 ``activation-bits``: mean bit-width of inputs by their elements."""
-EdgeName = Literal["excluded", "counted"]
+FirstLastCosts = Literal["excluded", "counted"]
 """Whether costs leave out first and last layers, or count them at their fixed bit-width, 32 where
 they are float."""
 LayerKind = Literal["conv", "linear", "other"]
@@ -48,7 +51,7 @@ class LayerShape(NamedTuple):
     groups: int
     fixed_bits: int | None
     """Bit-width that no policy changes, 32 for float; None: the layer is switchable."""
-    is_edge: bool = False
+    is_first_last: bool = False
     """Whether it sees the image, or makes the output."""
 
     @property
@@ -95,7 +98,7 @@ class CostModel:
 
     shapes: Sequence[LayerShape]
     """All layers with weights, first to last."""
-    edges: EdgeName = "excluded"
+    first_last: FirstLastCosts = "excluded"
     latencies: Latencies | None = None
 
     @cached_property
@@ -106,7 +109,11 @@ class CostModel:
     @cached_property
     def counted(self) -> list[LayerShape]:
         """The layers that costs count."""
-        return [shape for shape in self.shapes if self.edges == "counted" or not shape.is_edge]
+        return [
+            shape
+            for shape in self.shapes
+            if self.first_last == "counted" or not shape.is_first_last
+        ]
 
     @cached_property
     def _weights(self) -> int:
@@ -181,3 +188,51 @@ def _bits(shape: LayerShape, policy: Policy) -> tuple[int, int]:
     """Return (weight, activation) bit-widths of a layer."""
     bits = policy[shape.name] if shape.fixed_bits is None else shape.fixed_bits
     return bits if isinstance(bits, tuple) else (bits, bits)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """An upper bound on one cost."""
+
+    cost: CostName
+    value: float
+
+    TOLERANCE = 1e-9
+    """Of the comparison, relative to the limit."""
+
+    def allows(self, costs: CostModel, policy: Policy) -> bool:
+        """Return whether ``policy`` costs no more than the limit."""
+        return costs.total(self.cost, policy) <= self.value * (1 + self.TOLERANCE)
+
+
+LATENCY_COLUMNS = ("layer", "weight_bits", "activation_bits", "latency_ms")
+"""Of a latency table."""
+
+
+def read_latencies(path: Path) -> dict[tuple[str, int, int], float]:
+    """Return the latencies in a CSV file by (layer, weight bits, activation bits).
+
+    Raises:
+        SpecError: the file is missing, lacks a column, or has a latency that is no time.
+    """
+    try:
+        with path.open(newline="") as file:
+            found: dict[tuple[str, int, int], float] = {}
+            for row in csv.DictReader(file):
+                key = row["layer"], int(row["weight_bits"]), int(row["activation_bits"])
+                if key in found:
+                    raise ValueError(f"layer '{key[0]}' has two latencies at w{key[1]}a{key[2]}")
+                found[key] = _milliseconds(row["latency_ms"])
+            return found
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise SpecError(
+            f"{path} is no latency table ({type(error).__name__}: {error}).\n"
+            f"  It is a CSV file with the columns {', '.join(LATENCY_COLUMNS)}."
+        ) from None
+
+
+def _milliseconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < inf:
+        raise ValueError(f"latency_ms is {text}")
+    return value

@@ -186,3 +186,7 @@ class Interrupted(BitswitchError):  # noqa: N818  (an event, not a fault)
     def __init__(self, text: str, number: int = SIGTERM) -> None:
         super().__init__(text)
         self.exit_code = 128 + number
+
+
+class Diverged(Exception):  # noqa: N818  (a finding, not a fault)
+    """Training cannot go on; the text is the diagnosis."""

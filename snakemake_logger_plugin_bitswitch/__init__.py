@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from bitswitch.progress import PLAIN_INTERVAL_S, Board, View, duration, status
+from bitswitch.runtime.progress import PLAIN_INTERVAL_S, Board, View, status
+from bitswitch.text import duration
 
 TRAINING = "train"
 """The rule whose jobs are runs."""

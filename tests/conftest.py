@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from bitswitch.spec import Choice, RunSpec
+from bitswitch.plugins.resolve import resolved, resolved_choice
+from bitswitch.spec.run import Choice, RunSpec
 
 TINY = {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20, "test": 40}}
 
@@ -22,7 +23,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bitswitch import stages
 
     folder = tmp_path_factory.mktemp("data")
-    stages.prepare(Choice.model_validate(TINY).resolved("datasets"), folder)
+    stages.prepare(resolved_choice(Choice.model_validate(TINY), "datasets"), folder)
     return folder
 
 
@@ -39,6 +40,6 @@ def tiny_run() -> Callable[..., RunSpec]:
             "seed": seed,
             "training": {"epochs": 2, "batch_size": 16, **training},
         }
-        return RunSpec.model_validate(fields).resolved()
+        return resolved(RunSpec.model_validate(fields))
 
     return make

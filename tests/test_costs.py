@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import models
 
-from bitswitch.costs import CostModel, LayerShape
+from bitswitch.costs import CostModel, LayerShape, read_latencies
 from bitswitch.errors import SpecError
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.shapes import layer_shapes
@@ -17,19 +17,19 @@ MIB = 8 * 2**20
 """Bits."""
 
 
-def shape(name, weights=10, macs=100, inputs=7, scales=0, fixed_bits=None, is_edge=False):
-    place = fixed_bits, is_edge
+def shape(name, weights=10, macs=100, inputs=7, scales=0, fixed_bits=None, is_first_last=False):
+    place = fixed_bits, is_first_last
     return LayerShape(name, "conv", weights, macs, inputs, scales, 4, 4, 3, 1, 1, *place)
 
 
-FIRST = shape("first", 3, 5, 11, fixed_bits=8, is_edge=True)
-LAST = shape("last", 17, 17, 13, fixed_bits=32, is_edge=True)
+FIRST = shape("first", 3, 5, 11, fixed_bits=8, is_first_last=True)
+LAST = shape("last", 17, 17, 13, fixed_bits=32, is_first_last=True)
 SHAPES = [FIRST, shape("a", 10, 100, 7, 1), shape("b", 30, 60, 3, 4), LAST]
 POLICY = {"a": (4, 8), "b": 2}
 
 
 @pytest.mark.parametrize(
-    ("edges", "expected"),
+    ("first_last", "expected"),
     [
         (
             "excluded",
@@ -55,8 +55,8 @@ POLICY = {"a": (4, 8), "b": 2}
         ),
     ],
 )
-def test_costs_are_these_sums(edges, expected):
-    assert CostModel(SHAPES, edges).costs(POLICY)._asdict() == pytest.approx(expected)
+def test_costs_are_these_sums(first_last, expected):
+    assert CostModel(SHAPES, first_last).costs(POLICY)._asdict() == pytest.approx(expected)
 
 
 numbers = st.integers(1, 10**7)
@@ -69,20 +69,20 @@ layers = st.lists(
         inputs=numbers,
         scales=st.integers(0, 64),
         fixed_bits=st.sampled_from([None, None, 8, 32]),
-        is_edge=st.booleans(),
+        is_first_last=st.booleans(),
     ),
     min_size=1,
     max_size=8,
     unique_by=lambda one: one.name,
-).filter(lambda shapes: any(one.fixed_bits is None and not one.is_edge for one in shapes))
+).filter(lambda shapes: any(one.fixed_bits is None and not one.is_first_last for one in shapes))
 
 
 @given(layers, st.sampled_from(["excluded", "counted"]), st.data())
-def test_any_policy_costs_what_its_layers_cost(shapes, edges, data):
+def test_any_policy_costs_what_its_layers_cost(shapes, first_last, data):
     bits = st.integers(2, 8)
-    costs = CostModel(shapes, edges)
+    costs = CostModel(shapes, first_last)
     policy = {one.name: data.draw(st.tuples(bits, bits)) for one in costs.layers}
-    counted = [one for one in shapes if edges == "counted" or not one.is_edge]
+    counted = [one for one in shapes if first_last == "counted" or not one.is_first_last]
     pairs = [policy.get(one.name, (one.fixed_bits, one.fixed_bits)) for one in counted]
     bitops = size = plain = weighted = inputs = 0
     for one, (weight, activation) in zip(counted, pairs, strict=True):
@@ -102,8 +102,8 @@ def test_any_policy_costs_what_its_layers_cost(shapes, edges, data):
 
 
 @given(layers, st.sampled_from(["excluded", "counted"]))
-def test_every_policy_is_within_the_range(shapes, edges):
-    costs = CostModel(shapes, edges)
+def test_every_policy_is_within_the_range(shapes, first_last):
+    costs = CostModel(shapes, first_last)
     for name in COSTS:
         low, high = costs.range(name, (8, 4, 2))
         middle = costs.total(name, dict.fromkeys((one.name for one in costs.layers), 4))
@@ -143,12 +143,12 @@ HAQ_WEIGHTS = "665555455455555535435434442543353253243253253425234234"
 """Of all layers of ResNet-50, at a tenth of the size; its README."""
 
 
-def network(name, edge_bits=8, first_strides=False):
+def network(name, first_last_bits=8, first_strides=False):
     """Return the layers of an ImageNet network with fixed first and last layers.
 
     Args:
         name: In torchvision.
-        edge_bits: Of both.
+        first_last_bits: Of both.
         first_strides: Bottlenecks of ResNet-50 shrink maps in their first convolution, as in the
             original publication, instead of the second.
     """
@@ -158,9 +158,9 @@ def network(name, edge_bits=8, first_strides=False):
         stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
     shapes = layer_shapes(QuantizedModel(net, (FLOAT_BITS,), 0), (3, 224, 224))
     inner = [one._replace(fixed_bits=None) for one in shapes[1:-1]]
-    edge = {"fixed_bits": edge_bits, "is_edge": True}
-    edges = [one._replace(**edge) for one in (shapes[0], shapes[-1])]
-    return [edges[0], *inner, edges[1]]
+    edge = {"fixed_bits": first_last_bits, "is_edge": True}
+    first_last = [one._replace(**edge) for one in (shapes[0], shapes[-1])]
+    return [first_last[0], *inner, first_last[1]]
 
 
 def limpq_policy(costs):
@@ -207,7 +207,7 @@ def _as_limpq_counts(one):
 
 def test_haqs_policy_has_a_tenth_of_the_size(resnet50):
     shapes = [
-        one._replace(fixed_bits=None, is_edge=False) for one in resnet50
+        one._replace(fixed_bits=None, is_first_last=False) for one in resnet50
     ]  # it searches all layers
     costs = CostModel(shapes)
     policy = dict(zip((one.name for one in shapes), map(int, HAQ_WEIGHTS), strict=True))
@@ -234,7 +234,7 @@ def test_hawqs_uniform_networks_cost_what_it_prints(name, bits):
     1 %: those of files, which hold more than weights.
     """
     size, bitops = HAWQ[name, bits]
-    shapes = network(name, edge_bits=max(bits, 8), first_strides=name == "resnet50")
+    shapes = network(name, first_last_bits=max(bits, 8), first_strides=name == "resnet50")
     costs = CostModel(shapes, "counted")
     assert costs.uniform("size", bits) / MIB == pytest.approx(size, rel=0.01)
     assert costs.uniform("bitops", bits) / 1e9 == pytest.approx(bitops, abs=0.75)
@@ -252,3 +252,50 @@ def test_a_mean_over_layers_says_little_of_the_size(resnet50):
     assert [one.average_bits for one in averages] == pytest.approx([4, 4, 4])
     weighted = [one.weighted_average_bits for one in averages]
     assert weighted[0] < 3 < weighted[1] < 5 < weighted[2]
+
+
+HEADER = "layer,weight_bits,activation_bits,latency_ms\n"
+
+
+def write(tmp_path, text):
+    path = tmp_path / "latencies.csv"
+    path.write_text(text)
+    return path
+
+
+def test_rows_are_found_by_layer_and_bit_widths(tmp_path):
+    path = write(tmp_path, HEADER + "conv1,8,4,0.25\nconv1,4,4,1e-3\n")
+    assert read_latencies(path) == {("conv1", 8, 4): 0.25, ("conv1", 4, 4): 0.001}
+
+
+def test_columns_may_come_in_any_order_with_others_between(tmp_path):
+    path = write(tmp_path, "latency_ms,layer,runs,activation_bits,weight_bits\n0.5,conv1,100,4,8\n")
+    assert read_latencies(path) == {("conv1", 8, 4): 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layer,bits,latency_ms\nconv1,8,0.5\n", "weight_bits"),
+        (HEADER + "conv1,8,8\n", "TypeError"),
+        (HEADER + "conv1,eight,8,0.5\n", "eight"),
+        (HEADER + "conv1,8,8,fast\n", "fast"),
+        (HEADER + "conv1,8,8,nan\n", "latency_ms is nan"),
+        (HEADER + "conv1,8,8,inf\n", "latency_ms is inf"),
+        (HEADER + "conv1,8,8,-1\n", "latency_ms is -1"),
+        (HEADER + "conv1,8,8,1\nconv1,8,8,2\n", "layer 'conv1' has two latencies at w8a8"),
+        (HEADER + "c" * 200_000 + ",8,8,1\n", "field larger than field limit"),
+        (HEADER + "conv1," + "8" * 5000 + ",8,1\n", "ValueError"),
+    ],
+)
+def test_what_is_no_table_is_named_with_the_columns_it_needs(tmp_path, text, message):
+    path = write(tmp_path, text)
+    with pytest.raises(SpecError, match=message) as error:
+        read_latencies(path)
+    assert str(path) in str(error.value)
+    assert "layer, weight_bits, activation_bits, latency_ms" in str(error.value)
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(SpecError, match="FileNotFoundError"):
+        read_latencies(tmp_path / "none.csv")

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, cast
 
 import torch
 
-from bitswitch import plugins
 from bitswitch.bench.memory import peak_memory_mib
-from bitswitch.spec import RunSpec
+from bitswitch.planning.probe import synthetic_step
+from bitswitch.plugins import facts
+from bitswitch.plugins.resolve import resolved
+from bitswitch.spec.run import RunSpec
 from bitswitch.training.clock import Instant
-from bitswitch.training.probe import synthetic_step
 from bitswitch.types import FLOAT_BITS, BitSet
 
 BITSET = (8, 6, 4, 2)
@@ -52,9 +53,9 @@ def spec(
         "seed": 0,
         "training": {"epochs": 1, "batch_size": BATCH_SIZE, "compile": compiled},
     }
-    if plugins.is_guided(method):
+    if facts.is_guided(method):
         fields["sensitivity"] = {"sensitivity": "uniform", "run": dict(fields), "bitset": bitset}
-    return RunSpec.model_validate(fields).resolved()
+    return resolved(RunSpec.model_validate(fields))
 
 
 def compare(runs: Mapping[str, RunSpec], compiled: bool, device: torch.device) -> dict[str, Side]:

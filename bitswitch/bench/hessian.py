@@ -10,11 +10,11 @@ from torch.nn.functional import cross_entropy, interpolate
 from bitswitch.bench.measured import Measured
 from bitswitch.bench.pyhessian import Probes, pyhessian_probes
 from bitswitch.bench.step import conditions
-from bitswitch.contracts import Batch, Model
+from bitswitch.contracts.data import Batch, Model
 from bitswitch.models.torchvision import ResNet18, ResNet50
-from bitswitch.nn.hessian import sample_traces
-from bitswitch.nn.trace_samples import TraceSamples
-from bitswitch.randomness import generator
+from bitswitch.runtime.randomness import generator
+from bitswitch.sensitivities.hessian.hessian import sample_traces
+from bitswitch.sensitivities.hessian.trace_samples import TraceSamples
 from bitswitch.training.clock import Instant
 
 CLASSES, PATTERNS, PATTERN_SIZE = 1000, 10, 8

@@ -7,9 +7,8 @@ from statistics import median
 import numpy as np
 
 from bitswitch.bench.measured import Measured
-from bitswitch.costs import CostModel, LayerShape
-from bitswitch.problems import Limit
-from bitswitch.searches.integer_program import Loss, Program
+from bitswitch.costs import Constraint, CostModel, LayerShape
+from bitswitch.searches.exact.integer_program import Loss, Program
 from bitswitch.training.clock import Instant
 from bitswitch.types import format_bitset
 
@@ -54,7 +53,7 @@ def _times(choices: Sequence[tuple[int, int]], count: int) -> list[float]:
     seconds = []
     for seed, bits in product(range(SEEDS), BUDGETS):
         costs, loss = network(seed)
-        limit = Limit("bitops", costs.uniform("bitops", bits))
+        limit = Constraint("bitops", costs.uniform("bitops", bits))
         began = Instant.now()
         Program(costs, choices, [limit], loss).solve(count)
         seconds.append(Instant.now().cpu - began.cpu)

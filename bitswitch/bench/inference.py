@@ -7,8 +7,8 @@ from bitswitch.bench.step import conditions
 from bitswitch.bench.switch import BITSET, deployed
 from bitswitch.deployment.latency import BATCHES
 from bitswitch.deployment.latency import measure as latencies
-from bitswitch.deployment.onnx_export import graph_of
-from bitswitch.deployment.onnx_runtime import kernels
+from bitswitch.deployment.onnx.export import graph_of
+from bitswitch.deployment.onnx.runtime import kernels
 from bitswitch.types import FLOAT_BITS
 
 NETWORKS = ("resnet18", "resnet50", "mobilenetv2")

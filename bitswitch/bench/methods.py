@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import torch
 
-from bitswitch import plugins
 from bitswitch.bench.alternating import BITSET, Side, compare, spec
 from bitswitch.bench.measured import Measured
 from bitswitch.bench.step import SETTING, conditions
-from bitswitch.devices import resolve
 from bitswitch.errors import SpecError
+from bitswitch.plugins import facts, registry
+from bitswitch.runtime.devices import resolve
 from bitswitch.types import BitSet
 
 LIMIT = 1.6
@@ -26,10 +26,10 @@ def chosen(names: str) -> list[str]:
         SpecError: full precision is what the others are measured by.
     """
     if names == "all":
-        return [name for name in plugins.names("methods") if name != FLOAT]
+        return [name for name in registry.names("methods") if name != FLOAT]
     listed = list(dict.fromkeys(name.strip() for name in names.split(",")))
     for name in listed:
-        plugins.load("methods", name)
+        registry.load("methods", name)
     if FLOAT in listed:
         raise SpecError(f"'{FLOAT}' is what methods are measured by: name others.")
     return listed
@@ -57,13 +57,13 @@ def measure(names: Sequence[str], compiled: bool = False) -> Measured:
 
 def _bitset(name: str) -> BitSet | str:
     """Return the bit-widths that ``name`` is measured at, or why it is not measured."""
-    cls = plugins.load("methods", name)
+    cls = registry.load("methods", name)
     if not getattr(cls, "trains", True):
         return "it trains nothing"
-    reason = plugins.refusal(spec(name, BITSET))
+    reason = facts.refusal(spec(name, BITSET))
     if reason is None:
         return BITSET
-    return reason if plugins.refusal(spec(name, BITSET[:1])) else BITSET[:1]
+    return reason if facts.refusal(spec(name, BITSET[:1])) else BITSET[:1]
 
 
 def _row(name: str, mode: str, side: Side) -> tuple[str, ...]:

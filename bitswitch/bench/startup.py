@@ -8,10 +8,10 @@ import yaml
 from bitswitch import stages
 from bitswitch.bench.measured import Measured
 from bitswitch.bench.processes import time_python, time_until
-from bitswitch.devices import resolve
-from bitswitch.suite import load_suite
+from bitswitch.runtime.devices import resolve
+from bitswitch.suite.suite import load_suite
 
-CLI = "from bitswitch.cli import main; main()"
+CLI = "from bitswitch.cli.app import main; main()"
 HELP_LIMIT_S, JOB_LIMIT_S = 0.5, 6.0
 JOB_REPEATS = 3
 
@@ -34,7 +34,7 @@ SUITE = {
         "startup": {
             "title": "startup",
             "networks": ["resnet20"],
-            "arms": {"joint": {"title": "joint"}},
+            "variants": {"joint": {"title": "joint"}},
         }
     },
 }
@@ -43,7 +43,7 @@ SUITE = {
 def measure() -> Measured:
     """Time the command line, imports, and a training job until its first step."""
     help_s = time_python(f"import sys; sys.argv[1:] = ['--help']; {CLI}")
-    imports = {name: time_python(f"import {name}") for name in ("bitswitch.spec", "torch")}
+    imports = {name: time_python(f"import {name}") for name in ("bitswitch.spec.run", "torch")}
     job_s = min(_job() for _ in range(JOB_REPEATS))
     rows = [
         ("bitswitch --help", f"{help_s:.2f} s", f"{HELP_LIMIT_S} s"),

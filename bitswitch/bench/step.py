@@ -8,9 +8,9 @@ import torch
 from bitswitch.bench.alternating import BATCH_SIZE, BITSET, Side, compare, spec
 from bitswitch.bench.measured import Measured
 from bitswitch.bench.processes import run_python
-from bitswitch.devices import product_name, resolve
+from bitswitch.planning.probe import synthetic_step
+from bitswitch.runtime.devices import product_name, resolve
 from bitswitch.training.clock import Instant
-from bitswitch.training.probe import synthetic_step
 from bitswitch.types import format_bitset
 
 SETTING = f"ResNet-20, 32x32, batch {BATCH_SIZE}, {format_bitset(BITSET)}"

@@ -9,15 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bitswitch import plugins
 from bitswitch.bench.measured import Measured
 from bitswitch.bench.step import conditions
 from bitswitch.deployment import container
 from bitswitch.deployment.export import artifact_of
 from bitswitch.deployment.loading import assembled
 from bitswitch.deployment.model import IntegerModel
+from bitswitch.plugins import registry
+from bitswitch.plugins.resolve import resolved
 from bitswitch.quant.integer import signed_range
-from bitswitch.spec import RunSpec
+from bitswitch.spec.run import RunSpec
 from bitswitch.training.build import Parts
 from bitswitch.training.clock import Instant
 from bitswitch.types import format_bitset
@@ -33,7 +34,7 @@ ROUNDS = 21
 COPY_LIMIT, REQUANTIZE_LIMIT, FILE_LIMIT = 3.0, 5.0, 0.26
 COLUMNS = (
     *("network", "from, to", "switch", "codes kept", "copy", "quantize anew"),
-    *("switch/copy", "anew/switch", "file/FP32", f"with {EDGE_BITS}-bit edges"),
+    *("switch/copy", "anew/switch", "file/FP32", f"with {EDGE_BITS}-bit first_last"),
 )
 
 
@@ -143,24 +144,29 @@ def _row(name: str, what: str, times: Times, *files: str) -> tuple[str, ...]:
     return (name, what, *milliseconds, *ratios, *(files or ("", "")))
 
 
-def deployed(name: str, edge_bits: int | None = None) -> Deployed:
+def deployed(name: str, first_last_bits: int | None = None) -> Deployed:
     """Return a network of Double Rounding with random weights.
 
     Args:
         name: Model plugin.
-        edge_bits: Of the first and the last layer; None: full precision.
+        first_last_bits: Of the first and the last layer; None: full precision.
     """
-    has_weights = "weights" in plugins.resolve("models", name, {})
-    run = RunSpec.model_validate(
-        {
-            "method": {"name": "double-rounding", "options": {"edge_bits": edge_bits}},
-            "model": {"name": name, "options": {"weights": "none"} if has_weights else {}},
-            "dataset": "imagenet",
-            "bitset": BITSET,
-            "seed": 0,
-            "training": {"epochs": 1, "batch_size": 1},
-        }
-    ).resolved()
+    has_weights = "weights" in registry.resolve("models", name, {})
+    run = resolved(
+        RunSpec.model_validate(
+            {
+                "method": {
+                    "name": "double-rounding",
+                    "options": {"first_last_bits": first_last_bits},
+                },
+                "model": {"name": name, "options": {"weights": "none"} if has_weights else {}},
+                "dataset": "imagenet",
+                "bitset": BITSET,
+                "seed": 0,
+                "training": {"epochs": 1, "batch_size": 1},
+            }
+        )
+    )
     parts = Parts.of(run)
     net = parts.float_net()
     float_bytes = sum(value.numel() * value.element_size() for value in net.state_dict().values())

@@ -9,7 +9,7 @@ import typer
 from bitswitch.errors import SpecError, hint
 
 if TYPE_CHECKING:
-    from bitswitch.suite import Suite
+    from bitswitch.suite.suite import Suite
 
 SuiteName = Annotated[
     str, typer.Argument(metavar="SUITE", help="Name in config/suites/, or a .yaml file.")
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 def load(name: str) -> "Suite":
     """Return the suite ``name``."""
-    from bitswitch.suite import load_suite, suite_path
+    from bitswitch.suite.suite import load_suite, suite_path
 
     return load_suite(suite_path(name))
 

@@ -7,9 +7,10 @@ import typer
 
 from bitswitch.cli.arguments import Data, load, pick
 from bitswitch.errors import SpecError
+from bitswitch.plugins.resolve import resolved_choice
 
 if TYPE_CHECKING:
-    from bitswitch.spec import Choice
+    from bitswitch.spec.run import Choice
 
 DatasetName = Annotated[str, typer.Argument(help="An installed dataset, or one of the suite's.")]
 OfSuite = Annotated[str, typer.Option("--suite", help="Take the datasets of this suite.")]
@@ -37,8 +38,8 @@ def check(dataset: DatasetName = "", suite: OfSuite = "", data: Data = Path("dat
 
 def _report_facts(chosen: "dict[str, Choice]", data: Path, path: Path | None) -> None:
     """Check datasets, print what was found, and write it to ``path``."""
-    from bitswitch import plugins as installed
-    from bitswitch.records import write_json
+    from bitswitch.plugins import registry as installed
+    from bitswitch.results.files import write_json
 
     found: dict[str, dict[str, str]] = {}
     for name, choice in chosen.items():
@@ -50,12 +51,12 @@ def _report_facts(chosen: "dict[str, Choice]", data: Path, path: Path | None) ->
 
 def _chosen(name: str, suite_name: str) -> "dict[str, Choice]":
     """Return datasets by identifier: of a suite all or one, else an installed one as it is."""
-    from bitswitch.spec import Choice
+    from bitswitch.spec.run import Choice
 
     if not suite_name:
         if not name:
             raise SpecError("Name a dataset, e.g. 'digits', or a suite with --suite.")
-        return {name: Choice(name=name).resolved("datasets")}
+        return {name: resolved_choice(Choice(name=name), "datasets")}
     suite = load(suite_name)
     key = {choice.name: key for key, choice in suite.datasets.items()}.get(name, name)
     if not key:

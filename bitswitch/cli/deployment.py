@@ -14,7 +14,7 @@ def export(
     results: Results = Path("results"),
 ) -> None:
     """Write the trained network of RUN as integers that switch their bit-width at run time."""
-    from bitswitch.spec import read_run
+    from bitswitch.plugins.resolve import read_run
 
     spec = read_run(find_run(results, run) / "spec.yaml")
     from bitswitch import stages

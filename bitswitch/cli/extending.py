@@ -9,6 +9,7 @@ import typer
 
 from bitswitch.cli.arguments import AsJson, pick
 from bitswitch.errors import SpecError
+from bitswitch.plugins import facts, registry
 
 GIST = ("fidelity", "storage", "licence")
 DETAILS = ("left_open", "deviations", "missing")
@@ -21,12 +22,12 @@ def plugins(
     as_json: AsJson = False,
 ) -> None:
     """List the installed plugins, or all that is known of one method."""
-    from bitswitch import plugins as installed
+    from bitswitch.plugins import registry as installed
 
     if name:
         _check_method(name)
-        card = installed.card(name)
-        options = installed.resolve("methods", name, {})
+        card = facts.card(name)
+        options = registry.resolve("methods", name, {})
         typer.echo(json.dumps(card | {"options": options}) if as_json else _card(card, options))
         return
     found = {group: installed.names(group) for group in installed.GROUPS}
@@ -36,7 +37,7 @@ def plugins(
 def check_plugin(name: PluginName, as_json: AsJson = False) -> None:
     """Check that the installed plugin NAME keeps its contract; a method takes about a minute."""
     group = _group_of(name)
-    from bitswitch.checks.run import run
+    from bitswitch.testing.run import run
 
     results = []
     for result in run(group, name):
@@ -85,7 +86,7 @@ def _group_of(name: str) -> str:
     Raises:
         SpecError: none has.
     """
-    from bitswitch import plugins as installed
+    from bitswitch.plugins import registry as installed
 
     groups: dict[str, str] = {}
     for group in installed.GROUPS:
@@ -106,11 +107,9 @@ def _check_method(name: str) -> None:
 
 def _listing(found: dict[str, list[str]]) -> list[str]:
     """Return a line for each method with the gist of its card, and one for each other group."""
-    from bitswitch import plugins as installed
-
     rows = [("method", "title", "fidelity", "storage", "licence of the original", "source")]
     for name in found["methods"]:
-        card = installed.card(name)
+        card = facts.card(name)
         rows.append((name, *(card[key] for key in ("title", *GIST, "source"))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -131,7 +130,7 @@ def _card(card: dict[str, Any], options: dict[str, Any]) -> str:
     ]
     recipes = {
         f"recipe for {dataset}": {**recipe["training"], **recipe["options"]}
-        for dataset, recipe in card["faithful"].items()
+        for dataset, recipe in card["published_recipes"].items()
     }
     for title, values in {"options": options, **recipes}.items():
         lines += [f"  {title}:", *(f"    {key}: {value}" for key, value in values.items())]

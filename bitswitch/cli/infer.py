@@ -8,11 +8,11 @@ import typer
 
 from bitswitch.cli.arguments import AsJson
 from bitswitch.errors import SpecError
-from bitswitch.policy_files import PolicyFile
+from bitswitch.results.policies import PolicyFile
 
 if TYPE_CHECKING:
     from bitswitch.deployment.inference import Inference
-    from bitswitch.deployment.latency import Choice
+    from bitswitch.deployment.latency import WidthInBudget
 
 
 def infer(
@@ -72,7 +72,9 @@ def as_content(
     }
 
 
-def as_text(content: dict[str, Any], choice: "Choice | None", budget_ms: float | None) -> str:
+def as_text(
+    content: dict[str, Any], choice: "WidthInBudget | None", budget_ms: float | None
+) -> str:
     """Return the same as lines: how it was found, then one line per picture."""
     policy = content["policy"]
     lines = [f"{policy} bits" if isinstance(policy, int) else f"policy of {len(policy)} layers"]

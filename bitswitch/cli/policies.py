@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from bitswitch.cli.arguments import AsJson, Data, Device, Results
-from bitswitch.policy_files import PolicyFile
-from bitswitch.policy_texts import difference, shown
+from bitswitch.cli.policy_text import difference, shown
+from bitswitch.results.policies import PolicyFile
 
 PolicyPath = Annotated[Path, typer.Argument(metavar="FILE", help="A policy, *.json.")]
 
@@ -54,7 +54,7 @@ def plot(
     out: Annotated[Path, typer.Option("--out", "-o", help="Written as .pdf and .png.")],
 ) -> None:
     """Draw the bit-widths of every layer, one row per FILE."""
-    from bitswitch.report import drawing, policy_figure
+    from bitswitch.report.figures import drawing, policy_figure
 
     with drawing.style():
         drawn = policy_figure.draw([PolicyFile.read(file) for file in files])

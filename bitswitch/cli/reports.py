@@ -17,14 +17,14 @@ def collect(
     allow_mixed: AllowMixed = False,
 ) -> None:
     """Put what the runs of SUITE say into tidy tables, published numbers beside them."""
-    from bitswitch.report import collect as step
+    from bitswitch.report.collect import collect as step
 
     typer.echo(step.write(load(suite), results, allow_mixed))
 
 
 def table(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
     """Make the table NAME of SUITE, for LaTeX and HTML; without a name, all of them."""
-    from bitswitch.report import tables
+    from bitswitch.report.tables import tables
 
     loaded = load(suite)
     known = tables.names(loaded)
@@ -36,8 +36,8 @@ def table(suite: SuiteName, name: OneName = None, results: Results = Path("resul
 
 def figure(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
     """Draw the figure NAME of SUITE, as PDF and PNG; without a name, all of them."""
-    from bitswitch.report import figures
-    from bitswitch.report.frames import Frames
+    from bitswitch.report.collect.frames import Frames
+    from bitswitch.report.figures import figures
 
     loaded = load(suite)
     folder = results / loaded.name
@@ -66,8 +66,11 @@ def report(
     allow_mixed: AllowMixed = False,
 ) -> None:
     """Build the report of SUITE from the runs that are there; the others become dashes."""
-    from bitswitch.report import collect, figures, html, pdf, tables
-    from bitswitch.report.frames import Frames
+    from bitswitch.report.collect import collect
+    from bitswitch.report.collect.frames import Frames
+    from bitswitch.report.document import html, pdf
+    from bitswitch.report.figures import figures
+    from bitswitch.report.tables import tables
 
     loaded = load(suite)
     folder = results / loaded.name
@@ -86,7 +89,7 @@ def report(
 
 def errata(path: Path = Path("docs/errata.md")) -> None:
     """Write what the printed numbers of the paper themselves get wrong, computed from them."""
-    from bitswitch.report import errata as step
+    from bitswitch.report.document import errata as step
 
     step.write(path)
     typer.echo(path)

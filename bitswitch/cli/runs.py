@@ -18,7 +18,7 @@ RunsPerGpu = Annotated[int, typer.Option(min=1, help="How many may share a GPU."
 @contextmanager
 def _stages_on(device: str, runs_per_gpu: int) -> Iterator[ModuleType]:
     """Claim ``device``, then import and yield the stages of an experiment; log to the terminal."""
-    from bitswitch.devices import claimed_gpu
+    from bitswitch.runtime.devices import claimed_gpu
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with claimed_gpu(device, runs_per_gpu):
@@ -29,7 +29,7 @@ def _stages_on(device: str, runs_per_gpu: int) -> Iterator[ModuleType]:
 
 def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -> None:
     """Expand suites, check every run of them and build their networks; nothing is trained."""
-    from bitswitch import feasibility
+    from bitswitch.planning import feasibility
 
     for name in suites:
         suite = load(name)
@@ -45,8 +45,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what SUITE will cost: runs, steps, time, disk; needs no data."""
-    from bitswitch import feasibility
-    from bitswitch import plan as planning
+    from bitswitch.planning import feasibility
+    from bitswitch.planning import plan as planning
 
     loaded = load(suite)
     feasibility.check(loaded)
@@ -117,7 +117,7 @@ def deploy(
 
 def show(run: str, results: Results = Path("results")) -> None:
     """Print the spec of RUN and how far it is."""
-    from bitswitch import progress
+    from bitswitch.runtime import progress
 
     folder = find_run(results, run)
     typer.echo((folder / "spec.yaml").read_text())
@@ -126,6 +126,6 @@ def show(run: str, results: Results = Path("results")) -> None:
 
 def watch(suite: SuiteName, results: Results = Path("results")) -> None:
     """Show how far the runs of SUITE are until they are done; on a terminal, live."""
-    from bitswitch import progress
+    from bitswitch.runtime import progress
 
     progress.watch(list(load(suite).runs), results / "runs")

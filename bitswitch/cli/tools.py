@@ -11,7 +11,7 @@ from bitswitch.errors import SpecError
 
 def schema() -> None:
     """Print the JSON schema of a suite file."""
-    from bitswitch.schema import suite_schema
+    from bitswitch.suite.schema import suite_schema
 
     typer.echo(json.dumps(suite_schema(), indent=1))
 

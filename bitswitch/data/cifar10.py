@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bitswitch.contracts import Dataset, OpenDataset
+from bitswitch.contracts.data import Dataset, OpenDataset
 from bitswitch.data.files import advise, prepare_again
-from bitswitch.data.memory import InMemory, Look, Split
+from bitswitch.data.memory import InMemory, Split, Transform
 from bitswitch.data.pixels import scaled
 from bitswitch.types import Strict
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CLASSES = 10
 COUNTS = {"train": 50_000, "test": 10_000}
-LOOK = Look(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), padding=4, flip=True)
+LOOK = Transform(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), padding=4, flip=True)
 """Mean and standard deviation over all pixels of the 50 000 training images, rounded to four
 digits; ``check`` prints what it measures. (The often copied std 0.2023, 0.1994, 0.2010 is another
 quantity: the mean of the standard deviations of single images.) Crop and flip: he2016deep, 4.2.

@@ -8,20 +8,20 @@ import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from bitswitch.contracts import Dataset, OpenDataset
+from bitswitch.contracts.data import Dataset, OpenDataset
 from bitswitch.data import files
-from bitswitch.data.memory import InMemory, Look, Split
+from bitswitch.data.memory import InMemory, Split, Transform
 from bitswitch.data.pixels import scaled
 from bitswitch.data.rendering import CLASSES, RENDERING, SPLITS, render
 from bitswitch.errors import DatasetError
-from bitswitch.store import digest
+from bitswitch.runtime.cache import digest
 from bitswitch.types import Strict
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 REMEDY = files.prepare_again("digits")
-LOOK = Look(mean=(0.43, 0.43, 0.43), std=(0.31, 0.31, 0.31), padding=1, flip=False)
+LOOK = Transform(mean=(0.43, 0.43, 0.43), std=(0.31, 0.31, 0.31), padding=1, flip=False)
 """Round numbers near the statistics of the training images; a mirrored digit is no digit."""
 
 Count = Annotated[int, Field(ge=CLASSES)]

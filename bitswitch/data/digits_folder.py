@@ -7,12 +7,12 @@ import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from bitswitch.contracts import Dataset, OpenDataset
+from bitswitch.contracts.data import Dataset, OpenDataset
 from bitswitch.data import files
 from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
 from bitswitch.data.layout import Expected, Layout, facts
 from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render
-from bitswitch.store import digest
+from bitswitch.runtime.cache import digest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

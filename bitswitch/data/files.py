@@ -9,8 +9,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from bitswitch.drafts import new_draft
 from bitswitch.errors import DatasetError
+from bitswitch.runtime.drafts import new_draft
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 

@@ -15,12 +15,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bitswitch.contracts import Batch, OpenDataset
+from bitswitch.contracts.data import Batch, OpenDataset
 from bitswitch.data.pictures import read_picture
 from bitswitch.data.pixels import Normalise
-from bitswitch.devices import available_cpus
 from bitswitch.errors import DatasetError
-from bitswitch.randomness import generator, seeded
+from bitswitch.runtime.devices import available_cpus
+from bitswitch.runtime.randomness import generator, seeded
 from bitswitch.types import Strict
 
 if TYPE_CHECKING:

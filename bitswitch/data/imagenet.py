@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bitswitch.contracts import Dataset, OpenDataset
+from bitswitch.contracts.data import Dataset, OpenDataset
 from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
 from bitswitch.data.layout import Expected, Layout, facts
 

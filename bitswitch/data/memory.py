@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bitswitch.contracts import Batch, OpenDataset
+from bitswitch.contracts.data import Batch, OpenDataset
 from bitswitch.data.pixels import Channels, Normalise
-from bitswitch.randomness import generator
+from bitswitch.runtime.randomness import generator
 
 
 class Split(NamedTuple):
@@ -20,7 +20,7 @@ class Split(NamedTuple):
     """int64 [n]."""
 
 
-class Look(NamedTuple):
+class Transform(NamedTuple):
     """How stored images become what the network sees."""
 
     mean: Channels
@@ -40,7 +40,7 @@ class InMemory(OpenDataset):
     are the same on every device and wherever an epoch is resumed.
     """
 
-    def __init__(self, splits: Mapping[str, Split], look: Look, device: torch.device) -> None:
+    def __init__(self, splits: Mapping[str, Split], look: Transform, device: torch.device) -> None:
         self.splits = {
             name: Split(split.images.to(device), split.targets.to(device))
             for name, split in splits.items()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bitswitch.randomness import generator
+from bitswitch.runtime.randomness import generator
 
 RENDERING = 1
 """Raised when the same arguments give other pixels, so that no older file stands for them."""

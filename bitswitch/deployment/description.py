@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 from bitswitch.deployment.narrowing import RoundingRule
 from bitswitch.nn.norm_grid import pair, pairs
 from bitswitch.nn.transitional import transition, transitions
-from bitswitch.spec import Choice
+from bitswitch.spec.run import Choice
 from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Strict
 
 CodeBits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)]

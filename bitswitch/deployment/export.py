@@ -7,8 +7,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from bitswitch import plugins
-from bitswitch.contracts import Method
+from bitswitch.contracts.method import Method
 from bitswitch.deployment import container
 from bitswitch.deployment.description import (
     CODES,
@@ -30,9 +29,10 @@ from bitswitch.deployment.packing import BYTE, pack
 from bitswitch.errors import EncodingError
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.plugins import facts, registry
 from bitswitch.quant.quantizer import Width
-from bitswitch.records import write_bytes
-from bitswitch.spec import Choice, RunSpec
+from bitswitch.results.files import write_bytes
+from bitswitch.spec.run import Choice, RunSpec
 from bitswitch.training.trained import eager_parts, trained_model
 from bitswitch.types import FLOAT_BITS
 
@@ -98,9 +98,9 @@ def refuse(run: RunSpec) -> None:
     Raises:
         EncodingError: it needs more, or it changes the network.
     """
-    if plugins.is_deployable(run):
+    if facts.is_deployable(run):
         return
-    if plugins.changes_network(run):
+    if facts.changes_network(run):
         reason = "changes the network itself, which a file cannot describe"
     else:
         reason = "as it was set needs float32 weights to run at every bit-width"
@@ -114,9 +114,10 @@ def _able() -> list[str]:
     """Return the methods whose networks can be exported, with default options."""
     return [
         name
-        for name in plugins.names("methods")
-        if plugins.card(name)["storage"] == "codes"
-        and cast(type[Method], plugins.load("methods", name)).prepare is Method.prepare
+        for name in registry.names("methods")
+        if facts.card(name)["storage"] == "codes"
+        and cast(type[Method], registry.load("methods", name)).transform_float
+        is Method.transform_float
     ]
 
 
@@ -144,7 +145,7 @@ def artifact_of(
     replaced = [*model.quantized_layers, *(norm.name for norm in norms)]
     tensors |= _floats(model.net, replaced)
     options = {k: v for k, v in run.model.options.items() if k != "weights"}
-    facts = Description.model_validate(
+    description = Description.model_validate(
         {
             "run": run.run_id,
             "method": run.method,
@@ -157,7 +158,7 @@ def artifact_of(
             "norms": norms,
         }
     )
-    return Artifact(facts, tensors)
+    return Artifact(description, tensors)
 
 
 def _layer(name: str, layer: QuantizedLayer, tensors: dict[str, Tensor]) -> LayerFacts:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from bitswitch import plugins
-from bitswitch.contracts import Dataset
+from bitswitch.contracts.data import Dataset
 from bitswitch.data.pictures import read_picture
 from bitswitch.deployment.description import Description
-from bitswitch.deployment.latency import Choice, known_latencies, widest_within
+from bitswitch.deployment.latency import WidthInBudget, known_latencies, widest_within
 from bitswitch.deployment.loading import load
 from bitswitch.errors import SpecError
+from bitswitch.plugins import registry
 from bitswitch.types import Policy
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Inference(NamedTuple):
     """What a model says of pictures."""
 
     policy: int | Policy
-    choice: Choice | None
+    choice: WidthInBudget | None
     """Why these bit-widths; None: they were given."""
     run: str
     """Identifier of the run that trained the model."""
@@ -74,7 +74,7 @@ def infer(
 
 
 def _fast(model: "IntegerModel", policy: int | Policy, images: Tensor, threads: int) -> Tensor:
-    from bitswitch.deployment.onnx_runtime import Session
+    from bitswitch.deployment.onnx.runtime import Session
 
     return Session.of(model, policy, threads)(images)
 
@@ -86,7 +86,7 @@ def pictures(facts: Description, images: Sequence[Path]) -> Tensor:
         DatasetError: one cannot be read.
         SpecError: the dataset cannot say what the network sees of a picture.
     """
-    dataset: Dataset = plugins.create("datasets", facts.dataset.name, facts.dataset.options)
+    dataset: Dataset = registry.create("datasets", facts.dataset.name, facts.dataset.options)
     try:
         return torch.stack([dataset.network_input(read_picture(path, REMEDY)) for path in images])
     except NotImplementedError:

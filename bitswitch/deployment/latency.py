@@ -15,11 +15,11 @@ import torch
 
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
-from bitswitch.deployment.onnx_export import float_graph_of
-from bitswitch.deployment.onnx_runtime import Session
+from bitswitch.deployment.onnx.export import float_graph_of
+from bitswitch.deployment.onnx.runtime import Session
 from bitswitch.errors import LatencyBudgetError
-from bitswitch.provenance import code_hash
-from bitswitch.store import digest, remembered
+from bitswitch.results.provenance import code_hash
+from bitswitch.runtime.cache import digest, remembered
 from bitswitch.types import FLOAT_BITS
 
 BATCHES = (1, 32)
@@ -40,7 +40,7 @@ class Latency(NamedTuple):
     """Of one request."""
 
 
-class Choice(NamedTuple):
+class WidthInBudget(NamedTuple):
     """A bit-width for a latency."""
 
     bits: int
@@ -115,7 +115,7 @@ def known_latencies(file: Path, threads: int = 1) -> dict[int, float]:
     return {int(bits): time_ms for bits, time_ms in times.items()}
 
 
-def widest_within(times_ms: Mapping[int, float], budget_ms: float) -> Choice:
+def widest_within(times_ms: Mapping[int, float], budget_ms: float) -> WidthInBudget:
     """Return the widest bit-width that takes at most ``budget_ms``.
 
     Raises:
@@ -124,4 +124,4 @@ def widest_within(times_ms: Mapping[int, float], budget_ms: float) -> Choice:
     fitting = [bits for bits, time_ms in times_ms.items() if time_ms <= budget_ms]
     if not fitting:
         raise LatencyBudgetError(budget_ms, times_ms)
-    return Choice(max(fitting), times_ms)
+    return WidthInBudget(max(fitting), times_ms)

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from bitswitch.conversion import with_fused_parts, without_fast_path
 from bitswitch.deployment import container
 from bitswitch.deployment.description import (
     CODES,
@@ -27,7 +28,6 @@ from bitswitch.deployment.packing import BYTE, unpack
 from bitswitch.deployment.skeleton import Skeleton
 from bitswitch.deployment.stored import Scales
 from bitswitch.errors import ArtifactError
-from bitswitch.nn.convert import with_fused_parts, without_fast_path
 
 
 def load(

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch import plugins
-from bitswitch.contracts import Model
+from bitswitch.contracts.data import Model
 from bitswitch.deployment.description import (
     CODES,
     INPUT_OFFSET,
@@ -26,6 +25,7 @@ from bitswitch.deployment.description import (
 from bitswitch.deployment.packing import BYTE, packed_size
 from bitswitch.errors import BitswitchError, hint
 from bitswitch.models.weights import WeightOptions
+from bitswitch.plugins import registry
 
 Form = tuple[torch.dtype, tuple[int, ...]]
 
@@ -152,7 +152,7 @@ def build(facts: Description) -> nn.Module:
     """
     choice = facts.model
     try:
-        plugin: Model = plugins.create("models", choice.name, choice.options)
+        plugin: Model = registry.create("models", choice.name, choice.options)
         if isinstance(plugin.options, WeightOptions):
             plugin.options = plugin.options.model_copy(update={"weights": "none"})
         return plugin.build(facts.classes, seed=0)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
-from bitswitch.contracts import Card, Method, Moment, Pass, Recipe
+from bitswitch.contracts.card import Card, Recipe
+from bitswitch.contracts.method import Method, Pass, StepInfo
 from bitswitch.nn.policy import random_policy
 from bitswitch.quant.floor import FloorQuantizer
 from bitswitch.quant.lsq import ActivationQuantizer, InitName
@@ -14,7 +15,8 @@ from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import Strict
 
 if TYPE_CHECKING:
-    from bitswitch.spec import RunSpec, TrainingSpec
+    from bitswitch.spec.run import RunSpec
+    from bitswitch.spec.training import TrainingSpec
 
 
 class Abn(Method):
@@ -37,7 +39,7 @@ class Abn(Method):
         "reinforcement learning, is not there: what is trained and evaluated is the "
         "super-network.",
     )
-    faithful: ClassVar[dict[str, Recipe]] = {
+    published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 160 epochs: huang2025nearly, Table 2; the rest is not known
             {"epochs": 160, "update": "conventional", "alrs": {"reading": "off"}}
         )
@@ -63,18 +65,26 @@ class Abn(Method):
     def activation_quantizer(self) -> Quantizer:
         return ActivationQuantizer(self.bitset, self.options.activation_init)
 
-    def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
+    def passes(
+        self, training: "TrainingSpec", step_info: StepInfo, layers: Sequence[str]
+    ) -> list[Pass]:
         """Return the widest pass, then its students: mixed ones, and the narrowest."""
         update, soft = training.update == "separate", self.options.distillation_weight
         widest = Pass(self.bitset[0], update=update)
         if len(self.bitset) == 1:
             return [widest]
         drawn = [
-            random_policy(layers, self.bitset, moment.generator)
+            random_policy(layers, self.bitset, step_info.generator)
             for _ in range(self.options.random_passes)
         ]
-        mixed = [Pass(None, policy, teacher=0, soft=soft, update=update) for policy in drawn]
-        return [widest, *mixed, Pass(self.bitset[-1], teacher=0, soft=soft, update=update)]
+        mixed = [
+            Pass(None, policy, teacher=0, distill_weight=soft, update=update) for policy in drawn
+        ]
+        return [
+            widest,
+            *mixed,
+            Pass(self.bitset[-1], teacher=0, distill_weight=soft, update=update),
+        ]
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from bitswitch.cards import Storage
-from bitswitch.contracts import Card, Method, Recipe
+from bitswitch.contracts.card import Card, Recipe, Storage
+from bitswitch.contracts.method import Method
 from bitswitch.nn.layers import QuantizedLinear
 from bitswitch.quant.clipped import ClipInit, LearnedClipQuantizer
 from bitswitch.quant.quantizer import Quantizer
@@ -40,7 +40,7 @@ class AdaBits(Method):
         storage="codes",
         licence="CC BY-NC 4.0",
         left_open="The code uses scheme modified, whose weights have a negative mean at few bits; "
-        "its README advises centered instead, which is the default and part of the faithful "
+        "its README advises centered instead, which is the default and part of the published "
         "recipes. With both, narrow codes are shifted wide codes; with scheme original, which is "
         "no default, float weights must be kept. Convolution weights are rescaled as in the "
         "CIFAR-10 recipe of the code; its ImageNet one leaves them. Published clips start at 8 "
@@ -51,9 +51,9 @@ class AdaBits(Method):
         "in training. The last layer, where it is quantized, has inputs of the same bit-width "
         "as its weights. Images are normalised. Weight decay includes depthwise convolutions.",
     )
-    faithful: ClassVar[dict[str, Recipe]] = {
+    published_recipes: ClassVar[dict[str, Recipe]] = {
         "cifar10": Recipe(
-            options={"rescale": "constant", "clip_init": "constant", "edge_bits": "widest"},
+            options={"rescale": "constant", "clip_init": "constant", "first_last_bits": "widest"},
             training=_RECIPE
             | {
                 "epochs": 200,
@@ -64,7 +64,7 @@ class AdaBits(Method):
             },
         ),
         "imagenet": Recipe(
-            options={"rescale": "none", "clip_init": "constant", "edge_bits": 8},
+            options={"rescale": "none", "clip_init": "constant", "first_last_bits": 8},
             training=_RECIPE
             | {"epochs": 150, "batch_size": 256, "schedule": "cosine", "milestones": ()},
         ),
@@ -89,7 +89,7 @@ class AdaBits(Method):
         clip_init: ClipInit = "range"
         """Clips start at the 0.1-99.9 % range of the inputs; ``constant``: as published, at 8
         before convolutions and at 10 before linear layers."""
-        edge_bits: Literal["widest", 2, 3, 4, 5, 6, 7, 8] | None = None
+        first_last_bits: Literal["widest", 2, 3, 4, 5, 6, 7, 8] | None = None
         """Bit-width of the first and last layer's weights; None: full precision."""
 
     options: Options
@@ -99,8 +99,8 @@ class AdaBits(Method):
         return "floats" if self.options.scheme == "original" else "codes"
 
     @property
-    def edge_bits(self) -> int | None:
-        chosen = self.options.edge_bits
+    def first_last_bits(self) -> int | None:
+        chosen = self.options.first_last_bits
         return self.bitset[0] if chosen == "widest" else chosen
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
@@ -118,7 +118,7 @@ class AdaBits(Method):
             init=options.clip_init,
         )
 
-    def attach(self, model: "QuantizedModel", classes: int) -> None:
+    def on_quantized(self, model: "QuantizedModel", classes: int) -> None:
         """Start the clips of linear layers, and make them evaluate as published if asked to."""
         for layer in model.quantized_layers.values():
             if not isinstance(layer, QuantizedLinear):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts import Card, Method, Moment, Pass, Recipe
+from bitswitch.contracts.card import Card, Recipe
+from bitswitch.contracts.method import Method, Pass, StepInfo
 from bitswitch.nn.float_norm import FloatSwitchableBatchNorm
 from bitswitch.nn.norm import SwitchableBatchNorm
 from bitswitch.quant.clipped import ClippedQuantizer
@@ -15,7 +16,8 @@ from bitswitch.quant.tanh import TanhQuantizer
 from bitswitch.types import FLOAT_BITS, Strict
 
 if TYPE_CHECKING:
-    from bitswitch.spec import RunSpec, TrainingSpec
+    from bitswitch.spec.run import RunSpec
+    from bitswitch.spec.training import TrainingSpec
 
 _RECIPE = {
     "schedule": "step",
@@ -44,7 +46,7 @@ class AnyPrecision(Method):
         "Inputs that are negative somewhere are clipped to [-1, 1] instead of [0, 1], on the grid "
         "of the code of AdaBits.",
     )
-    faithful: ClassVar[dict[str, Recipe]] = {
+    published_recipes: ClassVar[dict[str, Recipe]] = {
         "cifar10": Recipe(
             options={"float_pass": True},
             training=_RECIPE
@@ -94,7 +96,9 @@ class AnyPrecision(Method):
         kind = FloatSwitchableBatchNorm if self._has_float_pass else SwitchableBatchNorm
         return kind(norm, self.bitset)
 
-    def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
+    def passes(
+        self, training: "TrainingSpec", step_info: StepInfo, layers: Sequence[str]
+    ) -> list[Pass]:
         bitset = (FLOAT_BITS, *self.bitset) if self._has_float_pass else self.bitset
         update = training.update == "separate"
         return [

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts import Card, Method, Moment, Pass, Recipe
+from bitswitch.contracts.card import Card, Recipe
+from bitswitch.contracts.method import Method, Pass, StepInfo
 from bitswitch.nn.policy import random_policy
 from bitswitch.nn.transitional import TransitionalBatchNorm
 from bitswitch.quant.double_rounding import GradientName
@@ -19,7 +20,8 @@ from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import FLOAT_BITS, LayerBits, Strict
 
 if TYPE_CHECKING:
-    from bitswitch.spec import RunSpec, TrainingSpec
+    from bitswitch.spec.run import RunSpec
+    from bitswitch.spec.training import TrainingSpec
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -51,7 +53,7 @@ class BitMixer(Method):
         "three stages, floored weights and transitional batch norms follow it; lengths of the "
         "stages, initial scales and the recipe may differ.",
     )
-    faithful: ClassVar[dict[str, Recipe]] = {
+    published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 160 epochs: huang2025nearly, Table 2; the rest is not known
             {"epochs": 160, "update": "conventional", "alrs": {"reading": "off"}}
         )
@@ -93,21 +95,23 @@ class BitMixer(Method):
     def normalization(self, norm: _BatchNorm) -> nn.Module:
         return TransitionalBatchNorm(norm, self.bitset)
 
-    def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
+    def passes(
+        self, training: "TrainingSpec", step_info: StepInfo, layers: Sequence[str]
+    ) -> list[Pass]:
         """Return one pass at drawn bit-widths, after one at the widest where that teaches."""
-        part = replace(self._drawn(moment, layers), update=training.update == "separate")
+        part = replace(self._drawn(step_info, layers), update=training.update == "separate")
         widest = self.bitset[0]
         if self.options.distillation == "none" or part.bits == widest:
             return [part]
-        if moment.progress < self.options.activation_share:
+        if step_info.progress < self.options.activation_share:
             teacher = replace(part, policy=dict.fromkeys(layers, (FLOAT_BITS, widest)))
         else:
             teacher = replace(part, bits=widest, policy=None)
-        return [teacher, replace(part, teacher=0, soft=self.options.distillation_weight)]
+        return [teacher, replace(part, teacher=0, distill_weight=self.options.distillation_weight)]
 
-    def _drawn(self, moment: Moment, layers: Sequence[str]) -> Pass:
-        """Return the pass of the stage that ``moment`` is in."""
-        draw, options, progress = moment.generator, self.options, moment.progress
+    def _drawn(self, step_info: StepInfo, layers: Sequence[str]) -> Pass:
+        """Return the pass of the stage that ``step_info`` is in."""
+        draw, options, progress = step_info.generator, self.options, step_info.progress
         bits = self.bitset[int(torch.randint(len(self.bitset), (), generator=draw))]
         if progress < options.activation_share:
             return Pass(None, dict.fromkeys(layers, (FLOAT_BITS, bits)))

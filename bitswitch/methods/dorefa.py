@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bitswitch.contracts import Card, Method
+from bitswitch.contracts.card import Card
+from bitswitch.contracts.method import Method
 from bitswitch.quant.clipped import ClippedQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.tanh import TanhQuantizer

@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from bitswitch.cards import Storage
-from bitswitch.contracts import Card, Method, Recipe
+from bitswitch.contracts.card import Card, Recipe, Storage
+from bitswitch.contracts.method import Method
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
 from bitswitch.quant.grid import Rounding
 from bitswitch.quant.lsq import ActivationQuantizer, InitName
@@ -45,7 +45,7 @@ class DoubleRounding(Method):
         "publication states epochs and batch size alone; the rest of that recipe is the one for "
         "ImageNet.",
     )
-    faithful: ClassVar[dict[str, Recipe]] = RECIPES
+    published_recipes: ClassVar[dict[str, Recipe]] = RECIPES
 
     class Options(Strict):
         """Defaults as published."""
@@ -60,7 +60,7 @@ class DoubleRounding(Method):
         """Multiply scale gradients by 1 / sqrt(values per scale * largest code)."""
         activation_init: InitName = "range"
         """How activation scales start."""
-        edge_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
+        first_last_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
         """Fixed bit-width of the first and the last layer; None: full precision, as published."""
 
     options: Options

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from bitswitch.contracts import Card, Method
+from bitswitch.contracts.card import Card
+from bitswitch.contracts.method import Method
 from bitswitch.errors import BitWidthError
 from bitswitch.quant.quantizer import Quantizer
 

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from bitswitch.contracts import Card, Method, Moment, Pass, Recipe
+from bitswitch.contracts.card import Card, Recipe
+from bitswitch.contracts.method import Method, Pass, StepInfo
 from bitswitch.nn.policy import random_policy
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import MAX_BITS, MIN_BITS, Strict
 
 if TYPE_CHECKING:
-    from bitswitch.spec import RunSpec, TrainingSpec
+    from bitswitch.spec.run import RunSpec
+    from bitswitch.spec.training import TrainingSpec
 
 
 class Limpq(Method):
@@ -38,7 +40,7 @@ class Limpq(Method):
         "Inputs are signed where a negative value was observed. The batch norm before the first "
         "quantized layer has a copy per bit-width. The cosine ends at 0 instead of 1e-5.",
     )
-    faithful: ClassVar[dict[str, Recipe]] = {
+    published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(
             {
                 "epochs": 5,
@@ -64,7 +66,7 @@ class Limpq(Method):
 
         random_pass: bool = True
         """After the passes at one bit-width, one at a bit-width drawn for every layer."""
-        edge_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
+        first_last_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
         """Of the first and last layer; None: full precision, as published for this training."""
 
     options: Options
@@ -75,12 +77,14 @@ class Limpq(Method):
     def activation_quantizer(self) -> Quantizer:
         return ActivationQuantizer(self.bitset, init="mean", gradient_count="tensor")
 
-    def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
+    def passes(
+        self, training: "TrainingSpec", step_info: StepInfo, layers: Sequence[str]
+    ) -> list[Pass]:
         """Return all bit-widths, widest to narrowest, then weights and inputs at random ones."""
         update = training.update == "separate"
         passes = [Pass(bits, update=update) for bits in self.bitset]
         if self.options.random_pass and len(self.bitset) > 1:
-            policy = random_policy(layers, self.bitset, moment.generator)
+            policy = random_policy(layers, self.bitset, step_info.generator)
             passes.append(Pass(None, policy, update=update))
         return passes
 

@@ -7,7 +7,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts import Card, Method, Moment, Pass, Recipe
+from bitswitch.contracts.card import Card, Recipe
+from bitswitch.contracts.method import Method, Pass, StepInfo
 from bitswitch.nn.float_norm import FloatSwitchableBatchNorm
 from bitswitch.quant.clipped import ClippedQuantizer
 from bitswitch.quant.quantizer import Quantizer
@@ -15,7 +16,8 @@ from bitswitch.quant.tanh import TanhQuantizer
 from bitswitch.types import FLOAT_BITS, Strict
 
 if TYPE_CHECKING:
-    from bitswitch.spec import RunSpec, TrainingSpec
+    from bitswitch.spec.run import RunSpec
+    from bitswitch.spec.training import TrainingSpec
 
 
 class QDnn(Method):
@@ -35,7 +37,7 @@ class QDnn(Method):
         missing="Only what the abstract says was at hand: the loss, the batch norms and the set "
         "of modes follow it; weights of the loss, quantizers and recipe may differ.",
     )
-    faithful: ClassVar[dict[str, Recipe]] = {
+    published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(
             {"epochs": 45, "update": "conventional", "alrs": {"reading": "off"}}  # huang2025nearly
         )
@@ -60,13 +62,17 @@ class QDnn(Method):
     def normalization(self, norm: _BatchNorm) -> nn.Module:
         return FloatSwitchableBatchNorm(norm, self.bitset)
 
-    def passes(self, training: "TrainingSpec", moment: Moment, layers: Sequence[str]) -> list[Pass]:
+    def passes(
+        self, training: "TrainingSpec", step_info: StepInfo, layers: Sequence[str]
+    ) -> list[Pass]:
         """Return one pass per mode, full precision first."""
         update, options = training.update == "separate", self.options
         modes = [Pass(FLOAT_BITS, update=update)]
         for position, bits in enumerate(self.bitset):
             teacher = position if options.teacher == "above" else 0
-            modes.append(Pass(bits, teacher=teacher, soft=options.consistency, update=update))
+            modes.append(
+                Pass(bits, teacher=teacher, distill_weight=options.consistency, update=update)
+            )
         return modes
 
     def skip(self, spec: "RunSpec") -> str | None:

@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bitswitch.contracts import Model
-from bitswitch.randomness import seeded
+from bitswitch.contracts.data import Model
+from bitswitch.runtime.randomness import seeded
 from bitswitch.types import Strict
 
 WIDTHS = (16, 32, 64)

@@ -6,11 +6,11 @@ from typing import Any
 from pydantic import Field, field_validator
 from torch import nn
 
-from bitswitch.contracts import Model
+from bitswitch.contracts.data import Model
 from bitswitch.errors import hint, shown
 from bitswitch.models.weight_files import State
 from bitswitch.models.weights import WeightOptions, load_weights
-from bitswitch.randomness import seeded
+from bitswitch.runtime.randomness import seeded
 
 TAKEN = {
     "num_classes": "is the number of the dataset's classes: leave it out",

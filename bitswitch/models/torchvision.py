@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from bitswitch.contracts import Model
+from bitswitch.contracts.data import Model
 from bitswitch.models.weight_files import State
 from bitswitch.models.weights import WeightOptions, load_weights
-from bitswitch.randomness import seeded
+from bitswitch.runtime.randomness import seeded
 
 PUBLISHED = "IMAGENET1K_V1"
 """Weights of the original recipes, which quantized networks in publications start from."""

@@ -5,8 +5,8 @@ import inspect
 
 import torch
 
-from bitswitch.locks import keep_compiled_code_private
 from bitswitch.quant import grid, ste
+from bitswitch.runtime.locks import keep_compiled_code_private
 
 
 def prepare_compilation() -> None:

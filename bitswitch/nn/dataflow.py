@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.errors import BitWidthError
 from bitswitch.nn.kinds import weighted_layers
-from bitswitch.randomness import generator
+from bitswitch.runtime.randomness import generator
 
 _SIDES = (*range(32, 0, -1), 64, 224, 256, 384)
 """Of images that are tried on a network that does not say what it takes."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
-from bitswitch import transfers
 from bitswitch.errors import CalibrationError
+from bitswitch.runtime import transfers
 
 REMEDY = "calibrate() takes batches of images, as the network does: [tensor [n, 3, height, width]]"
 

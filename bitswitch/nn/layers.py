@@ -1,17 +1,12 @@
 """Convolution and linear layers that quantize their weight and their input."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
 from bitswitch.nn.recompute import quantized_again_in_backward
 from bitswitch.nn.switch import BitSwitch
 from bitswitch.quant import per_bit
 from bitswitch.quant.quantizer import Quantizer
-from bitswitch.types import FLOAT_BITS
-
-if TYPE_CHECKING:
-    from bitswitch.contracts import Method
+from bitswitch.types import FLOAT_BITS, BitSet
 
 
 class QuantizedLayer(nn.Module):
@@ -24,14 +19,16 @@ class QuantizedLayer(nn.Module):
     pinned: tuple[int, int] | None = None
     """Bit-widths that no policy changes; None: they are switchable."""
 
-    def _take_over(self, layer: nn.Conv2d | nn.Linear, method: "Method") -> None:
+    def _take_over(
+        self, layer: nn.Conv2d | nn.Linear, weight: Quantizer, activation: Quantizer, bitset: BitSet
+    ) -> None:
         self.weight = layer.weight
         self.bias = layer.bias
         device = layer.weight.device
-        self.weight_quantizer = method.weight_quantizer(layer.weight).to(device)
-        self.activation_quantizer = method.activation_quantizer().to(device)
-        self.weight_switch = BitSwitch(method.bitset).to(device)
-        self.activation_switch = BitSwitch(method.bitset).to(device)
+        self.weight_quantizer = weight.to(device)
+        self.activation_quantizer = activation.to(device)
+        self.weight_switch = BitSwitch(bitset).to(device)
+        self.activation_switch = BitSwitch(bitset).to(device)
         self.train(layer.training)
 
     @property
@@ -74,10 +71,14 @@ class QuantizedConv2d(QuantizedLayer, nn.Conv2d):
 
     Args:
         conv: The float layer; groups, stride, dilation, padding, its mode and bias are kept.
-        method: Where the quantizers come from.
+        weight: Quantizer of its weight.
+        activation: Quantizer of its input.
+        bitset: Bit-widths it runs at.
     """
 
-    def __init__(self, conv: nn.Conv2d, method: "Method") -> None:
+    def __init__(
+        self, conv: nn.Conv2d, weight: Quantizer, activation: Quantizer, bitset: BitSet
+    ) -> None:
         nn.Conv2d.__init__(
             self,
             conv.in_channels,
@@ -91,7 +92,7 @@ class QuantizedConv2d(QuantizedLayer, nn.Conv2d):
             padding_mode=conv.padding_mode,
             device="meta",
         )
-        self._take_over(conv, method)
+        self._take_over(conv, weight, activation, bitset)
 
     def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
         output: Tensor = self._conv_forward(x, weight, self.bias)
@@ -103,12 +104,16 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):  # type: ignore[misc]
 
     Args:
         linear: The float layer.
-        method: Where the quantizers come from.
+        weight: Quantizer of its weight.
+        activation: Quantizer of its input.
+        bitset: Bit-widths it runs at.
     """
 
-    def __init__(self, linear: nn.Linear, method: "Method") -> None:
+    def __init__(
+        self, linear: nn.Linear, weight: Quantizer, activation: Quantizer, bitset: BitSet
+    ) -> None:
         nn.Linear.__init__(self, linear.in_features, linear.out_features, False, device="meta")
-        self._take_over(linear, method)
+        self._take_over(linear, weight, activation, bitset)
 
     def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
         return nn.functional.linear(x, weight, self.bias)

@@ -1,68 +1,27 @@
-"""Turn a float network into one that runs at several bit-widths."""
+"""A network that runs at several bit-widths."""
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.compilation import prepare_compilation
-from bitswitch.nn.convert import convert
 from bitswitch.nn.dataflow import NO_ENDS, FirstLast
 from bitswitch.nn.feed import check_observed, feed
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.policy import resolve
-from bitswitch.nn.roles import roles
 from bitswitch.quant.per_bit import Switchable
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import FLOAT_BITS, BitSet, Policy
-
-if TYPE_CHECKING:
-    from bitswitch.contracts import Method
-
 
 UNCALIBRATED = (
     "This network runs quantized before calibrate() and before load_state_dict(): activation "
     "scales are at initial values that fit nothing. Call calibrate() with a few batches first."
 )
-
-
-def quantize(
-    net: nn.Module,
-    method: "Method",
-    keep: Collection[str] = (),
-    ends: FirstLast | None = None,
-    image: Sequence[int] | None = None,
-) -> "QuantizedModel":
-    """Return ``net`` with convolutions and linear layers that run at every bit-width of ``method``.
-
-    The network is changed in place and owned by the result. Weight scales are initialised from
-    the weights, every batch norm is copied to each bit-width; ``QuantizedModel.calibrate`` sets
-    the activation scales.
-
-    Args:
-        net: Float network, already loaded.
-        method: Where quantizers and normalisation come from; a method whose bit set is (32,)
-            leaves the network as it is.
-        keep: Names of layers that stay at full precision besides the first and the last, or
-            patterns such as ``blocks.*.attn.qkv``.
-        ends: First and last layers, which stay at full precision or at the method's ``edge_bits``;
-            None: those are found by running a copy of the network.
-        image: (channels, height, width) of an image, for that run; None: some are tried.
-
-    Raises:
-        BitWidthError: a name that no layer has, a layer that cannot be quantized faithfully, or
-            nothing that can be quantized.
-    """
-    count = sum(value.numel() for value in net.parameters())
-    if method.bitset == (FLOAT_BITS,):
-        return QuantizedModel(net, method.bitset, count)
-    chosen = roles(net, keep, ends, image, method.edge_bits is not None)
-    net = convert(net, method, chosen)
-    return QuantizedModel(net, method.bitset, count, chosen.ends)
 
 
 class QuantizedModel(nn.Module):

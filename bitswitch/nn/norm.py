@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch import transfers
 from bitswitch.quant import per_bit
 from bitswitch.quant.per_bit import PerBit, Switchable
+from bitswitch.runtime import transfers
 from bitswitch.types import BitSet
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")

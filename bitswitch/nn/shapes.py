@@ -48,9 +48,9 @@ def layer_shapes(model: QuantizedModel, image: Sequence[int]) -> list[LayerShape
         for module, training in modes:
             module.training = training
     seen = borrowed.seen | seen
-    edges = {*model.ends.first, *model.ends.last}
+    first_last = {*model.ends.first, *model.ends.last}
     return [
-        _shape(name, layer, seen[name], name in edges)
+        _shape(name, layer, seen[name], name in first_last)
         for name, layer in layers.items()
         if name in seen
     ]
@@ -104,7 +104,7 @@ class _Borrowed(TorchFunctionMode):
         return output
 
 
-def _shape(name: str, layer: nn.Module, seen: Seen, is_edge: bool) -> LayerShape:
+def _shape(name: str, layer: nn.Module, seen: Seen, is_first_last: bool) -> LayerShape:
     quantized = layer if isinstance(layer, QuantizedLayer) else None
     conv = layer if isinstance(layer, nn.Conv2d) else None
     linear = layer if isinstance(layer, nn.Linear) else None
@@ -122,7 +122,7 @@ def _shape(name: str, layer: nn.Module, seen: Seen, is_edge: bool) -> LayerShape
         stride=1 if conv is None else max(conv.stride),
         groups=1 if conv is None else conv.groups,
         fixed_bits=FLOAT_BITS if quantized is None else _fixed_bits(quantized),
-        is_edge=is_edge,
+        is_first_last=is_first_last,
     )
 
 

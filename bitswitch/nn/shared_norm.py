@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch import transfers
 from bitswitch.quant.per_bit import Switchable
+from bitswitch.runtime import transfers
 from bitswitch.types import FLOAT_BITS, BitSet
 
 

@@ -5,12 +5,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bitswitch import transfers
 from bitswitch.quant.clipped_grid import ClippedGrid, on_clipped_grid
 from bitswitch.quant.grid import at_least_float32, integers
 from bitswitch.quant.initial import measured, percentile_range
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
+from bitswitch.runtime import transfers
 from bitswitch.types import BitSet
 
 ClipInit = Literal["constant", "range"]

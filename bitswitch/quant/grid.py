@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bitswitch import transfers
 from bitswitch.errors import EncodingError
 from bitswitch.quant.quantizer import Number
+from bitswitch.runtime import transfers
 
 Rounding = Literal["double", "shift", "single", "floor"]
 """How a code becomes an integer. ``double``: rounded on the widest grid, then on its own.

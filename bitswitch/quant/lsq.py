@@ -5,12 +5,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bitswitch import transfers
 from bitswitch.quant.grid import at_least_float32, grid_codes, integers
 from bitswitch.quant.initial import mean_step, measured, percentile_range, three_sigma_step
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
 from bitswitch.quant.ste import on_grid
+from bitswitch.runtime import transfers
 from bitswitch.types import BitSet
 
 InitName = Literal["range", "mean", "one"]

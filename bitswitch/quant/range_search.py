@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bitswitch import transfers
+from bitswitch.runtime import transfers
 
 SHRINK = 0.01
 """Every candidate is this share of the full range narrower than the one before; EQ-Net's code."""

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from bitswitch import plugins
 from bitswitch.errors import SpecError
+from bitswitch.plugins import registry
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 Kind = Literal["method", "sensitivity", "search"]
@@ -107,5 +107,5 @@ def _check(kind: Kind, name: str) -> None:
             f"'{name}' cannot be the name of a {kind}: bitswitch has a class '{class_of(name)}'."
             f"\n  Say what is particular about it, e.g. '{name}-scaled'."
         )
-    if name in plugins.names(GROUPS[kind]):
+    if name in registry.names(GROUPS[kind]):
         raise SpecError(f"A {kind} '{name}' is installed already.\n  Choose another name.")

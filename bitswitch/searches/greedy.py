@@ -7,9 +7,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from bitswitch.contracts import Candidate, Problem, Search
+from bitswitch.contracts.search import Candidate, Problem, Search, require_evaluations
 from bitswitch.errors import SpecError
-from bitswitch.problems import require_evaluations
 from bitswitch.searches.space import Reduction, Space, Vector
 from bitswitch.types import Strict
 

@@ -1,7 +1,6 @@
 """Random search: the best of one bit-width for all layers and random policies below the budget."""
 
-from bitswitch.contracts import Candidate, Problem, Search
-from bitswitch.problems import require_evaluations
+from bitswitch.contracts.search import Candidate, Problem, Search, require_evaluations
 from bitswitch.searches.sampling import Sampler, SamplingOptions
 from bitswitch.searches.space import Space
 
@@ -24,5 +23,5 @@ class Random(Search):
         first = sampler.first()
         vectors = [*first, *sampler.distinct(allowed - len(first), first)]
         found = {vector: problem.evaluate(space.policy(vector)) for vector in vectors}
-        best = max(found, key=lambda vector: found[vector].merit)
+        best = max(found, key=lambda vector: found[vector].rank_key)
         return [Candidate(space.policy(best), found[best].error)]

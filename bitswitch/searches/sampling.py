@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from bitswitch.problems import Limit
+from bitswitch.costs import Constraint
 from bitswitch.searches.space import Space, Vector
 from bitswitch.types import Strict
 
@@ -54,7 +54,7 @@ class Sampler:
         self.probabilities = torch.ones_like(self.prices)
         if options.sampling == "conditional":
             self.probabilities = tilted(self.prices, (bottom + top) / 2)
-        rounding = Limit.TOLERANCE * (most + abs(space.fixed))
+        rounding = Constraint.TOLERANCE * (most + abs(space.fixed))
         self.accepted = bottom - rounding, top + rounding
         """Costs of all layers together between which a draw is taken as it is."""
 

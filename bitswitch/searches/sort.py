@@ -6,11 +6,11 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from bitswitch.contracts import Candidate, Problem, Search
+from bitswitch.contracts.search import Candidate, Problem, Search
 from bitswitch.costs import CostName
 from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.searches.closed_form import Numbers, bounded_bits
-from bitswitch.searches.exact import scores_of
+from bitswitch.searches.exact.exact import scores_of
 from bitswitch.types import Strict
 
 LINEAR: tuple[CostName, ...] = ("average-bits", "weighted-average-bits", "activation-bits", "size")

@@ -6,9 +6,9 @@ from typing import NamedTuple, Self
 
 import torch
 
-from bitswitch.contracts import Problem
+from bitswitch.contracts.search import Problem
+from bitswitch.costs import Constraint
 from bitswitch.errors import InfeasibleBudgetError
-from bitswitch.problems import Limit
 from bitswitch.types import BitSet
 
 Vector = tuple[int, ...]
@@ -38,7 +38,7 @@ class Space:
     """What every layer adds to the cost, by choice."""
     fixed: float
     """Cost that no policy changes."""
-    limit: Limit
+    limit: Constraint
     operands: int
     """Entries of one layer in a vector, 1 or 2."""
 
@@ -105,7 +105,7 @@ class Space:
 
     def fits(self, vector: Vector) -> bool:
         """Return whether a policy is within the budget."""
-        return self.cost(vector) <= self.limit.value * (1 + Limit.TOLERANCE)
+        return self.cost(vector) <= self.limit.value * (1 + Constraint.TOLERANCE)
 
     def reductions(self, vector: Vector) -> list[Reduction]:
         """Return every way to make one entry one level narrower that lowers the cost."""

@@ -1,6 +1,6 @@
 """Uniform: the widest bit-width within the budget, in every layer."""
 
-from bitswitch.contracts import Candidate, Problem, Search
+from bitswitch.contracts.search import Candidate, Problem, Search
 from bitswitch.errors import InfeasibleBudgetError
 
 

@@ -3,12 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from bitswitch.contracts import Findings, Score, Sensitivity, Subject, Work
-from bitswitch.nn.input_error import squared_input_errors
-from bitswitch.nn.trace_samples import TraceSamples
-from bitswitch.nn.weight_error import squared_weight_errors
-from bitswitch.scores import Operand
-from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced, work_of
+from bitswitch.contracts.card import ImagePasses
+from bitswitch.contracts.sensitivity import (
+    Operand,
+    Score,
+    ScoringInput,
+    Sensitivity,
+    SensitivityScores,
+)
+from bitswitch.sensitivities.hessian.trace_samples import TraceSamples
+from bitswitch.sensitivities.hessian.traces import TraceOptions, facts_of, traced, work_of
+from bitswitch.sensitivities.input_error import squared_input_errors
+from bitswitch.sensitivities.weight_error import squared_weight_errors
 
 
 class HawqV2(Sensitivity):
@@ -41,14 +47,14 @@ class HawqV2(Sensitivity):
 
     options: Options
 
-    def work(self, images: int, classes: int) -> Work:
+    def work(self, images: int, classes: int) -> ImagePasses:
         once = work_of(self.options, images, classes).trained
         gauss_newton = self.options.model_copy(update={"estimator": "gauss-newton"})
         for_inputs = images + work_of(gauss_newton, images, classes).trained
         by_operand = {"weights": once, "inputs": for_inputs, "both": once + for_inputs}
-        return Work(trained=by_operand[self.options.operands])
+        return ImagePasses(trained=by_operand[self.options.operands])
 
-    def score(self, subject: Subject) -> Findings:
+    def score(self, subject: ScoringInput) -> SensitivityScores:
         operands, both = self.options.operands, self.options.operands == "both"
         scores: list[Score] = []
         facts: dict[str, float] = {}
@@ -65,7 +71,7 @@ class HawqV2(Sensitivity):
             scores += self._omegas(operand, samples, read.squared, read.elements)
             before = "input_" if both else ""
             facts |= {before + name: value for name, value in facts_of(samples).items()}
-        return Findings(scores, facts)
+        return SensitivityScores(scores, facts)
 
     def _omegas(
         self,

@@ -1,7 +1,8 @@
 """Hessian trace: how curved the loss is in the weights of every layer at full precision."""
 
-from bitswitch.contracts import Findings, Score, Sensitivity, Subject, Work
-from bitswitch.sensitivities.traces import TraceOptions, facts_of, traced, work_of
+from bitswitch.contracts.card import ImagePasses
+from bitswitch.contracts.sensitivity import Score, ScoringInput, Sensitivity, SensitivityScores
+from bitswitch.sensitivities.hessian.traces import TraceOptions, facts_of, traced, work_of
 
 
 class HessianTrace(Sensitivity):
@@ -20,14 +21,14 @@ class HessianTrace(Sensitivity):
 
     options: Options
 
-    def work(self, images: int, classes: int) -> Work:
+    def work(self, images: int, classes: int) -> ImagePasses:
         return work_of(self.options, images, classes)
 
-    def score(self, subject: Subject) -> Findings:
+    def score(self, subject: ScoringInput) -> SensitivityScores:
         samples = traced(subject, self.options, "hessian-trace")
         found = zip(samples.means.tolist(), samples.standard_errors.tolist(), strict=True)
         scores = []
         for (name, layer), (trace, off) in zip(subject.model.layers.items(), found, strict=True):
             count = layer.weight.numel() if self.options.normalized else 1
             scores.append(Score(name, "layer", None, trace / count, off / count))
-        return Findings(scores, facts_of(samples))
+        return SensitivityScores(scores, facts_of(samples))

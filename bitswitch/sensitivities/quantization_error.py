@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from bitswitch.contracts import Findings, Score, Sensitivity, Subject
-from bitswitch.nn.weight_error import squared_weight_errors
+from bitswitch.contracts.sensitivity import Score, ScoringInput, Sensitivity, SensitivityScores
+from bitswitch.sensitivities.weight_error import squared_weight_errors
 from bitswitch.types import Strict
 
 
@@ -18,11 +18,11 @@ class QuantizationError(Sensitivity):
 
     options: Options
 
-    def score(self, subject: Subject) -> Findings:
+    def score(self, subject: ScoringInput) -> SensitivityScores:
         errors = squared_weight_errors(subject.model, subject.bitset)
         scores = []
         for (name, bits), error in errors.items():
             weights = subject.model.layers[name].weight.numel()
             count = weights if self.options.average == "mean" else 1
             scores.append(Score(name, "layer", bits, error / count))
-        return Findings(scores)
+        return SensitivityScores(scores)

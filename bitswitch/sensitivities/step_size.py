@@ -7,12 +7,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bitswitch import transfers
-from bitswitch.contracts import Findings, Score, Sensitivity, Subject
+from bitswitch.contracts.sensitivity import (
+    Operand,
+    Score,
+    ScoringInput,
+    Sensitivity,
+    SensitivityScores,
+)
 from bitswitch.errors import SpecError
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.quant.quantizer import Quantizer, Width
-from bitswitch.scores import Operand
+from bitswitch.runtime import transfers
 from bitswitch.types import BitSet, Strict
 
 FORBIDDEN = 1e8
@@ -45,7 +50,7 @@ class StepSize(Sensitivity):
     options: Options
 
     @torch.no_grad()
-    def score(self, subject: Subject) -> Findings:
+    def score(self, subject: ScoringInput) -> SensitivityScores:
         scores = []
         forbidden = 0
         for name, layer in subject.model.layers.items():
@@ -58,7 +63,7 @@ class StepSize(Sensitivity):
                     Score(name, operand, bits, value)
                     for bits, value in zip(subject.bitset, values, strict=True)
                 ]
-        return Findings(scores, {"forbidden": forbidden})
+        return SensitivityScores(scores, {"forbidden": forbidden})
 
 
 def without_outliers(steps: Sequence[float]) -> list[float]:
@@ -74,7 +79,7 @@ def without_outliers(steps: Sequence[float]) -> list[float]:
 
 
 def _steps(
-    name: str, layer: QuantizedLayer, subject: Subject
+    name: str, layer: QuantizedLayer, subject: ScoringInput
 ) -> Iterator[tuple[Operand, list[float]]]:
     """Yield the steps of both operands of a layer, in the order of the bit set.
 

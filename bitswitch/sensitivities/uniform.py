@@ -1,6 +1,6 @@
 """Uniform: every layer is as sensitive as every other."""
 
-from bitswitch.contracts import Findings, Score, Sensitivity, Subject
+from bitswitch.contracts.sensitivity import Score, ScoringInput, Sensitivity, SensitivityScores
 from bitswitch.types import Strict
 
 
@@ -15,10 +15,12 @@ class Uniform(Sensitivity):
 
     options: Options
 
-    def score(self, subject: Subject) -> Findings:
+    def score(self, subject: ScoringInput) -> SensitivityScores:
         if not self.options.by_bits:
-            return Findings([Score(name, "layer", None, 1.0) for name in subject.model.layers])
-        return Findings(
+            return SensitivityScores(
+                [Score(name, "layer", None, 1.0) for name in subject.model.layers]
+            )
+        return SensitivityScores(
             [
                 Score(name, "layer", bits, 4.0**-bits)
                 for name in subject.model.layers

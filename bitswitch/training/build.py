@@ -8,19 +8,20 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from bitswitch import plugins
-from bitswitch.allocator import keep_freed_memory
-from bitswitch.contracts import Dataset, Method, Model, OpenDataset
-from bitswitch.errors import CheckpointError
-from bitswitch.nn.model import QuantizedModel, quantize
-from bitswitch.results import read_result
-from bitswitch.spec import RunSpec
+from bitswitch.contracts.data import Dataset, Model, OpenDataset
+from bitswitch.contracts.method import Method
+from bitswitch.conversion import quantize
+from bitswitch.errors import CheckpointError, Diverged
+from bitswitch.nn.model import QuantizedModel
+from bitswitch.plugins import registry
+from bitswitch.plugins.guard import plugin_errors
+from bitswitch.results.result import read_result
+from bitswitch.runtime.allocator import keep_freed_memory
+from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint, predictions
-from bitswitch.training.blame import blamed
 from bitswitch.training.distillation import Distillation
-from bitswitch.training.health import Diverged
 from bitswitch.training.pretrained import check_pretrained
-from bitswitch.training.step import Learner
+from bitswitch.training.step import TrainState
 
 CALIBRATION_BATCHES = 4
 CALIBRATION_EPOCH = -1
@@ -44,12 +45,12 @@ class Parts:
             PluginError: one cannot be made.
         """
         method, model, dataset = spec.method, spec.model, spec.dataset
-        with blamed(f"method '{method.name}'", "__init__()"):
-            made_method = plugins.create("methods", method.name, method.options, spec.bitset)
-        with blamed(f"model '{model.name}'", "__init__()"):
-            made_model = plugins.create("models", model.name, model.options)
-        with blamed(f"dataset '{dataset.name}'", "__init__()"):
-            made_dataset = plugins.create("datasets", dataset.name, dataset.options)
+        with plugin_errors(f"method '{method.name}'", "__init__()"):
+            made_method = registry.create("methods", method.name, method.options, spec.bitset)
+        with plugin_errors(f"model '{model.name}'", "__init__()"):
+            made_model = registry.create("models", model.name, model.options)
+        with plugin_errors(f"dataset '{dataset.name}'", "__init__()"):
+            made_dataset = registry.create("datasets", dataset.name, dataset.options)
         return cls(spec, made_method, made_model, made_dataset)
 
     @property
@@ -59,12 +60,12 @@ class Parts:
 
     def open(self, data: Path, device: torch.device) -> OpenDataset:
         """Return the dataset below ``data``, ready for ``device``."""
-        with blamed(f"dataset '{self.spec.dataset.name}'", "open()"):
+        with plugin_errors(f"dataset '{self.spec.dataset.name}'", "open()"):
             return self.dataset.open(data, device)
 
     def float_net(self) -> nn.Module:
         """Return the network as its plugin initialises it."""
-        with blamed(f"model '{self.spec.model.name}'", "build()"):
+        with plugin_errors(f"model '{self.spec.model.name}'", "build()"):
             return self.model.build(self.dataset.classes, self.spec.seed)
 
     def quantized(self, net: nn.Module, device: torch.device) -> QuantizedModel:
@@ -75,16 +76,18 @@ class Parts:
         """
         if device.type == "cpu":
             keep_freed_memory()
-        with blamed(f"method '{self.spec.method.name}'", "quantization"):
+        with plugin_errors(f"method '{self.spec.method.name}'", "quantization"):
             ends, image = self.model.first_last(net), self.dataset.shape()
             model = quantize(net, self.method, self.spec.keep, ends, image)
-            self.method.attach(model, self.dataset.classes)
+            self.method.on_quantized(model, self.dataset.classes)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:
             model.compile()
         return model
 
-    def learner(self, model: QuantizedModel, images: int, folder: Path | None = None) -> Learner:
+    def train_state(
+        self, model: QuantizedModel, images: int, folder: Path | None = None
+    ) -> TrainState:
         """Return what trains ``model`` on a training split of ``images`` images.
 
         Args:
@@ -95,7 +98,7 @@ class Parts:
         training = self.spec.training
         path = None if folder is None else folder / predictions.NAME
         memory = Distillation(training, images, self.dataset.classes, path)
-        return Learner.of(self.method, model, training, memory)
+        return TrainState.of(self.method, model, training, memory)
 
 
 def load_float(net: nn.Module, start: RunSpec, folder: Path) -> None:
@@ -122,8 +125,8 @@ def inherit(model: QuantizedModel, parts: Parts, start: RunSpec, folder: Path) -
         CheckpointError: its checkpoint is missing, damaged, or does not fit.
     """
     state = checkpoint.load(folder / checkpoint.NAME, start.run_id)["model"]
-    with blamed(f"method '{parts.spec.method.name}'", "inherit()"):
-        state = parts.method.inherit(state)
+    with plugin_errors(f"method '{parts.spec.method.name}'", "convert_state_dict()"):
+        state = parts.method.convert_state_dict(state)
     _load(model, state, start, folder)
 
 
@@ -147,7 +150,9 @@ def calibrate(model: QuantizedModel, spec: RunSpec, dataset: OpenDataset) -> Non
         return
     size = spec.training.batch_size
     batches = dataset.train_batches(size, CALIBRATION_EPOCH, spec.seed, skip=0)
-    with blamed(f"method '{spec.method.name}' on dataset '{spec.dataset.name}'", "calibration"):
+    with plugin_errors(
+        f"method '{spec.method.name}' on dataset '{spec.dataset.name}'", "calibration"
+    ):
         model.calibrate(batch.images for batch in islice(batches, CALIBRATION_BATCHES))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from bitswitch.errors import CheckpointError
-from bitswitch.records import write_bytes
+from bitswitch.results.files import write_bytes
 
 NAME = "checkpoint.pt"
 FORMAT = 1

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
-from bitswitch.drafts import remove_lost
 from bitswitch.errors import LockError, RunDirectoryError
-from bitswitch.locks import try_lock
-from bitswitch.records import START, Lines, Mark, write_json, writing
+from bitswitch.results.files import START, Lines, Mark, write_json, writing
+from bitswitch.runtime.drafts import remove_lost
+from bitswitch.runtime.locks import try_lock
 
 GROWING = ("train", "steps", "timing")
 """Record files that get a line per epoch or step."""
@@ -93,8 +93,8 @@ class RunDirectory:
 
     def heartbeat(self, progress: dict[str, Any], at_once: bool = False) -> None:
         """Rewrite ``progress.json``, unless that was a moment ago."""
-        moment = time.monotonic()
-        if at_once or moment - self._last_heartbeat >= HEARTBEAT_S:
-            self._last_heartbeat = moment
+        step_info = time.monotonic()
+        if at_once or step_info - self._last_heartbeat >= HEARTBEAT_S:
+            self._last_heartbeat = step_info
             beat = {**progress, "pid": os.getpid(), "updated": time.time()}
             write_json(self.path / "progress.json", beat)

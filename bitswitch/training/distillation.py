@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softmax
 
-from bitswitch import transfers
-from bitswitch.contracts import Batch
+from bitswitch.contracts.data import Batch
 from bitswitch.nn.losses import smoothed
-from bitswitch.spec import TrainingSpec
+from bitswitch.runtime import transfers
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.predictions import Predictions
 
 PS_KD_WEIGHT = 0.7

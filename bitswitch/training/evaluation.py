@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bitswitch import transfers
-from bitswitch.contracts import OpenDataset
+from bitswitch.contracts.data import OpenDataset
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.runtime import transfers
 
 BATCH_SIZE = 256
 

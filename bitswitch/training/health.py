@@ -6,15 +6,12 @@ from math import isfinite, sqrt
 import torch
 from torch import Tensor, nn
 
-from bitswitch import transfers
+from bitswitch.errors import Diverged
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.runtime import transfers
 
 CHANCE_QUANTILE = 3.09
 """Standard deviations that 99.9 % of guessing networks stay below."""
-
-
-class Diverged(Exception):  # noqa: N818  (a finding, not a fault)
-    """Training cannot go on; the text is the diagnosis."""
 
 
 def check_loss(loss: float, place: str, model: QuantizedModel) -> None:

@@ -2,23 +2,22 @@
 
 import logging
 
-from bitswitch.contracts import Moment
+from bitswitch.contracts.method import StepInfo
 from bitswitch.errors import Interrupted
-from bitswitch.randomness import generator
-from bitswitch.training.blame import blamed, blamed_batches
+from bitswitch.plugins.guard import guarded_batches, plugin_errors
+from bitswitch.runtime.randomness import generator, seed_step
 from bitswitch.training.evaluation import Score, evaluate
 from bitswitch.training.health import check_loss
+from bitswitch.training.meter import EpochMeter
 from bitswitch.training.optimizers import scheduled
 from bitswitch.training.scale_gradients import OPERANDS
-from bitswitch.training.seeding import seed_step
-from bitswitch.training.session import Session
-from bitswitch.training.step import Outcome, train_step
-from bitswitch.training.tally import Tally
+from bitswitch.training.session import TrainingRun
+from bitswitch.training.step import PassResult, train_step
 
 log = logging.getLogger(__name__)
 
 
-def run_epochs(session: Session) -> None:
+def run_epochs(session: TrainingRun) -> None:
     """Train from where ``session`` is to the end.
 
     Raises:
@@ -27,7 +26,7 @@ def run_epochs(session: Session) -> None:
         PluginError: a method, model or dataset raised an error.
     """
     session.heartbeat(at_once=True)
-    if not session.learner.method.trains:
+    if not session.train_state.method.trains:
         session.at.epoch = session.spec.training.epochs
     try:
         while session.at.epoch < session.spec.training.epochs:
@@ -41,42 +40,44 @@ def run_epochs(session: Session) -> None:
         raise
 
 
-def _train_epoch(session: Session) -> None:
+def _train_epoch(session: TrainingRun) -> None:
     """Take the remaining steps of the present epoch."""
-    spec, at, learner = session.spec, session.at, session.learner
+    spec, at, train_state = session.spec, session.at, session.train_state
     done = at.step - at.epoch * session.steps_per_epoch
     size = spec.training.batch_size
     batches = session.dataset.train_batches(size, at.epoch, spec.seed, skip=done)
-    learner.model.train()
-    for batch in blamed_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()"):
+    train_state.model.train()
+    for batch in guarded_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()"):
         session.stop.check()
-        moment = _begin_step(session)
+        step_info = _begin_step(session)
         rate = scheduled(spec.training, at.step, session.steps)
-        with blamed(f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"):
-            outcomes = train_step(learner, batch, rate, moment)
+        with plugin_errors(
+            f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"
+        ):
+            outcomes = train_step(train_state, batch, rate, step_info)
         at.count(outcomes, len(batch.targets))
-        at.reflections = learner.reflections
+        at.reflections = train_state.reflections
         _record_step(session, outcomes)
         session.heartbeat()
         session.save_if_due()
 
 
-def _begin_step(session: Session) -> Moment:
+def _begin_step(session: TrainingRun) -> StepInfo:
     """Seed all random numbers of the next step and return when it is."""
     seed, at = session.spec.seed, session.at
     seed_step(seed, at.step)
     drawn = generator("passes", seed, at.step)
-    return Moment(at.epoch, session.spec.training.epochs, at.step, session.steps, drawn)
+    return StepInfo(at.epoch, session.spec.training.epochs, at.step, session.steps, drawn)
 
 
-def score(session: Session, split: str) -> dict[int, Score]:
+def score(session: TrainingRun, split: str) -> dict[int, Score]:
     """Return the scores of every bit-width on ``split``.
 
     Raises:
         Diverged: a loss that is not finite.
     """
-    model = session.learner.model
-    with blamed(f"model '{session.spec.model.name}'", f"evaluation on '{split}'"):
+    model = session.train_state.model
+    with plugin_errors(f"model '{session.spec.model.name}'", f"evaluation on '{split}'"):
         scores = evaluate(model, session.dataset, split, session.stop.check)
     for bits, result in scores.items():
         place = f"on '{split}' at {bits} bit after epoch {session.at.epoch}"
@@ -84,7 +85,7 @@ def score(session: Session, split: str) -> dict[int, Score]:
     return scores
 
 
-def _record_step(session: Session, outcomes: list[Outcome]) -> None:
+def _record_step(session: TrainingRun, outcomes: list[PassResult]) -> None:
     """Write a line for every so many steps."""
     step = session.at.step - 1
     if step % session.line_interval == 0:
@@ -101,7 +102,7 @@ def _record_step(session: Session, outcomes: list[Outcome]) -> None:
         )
 
 
-def _close_epoch(session: Session, scores: dict[int, Score]) -> None:
+def _close_epoch(session: TrainingRun, scores: dict[int, Score]) -> None:
     """Record the epoch, begin the next one, save."""
     at = session.at
     session.directory.append("train", _epoch_record(session, scores))
@@ -109,8 +110,8 @@ def _close_epoch(session: Session, scores: dict[int, Score]) -> None:
     log.info("epoch %d/%d: %s", at.epoch + 1, session.spec.training.epochs, _summary(scores))
     at.epoch += 1
     at.top1 = {bits: result.top1 for bits, result in scores.items()}
-    at.tallies = {bits: Tally() for bits in at.tallies}
-    for gradients in session.learner.gradients.values():
+    at.tallies = {bits: EpochMeter() for bits in at.tallies}
+    for gradients in session.train_state.gradients.values():
         gradients.clear()
     session.save()
     if at.epoch in session.spec.training.snapshots:
@@ -123,21 +124,21 @@ def _summary(scores: dict[int, Score]) -> str:
     return "held-out top-1 " + ", ".join(held_out)
 
 
-def _epoch_record(session: Session, scores: dict[int, Score]) -> dict[str, object]:
+def _epoch_record(session: TrainingRun, scores: dict[int, Score]) -> dict[str, object]:
     """Return the line of ``train.jsonl``."""
     at = session.at
-    gradients = {bits: sums.summary() for bits, sums in session.learner.gradients.items()}
+    gradients = {bits: sums.summary() for bits, sums in session.train_state.gradients.items()}
     return {
         "epoch": at.epoch,
         "steps": at.step,
         "learning_rate": scheduled(session.spec.training, at.step - 1, session.steps),
         "bits": {
             str(bits): {
-                **tally.summary(with_scales=not session.spec.is_float),
+                **meter.summary(with_scales=not session.spec.is_float),
                 "held_out_loss": scores[bits].loss,
                 "held_out_top1": scores[bits].top1,
             }
-            for bits, tally in at.tallies.items()
+            for bits, meter in at.tallies.items()
         },
         "scale_gradients": {
             operand: {str(bits): found[operand] for bits, found in gradients.items()}
@@ -146,7 +147,7 @@ def _epoch_record(session: Session, scores: dict[int, Score]) -> dict[str, objec
     }
 
 
-def _timing_record(session: Session) -> dict[str, object]:
+def _timing_record(session: TrainingRun) -> dict[str, object]:
     """Return the line of ``timing.jsonl``, and mark the end of the epoch."""
     at, spent = session.at, session.clock.read()
     train = spent["train"] - at.train_time_s

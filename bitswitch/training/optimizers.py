@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.spec import TrainingSpec
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.uncompiled import uncompiled
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.errors import CheckpointError
-from bitswitch.records import writing
+from bitswitch.results.files import writing
 from bitswitch.training import checkpoint
 
 NAME = "predictions.bin"

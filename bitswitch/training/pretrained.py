@@ -5,9 +5,9 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from bitswitch.contracts import OpenDataset
+from bitswitch.contracts.data import OpenDataset
 from bitswitch.errors import WeightsError
-from bitswitch.spec import RunSpec
+from bitswitch.spec.run import RunSpec
 from bitswitch.training.health import at_chance
 
 IMAGES = 64

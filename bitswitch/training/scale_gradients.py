@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bitswitch import transfers
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.runtime import transfers
 
 OPERANDS = ("weight", "activation")
 

@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any, Self
 
-from bitswitch.contracts import OpenDataset
+from bitswitch.contracts.data import OpenDataset
 from bitswitch.errors import CheckpointError, SpecError
-from bitswitch.spec import RunSpec
+from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint
 from bitswitch.training.clock import Clock
 from bitswitch.training.directory import RunDirectory
 from bitswitch.training.interruption import StopRequest
-from bitswitch.training.step import Learner, Outcome
-from bitswitch.training.tally import Tally
+from bitswitch.training.meter import EpochMeter
+from bitswitch.training.step import PassResult, TrainState
 from bitswitch.types import BitSet
 
 STEP_LINES = 2000
@@ -21,10 +21,10 @@ STEP_LINES = 2000
 
 
 @dataclass
-class Position:
+class Progress:
     """How far a run is."""
 
-    tallies: dict[int, Tally]
+    tallies: dict[int, EpochMeter]
     """Of the present epoch, by bit-width."""
     negative: dict[int, int]
     """Steps with a negative scale learning rate since the start, by bit-width."""
@@ -46,9 +46,9 @@ class Position:
     @classmethod
     def start(cls, bitset: BitSet) -> Self:
         """Return the position before the first step."""
-        return cls({bits: Tally() for bits in bitset}, dict.fromkeys(bitset, 0))
+        return cls({bits: EpochMeter() for bits in bitset}, dict.fromkeys(bitset, 0))
 
-    def count(self, outcomes: list[Outcome], images: int) -> None:
+    def count(self, outcomes: list[PassResult], images: int) -> None:
         """Count one step on ``images`` images."""
         self.step += 1
         for outcome in outcomes:
@@ -58,13 +58,13 @@ class Position:
 
 
 @dataclass
-class Session:
+class TrainingRun:
     """Everything that works together in a run."""
 
     spec: RunSpec
     parameters: int
     """Of the float network."""
-    learner: Learner
+    train_state: TrainState
     dataset: OpenDataset
     classes: int
     directory: RunDirectory
@@ -83,7 +83,7 @@ class Session:
             )
         self.steps = self.steps_per_epoch * self.spec.training.epochs
         self.line_interval = ceil(self.steps / STEP_LINES)
-        self.at = Position.start(self.spec.bitset)
+        self.at = Progress.start(self.spec.bitset)
         self._resumed_step, self._resumed_time = 0, time.monotonic()
         self._saved_time = self._resumed_time
 
@@ -104,28 +104,30 @@ class Session:
 
     def _take_up(self, state: dict[str, Any]) -> None:
         self.clock.load_state_dict(state["clock"])
-        tallies = {bits: Tally(**sums) for bits, sums in state["position"].pop("tallies").items()}
-        self.at = Position(tallies=tallies, **state["position"])
+        tallies = {
+            bits: EpochMeter(**sums) for bits, sums in state["position"].pop("tallies").items()
+        }
+        self.at = Progress(tallies=tallies, **state["position"])
         self._resumed_step = self.at.step
-        learner = self.learner
-        learner.model.load_state_dict(state["model"])
-        learner.reflections = self.at.reflections
+        train_state = self.train_state
+        train_state.model.load_state_dict(state["model"])
+        train_state.reflections = self.at.reflections
         if "optimizers" in state:
-            learner.optimizers.load_state_dict(state["optimizers"])
-            learner.distillation.check(state["remembered"])
-            for bits, gradients in learner.gradients.items():
+            train_state.optimizers.load_state_dict(state["optimizers"])
+            train_state.distillation.check(state["remembered"])
+            for bits, gradients in train_state.gradients.items():
                 gradients.load_state_dict(state["gradients"][bits])
 
     def save(self) -> None:
         """Write a checkpoint; one of a finished training holds no more than the model."""
         with self.clock.phase("other"):
-            learner = self.learner
-            state: dict[str, Any] = {"model": learner.model.state_dict()}
+            train_state = self.train_state
+            state: dict[str, Any] = {"model": train_state.model.state_dict()}
             if self.at.epoch < self.spec.training.epochs:
                 state |= {
-                    "optimizers": learner.optimizers.state_dict(),
-                    "remembered": learner.distillation.sync(),
-                    "gradients": {b: g.state_dict() for b, g in learner.gradients.items()},
+                    "optimizers": train_state.optimizers.state_dict(),
+                    "remembered": train_state.distillation.sync(),
+                    "gradients": {b: g.state_dict() for b, g in train_state.gradients.items()},
                 }
             state |= {
                 "position": asdict(self.at),
@@ -139,7 +141,7 @@ class Session:
         """Keep the model as it is after this epoch."""
         with self.clock.phase("other"):
             path = self.directory.path / checkpoint.snapshot_name(self.at.epoch)
-            checkpoint.save(path, self.spec.run_id, {"model": self.learner.model.state_dict()})
+            checkpoint.save(path, self.spec.run_id, {"model": self.train_state.model.state_dict()})
 
     def save_if_due(self) -> None:
         """Write a checkpoint if the last one is old."""

@@ -8,11 +8,11 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from bitswitch import transfers
-from bitswitch.contracts import Batch, Lesson, Method, Moment, Pass
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.method import HostRequest, Method, Pass, PassContext, StepInfo
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.passes import Wish
-from bitswitch.spec import TrainingSpec
+from bitswitch.runtime import transfers
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.training import alrs
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import all_positive, by_scales, check_loss, reflect_scales
@@ -20,7 +20,7 @@ from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients
 from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
 
 
-class Outcome(NamedTuple):
+class PassResult(NamedTuple):
     """What one pass gave."""
 
     bits: int | None
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass
-class Learner:
+class TrainState:
     """A model, and everything that a training step changes or needs."""
 
     method: Method
@@ -65,7 +65,7 @@ class Learner:
         training: TrainingSpec,
         distillation: Distillation,
     ) -> Self:
-        """Return a learner at the start of training."""
+        """Return the state at the start of training."""
         idle = {}
         for bits in model.bitset:
             with model.at(bits):
@@ -109,7 +109,9 @@ class Learner:
             self.crossed += reflect_scales(self.scales)
 
 
-def train_step(learner: Learner, batch: Batch, rate: float, moment: Moment) -> list[Outcome]:
+def train_step(
+    train_state: TrainState, batch: Batch, rate: float, step_info: StepInfo
+) -> list[PassResult]:
     """Run all passes on ``batch`` and update the model.
 
     A pass that updates steps both optimizers and clears the gradients (huang2025nearly,
@@ -117,10 +119,10 @@ def train_step(learner: Learner, batch: Batch, rate: float, moment: Moment) -> l
     (Alg. A.1).
 
     Args:
-        learner: Is changed.
+        train_state: Is changed.
         batch: n images.
         rate: lambda, the scheduled learning rate.
-        moment: Of this step.
+        step_info: Of this step.
 
     Returns:
         One outcome per pass.
@@ -128,42 +130,42 @@ def train_step(learner: Learner, batch: Batch, rate: float, moment: Moment) -> l
     Raises:
         Diverged: a loss that is not finite, or a scale that is not positive.
     """
-    passes = learner.method.passes(learner.training, moment, learner.layers)
-    targets = learner.distillation.targets(batch, moment.epoch)
+    passes = train_state.method.passes(train_state.training, step_info, train_state.layers)
+    targets = train_state.distillation.targets(batch, step_info.epoch)
     earlier: list[Tensor] = []
     outcomes = []
     for part in passes:
-        outcome = _run_pass(learner, part, batch, targets, earlier, rate, moment)
+        outcome = _run_pass(train_state, part, batch, targets, earlier, rate, step_info)
         outcomes.append(outcome)
         if part.update:
-            _update(learner, part, rate, outcome.scale_learning_rate)
+            _update(train_state, part, rate, outcome.scale_learning_rate)
     if not passes[-1].update:
-        learner.step(Rates.of(rate, learner.scale_rate(rate)))
+        train_state.step(Rates.of(rate, train_state.scale_rate(rate)))
     for part, logits in zip(passes, earlier, strict=True):
-        if part.bits == learner.model.bitset[0]:
-            learner.distillation.remember(logits, moment.epoch)
+        if part.bits == train_state.model.bitset[0]:
+            train_state.distillation.remember(logits, step_info.epoch)
     rates = {str(part): one.scale_learning_rate for part, one in zip(passes, outcomes, strict=True)}
-    _check_scales(learner, f"after step {moment.step}", rates)
+    _check_scales(train_state, f"after step {step_info.step}", rates)
     return outcomes
 
 
 def _run_pass(
-    learner: Learner,
+    train_state: TrainState,
     part: Pass,
     batch: Batch,
     targets: Tensor,
     earlier: list[Tensor],
     rate: float,
-    moment: Moment,
-) -> Outcome:
+    step_info: StepInfo,
+) -> PassResult:
     """Add the gradients of one pass, and its detached logits to ``earlier``."""
-    model = learner.model
+    model = train_state.model
     _switch(model, part)
-    gradients = _gradients(learner, part)
+    gradients = _gradients(train_state, part)
     before = gradients.vector()
     logits = model(batch.images)
-    lesson = Lesson(part, logits, targets, batch, tuple(earlier), model, moment)
-    loss = learner.method.loss(lesson)
+    context = PassContext(part, logits, targets, batch, tuple(earlier), model, step_info)
+    loss = train_state.method.loss(context)
     loss.backward()  # type: ignore[no-untyped-call]
     earlier.append(logits.detach())
     gradient = gradients.vector() - before
@@ -171,40 +173,42 @@ def _run_pass(
     correct = (logits.detach().argmax(1) == batch.targets).sum()
     value, hits, *largest = _sent(
         torch.cat([torch.stack([loss.detach(), correct]), gradients.largest(gradient)]),
-        lesson.wishes,
+        context.requests,
     )
-    check_loss(value, f"at {part} in step {moment.step}", model)
+    check_loss(value, f"at {part} in step {step_info.step}", model)
     mean = alrs.mean_clipped(largest)
-    base = learner.scale_rate(rate)
-    scale_rate = alrs.learning_rate(learner.training.alrs.reading, base, learner.factor(part), mean)
-    return Outcome(part.bits, value, int(hits), mean, scale_rate)
+    base = train_state.scale_rate(rate)
+    scale_rate = alrs.learning_rate(
+        train_state.training.alrs.reading, base, train_state.factor(part), mean
+    )
+    return PassResult(part.bits, value, int(hits), mean, scale_rate)
 
 
-def _sent(values: Tensor, wishes: Sequence[Wish]) -> list[float]:
+def _sent(values: Tensor, requests: Sequence[HostRequest]) -> list[float]:
     """Return ``values``, and grant wishes: all that leaves the device in a pass, at once."""
-    parts = [values, *(wish.values for wish in wishes)]
+    parts = [values, *(wish.values for wish in requests)]
     sent: list[float] = transfers.to_host(torch.cat([part.to(values) for part in parts]))
-    for wish in reversed(wishes):
+    for wish in reversed(requests):
         start = len(sent) - len(wish.values)
         wish.receive(sent[start:])
         del sent[start:]
     return sent
 
 
-def _check_scales(learner: Learner, place: str, rates: Mapping[str, float]) -> None:
+def _check_scales(train_state: TrainState, place: str, rates: Mapping[str, float]) -> None:
     """Count the scales that were mirrored in a step, and stop where one is not positive.
 
     Raises:
         Diverged: there is one.
     """
-    if not learner.scales:
+    if not train_state.scales:
         return
-    sent = torch.stack([all_positive(learner.scales), learner.crossed])
+    sent = torch.stack([all_positive(train_state.scales), train_state.crossed])
     positive, crossed = transfers.to_host(sent)
-    learner.reflections += crossed
-    learner.crossed.zero_()
+    train_state.reflections += crossed
+    train_state.crossed.zero_()
     if not positive:
-        raise by_scales(learner.model, place, rates)
+        raise by_scales(train_state.model, place, rates)
 
 
 def _switch(model: QuantizedModel, part: Pass) -> None:
@@ -221,17 +225,17 @@ def _switch(model: QuantizedModel, part: Pass) -> None:
         part.setup(model)
 
 
-def _gradients(learner: Learner, part: Pass) -> ScaleGradients:
+def _gradients(train_state: TrainState, part: Pass) -> ScaleGradients:
     """Return where a pass counts its scale gradients; those of mixed passes are not kept."""
-    if part.policy is None and part.bits in learner.gradients:
-        return learner.gradients[part.bits]
-    needed = part.update and learner.training.alrs.reading != "off"
-    scales = learner.model.active_scales() if needed else {}
-    return ScaleGradients(scales, learner.crossed.device)
+    if part.policy is None and part.bits in train_state.gradients:
+        return train_state.gradients[part.bits]
+    needed = part.update and train_state.training.alrs.reading != "off"
+    scales = train_state.model.active_scales() if needed else {}
+    return ScaleGradients(scales, train_state.crossed.device)
 
 
-def _update(learner: Learner, part: Pass, rate: float, scale_rate: float) -> None:
+def _update(train_state: TrainState, part: Pass, rate: float, scale_rate: float) -> None:
     """Step after one pass; parameters of other bit-widths stay as they are."""
-    known = learner.idle.get(part.bits) if part.policy is None and part.bits else None
-    drop_gradients(learner.model.inactive_parameters() if known is None else known)
-    learner.step(Rates.of(rate, scale_rate, learner.training.alrs.target))
+    known = train_state.idle.get(part.bits) if part.policy is None and part.bits else None
+    drop_gradients(train_state.model.inactive_parameters() if known is None else known)
+    train_state.step(Rates.of(rate, scale_rate, train_state.training.alrs.target))

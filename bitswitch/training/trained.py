@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import torch
 
-from bitswitch.contracts import OpenDataset
+from bitswitch.contracts.data import OpenDataset
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.spec import RunSpec
+from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint
 from bitswitch.training.build import Parts, finished, start_model
 

@@ -5,8 +5,8 @@ from torch import nn
 from bitswitch.bench import BENCHMARKS, hessian
 from bitswitch.bench.hessian import Estimation, largest_difference, time_ratios
 from bitswitch.bench.pyhessian import Probes, pyhessian_probes
-from bitswitch.nn.hutchinson import quadratic_forms
-from bitswitch.nn.trace_samples import TraceSamples
+from bitswitch.sensitivities.hessian.hutchinson import quadratic_forms
+from bitswitch.sensitivities.hessian.trace_samples import TraceSamples
 
 
 def ours(seconds=2.0):

@@ -1,14 +1,14 @@
 import pytest
 
-from bitswitch import plugins
 from bitswitch.bench import methods
 from bitswitch.bench.alternating import Side
 from bitswitch.bench.methods import chosen, measure
 from bitswitch.errors import SpecError, UnknownPluginError
+from bitswitch.plugins import registry
 
 
 def test_all_means_every_method_but_the_reference():
-    assert chosen("all") == [name for name in plugins.names("methods") if name != "float32"]
+    assert chosen("all") == [name for name in registry.names("methods") if name != "float32"]
     assert chosen("double-rounding, double-rounding") == ["double-rounding"]
     with pytest.raises(UnknownPluginError, match="Did you mean 'double-rounding'"):
         chosen("doubel-rounding")
@@ -54,16 +54,16 @@ def test_a_method_for_one_bit_width_is_measured_at_one(compared, monkeypatch):
     def refusal(run):
         return "one at a time" if len(run.bitset) > 1 else None
 
-    monkeypatch.setattr(plugins, "refusal", refusal)
+    monkeypatch.setattr(registry, "refusal", refusal)
     measure(["double-rounding"])
     assert compared == [(False, {"double-rounding": (8,)})]
 
 
 def test_what_cannot_be_measured_says_why(compared, monkeypatch):
-    monkeypatch.setattr(plugins, "refusal", lambda run: "not today")
+    monkeypatch.setattr(registry, "refusal", lambda run: "not today")
     measured = measure(["double-rounding"])
     assert compared == [(False, {})]
     assert "double-rounding is not measured: not today" in measured.title
     assert not measured.rows
-    monkeypatch.setattr(plugins.load("methods", "double-rounding"), "trains", False)
+    monkeypatch.setattr(registry.load("methods", "double-rounding"), "trains", False)
     assert "it trains nothing" in measure(["double-rounding"]).render()

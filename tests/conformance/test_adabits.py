@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from bitswitch.conversion import quantize
 from bitswitch.methods.adabits import AdaBits
 from bitswitch.nn.dataflow import NO_ENDS
-from bitswitch.nn.model import quantize
 from bitswitch.quant.clipped import LearnedClipQuantizer
 from bitswitch.quant.quantizer import Width
 from bitswitch.quant.tanh import TanhQuantizer
@@ -86,7 +86,7 @@ def linear(mode, bits):
     options = AdaBits.Options(scheme="modified", linear_evaluation="published")
     method = AdaBits(options, BITS)
     model = quantize(nn.Sequential(fc), method, ends=NO_ENDS)
-    method.attach(model, 10)
+    method.on_quantized(model, 10)
     model.train(mode == "train").switch({"0": (bits, FLOAT_BITS)})
     bias = model(torch.zeros(1, 64))[0]
     model.layers["0"].bias.data.zero_()

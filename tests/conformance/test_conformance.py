@@ -10,7 +10,7 @@ from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.initial import three_sigma_step
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
 from bitswitch.quant.quantizer import Width
-from bitswitch.report import staircases
+from bitswitch.report.analysis import staircases
 
 HERE = Path(__file__).parent
 FORWARD = 6e-8  # absolute

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn.functional import softmax
 
-from bitswitch.nn.losses import distilled
-from bitswitch.quant.elastic_quantizers import (
+from bitswitch.methods.eq_net.elastic_quantizers import (
     ElasticActivationQuantizer,
     ElasticWeightQuantizer,
 )
+from bitswitch.nn.losses import distilled
 from bitswitch.quant.quantizer import Width
 from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty, standardized_moment
 from bitswitch.quant.shifted_grid import on_shifted_grid

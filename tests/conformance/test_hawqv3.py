@@ -5,11 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bitswitch import plugins
-from bitswitch.contracts import Score, Scores
-from bitswitch.costs import CostModel
-from bitswitch.problems import Limit
-from bitswitch.report import objective_sign
+from bitswitch.contracts.sensitivity import Score, Scores
+from bitswitch.costs import Constraint, CostModel
+from bitswitch.plugins import registry
+from bitswitch.report.analysis import objective_sign
 from tests.searches.exact_problems import problem, total
 
 ROWS = objective_sign.sensitivities()
@@ -41,12 +40,12 @@ def test_the_published_policy_is_found(budget):
     cost, share = budget.split("_")
     model = costs()
     narrow, wide = model.uniform(cost, 4), model.uniform(cost, 8)
-    limit = Limit(cost, narrow + float(share) * (wide - narrow))
+    limit = Constraint(cost, narrow + float(share) * (wide - narrow))
     one = problem(model, limit, scores(), BITSET)
     published = {layer: (bits, bits) for layer, bits in POLICIES[budget].items()}
     assert one.allows(published)
-    (found,) = plugins.create("searches", "hawq-v2", {"share_shortcut": True}).search(one)
+    (found,) = registry.create("searches", "hawq-v2", {"share_shortcut": True}).search(one)
     assert found.objective == pytest.approx(total(one.scores.of_policy, published), rel=1e-12)
     assert found.policy == published
-    (free,) = plugins.create("searches", "hawq-v2", {}).search(one)
+    (free,) = registry.create("searches", "hawq-v2", {}).search(one)
     assert free.objective <= found.objective * (1 + 1e-12)

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from bitswitch.contracts import Batch
-from bitswitch.nn.gauss_newton import output_gradients
-from bitswitch.nn.hessian import sample_traces
-from bitswitch.nn.hutchinson import quadratic_forms
-from bitswitch.nn.trace_samples import TraceSamples
+from bitswitch.contracts.data import Batch
+from bitswitch.sensitivities.hessian.gauss_newton import output_gradients
+from bitswitch.sensitivities.hessian.hessian import sample_traces
+from bitswitch.sensitivities.hessian.hutchinson import quadratic_forms
+from bitswitch.sensitivities.hessian.trace_samples import TraceSamples
 
 with np.load(Path(__file__).parent / "hessian_trace.npz") as arrays:
     HESSIAN = {k: torch.from_numpy(arrays[k]) for k in arrays if arrays[k].dtype.kind in "fi"}

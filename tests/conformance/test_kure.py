@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bitswitch.quant.clip_value import LearnedClip
+from bitswitch.methods.lapq.clip_value import LearnedClip
 from bitswitch.quant.quantizer import Width
 from bitswitch.quant.regularizers import kurtosis_penalty, standardized_moment
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bitswitch.quant.interval import interval_codes, on_interval
-from bitswitch.quant.learned_interval import IntervalActivationQuantizer, IntervalWeightQuantizer
+from bitswitch.methods.mbquant.interval import interval_codes, on_interval
+from bitswitch.methods.mbquant.learned_interval import (
+    IntervalActivationQuantizer,
+    IntervalWeightQuantizer,
+)
 
 FORWARD = 6e-8  # absolute
 GRADIENT = 2e-5  # of the largest gradient of one operand, bit-width and upstream gradient

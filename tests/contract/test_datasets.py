@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from bitswitch import plugins
-from bitswitch.checks.datasets import DATASET_CHECKS
+from bitswitch.plugins import registry
+from bitswitch.testing.datasets import DATASET_CHECKS
 
 
-@pytest.fixture(params=plugins.names("datasets"))
+@pytest.fixture(params=registry.names("datasets"))
 def dataset(request):
-    return plugins.create("datasets", request.param, {})
+    return registry.create("datasets", request.param, {})
 
 
 @pytest.mark.parametrize("check", DATASET_CHECKS, ids=lambda check: check.__name__)
@@ -25,9 +25,9 @@ def test_it_names_its_source(dataset):
 
 def test_importing_all_of_them_imports_no_heavy_library():
     code = (
-        "import sys; from bitswitch import plugins\n"
+        "import sys; from bitswitch.plugins import registry\n"
         "for group in ('datasets', 'models'):\n"
-        "    for name in plugins.names(group): plugins.load(group, name).Options\n"
+        "    for name in registry.names(group): registry.load(group, name).Options\n"
         "print(sorted({'torchvision', 'timm', 'sklearn', 'matplotlib'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

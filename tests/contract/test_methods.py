@@ -2,15 +2,15 @@
 
 import pytest
 
-from bitswitch import plugins
-from bitswitch.checks import CHECKS, Subject
-from bitswitch.checks.learning import compiled_is_eager
+from bitswitch.plugins import registry
+from bitswitch.testing import CHECKS, Subject
+from bitswitch.testing.learning import compiled_is_eager
 
 SHORT = {"ptmq": {"iterations": 2}}
 """Options for methods whose defaults take minutes on any network."""
 
 
-@pytest.fixture(scope="module", params=plugins.names("methods"))
+@pytest.fixture(scope="module", params=registry.names("methods"))
 def subject(request):
     return Subject.of(request.param, SHORT.get(request.param))
 

@@ -2,16 +2,16 @@
 
 import pytest
 
-from bitswitch import plugins
-from bitswitch.checks.models import MODEL_CHECKS
+from bitswitch.plugins import registry
+from bitswitch.testing.models import MODEL_CHECKS
 
 NEEDED = {"timm": {"architecture": "mobilenetv2_050"}}
 """Options without a default."""
 
 
-@pytest.fixture(scope="module", params=plugins.names("models"))
+@pytest.fixture(scope="module", params=registry.names("models"))
 def model(request):
-    return plugins.create("models", request.param, NEEDED.get(request.param, {}))
+    return registry.create("models", request.param, NEEDED.get(request.param, {}))
 
 
 @pytest.mark.parametrize("check", MODEL_CHECKS, ids=lambda check: check.__name__)

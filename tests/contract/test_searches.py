@@ -2,16 +2,16 @@
 
 import pytest
 
-from bitswitch import plugins
-from bitswitch.checks.searches import SEARCH_CHECKS
+from bitswitch.plugins import registry
+from bitswitch.testing.searches import SEARCH_CHECKS
 
 SHORT = {"dnas": {"epochs": 3}, "haq": {"hidden": 32}}
 """Options for searches whose defaults take long on any network."""
 
 
-@pytest.fixture(params=plugins.names("searches"))
+@pytest.fixture(params=registry.names("searches"))
 def search(request):
-    return plugins.create("searches", request.param, SHORT.get(request.param, {}))
+    return registry.create("searches", request.param, SHORT.get(request.param, {}))
 
 
 @pytest.mark.parametrize("check", SEARCH_CHECKS, ids=lambda check: check.__name__)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from bitswitch import plugins
-from bitswitch.checks.sensitivities import SENSITIVITY_CHECKS
+from bitswitch.plugins import registry
+from bitswitch.testing.sensitivities import SENSITIVITY_CHECKS
 
 
-@pytest.fixture(params=plugins.names("sensitivities"))
+@pytest.fixture(params=registry.names("sensitivities"))
 def sensitivity(request):
-    return plugins.create(
-        "sensitivities", request.param, plugins.resolve("sensitivities", request.param, {})
+    return registry.create(
+        "sensitivities", request.param, registry.resolve("sensitivities", request.param, {})
     )
 
 

@@ -6,16 +6,16 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from bitswitch import plugins
 from bitswitch.data.cifar10 import LOOK
 from bitswitch.errors import DatasetError
+from bitswitch.plugins import registry
 
 CPU = torch.device("cpu")
 BATCHES = CIFAR10.base_folder
 
 
 def cifar10(held_out=20):
-    return plugins.create("datasets", "cifar10", {"held_out": held_out})
+    return registry.create("datasets", "cifar10", {"held_out": held_out})
 
 
 def stored_image(root, name, number):
@@ -115,7 +115,7 @@ def test_a_damaged_archive_is_named_where_no_other_can_be_had(tmp_path, monkeypa
 
 
 def test_a_picture_is_seen_as_in_evaluation(cifar_root):
-    dataset = plugins.create("datasets", "cifar10", {"held_out": 10})
+    dataset = registry.create("datasets", "cifar10", {"held_out": 10})
     data = dataset.open(cifar_root, torch.device("cpu"))
     batch = next(data.batches("test", 3))
     for image, seen in zip(data.splits["test"].images, batch.images, strict=False):

@@ -2,9 +2,9 @@ import pytest
 import torch
 from PIL import Image
 
-from bitswitch import plugins
 from bitswitch.data.digits import Digits
 from bitswitch.errors import DatasetError, SpecError
+from bitswitch.plugins import registry
 
 CPU = torch.device("cpu")
 SMALL = {"train": 60, "held_out": 20, "test": 30}
@@ -13,7 +13,7 @@ SMALL = {"train": 60, "held_out": 20, "test": 30}
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    dataset = plugins.create("datasets", "digits", SMALL)
+    dataset = registry.create("datasets", "digits", SMALL)
     dataset.prepare(root)
     return dataset, root
 
@@ -78,12 +78,12 @@ def test_the_check_reports_counts_and_hash(prepared):
 
 def test_every_option_has_its_own_file(tmp_path):
     changes = [{}, {"size": 24}, {"train": 70}, {"test": 70}, {"difficulty": 0.5}]
-    files = {plugins.create("datasets", "digits", change).path(tmp_path) for change in changes}
+    files = {registry.create("datasets", "digits", change).path(tmp_path) for change in changes}
     assert len(files) == len(changes)
 
 
 def test_missing_data_name_the_command(tmp_path):
-    dataset = plugins.create("datasets", "digits", SMALL)
+    dataset = registry.create("datasets", "digits", SMALL)
     for read in (lambda: dataset.open(tmp_path, CPU), lambda: dataset.check(tmp_path)):
         with pytest.raises(
             DatasetError, match=r"not found: .*\n.*bitswitch data prepare"
@@ -106,4 +106,4 @@ def test_damaged_data_are_refused_and_repaired(prepared, tmp_path):
 @pytest.mark.parametrize("options", [{"size": 4}, {"train": 0}, {"difficulty": -1}, {"tests": 10}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(SpecError):
-        plugins.create("datasets", "digits", options)
+        registry.create("datasets", "digits", options)

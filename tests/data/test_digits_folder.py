@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from bitswitch import plugins
 from bitswitch.data.rendering import render
 from bitswitch.errors import DatasetError, SpecError
+from bitswitch.plugins import registry
 
 CPU = torch.device("cpu")
 SMALL = {"train": 40, "held_out": 20, "test": 30}
@@ -11,7 +11,7 @@ SMALL = {"train": 40, "held_out": 20, "test": 30}
 
 @pytest.fixture
 def prepared(tmp_path):
-    dataset = plugins.create("datasets", "digits-folder", SMALL)
+    dataset = registry.create("datasets", "digits-folder", SMALL)
     dataset.prepare(tmp_path)
     return dataset, tmp_path
 
@@ -61,14 +61,14 @@ def test_preparing_again_changes_nothing(prepared):
 
 def test_crops_share_the_files_and_rendering_does_not(tmp_path):
     changes = [{}, {"crop": 24}, {"flip": True}, {"size": 48}, {"difficulty": 0.5}, {"train": 90}]
-    made = [plugins.create("datasets", "digits-folder", change) for change in changes]
+    made = [registry.create("datasets", "digits-folder", change) for change in changes]
     folders = [dataset.folder(tmp_path) for dataset in made]
     assert folders[0] == folders[1] == folders[2]
     assert len(set(folders)) == 4
 
 
 def test_missing_data_name_the_command(tmp_path):
-    dataset = plugins.create("datasets", "digits-folder", SMALL)
+    dataset = registry.create("datasets", "digits-folder", SMALL)
     with pytest.raises(DatasetError, match=r"not found: .*\n.*bitswitch data prepare"):
         dataset.open(tmp_path, CPU)
 
@@ -101,4 +101,4 @@ def test_a_truncated_file_stops_training_before_it_starts(prepared):
 @pytest.mark.parametrize("options", [{"train": 45}, {"smallest_area": 0}, {"crops": 3}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(SpecError):
-        plugins.create("datasets", "digits-folder", options)
+        registry.create("datasets", "digits-folder", options)

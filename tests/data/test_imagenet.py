@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from bitswitch import plugins
 from bitswitch.data import imagenet
 from bitswitch.data.layout import Expected
 from bitswitch.errors import DatasetError, SpecError
+from bitswitch.plugins import registry
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,7 @@ def tiny(image_folder, monkeypatch):
 
 
 def test_sizes_are_known_without_data():
-    dataset = plugins.create("datasets", "imagenet", {})
+    dataset = registry.create("datasets", "imagenet", {})
     assert dataset.sizes() == {"train": 1_271_167, "held_out": 10_000, "test": 50_000}
     assert (dataset.shape(), dataset.classes, dataset.stamp) == ((3, 224, 224), 1000, "ImageNet")
 
@@ -47,7 +47,7 @@ def test_the_held_out_part_is_never_trained_on(tiny):
 
 
 def test_absent_data_say_where_to_get_them(tmp_path):
-    dataset = plugins.create("datasets", "imagenet", {})
+    dataset = registry.create("datasets", "imagenet", {})
     for use in (dataset.prepare, dataset.check, lambda root: dataset.open(root, CPU)):
         with pytest.raises(DatasetError, match=r"image-net.org(.|\n)*data check imagenet"):
             use(tmp_path)
@@ -55,7 +55,7 @@ def test_absent_data_say_where_to_get_them(tmp_path):
 
 def test_a_held_out_image_per_class_is_needed():
     with pytest.raises(SpecError, match="held_out"):
-        plugins.create("datasets", "imagenet", {"held_out": 1500})
+        registry.create("datasets", "imagenet", {"held_out": 1500})
 
 
 def test_synsets_are_those_of_published_weights():
@@ -69,4 +69,4 @@ def test_folders_named_by_numbers_are_refused(tmp_path):
         for number in range(1000):
             (tmp_path / "imagenet" / split / str(number)).mkdir(parents=True)
     with pytest.raises(DatasetError, match=r"not expected: 0, 1, 10 and 997 more(.|\n)*synsets"):
-        plugins.create("datasets", "imagenet", {}).check(tmp_path)
+        registry.create("datasets", "imagenet", {}).check(tmp_path)

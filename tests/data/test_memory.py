@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitswitch.data.memory import InMemory, Look, Split
+from bitswitch.data.memory import InMemory, Split, Transform
 
 CPU = torch.device("cpu")
 HEIGHT, WIDTH = 5, 4
@@ -16,7 +16,7 @@ def split(count: int) -> Split:
 
 
 def opened(padding: int = 2, flip: bool = True) -> InMemory:
-    look = Look((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), padding, flip)
+    look = Transform((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), padding, flip)
     return InMemory({"train": split(23), "test": split(7)}, look, CPU)
 
 
@@ -50,7 +50,7 @@ def test_training_images_are_crops_of_the_padded_image(padding, flip, seed):
 def test_every_corner_and_mirroring_occurs():
     image = torch.arange(HEIGHT * WIDTH * 3).view(1, HEIGHT, WIDTH, 3).to(torch.uint8)
     same = Split(image.expand(2000, -1, -1, -1), torch.zeros(2000, dtype=torch.int64))
-    look = Look((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), 1, True)
+    look = Transform((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), 1, True)
     data = InMemory({"train": same, "test": same}, look, CPU)
     images = next(data.train_batches(2000, 0, 0, 0)).images.round()
     assert len(images.unique(dim=0)) == 3 * 3 * 2

@@ -6,7 +6,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.deployment.export import artifact_of
 from bitswitch.deployment.loading import assembled
-from bitswitch.spec import RunSpec
+from bitswitch.plugins.resolve import resolved
+from bitswitch.spec.run import RunSpec
 from bitswitch.training.build import Parts
 
 DATASET = {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20, "test": 40}}
@@ -38,7 +39,7 @@ def run_of(method="double-rounding", model="resnet8", bitset=(8, 4, 2), **option
         "seed": 0,
         "training": {"epochs": 1, "batch_size": 16},
     }
-    return RunSpec.model_validate(fields).resolved()
+    return resolved(RunSpec.model_validate(fields))
 
 
 def quantized(run, size=8):

@@ -3,7 +3,7 @@ import sys
 import pytest
 import torch
 
-from bitswitch import cli
+from bitswitch.cli import app as cli
 from bitswitch.deployment.export import artifact_of, export, refuse, verify
 from bitswitch.deployment.loading import load
 from bitswitch.errors import ArtifactError, CheckpointError, EncodingError
@@ -75,7 +75,7 @@ def test_methods_that_are_recommended_can_be_exported():
 
 
 def test_a_layer_with_a_hook_is_refused():
-    run = exported.run_of("adabits", linear_evaluation="published", edge_bits=8)
+    run = exported.run_of("adabits", linear_evaluation="published", first_last_bits=8)
     with pytest.raises(EncodingError, match=r"Layer 'fc' cannot be exported: .* by a hook"):
         exported.artifact(exported.quantized(run), run)
 

@@ -6,8 +6,8 @@ from bitswitch.deployment.grids import input_grids, weight_grids
 from bitswitch.deployment.narrowing import narrow
 from bitswitch.errors import EncodingError
 from bitswitch.methods.adabits import AdaBits
+from bitswitch.methods.lsq.affine import AffineActivationQuantizer
 from bitswitch.nn.layers import QuantizedConv2d
-from bitswitch.quant.affine import AffineActivationQuantizer
 from bitswitch.quant.clipped import LearnedClipQuantizer
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer

@@ -5,14 +5,15 @@ import pytest
 import torch
 from PIL import Image
 
-from bitswitch import cli, store
-from bitswitch.contracts import Dataset
+from bitswitch.cli import app as cli
+from bitswitch.contracts.data import Dataset
 from bitswitch.costs import Costs
 from bitswitch.data.digits import Digits
 from bitswitch.deployment import inference, latency
 from bitswitch.deployment.loading import load
 from bitswitch.errors import DatasetError, SpecError
-from bitswitch.policy_files import PolicyFile, costs_record
+from bitswitch.results.policies import PolicyFile, costs_record
+from bitswitch.runtime import cache
 
 from . import exported
 
@@ -29,7 +30,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture
 def bitswitch(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(store, "FOLDER", tmp_path / "cache")
+    monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["bitswitch", *map(str, arguments)])

@@ -3,9 +3,9 @@ from functools import partial
 
 import pytest
 
-from bitswitch import store
 from bitswitch.deployment import latency
 from bitswitch.errors import LatencyBudgetError
+from bitswitch.runtime import cache
 from bitswitch.types import FLOAT_BITS
 
 
@@ -45,7 +45,7 @@ def test_a_budget_that_none_meets_is_told():
 
 
 def test_what_was_measured_is_remembered(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "FOLDER", tmp_path / "cache")
+    monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
     first = latency.known_latencies(file)
     assert list(first) == [4, 2]
     monkeypatch.setattr(latency, "measure", None)

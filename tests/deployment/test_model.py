@@ -17,7 +17,7 @@ RUNS = {
     "per channel": exported.run_of(per_channel=True),
     "shifted": exported.run_of(rounding="shift"),
     "transitional batch norm": exported.run_of("bit-mixer"),
-    "offsets of weights": exported.run_of("adabits", edge_bits=8),
+    "offsets of weights": exported.run_of("adabits", first_last_bits=8),
     "offsets of both": exported.run_of("adabits", sides="double"),
     "a rescaled grid": exported.run_of("adabits", scheme="modified", rescale="stddev"),
 }

@@ -13,9 +13,9 @@ from . import exported
 BITSET = (8, 4, 2)
 
 
-@pytest.fixture(scope="module", params=[None, 8], ids=["float edges", "8-bit edges"])
+@pytest.fixture(scope="module", params=[None, 8], ids=["float first_last", "8-bit first_last"])
 def neighbours(request):
-    run = exported.run_of(bitset=BITSET, edge_bits=request.param)
+    run = exported.run_of(bitset=BITSET, first_last_bits=request.param)
     model = exported.integers(exported.quantized(run), run)
     return Neighbours([part for part in model._stored])
 

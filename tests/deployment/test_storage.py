@@ -64,8 +64,10 @@ def test_a_separate_model_has_its_own_codes_scales_and_norms(case):
         one = found["separate", bits]
         assert one.quantized == sum(-(-size * bits // 8) + 8 for size in sizes)
         channels = sum(m.num_features for m in net.modules() if isinstance(m, nn.BatchNorm2d))
-        edges = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        floats = sum(v.numel() for edge in (edges[0], edges[-1]) for v in edge.parameters())
+        first_last = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        floats = sum(
+            v.numel() for edge in (first_last[0], first_last[-1]) for v in edge.parameters()
+        )
         assert one.rest == 4 * (floats + 2 * channels)
 
 

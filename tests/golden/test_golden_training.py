@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bitswitch import stages
-from bitswitch.records import read_lines
+from bitswitch.results.files import read_lines
 
 GOLDEN = Path(__file__).with_suffix(".csv")
 TOLERANCE = {"loss": 0.05, "held_out_loss": 0.05, "scale_learning_rate": 0.10}

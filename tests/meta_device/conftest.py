@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch.optim import Adam
 
-from bitswitch import transfers
-from bitswitch.quant import clip_value, elastic_quantizers, squared_error
+from bitswitch.methods.eq_net import elastic_quantizers
+from bitswitch.methods.lapq import clip_value
+from bitswitch.methods.ptmq import squared_error
+from bitswitch.runtime import transfers
 from bitswitch.training import optimizers
 
 META = torch.device("meta")

@@ -3,17 +3,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bitswitch import plugins
-from bitswitch.contracts import Subject
-from bitswitch.costs import CostModel
-from bitswitch.exploration.evaluating import batches_of, evaluate_policy
-from bitswitch.exploration.retraining import retrained
+from bitswitch.contracts.sensitivity import Subject
+from bitswitch.costs import Constraint, CostModel
 from bitswitch.nn.shapes import layer_shapes
-from bitswitch.problems import Limit
-from bitswitch.randomness import generator
-from bitswitch.search_spec import SearchSpec
-from bitswitch.searches.parting import Parting
-from bitswitch.spec import RunSpec
+from bitswitch.plugins import registry
+from bitswitch.plugins.resolve import resolved
+from bitswitch.runtime.randomness import generator
+from bitswitch.searches.dnas.hash_split import HashSplit
+from bitswitch.spec.run import RunSpec
+from bitswitch.spec.search import SearchSpec
+from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy
+from bitswitch.stages.retraining import retrained
 from bitswitch.training.build import Parts, calibrate
 from bitswitch.training.trained import Trained
 from bitswitch.types import FLOAT_BITS
@@ -30,7 +30,7 @@ RUN = {"method": "limpq", "model": "resnet8", "dataset": TINY, "bitset": BITSET,
 
 @pytest.fixture
 def trained(tiny_data):
-    spec = RunSpec.model_validate({**RUN, "training": TRAINED}).resolved()
+    spec = resolved(RunSpec.model_validate({**RUN, "training": TRAINED}))
     parts = Parts.of(spec)
     dataset = parts.open(tiny_data, META)
     model = parts.quantized(parts.float_net(), META)
@@ -50,7 +50,7 @@ def test_meta_device_evaluates_a_policy_in_one_transfer(trained, host):
     assert host.since() == 1
 
 
-SCORES = {name: (name, {}) for name in plugins.names("sensitivities")}
+SCORES = {name: (name, {}) for name in registry.names("sensitivities")}
 SCORES["hawq-v2-both"] = ("hawq-v2", {"operands": "both"})
 
 
@@ -60,7 +60,7 @@ def test_meta_device_scores(kind, trained):
     trained.model.switch(FLOAT_BITS)
     batches = batches_of(trained.dataset, "train", 4)
     subject = Subject(trained.model, BITSET, batches, generator("test", 0))
-    findings = plugins.create("sensitivities", name, options).score(subject)
+    findings = registry.create("sensitivities", name, options).score(subject)
     assert {score.layer for score in findings.scores} == set(trained.model.layers)
 
 
@@ -73,9 +73,9 @@ TRAINING_SEARCHES = {
 
 @pytest.mark.parametrize("kind", TRAINING_SEARCHES)
 def test_meta_device_searches_that_train(kind, trained, monkeypatch):
-    monkeypatch.setattr(Parting, "is_share", lambda self, indices: torch.arange(len(indices)) < 8)
+    monkeypatch.setattr(HashSplit, "is_share", lambda self, indices: torch.arange(len(indices)) < 8)
     shapes = layer_shapes(trained.model, trained.parts.dataset.shape())
-    limit = Limit("average-bits", 3)
+    limit = Constraint("average-bits", 3)
     found = replace(
         problem(CostModel(shapes), limit, bitset=BITSET),
         model=trained.model,
@@ -85,17 +85,19 @@ def test_meta_device_searches_that_train(kind, trained, monkeypatch):
         generator=generator("test", 0),
     )
     name = kind.partition("-")[0]
-    assert plugins.create("searches", name, TRAINING_SEARCHES[kind]).search(found)
+    assert registry.create("searches", name, TRAINING_SEARCHES[kind]).search(found)
 
 
 def test_meta_device_retrains(trained, host):
-    spec = SearchSpec.model_validate(
-        {
-            "search": "uniform",
-            "run": {**RUN, "training": TRAINED},
-            "budgets": [{"cost": "average-bits", "at_most": 3}],
-            "retraining": TRAINED,
-            "recalibration": 1,
-        }
-    ).resolved()
+    spec = resolved(
+        SearchSpec.model_validate(
+            {
+                "search": "uniform",
+                "run": {**RUN, "training": TRAINED},
+                "budgets": [{"cost": "average-bits", "at_most": 3}],
+                "retraining": TRAINED,
+                "recalibration": 1,
+            }
+        )
+    )
     retrained(trained, dict.fromkeys(trained.model.layers, (2, 2)), spec)

@@ -1,16 +1,18 @@
 import pytest
 
-from bitswitch import plugins
-from bitswitch.checks.subject import CLASSES, IMAGES, Subject, batch, network, quantized
-from bitswitch.contracts import Batch, Method, Moment
-from bitswitch.nn.model import quantize
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.method import Method, StepInfo
+from bitswitch.conversion import quantize
 from bitswitch.nn.recalibration import recalibrate
-from bitswitch.randomness import generator
-from bitswitch.spec import RunSpec
+from bitswitch.plugins import facts, registry
+from bitswitch.plugins.resolve import resolved
+from bitswitch.runtime.randomness import generator
+from bitswitch.spec.run import RunSpec
+from bitswitch.testing.subject import CLASSES, IMAGES, Subject, batch, network, quantized
 from bitswitch.training.build import Parts, calibrate
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.evaluation import evaluate
-from bitswitch.training.step import Learner, train_step
+from bitswitch.training.step import TrainState, train_step
 from tests.conftest import TINY
 
 from .conftest import META
@@ -21,7 +23,7 @@ OPTIONS = {
     "kure": {"iterations": 0},
     "l1-regularization": {"iterations": 0},
 }
-METHODS = plugins.names("methods")
+METHODS = registry.names("methods")
 CONVENTIONAL = {"update": "conventional", "alrs": {"reading": "off"}}
 SEPARATE = {"update": "separate", "alrs": {"reading": "relative"}}
 RECIPES = (
@@ -34,7 +36,7 @@ FINISHING = [
     name
     for name in METHODS
     # ptmq draws its random numbers on the device, which meta cannot.
-    if plugins.load("methods", name).finish is not Method.finish and name != "ptmq"
+    if registry.load("methods", name).finish is not Method.finish and name != "ptmq"
 ]
 
 
@@ -48,17 +50,17 @@ def learner_of(name, recipes=RECIPES[-1:]):
     fields = subject.spec.model_dump(exclude={"training"})
     kept = subject.training.model_dump()
     specs = [RunSpec.model_validate({**fields, "training": kept | one}) for one in recipes]
-    training = next(spec for spec in specs if plugins.refusal(spec) is None).training
+    training = next(spec for spec in specs if facts.refusal(spec) is None).training
     method = subject.method()
     model = quantized(method).to(META)
     if name != "float32":
         model.calibrate([on_meta().images])
     memory = Distillation(training, IMAGES, CLASSES)
-    return Learner.of(method, model.train(), training, memory)
+    return TrainState.of(method, model.train(), training, memory)
 
 
-def moment(step=0, steps=40):
-    return Moment(4 * step // steps, 4, step, steps, generator("test", step))
+def step_info(step=0, steps=40):
+    return StepInfo(4 * step // steps, 4, step, steps, generator("test", step))
 
 
 class Data:
@@ -72,15 +74,15 @@ class Data:
 def test_meta_device_waits_once_per_pass_and_once_for_the_scales_and_bit_widths(turn, name, host):
     """Different methods take different recipes."""
     first = turn % len(RECIPES)
-    learner = learner_of(name, RECIPES[first:] + RECIPES[:first])
-    model = learner.model
+    train_state = learner_of(name, RECIPES[first:] + RECIPES[:first])
+    model = train_state.model
     host.since()
     steps = (0, 20) if name in ("coquant", "rfquant") else (0,)  # schedules have begun at 20
     for step in steps:
-        outcomes = train_step(learner, on_meta(step), 1e-3, moment(step))
+        outcomes = train_step(train_state, on_meta(step), 1e-3, step_info(step))
         # Where predictions are remembered: which images these are, and what was said of them.
-        remembered = 0 if learner.distillation.memory is None else 2
-        assert host.since() <= len(outcomes) + bool(learner.scales) + remembered
+        remembered = 0 if train_state.distillation.memory is None else 2
+        assert host.since() <= len(outcomes) + bool(train_state.scales) + remembered
     assert set(evaluate(model, Data(), "test", lambda: None)) == set(model.bitset)
     assert host.since() == len(model.bitset)
     recalibrate(model, lambda: [on_meta().images])
@@ -90,8 +92,8 @@ def test_meta_device_waits_once_per_pass_and_once_for_the_scales_and_bit_widths(
 
 @pytest.mark.parametrize("name", FINISHING)
 def test_meta_device_finishes(name):
-    learner = learner_of(name)
-    learner.method.finish(learner.model, lambda: map(on_meta, range(1)))
+    train_state = learner_of(name)
+    train_state.method.finish(train_state.model, lambda: map(on_meta, range(1)))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -103,31 +105,33 @@ def test_meta_device_quantizes_a_network_that_is_there_already(name):
 
 
 def test_meta_device_summarises_gradients_of_scales(host):
-    learner = learner_of("double-rounding")
-    train_step(learner, on_meta(), 1e-3, moment())
+    train_state = learner_of("double-rounding")
+    train_step(train_state, on_meta(), 1e-3, step_info())
     host.since()
-    for gradients in learner.gradients.values():
-        assert set(gradients.summary()["weight"]) == set(learner.model.quantized_layers)
-    assert host.since() == len(learner.gradients)
+    for gradients in train_state.gradients.values():
+        assert set(gradients.summary()["weight"]) == set(train_state.model.quantized_layers)
+    assert host.since() == len(train_state.gradients)
 
 
 @pytest.mark.parametrize("method", ["float32", "double-rounding"])
 def test_meta_device_runs_what_a_run_is_made_of(method, tiny_data):
-    spec = RunSpec.model_validate(
-        {
-            "method": method,
-            "model": "resnet8",
-            "dataset": TINY,
-            "bitset": (32,) if method == "float32" else (4, 2),
-            "seed": 0,
-            "training": {"epochs": 2, "batch_size": 16, "distillation": "ps-kd"},
-        }
-    ).resolved()
+    spec = resolved(
+        RunSpec.model_validate(
+            {
+                "method": method,
+                "model": "resnet8",
+                "dataset": TINY,
+                "bitset": (32,) if method == "float32" else (4, 2),
+                "seed": 0,
+                "training": {"epochs": 2, "batch_size": 16, "distillation": "ps-kd"},
+            }
+        )
+    )
     parts = Parts.of(spec)
     dataset = parts.open(tiny_data, META)
     model = parts.quantized(parts.float_net(), META)
     calibrate(model, spec, dataset)
-    learner = parts.learner(model.train(), dataset.size("train"))
+    train_state = parts.train_state(model.train(), dataset.size("train"))
     for some in dataset.train_batches(16, 0, 0, skip=1):
-        train_step(learner, some, 1e-3, moment())
+        train_step(train_state, some, 1e-3, step_info())
     evaluate(model, dataset, "held_out", lambda: None)

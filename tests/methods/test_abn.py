@@ -3,11 +3,12 @@ from collections import Counter
 import pytest
 import torch
 
-from bitswitch.contracts import Moment
+from bitswitch.contracts.method import StepInfo
 from bitswitch.methods.abn import Abn
 from bitswitch.quant.floor import FloorQuantizer
 from bitswitch.quant.quantizer import Width
-from bitswitch.spec import RunSpec, TrainingSpec
+from bitswitch.spec.run import RunSpec
+from bitswitch.spec.training import TrainingSpec
 
 BITSET = (4, 3, 2)
 LAYERS = [f"layer{number}" for number in range(30)]
@@ -23,8 +24,8 @@ def recipe(**changes):
 
 
 def passes(step=0, training=None, bitset=BITSET, **options):
-    moment = Moment(0, 4, step, 100, torch.Generator().manual_seed(step))
-    return method(bitset, **options).passes(training or recipe(), moment, LAYERS)
+    step_info = StepInfo(0, 4, step, 100, torch.Generator().manual_seed(step))
+    return method(bitset, **options).passes(training or recipe(), step_info, LAYERS)
 
 
 def test_the_widest_teaches_mixed_networks_and_the_narrowest():
@@ -32,7 +33,7 @@ def test_the_widest_teaches_mixed_networks_and_the_narrowest():
     assert (widest.bits, widest.policy, widest.teacher) == (4, None, None)
     assert (narrowest.bits, narrowest.policy) == (2, None)
     assert [part.bits for part in mixed] == [None, None]
-    assert {(part.teacher, part.soft) for part in (*mixed, narrowest)} == {(0, 0.3)}
+    assert {(part.teacher, part.distill_weight) for part in (*mixed, narrowest)} == {(0, 0.3)}
     assert mixed[0].policy != mixed[1].policy
     assert all(list(part.policy) == LAYERS for part in mixed)
 

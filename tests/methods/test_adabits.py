@@ -4,12 +4,12 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from bitswitch.conversion import quantize
 from bitswitch.methods.adabits import AdaBits
-from bitswitch.nn.model import quantize
 from bitswitch.quant.clipped import LearnedClipQuantizer
 from bitswitch.quant.quantizer import Width
 from bitswitch.quant.tanh import TanhQuantizer
-from bitswitch.randomness import generator, seeded
+from bitswitch.runtime.randomness import generator, seeded
 
 BITSET = (8, 4, 2)
 IMAGES = torch.randn(8, 3, 6, 6, generator=generator("images"))
@@ -31,7 +31,7 @@ def quantized(**options):
         )
     chosen = method(**options)
     model = quantize(net, chosen)
-    chosen.attach(model, 5)
+    chosen.on_quantized(model, 5)
     model.calibrate([IMAGES])
     return model
 
@@ -83,20 +83,20 @@ def test_signed_inputs_keep_their_sign_unless_as_published():
     assert [layer.activation_quantizer.signed for layer in layers.values()] == [True, True]
 
 
-@pytest.mark.parametrize(("edge_bits", "expected"), [(None, None), (6, 6), ("widest", 8)])
-def test_edge_layers_may_be_quantized(edge_bits, expected):
-    model = quantized(edge_bits=edge_bits)
+@pytest.mark.parametrize(("first_last_bits", "expected"), [(None, None), (6, 6), ("widest", 8)])
+def test_edge_layers_may_be_quantized(first_last_bits, expected):
+    model = quantized(first_last_bits=first_last_bits)
     pinned = [layer.pinned for layer in model.quantized_layers.values() if layer.pinned]
     assert pinned == ([] if expected is None else [(expected, 32), (expected, expected)])
 
 
 def test_edge_bits_are_a_bit_width():
     with pytest.raises(ValidationError):
-        AdaBits.Options(edge_bits=1)
+        AdaBits.Options(first_last_bits=1)
 
 
 def outputs(**options):
-    model = quantized(edge_bits=8, **options)
+    model = quantized(first_last_bits=8, **options)
     model.switch(4)
     with torch.no_grad():
         return model.train()(IMAGES), model.eval()(IMAGES)
@@ -108,9 +108,9 @@ def test_linear_layers_evaluate_as_they_train():
 
 
 def test_published_evaluation_changes_the_loss_but_no_decision_of_the_last_layer():
-    model = quantized(edge_bits=8)
+    model = quantized(first_last_bits=8)
     last, x = model.net[-1], torch.randn(16, 8, generator=generator("inputs"))
-    published = quantized(edge_bits=8, linear_evaluation="published").net[-1]
+    published = quantized(first_last_bits=8, linear_evaluation="published").net[-1]
     with torch.no_grad():
         ours, theirs = last.eval()(x), published.eval()(x)
         assert torch.equal(published.train()(x), ours)
@@ -121,7 +121,7 @@ def test_published_evaluation_changes_the_loss_but_no_decision_of_the_last_layer
     torch.testing.assert_close(theirs * gain, ours)
 
 
-@pytest.mark.parametrize(("dataset", "edge_bits"), [("cifar10", "widest"), ("imagenet", 8)])
-def test_published_recipes_quantize_edges_and_start_clips_as_published(dataset, edge_bits):
-    chosen = AdaBits.Options(**AdaBits.faithful[dataset].options)
-    assert (chosen.edge_bits, chosen.clip_init) == (edge_bits, "constant")
+@pytest.mark.parametrize(("dataset", "first_last_bits"), [("cifar10", "widest"), ("imagenet", 8)])
+def test_published_recipes_quantize_edges_and_start_clips_as_published(dataset, first_last_bits):
+    chosen = AdaBits.Options(**AdaBits.published_recipes[dataset].options)
+    assert (chosen.first_last_bits, chosen.clip_init) == (first_last_bits, "constant")

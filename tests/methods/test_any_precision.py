@@ -3,13 +3,15 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, log_softmax, softmax
 
-from bitswitch.contracts import Batch, Lesson
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.method import PassContext
+from bitswitch.conversion import quantize
 from bitswitch.methods.any_precision import AnyPrecision
-from bitswitch.nn.model import quantize
 from bitswitch.quant.clipped import ClippedQuantizer
 from bitswitch.quant.tanh import TanhQuantizer
-from bitswitch.randomness import generator
-from bitswitch.spec import Choice, RunSpec, TrainingSpec
+from bitswitch.runtime.randomness import generator
+from bitswitch.spec.run import Choice, RunSpec
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.types import FLOAT_BITS
 
 BITSET = (8, 4, 2)
@@ -58,9 +60,10 @@ def test_a_taught_pass_does_not_see_the_labels():
     batch = Batch(torch.zeros(4), targets, targets)
     first, second, _ = method().passes(training(), None, [])
     lessons = [
-        Lesson(part, student, targets, batch, [teacher], None, None) for part in (first, second)
+        PassContext(part, student, targets, batch, [teacher], None, None)
+        for part in (first, second)
     ]
-    hard, soft = (method().loss(lesson) for lesson in lessons)
+    hard, soft = (method().loss(context) for context in lessons)
     torch.testing.assert_close(hard, cross_entropy(student, targets))
     expected = -(softmax(teacher, 1) * log_softmax(student, 1)).sum(1).mean()
     torch.testing.assert_close(soft, expected)
@@ -108,5 +111,5 @@ def test_a_second_distillation_is_refused():
 
 
 def test_published_recipes_train_at_full_precision_too():
-    for recipe in AnyPrecision.faithful.values():
+    for recipe in AnyPrecision.published_recipes.values():
         assert chain(**recipe.options)[0] == (FLOAT_BITS, None)

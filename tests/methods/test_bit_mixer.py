@@ -5,11 +5,12 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from bitswitch.contracts import Moment
+from bitswitch.contracts.method import StepInfo
+from bitswitch.conversion import quantize
 from bitswitch.methods.bit_mixer import BitMixer
-from bitswitch.nn.model import quantize
 from bitswitch.nn.transitional import TransitionalBatchNorm, transition
-from bitswitch.spec import RunSpec, TrainingSpec
+from bitswitch.spec.run import RunSpec
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.types import FLOAT_BITS
 
 BITSET = (4, 3, 2)
@@ -26,13 +27,13 @@ def recipe(**changes):
     return TrainingSpec(**settings | changes)
 
 
-def moment(step, steps=STEPS, seed=0):
+def step_info(step, steps=STEPS, seed=0):
     generator = torch.Generator().manual_seed(1000 * seed + step)
-    return Moment(step * 4 // steps, 4, step, steps, generator)
+    return StepInfo(step * 4 // steps, 4, step, steps, generator)
 
 
 def drawn(step, training=None, **options):
-    return method(**options).passes(training or recipe(), moment(step), LAYERS)
+    return method(**options).passes(training or recipe(), step_info(step), LAYERS)
 
 
 def test_first_activations_alone_are_quantized_at_one_bit_width():
@@ -57,7 +58,7 @@ def spread(step, seeds=20):
     """Share of layers that are not at the network's commonest bit-width, averaged over seeds."""
     shares = []
     for seed in range(seeds):
-        (part,) = method().passes(recipe(), moment(step, seed=seed), LAYERS)
+        (part,) = method().passes(recipe(), step_info(step, seed=seed), LAYERS)
         widths = dict.fromkeys(LAYERS, part.bits) if part.policy is None else part.policy
         commonest = Counter(widths.values()).most_common(1)[0][1]
         shares.append(1 - commonest / len(LAYERS))
@@ -91,7 +92,7 @@ def test_stages_may_be_left_out():
 @pytest.mark.parametrize("step", [0, 150, 350])
 def test_the_generator_decides_every_draw(step):
     assert drawn(step) == drawn(step)
-    others = [method().passes(recipe(), moment(step, seed=seed), LAYERS) for seed in range(9)]
+    others = [method().passes(recipe(), step_info(step, seed=seed), LAYERS) for seed in range(9)]
     assert len({str(passes) for passes in others}) > 1
 
 
@@ -151,7 +152,7 @@ def test_batch_norms_are_those_of_the_transition():
 
 def test_float_weights_leave_their_scales_alone():
     model = small_model()
-    (part,) = method().passes(recipe(), moment(0), list(model.layers))
+    (part,) = method().passes(recipe(), step_info(0), list(model.layers))
     model.switch(part.policy)
     model(images()).square().sum().backward()
     for layer in model.layers.values():

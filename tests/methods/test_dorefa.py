@@ -32,4 +32,4 @@ def test_inputs_are_clipped_to_one_and_signed_only_where_they_need_it():
 
 
 def test_edge_layers_keep_full_precision():
-    assert method().edge_bits is None
+    assert method().first_last_bits is None

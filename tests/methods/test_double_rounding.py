@@ -2,9 +2,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from bitswitch.conversion import quantize
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.models.cifar_resnet import ResNet8
-from bitswitch.nn.model import quantize
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.lsq import ActivationQuantizer
 
@@ -42,7 +42,7 @@ def test_an_unknown_option_is_refused():
 
 
 def test_edges_are_float_unless_they_get_a_bit_width():
-    for options, pinned in (({}, []), ({"edge_bits": 8}, [(8, 32), (8, 8)])):
+    for options, pinned in (({}, []), ({"first_last_bits": 8}, [(8, 32), (8, 8)])):
         net = ResNet8(ResNet8.Options()).build(10, 0)
         model = quantize(net, method(**options))
         layers = model.quantized_layers.values()

@@ -2,21 +2,21 @@
 
 import pytest
 
-from bitswitch import plugins
-from bitswitch.checks.subject import Subject, batches
-from bitswitch.work import Extent, Work
+from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.plugins import facts
+from bitswitch.testing.subject import Subject, batches
 
 LAYERS, IMAGES = 5, 16
-EXTENT = Extent(layers=LAYERS, epoch_images=4 * IMAGES, batch_size=IMAGES)
+EXTENT = Workload(layers=LAYERS, epoch_images=4 * IMAGES, batch_size=IMAGES)
 
 
 def images_through(subject):
     """Return how many images ``finish`` sends through the layers, on average."""
-    learner, seen = subject.learner(), []
-    layers = learner.model.quantized_layers.values()
+    train_state, seen = subject.train_state(), []
+    layers = train_state.model.quantized_layers.values()
     for layer in layers:
         layer.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    learner.method.finish(learner.model, batches)
+    train_state.method.finish(train_state.model, batches)
     return sum(seen) / len(layers)
 
 
@@ -32,15 +32,15 @@ def images_through(subject):
 )
 def test_forward_passes_are_counted(method, options):
     subject = Subject.of(method, options)
-    work = plugins.finish_work(subject.spec, EXTENT)
-    assert work == Work(forward=images_through(subject))
+    work = facts.finish_work(subject.spec, EXTENT)
+    assert work == ImagePasses(forward=images_through(subject))
 
 
 @pytest.mark.parametrize("method", ["kure", "l1-regularization"])
 @pytest.mark.parametrize("budget", [{"iterations": 1}, {"iterations": 2}, {"evaluations": 30}])
 def test_evaluations_of_clips_are_about_right(method, budget):
     subject = Subject.of(method, budget)
-    work = plugins.finish_work(subject.spec, EXTENT._replace(layers=3))  # whose clips are fitted
+    work = facts.finish_work(subject.spec, EXTENT._replace(layers=3))  # whose clips are fitted
     assert work.trained == 0
     assert images_through(subject) / 2 < work.forward < images_through(subject) * 4
 
@@ -48,5 +48,5 @@ def test_evaluations_of_clips_are_about_right(method, budget):
 @pytest.mark.parametrize("iterations", [1, 20, 100])
 def test_learning_to_round_is_training(iterations):
     subject = Subject.of("ptmq", {"iterations": iterations, "batch_size": 8})
-    work = plugins.finish_work(subject.spec, EXTENT)
+    work = facts.finish_work(subject.spec, EXTENT)
     assert images_through(subject) / 2 < sum(work) < images_through(subject) * 2

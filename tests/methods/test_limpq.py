@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.functional import batch_norm, conv2d, cross_entropy, linear, relu
 
-from bitswitch.checks.subject import Subject, batch, moment, run_spec, take_step
 from bitswitch.methods.limpq import Limpq
 from bitswitch.nn.norm import SwitchableBatchNorm
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
+from bitswitch.testing.subject import Subject, batch, run_spec, step_info, take_step
 from bitswitch.types import FLOAT_BITS
 
 BITSET = (6, 5, 4, 3, 2)
@@ -24,7 +24,7 @@ def recipe(**changes):
 
 
 def passes(step=0, bitset=BITSET, training=None, **options):
-    return method(bitset, **options).passes(training or recipe(), moment(step), LAYERS)
+    return method(bitset, **options).passes(training or recipe(), step_info(step), LAYERS)
 
 
 def test_a_step_is_every_bit_width_and_then_a_random_policy():
@@ -68,12 +68,12 @@ def test_quantizers_are_those_of_the_public_code():
 @pytest.mark.parametrize("clip", [None, 0.003])
 def test_a_training_step_is_that_of_the_publication(clip):
     changes = {**SGD, "label_smoothing": 0.1, "clip_value": clip}
-    there = Subject("limpq", run_spec("limpq", {}, BITSET, **changes)).learner()
+    there = Subject("limpq", run_spec("limpq", {}, BITSET, **changes)).train_state()
     model = there.model
     state = {
         name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()
     }
-    mixed = there.method.passes(there.training, moment(0), there.layers)[-1].policy
+    mixed = there.method.passes(there.training, step_info(0), there.layers)[-1].policy
     signed = {name: layer.activation_quantizer.signed for name, layer in model.layers.items()}
     for policy in (*(dict.fromkeys(mixed, (bits, bits)) for bits in BITSET), mixed):
         logits = published_network(state, policy, signed)
@@ -126,19 +126,21 @@ def on_steps(x, step, low, high):
 
 
 def test_batch_norms_of_the_random_pass_are_those_of_the_layer_before():
-    model = Subject.of("limpq", {}, BITSET).learner().model
+    model = Subject.of("limpq", {}, BITSET).train_state().model
     model.switch({"3": (4, 4), "6": (2, 2), "11": (6, 6)})
     norms = [module for module in model.modules() if isinstance(module, SwitchableBatchNorm)]
     assert [norm.bits for norm in norms] == [4, 4, 2]
 
 
 def test_edges_are_float_unless_the_options_say_otherwise():
-    layers = Subject.of("limpq", {"edge_bits": 8}, BITSET).learner().model.quantized_layers
+    layers = (
+        Subject.of("limpq", {"first_last_bits": 8}, BITSET).train_state().model.quantized_layers
+    )
     assert {name: layer.pinned for name, layer in layers.items() if layer.pinned} == {
         "0": (8, FLOAT_BITS),
         "12": (8, 8),
     }
-    assert method().edge_bits is None
+    assert method().first_last_bits is None
 
 
 def test_distillation_of_the_recipe_is_refused():

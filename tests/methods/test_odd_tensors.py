@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from bitswitch import plugins
-from bitswitch.checks.subject import Subject
+from bitswitch.plugins import registry
 from bitswitch.quant.quantizer import Width
+from bitswitch.testing.subject import Subject
 
-METHODS = [name for name in plugins.names("methods") if name != "float32"]
+METHODS = [name for name in registry.names("methods") if name != "float32"]
 SHAPE = (4, 6)
 
 

@@ -2,16 +2,17 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch.contracts import Moment
+from bitswitch.contracts.method import StepInfo
+from bitswitch.conversion import quantize
 from bitswitch.methods.q_dnn import QDnn
-from bitswitch.nn.model import quantize
 from bitswitch.quant.tanh import TanhQuantizer
-from bitswitch.spec import RunSpec, TrainingSpec
+from bitswitch.spec.run import RunSpec
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.types import FLOAT_BITS
 
 BITSET = (8, 4, 2)
 TRAINING = TrainingSpec(epochs=1, batch_size=1)
-MOMENT = Moment(0, 1, 0, 10, torch.Generator())
+MOMENT = StepInfo(0, 1, 0, 10, torch.Generator())
 
 
 def method(**options):

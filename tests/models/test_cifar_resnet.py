@@ -3,14 +3,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bitswitch import plugins
 from bitswitch.errors import SpecError
+from bitswitch.plugins import registry
 
 FORMS = ("original", "preactivation")
 
 
 def build(name="resnet20", form="preactivation", classes=10, seed=0):
-    return plugins.create("models", name, {"form": form}).build(classes, seed)
+    return registry.create("models", name, {"form": form}).build(classes, seed)
 
 
 def convolutions(net):

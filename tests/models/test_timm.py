@@ -2,13 +2,13 @@ import pytest
 import timm
 import torch
 
-from bitswitch import plugins
+from bitswitch.conversion import quantize
 from bitswitch.errors import SpecError, WeightsError
-from bitswitch.nn.model import quantize
+from bitswitch.plugins import registry
 
 
 def create(**options):
-    return plugins.create("models", "timm", options)
+    return registry.create("models", "timm", options)
 
 
 def test_any_timm_model_is_built_by_name():
@@ -86,7 +86,7 @@ def test_an_architecture_may_be_sized():
 def test_inputs_behind_gelu_are_signed():
     arguments = {"img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
     net = create(architecture="vit_tiny_patch16_224", arguments=arguments).build(10, 0)
-    model = quantize(net, plugins.create("methods", "double-rounding", {}, (8, 2)))
+    model = quantize(net, registry.create("methods", "double-rounding", {}, (8, 2)))
     assert list(model.layers) == [
         f"blocks.0.{name}" for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
     ]

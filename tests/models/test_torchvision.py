@@ -3,8 +3,8 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from bitswitch import plugins
 from bitswitch.errors import WeightsError
+from bitswitch.plugins import registry
 
 NAMES = ("resnet18", "resnet50", "mobilenetv2")
 
@@ -14,13 +14,13 @@ NAMES = ("resnet18", "resnet50", "mobilenetv2")
     [("resnet18", 11_689_512), ("resnet50", 25_557_032), ("mobilenetv2", 3_504_872)],
 )
 def test_the_number_of_weights_is_the_published_one(name, weights):
-    net = plugins.create("models", name, {}).build(1000, 0)
+    net = registry.create("models", name, {}).build(1000, 0)
     assert sum(p.numel() for p in net.parameters()) == weights
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_images_become_logits(name):
-    net = plugins.create("models", name, {}).build(7, 0).eval()
+    net = registry.create("models", name, {}).build(7, 0).eval()
     with torch.no_grad():
         assert net(torch.randn(1, 3, 32, 32)).shape == (1, 7)
 
@@ -28,7 +28,7 @@ def test_images_become_logits(name):
 def test_weights_depend_on_the_seed_alone():
     state = torch.get_rng_state()
     first, second, other = (
-        plugins.create("models", "mobilenetv2", {}).build(3, seed).state_dict()
+        registry.create("models", "mobilenetv2", {}).build(3, seed).state_dict()
         for seed in (0, 0, 1)
     )
     assert torch.equal(torch.get_rng_state(), state)
@@ -37,18 +37,18 @@ def test_weights_depend_on_the_seed_alone():
 
 
 def test_a_local_file_of_imagenet_weights_gets_a_new_classifier(tmp_path):
-    source = plugins.create("models", "resnet18", {}).build(1000, 0)
+    source = registry.create("models", "resnet18", {}).build(1000, 0)
     path = tmp_path / "resnet18.pth"
     torch.save(source.state_dict(), path)
-    net = plugins.create("models", "resnet18", {"weights": str(path)}).build(10, 1)
+    net = registry.create("models", "resnet18", {"weights": str(path)}).build(10, 1)
     assert torch.equal(net.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
     assert net.fc.weight.shape == (10, 512)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    source = plugins.create("models", "resnet18", {}).build(1000, 0)
+    source = registry.create("models", "resnet18", {}).build(1000, 0)
     torch.save(source.state_dict(), tmp_path / "resnet18.pth")
-    model = plugins.create("models", "resnet50", {"weights": str(tmp_path / "resnet18.pth")})
+    model = registry.create("models", "resnet50", {"weights": str(tmp_path / "resnet18.pth")})
     with pytest.raises(WeightsError, match=r"do not fit ResNet: .* more"):
         model.build(1000, 0)
 
@@ -59,7 +59,7 @@ def test_unreachable_weights_name_the_file(monkeypatch):
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
     with pytest.raises(WeightsError, match=r"no route to host(.|\n)*resnet50-.*\.pth"):
-        plugins.create("models", "resnet50", {"weights": "imagenet"}).build(1000, 0)
+        registry.create("models", "resnet50", {"weights": "imagenet"}).build(1000, 0)
 
 
 def test_a_damaged_copy_of_published_weights_is_named(tmp_path, monkeypatch):
@@ -67,4 +67,4 @@ def test_a_damaged_copy_of_published_weights_is_named(tmp_path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"half of it")
     with pytest.raises(WeightsError, match=r"resnet18-f37072fd\.pth is damaged .*delete it"):
-        plugins.create("models", "resnet18", {"weights": "imagenet"}).build(10, 0)
+        registry.create("models", "resnet18", {"weights": "imagenet"}).build(10, 0)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bitswitch.nn.model import quantize
+from bitswitch.conversion import quantize
 
 from .small_network import double_rounding, float_net
 

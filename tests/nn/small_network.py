@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from bitswitch.methods.double_rounding import DoubleRounding
-from bitswitch.methods.double_rounding_unshared import DoubleRoundingUnshared
+from bitswitch.methods.hasb.double_rounding_unshared import DoubleRoundingUnshared
 
 BITSET = (8, 4, 2)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch.checks.subject import Subject, batch, quantized
 from bitswitch.nn.calibration import Observed, observe_inputs
+from bitswitch.testing.subject import Subject, batch, quantized
 
 
 def test_extremes_are_never_missed():

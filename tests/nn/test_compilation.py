@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from bitswitch.conversion import quantize
 from bitswitch.nn.compilation import prepare_compilation
-from bitswitch.nn.model import quantize
 from bitswitch.types import FLOAT_BITS
 
 from .small_network import BITSET, double_rounding, float_net, unshared

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bitswitch import plugins
 from bitswitch.errors import BitWidthError
 from bitswitch.nn.dataflow import trace
 from bitswitch.nn.kinds import weighted_layers
+from bitswitch.plugins import registry
 
 from .small_network import float_net
 
@@ -58,7 +58,7 @@ def test_the_network_and_random_numbers_stay_as_they_are(image):
 
 @pytest.mark.parametrize("name", ["resnet20", "mobilenetv2"])
 def test_plain_networks_begin_and_end_where_they_are_registered(name):
-    net = plugins.create("models", name, {}).build(10, 0)
+    net = registry.create("models", name, {}).build(10, 0)
     names = list(weighted_layers(net))
     assert trace(net, (3, 32, 32)).ends == ((names[0],), (names[-1],))
 
@@ -79,7 +79,7 @@ def test_plain_networks_begin_and_end_where_they_are_registered(name):
 def test_networks_of_timm_begin_and_end_where_data_flows(architecture, arguments, first, last):
     small = {"img_size": 32, "patch_size": 8, "depth": 1, "embed_dim": 24}
     options = {"architecture": architecture, "arguments": {} if arguments is None else small}
-    net = plugins.create("models", "timm", options).build(10, 0)
+    net = registry.create("models", "timm", options).build(10, 0)
     assert trace(net).ends == (tuple(first), tuple(last))
 
 

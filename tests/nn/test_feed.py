@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch import plugins
+from bitswitch.conversion import quantize
 from bitswitch.errors import BitWidthError, CalibrationError
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.nn.dataflow import NO_ENDS
-from bitswitch.nn.model import UNCALIBRATED, quantize
+from bitswitch.nn.model import UNCALIBRATED
 from bitswitch.nn.policy import widest_first
+from bitswitch.plugins import registry
 from bitswitch.quant.quantizer import Quantizer
 
 from .small_network import double_rounding, float_net
@@ -163,11 +164,11 @@ def test_integers_of_other_libraries_are_bit_widths(model):
 )
 def test_bit_sets_are_distinct_and_widest_first(bitset, words):
     with pytest.raises(BitWidthError, match=re.escape(words)):
-        plugins.create("methods", "lsq", {}, bitset)
+        registry.create("methods", "lsq", {}, bitset)
 
 
 def test_a_bit_set_may_be_any_list_of_integers():
-    found = plugins.create("methods", "lsq", {}, [np.int64(8), 4]).bitset
+    found = registry.create("methods", "lsq", {}, [np.int64(8), 4]).bitset
     assert found == (8, 4)
     assert all(type(bits) is int for bits in found)
     assert widest_first([32]) == (32,)

@@ -4,10 +4,10 @@ import io
 import pytest
 import torch
 
+from bitswitch.conversion import quantize
 from bitswitch.errors import BitWidthError
 from bitswitch.methods.float32 import Float32
 from bitswitch.nn.dataflow import NO_ENDS
-from bitswitch.nn.model import quantize
 from bitswitch.types import FLOAT_BITS
 
 from .small_network import BITSET, double_rounding, float_net

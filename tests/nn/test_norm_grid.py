@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from bitswitch.conversion import quantize
 from bitswitch.methods.double_rounding import DoubleRounding
-from bitswitch.nn.model import quantize
 from bitswitch.nn.norm_grid import BatchNormGrid, pair
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.types import FLOAT_BITS

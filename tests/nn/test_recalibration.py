@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
+from bitswitch.conversion import quantize
 from bitswitch.methods.float32 import Float32
-from bitswitch.nn.model import quantize
 from bitswitch.nn.norm import SwitchableBatchNorm
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.types import FLOAT_BITS

@@ -7,13 +7,13 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from bitswitch import plugins
+from bitswitch.conversion import quantize
 from bitswitch.costs import CostModel
 from bitswitch.errors import BitWidthError
-from bitswitch.methods.lsq import Lsq
+from bitswitch.methods.lsq.lsq import Lsq
 from bitswitch.nn.dataflow import NO_ENDS, FirstLast
-from bitswitch.nn.model import quantize
 from bitswitch.nn.shapes import layer_shapes
+from bitswitch.plugins import registry
 
 from .small_network import BITSET, double_rounding, float_net
 from .test_dataflow import Forked
@@ -81,15 +81,15 @@ def test_every_first_layer_and_every_last_one_stays_float_or_is_pinned():
     net = Forked()
     model = quantize(net, double_rounding(), keep=["tutor"])
     assert list(model.layers) == ["body"]
-    pinned = quantize(Forked(), Lsq(Lsq.Options(edge_bits=8), (4, 2)), keep=["tutor"])
+    pinned = quantize(Forked(), Lsq(Lsq.Options(first_last_bits=8), (4, 2)), keep=["tutor"])
     bits = {name: layer.pinned for name, layer in pinned.quantized_layers.items()}
     assert bits == {
         **dict.fromkeys(("wide", "narrow"), (8, 32)),
         "body": None,
         **dict.fromkeys(("head_a", "head_b"), (8, 8)),
     }
-    edges = [shape.name for shape in layer_shapes(pinned, IMAGE) if shape.is_edge]
-    assert edges == ["head_b", "wide", "narrow", "head_a"]
+    first_last = [shape.name for shape in layer_shapes(pinned, IMAGE) if shape.is_first_last]
+    assert first_last == ["head_b", "wide", "narrow", "head_a"]
 
 
 def test_a_network_may_say_which_layers_are_its_ends():
@@ -251,7 +251,7 @@ def test_transformer_layers_of_torch_run_their_layers_in_evaluation():
 def test_networks_of_timm_are_refused_until_layers_are_kept(architecture, arguments, kept):
     def net():
         options = {"architecture": architecture, "arguments": arguments}
-        return plugins.create("models", "timm", options).build(10, 0)
+        return registry.create("models", "timm", options).build(10, 0)
 
     with pytest.raises(BitWidthError) as refusal:
         quantize(net(), double_rounding())

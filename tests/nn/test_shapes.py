@@ -4,8 +4,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from bitswitch import checks
-from bitswitch.nn.model import QuantizedModel, quantize
+from bitswitch import testing
+from bitswitch.conversion import quantize
+from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.types import FLOAT_BITS
 
@@ -61,7 +62,7 @@ def test_multiply_accumulates_are_those_that_torch_counts(name):
 
 def test_edges_have_their_own_bit_width(model):
     assert [shape.fixed_bits for shape in layer_shapes(model, IMAGE)] == [32, None, None, None, 32]
-    pinned = checks.Subject.of("limpq", {"edge_bits": 8}, BITSET).learner().model
+    pinned = testing.Subject.of("limpq", {"first_last_bits": 8}, BITSET).train_state().model
     bits = {shape.name: shape.fixed_bits for shape in layer_shapes(pinned, (3, 8, 8))}
     assert bits == {"0": 8, "3": None, "6": None, "11": None, "12": 8}
 

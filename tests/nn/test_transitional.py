@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch._dynamo.utils import counters
 
+from bitswitch.conversion import quantize
 from bitswitch.methods.double_rounding import DoubleRounding
-from bitswitch.nn.model import quantize
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.nn.transitional import TransitionalBatchNorm, spread, transition
 from bitswitch.types import FLOAT_BITS

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
-from bitswitch import plugins
-from bitswitch.report import collect
-from bitswitch.results import write_result
-from bitswitch.spec import RunSpec
-from bitswitch.suite import Suite
+from bitswitch.plugins import registry
+from bitswitch.report.collect import collect
+from bitswitch.results.result import write_result
+from bitswitch.spec.run import RunSpec
+from bitswitch.suite.suite import Suite
 from bitswitch.types import FLOAT_BITS
 
 FACTS = {"stamp": "embedded digits 16x16", "classes": 10, "sizes": {"test": 1000}}
@@ -32,7 +32,7 @@ EXPERIMENTS = {
         "title": "Table 4: adaptive learning-rate scaling",
         "printed": "table4",
         "networks": ["resnet20"],
-        "arms": {
+        "variants": {
             "without-alrs": {
                 "title": "w/o ALRS",
                 "published": "without-alrs",
@@ -47,13 +47,15 @@ EXPERIMENTS = {
         "networks": ["resnet20"],
         "bitsets": [[8], [6], [4], [3], [2]],
         "seeds": [0],
-        "arms": {"separate": {"title": "separate", "training": {"update": "conventional"} | OFF}},
+        "variants": {
+            "separate": {"title": "separate", "training": {"update": "conventional"} | OFF}
+        },
     },
     "readings": {
         "title": "Readings of Eq. 6",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
-        "arms": {
+        "variants": {
             "relative": {"title": "relative (default)"},
             "literal": {"title": "literal", "training": {"alrs": {"reading": "literal"}}},
         },
@@ -92,13 +94,13 @@ def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def know_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer for every plugin name."""
-    monkeypatch.setattr(plugins, "resolve", lambda group, name, options: options)
-    monkeypatch.setattr(plugins, "refusal", lambda spec: None)
-    monkeypatch.setattr(plugins, "dataset_facts", lambda name, options: FACTS)
-    monkeypatch.setattr(plugins, "card", make_card)
-    monkeypatch.setattr(plugins, "edge_bits", lambda spec: None)
-    monkeypatch.setattr(plugins, "storage", lambda spec: make_card(spec.method.name)["storage"])
-    monkeypatch.setattr(plugins, "search_facts", make_search_facts)
+    monkeypatch.setattr(registry, "resolve", lambda group, name, options: options)
+    monkeypatch.setattr(registry, "refusal", lambda spec: None)
+    monkeypatch.setattr(registry, "dataset_facts", lambda name, options: FACTS)
+    monkeypatch.setattr(registry, "card", make_card)
+    monkeypatch.setattr(registry, "first_last_bits", lambda spec: None)
+    monkeypatch.setattr(registry, "storage", lambda spec: make_card(spec.method.name)["storage"])
+    monkeypatch.setattr(registry, "search_facts", make_search_facts)
 
 
 def make_card(name: str) -> dict[str, Any]:
@@ -115,7 +117,9 @@ def make_card(name: str) -> dict[str, Any]:
         "left_open": "The initial scale is not given.",
         "deviations": "" if follows_code else "None of its bugs.",
         "missing": "",
-        "faithful": {"cifar10": {"training": {"epochs": 200, "milestones": [0.5]}, "options": {}}},
+        "published_recipes": {
+            "cifar10": {"training": {"epochs": 200, "milestones": [0.5]}, "options": {}}
+        },
     }
 
 

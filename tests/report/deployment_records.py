@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bitswitch.spec import RunSpec
-from bitswitch.suite import Suite
+from bitswitch.spec.run import RunSpec
+from bitswitch.suite.suite import Suite
 from tests.report.conftest import LAYERS, PROVENANCE, make_suite, seal, top1_of, write_run
 
 ARMS = {"double-rounding": {"title": "Double Rounding", "deploy": True}}
 EXPERIMENTS = {
-    name: {"title": name, "networks": ["resnet20"], "arms": ARMS}
+    name: {"title": name, "networks": ["resnet20"], "variants": ARMS}
     for name in ("deployment", "second-rounding", "storage")
 }
 FLOAT, REST, COPY = 4_000_000, 40_000, 1_000

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from bitswitch.contracts.sensitivity import Score
 from bitswitch.costs import CostModel, LayerShape
-from bitswitch.policy_files import PolicyFile, costs_record
-from bitswitch.score_files import write_scores
-from bitswitch.scores import Score
-from bitswitch.search_spec import Budget, SearchSpec
-from bitswitch.spec import SensitivitySpec
-from bitswitch.suite import Suite
+from bitswitch.results.policies import PolicyFile, costs_record
+from bitswitch.results.scores import write_scores
+from bitswitch.spec.run import SensitivitySpec
+from bitswitch.spec.search import Budget, SearchSpec
+from bitswitch.suite.suite import Suite
 from tests.report.conftest import (
     LAYERS,
     NETWORK,
@@ -39,13 +39,13 @@ EXPERIMENTS: dict[str, Any] = {
         "title": "Hessian traces",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
-        "arms": {"hmt": {"title": "full precision", "scores": [TRACE]}},
+        "variants": {"hmt": {"title": "full precision", "scores": [TRACE]}},
     },
     "trace-stability": {
         "title": "Hessian traces over training",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
-        "arms": {
+        "variants": {
             "joint": {
                 "title": "Double Rounding",
                 "training": {"snapshots": [1, 2]},
@@ -57,7 +57,7 @@ EXPERIMENTS: dict[str, Any] = {
         "title": "Searches",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
-        "arms": {
+        "variants": {
             "ilp": HASB | {"title": "ILP", "search": searching("ilp", retraining=OFF)},
             "random": HASB
             | {"title": "random", "search": searching("random", evaluations=5, seeds=[0, 1])},
@@ -68,7 +68,7 @@ EXPERIMENTS: dict[str, Any] = {
         "title": "Fronts",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2], [4, 3, 2]],
-        "arms": {
+        "variants": {
             "hasb": HASB
             | {
                 "title": "HASB",
@@ -90,7 +90,7 @@ EXPERIMENTS: dict[str, Any] = {
         "title": "Draws",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
-        "arms": {
+        "variants": {
             "printed": HASB | {"title": "as printed"},
             "mean": HASB
             | {"title": "mean 4", "method": {"name": "hasb", "options": {"mean_bits": 4.0}}},
@@ -233,7 +233,7 @@ def write_search(
             search=spec.search.name,
             budget=budget.name,
             held_out_top1=top1,
-            costs=costs_record(costs, spec.edges),
+            costs=costs_record(costs, spec.first_last),
             layers={name: (bits, bits) for name, bits in policy.items()},
         ).write(folder / "policies" / f"{budget.name}.json")
         found = {"top1": top1, "top1_uniform": uniform}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError
-from bitswitch.report import deployments, run_records
+from bitswitch.report.collect import deployment_rows
+from bitswitch.results import records
 from tests.report import deployment_records, mixed
 
 RUNS = ("result.json", "provenance.json", "metrics.jsonl", "train.jsonl")
@@ -47,10 +48,10 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Call
         search = mixed.write_search(searched, results)
         deployment = deployment_records.write_deployment(exported, results)
     return {
-        "runs": (run, lambda: run_records.read_run(run)),
-        "sensitivities": (scoring, lambda: run_records.read_scoring(scoring, scored)),
-        "searches": (search, lambda: run_records.read_search(search)),
-        "deployments": (deployment, lambda: deployments.read_deployment(deployment)),
+        "runs": (run, lambda: records.read_run(run)),
+        "sensitivities": (scoring, lambda: records.read_scoring(scoring, scored)),
+        "searches": (search, lambda: records.read_search(search)),
+        "deployments": (deployment, lambda: deployment_rows.read_deployment(deployment)),
     }
 
 

@@ -5,24 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.report import (
-    accuracy_table,
-    collect,
-    front_figures,
-    health,
-    latex,
-    layer_figure,
-    layer_table,
-    page,
-    search_table,
-    statistics,
-    subnets,
-    tables,
-)
-from bitswitch.report.frames import Frames
-from bitswitch.report.table import DASH, LEGEND, Entry, Line, Table
-from bitswitch.spec import RunSpec
-from bitswitch.suite import Suite
+from bitswitch.report.analysis import health, subnets
+from bitswitch.report.collect import collect, statistics
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.figures import front_figures, layer_figure
+from bitswitch.report.render import latex, page
+from bitswitch.report.render.table import DASH, LEGEND, Entry, Line, Table
+from bitswitch.report.tables import accuracy_table, layer_table, search_table, tables
+from bitswitch.spec.run import RunSpec
+from bitswitch.suite.suite import Suite
 from tests.report import deployment_records
 from tests.report.conftest import make_suite, write_run
 from tests.report.mixed import make_mixed, write_scoring, write_search
@@ -40,13 +31,13 @@ def written(suite: Suite, results: Path, is_bad: Callable[[RunSpec], bool]) -> F
     return collect.collect(suite, results)
 
 
-def searched(results: Path, name: str, arm: str, tops: dict[str, float], seeds: Iterable[int]):
-    """Return an experiment that searches, the sub-nets of one arm guessing in some seeds."""
+def searched(results: Path, name: str, variant: str, tops: dict[str, float], seeds: Iterable[int]):
+    """Return an experiment that searches, the sub-nets of one variant guessing in some seeds."""
     suite = make_mixed(name)
     bad = {
         cell.search.identifier
         for cell in suite.cells
-        if cell.search and cell.arm == arm and cell.seed in seeds
+        if cell.search and cell.variant == variant and cell.seed in seeds
     }
     for run in suite.runs.values():
         write_run(run, results)
@@ -147,10 +138,10 @@ def test_sub_nets_that_all_guess_are_a_dash_in_every_table(results: Path):
 def test_fronts_mark_what_survived_and_leave_out_what_did_not(results: Path):
     frames = searched(results, "fronts", "hasb", {"top1": CHANCE}, [0])
     found = subnets.of_experiment(frames, "fronts")
-    front = front_figures.mean_front(found[(found.arm == "hasb") & (found.bitset == "{4,3,2}")])
+    front = front_figures.mean_front(found[(found.variant == "hasb") & (found.bitset == "{4,3,2}")])
     assert front.lost.tolist() == [1, 1, 1]
     assert (front.top1 > 50).all()
-    uniform = found[found.arm == "uniform"]
+    uniform = found[found.variant == "uniform"]
     assert front_figures.mean_front(uniform[uniform.bitset == "{4,3,2}"]).lost.sum() == 0
     axes = front_figures.draw_fronts(frames, "resnet20").axes[1]
     crosses = [line for line in axes.lines if line.get_marker() == "x"]

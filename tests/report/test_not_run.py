@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch import plugins
-from bitswitch.report import collect, health, tables
-from bitswitch.report.frames import Frames
-from bitswitch.report.table import DASH, Line, Table
-from bitswitch.suite import Suite
+from bitswitch.plugins import registry
+from bitswitch.report.analysis import health
+from bitswitch.report.collect import collect
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.render.table import DASH, Line, Table
+from bitswitch.report.tables import tables
+from bitswitch.suite.suite import Suite
 from tests.report import deployment_records, mixed
 from tests.report.conftest import make_shared, make_suite, write_run
 
@@ -52,7 +54,7 @@ def test_rows_without_a_run_say_nothing_of_themselves(
     kind: str, state: str, results: Path, monkeypatch: pytest.MonkeyPatch
 ):
     if state == "skipped":
-        monkeypatch.setattr(plugins, "refusal", lambda spec: "too small")
+        monkeypatch.setattr(registry, "refusal", lambda spec: "too small")
     frames, built = all_tables(SUITES[kind](), results)
     for table in built:
         for line in reproduced(table):
@@ -71,7 +73,7 @@ def test_faithful_rows_that_were_skipped_have_no_footnote_about_their_method(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
-        plugins, "refusal", lambda spec: "too small" if spec.method.name == "kure" else None
+        registry, "refusal", lambda spec: "too small" if spec.method.name == "kure" else None
     )
     suite = make_shared("table1", "resnet18")
     for run in suite.runs.values():

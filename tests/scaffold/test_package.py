@@ -3,11 +3,11 @@ import tomllib
 
 import pytest
 
-from bitswitch.checks.searches import SEARCH_CHECKS
-from bitswitch.checks.sensitivities import SENSITIVITY_CHECKS
 from bitswitch.errors import SpecError
 from bitswitch.scaffold import package
 from bitswitch.scaffold.package import GROUPS, TAKEN, class_of, module_of, new_package, rendered
+from bitswitch.testing.searches import SEARCH_CHECKS
+from bitswitch.testing.sensitivities import SENSITIVITY_CHECKS
 
 
 def test_the_package_is_whole(tmp_path):

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
-from bitswitch.contracts import Problem, Score, Scores
-from bitswitch.costs import CostModel, LayerShape
-from bitswitch.problems import Limit
+from bitswitch.contracts.search import Problem
+from bitswitch.contracts.sensitivity import Score, Scores
+from bitswitch.costs import Constraint, CostModel, LayerShape
 
 
-def shape(name: str, weights: int = 1, macs: int = 1, edge_bits: int | None = None) -> LayerShape:
+def shape(
+    name: str, weights: int = 1, macs: int = 1, first_last_bits: int | None = None
+) -> LayerShape:
     return LayerShape(
         name=name,
         kind="conv",
@@ -25,27 +27,27 @@ def shape(name: str, weights: int = 1, macs: int = 1, edge_bits: int | None = No
         kernel=3,
         stride=1,
         groups=1,
-        fixed_bits=edge_bits,
-        is_edge=edge_bits is not None,
+        fixed_bits=first_last_bits,
+        is_first_last=first_last_bits is not None,
     )
 
 
 def cost_model(
-    weights: Sequence[int] = (), macs: Sequence[int] = (), edges: bool = False, **options: Any
+    weights: Sequence[int] = (), macs: Sequence[int] = (), first_last: bool = False, **options: Any
 ) -> CostModel:
-    """Return costs of layers ``a``, ``b``, ...; ``edges``: and of a float layer before them."""
+    """Return costs of layers ``a``, ``b``, ...; ``first_last``: and of a float one before."""
     macs = macs or weights
     names = "abcdefghijklmnopqrstuvwxyz"
     shapes = [shape(names[i], *pair) for i, pair in enumerate(zip(weights, macs, strict=True))]
-    if edges:
-        shapes.insert(0, shape("stem", 7, 11, edge_bits=32))
-        options["edges"] = "counted"
+    if first_last:
+        shapes.insert(0, shape("stem", 7, 11, first_last_bits=32))
+        options["first_last"] = "counted"
     return CostModel(shapes, **options)
 
 
 def problem(
     costs: CostModel,
-    limit: Limit,
+    limit: Constraint,
     scores: Scores | None = None,
     bitset: tuple[int, ...] = (8, 6, 4, 2),
     tied: bool = True,

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from bitswitch.contracts import Batch, Evaluation, Problem
-from bitswitch.costs import CostModel
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.search import Evaluation, Problem
+from bitswitch.conversion import quantize
+from bitswitch.costs import Constraint, CostModel
 from bitswitch.methods.double_rounding import DoubleRounding
-from bitswitch.nn.model import QuantizedModel, quantize
+from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.shapes import layer_shapes
-from bitswitch.problems import Limit
 from bitswitch.types import Policy
 
 from .exact_problems import cost_model, problem
@@ -46,7 +47,7 @@ def with_formula(formula: Formula, at_most: float = 4.5, seed: int = 0, **option
     """Return a problem on average bits whose evaluation is ``formula``."""
     costs = cost_model(weights=[10 * (i + 1) for i in range(len(formula.factors))])
     return replace(
-        problem(costs, Limit("average-bits", at_most), **options),
+        problem(costs, Constraint("average-bits", at_most), **options),
         evaluate=formula,
         remaining=formula.remaining,
         generator=torch.Generator().manual_seed(seed),
@@ -114,7 +115,7 @@ def counted(problem: Problem, seen: list[int]) -> Problem:
 
 
 def with_network(
-    model: QuantizedModel, limit: Limit, seed: int = 0, size: int = 32, **options: Any
+    model: QuantizedModel, limit: Constraint, seed: int = 0, size: int = 32, **options: Any
 ) -> Problem:
     """Return a problem of ``model`` that is trained on ``images``."""
     costs = CostModel(layer_shapes(model, (6,)))

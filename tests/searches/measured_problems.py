@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import torch
 
-from bitswitch.contracts import Evaluation
+from bitswitch.contracts.search import Evaluation
+from bitswitch.costs import Constraint
 from bitswitch.errors import SpecError
-from bitswitch.problems import Limit
 
 from .exact_problems import cost_model, problem
 
@@ -46,7 +46,7 @@ def measured_problem(
     """Return a problem and what counts its evaluations."""
     measured = Measured(loss, allowed)
     posed = replace(
-        problem(costs or cost_model(weights), limit or Limit("average-bits", 4.0), **options),
+        problem(costs or cost_model(weights), limit or Constraint("average-bits", 4.0), **options),
         evaluate=measured,
         remaining=measured.remaining,
         generator=torch.Generator().manual_seed(seed),

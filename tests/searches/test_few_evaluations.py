@@ -5,10 +5,10 @@ from statistics import median
 import pytest
 import torch
 
-from bitswitch import plugins
-from bitswitch.contracts import Scores
+from bitswitch.contracts.sensitivity import Scores
+from bitswitch.costs import Constraint
 from bitswitch.errors import TooFewEvaluationsError
-from bitswitch.problems import Limit
+from bitswitch.plugins import registry
 
 from .exact_problems import layer_scores, scores_by_bits
 from .measured_problems import measured_problem
@@ -83,14 +83,14 @@ def by_bits(factors, name):
 def found(name, options, factors, allowed, seed=0, scores=None, weights=(1,) * LAYERS):
     """Return the first policy of a search at 4 bits on average, and what counts evaluations."""
     posed, measured = measured_problem(
-        Limit("average-bits", 4.0),
+        Constraint("average-bits", 4.0),
         loss_by(factors),
         allowed,
         weights,
         seed,
         scores=scores or by_bits(factors, name),
     )
-    best, *_ = plugins.create("searches", name, options).search(posed)
+    best, *_ = registry.create("searches", name, options).search(posed)
     return best.policy, measured
 
 
@@ -99,7 +99,7 @@ def found(name, options, factors, allowed, seed=0, scores=None, weights=(1,) * L
 def test_few_evaluations_find_nothing_worse_than_one_bit_width_or_are_refused(
     name, options, allowed
 ):
-    least = plugins.create("searches", name, options).least_evaluations(LAYERS)
+    least = registry.create("searches", name, options).least_evaluations(LAYERS)
     if allowed < least and name not in SLOW:
         with pytest.raises(TooFewEvaluationsError, match=f"at least {least} evaluations"):
             found(name, options, factors_of(0), allowed)

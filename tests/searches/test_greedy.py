@@ -1,9 +1,9 @@
 import pytest
 
-from bitswitch import plugins
+from bitswitch.contracts.sensitivity import Scores
+from bitswitch.costs import Constraint
 from bitswitch.errors import InfeasibleBudgetError, SpecError, TooFewEvaluationsError
-from bitswitch.problems import Limit
-from bitswitch.scores import Scores
+from bitswitch.plugins import facts
 from bitswitch.searches.greedy import Greedy
 
 from .exact_problems import cost_model, layer_scores, policies, scores_by_bits
@@ -56,7 +56,7 @@ def scaled(value, cost, ways):
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize(("rule", "order"), [("ratio", by_ratio), ("scaled", scaled)])
-@pytest.mark.parametrize("limit", [Limit("size", 700), Limit("bitops", 1800)])
+@pytest.mark.parametrize("limit", [Constraint("size", 700), Constraint("bitops", 1800)])
 def test_with_enough_evaluations_every_reduction_is_looked_at(rule, order, limit, tied):
     def loss(policy):
         """Return a loss by which no two reductions are equal: weights suffer a little more."""
@@ -71,7 +71,7 @@ def test_with_enough_evaluations_every_reduction_is_looked_at(rule, order, limit
 
 
 def test_accuracy_may_decide_and_of_equal_ones_the_larger_saving():
-    posed, _ = measured_problem(Limit("size", 1200), loss=lambda policy: 1.0)
+    posed, _ = measured_problem(Constraint("size", 1200), loss=lambda policy: 1.0)
     found = search(posed, measure="accuracy")
     assert found.policy == {"a": (8, 8), "b": (8, 8), "c": (8, 8), "d": (6, 6)}
     assert found.objective == pytest.approx(11.0)
@@ -79,7 +79,7 @@ def test_accuracy_may_decide_and_of_equal_ones_the_larger_saving():
 
 def test_scores_need_no_evaluation():
     posed, measured = measured_problem(
-        Limit("size", 700), allowed=0, scores=Scores(scores_by_bits(ERRORS, BITSET))
+        Constraint("size", 700), allowed=0, scores=Scores(scores_by_bits(ERRORS, BITSET))
     )
     table = dict(zip("abcd", ERRORS, strict=True))
 
@@ -97,14 +97,14 @@ def test_scores_of_operands_are_told_apart():
     rows = scores_by_bits(ERRORS, BITSET, "weight") + scores_by_bits(
         [[100 * error for error in row] for row in ERRORS], BITSET, "activation"
     )
-    posed, _ = measured_problem(Limit("bitops", 4000), scores=Scores(rows), tied=False)
+    posed, _ = measured_problem(Constraint("bitops", 4000), scores=Scores(rows), tied=False)
     policy = search(posed, measure="scores").policy
     assert {activation for _, activation in policy.values()} == {8}
 
 
 @pytest.mark.parametrize("allowed", [5, 6, 12, 20, 40])
 def test_few_evaluations_are_never_exceeded(allowed):
-    posed, measured = measured_problem(Limit("size", 600), allowed=allowed)
+    posed, measured = measured_problem(Constraint("size", 600), allowed=allowed)
     found = search(posed)
     assert posed.allows(found.policy)
     assert allowed // 2 < len(measured.seen) <= allowed
@@ -115,7 +115,7 @@ def test_with_few_evaluations_what_was_seen_once_is_remembered():
         hurts = {"a": 1, "b": 500, "c": 1, "d": 2}
         return sum(hurts[layer] * (8 - bits) for layer, (bits, _) in policy.items())
 
-    posed, measured = measured_problem(Limit("average-bits", 5.0), loss, allowed=12)
+    posed, measured = measured_problem(Constraint("average-bits", 5.0), loss, allowed=12)
     policy = search(posed).policy
     assert policy["b"] == (8, 8)
     assert len(measured.seen) <= 12
@@ -123,7 +123,7 @@ def test_with_few_evaluations_what_was_seen_once_is_remembered():
 
 @pytest.mark.parametrize("allowed", [5, 6, 12])
 def test_every_layer_is_measured_before_a_second_step(allowed):
-    posed, measured = measured_problem(Limit("average-bits", 4.0), allowed=allowed)
+    posed, measured = measured_problem(Constraint("average-bits", 4.0), allowed=allowed)
     search(posed)
     widest, *first = measured.seen[:5]
     assert set(widest.values()) == {(8, 8)}
@@ -133,11 +133,11 @@ def test_every_layer_is_measured_before_a_second_step(allowed):
 
 @pytest.mark.parametrize("allowed", [0, 1, 4])
 def test_fewer_evaluations_than_layers_are_refused_with_the_least_number(allowed):
-    posed, measured = measured_problem(Limit("average-bits", 4.0), allowed=allowed)
+    posed, measured = measured_problem(Constraint("average-bits", 4.0), allowed=allowed)
     with pytest.raises(TooFewEvaluationsError, match=f"at least 5 evaluations.* make {allowed}"):
         search(posed)
     assert not measured.seen
-    untied, _ = measured_problem(Limit("bitops", 4000), allowed=8, tied=False)
+    untied, _ = measured_problem(Constraint("bitops", 4000), allowed=8, tied=False)
     with pytest.raises(TooFewEvaluationsError, match="at least 9 evaluations"):
         search(untied)
 
@@ -149,7 +149,7 @@ def test_what_was_never_measured_counts_as_its_layer_did_and_at_least_as_the_mea
         seen = [1 if bits < 6 else 0 for bits in widths[:1]] + [2, 30, 3]
         return sum(k * 4.0**-bits for k, bits in zip(seen, widths, strict=True))
 
-    posed, measured = measured_problem(Limit("average-bits", 5.0), loss, allowed=5)
+    posed, measured = measured_problem(Constraint("average-bits", 5.0), loss, allowed=5)
     # From 6 bits on a, b and d count as the mean layer; of these three a and b suffered least.
     assert search(posed).policy == {"a": (4, 4), "b": (4, 4), "c": (6, 6), "d": (6, 6)}
     assert len(measured.seen) == 5
@@ -158,7 +158,7 @@ def test_what_was_never_measured_counts_as_its_layer_did_and_at_least_as_the_mea
 def test_equal_reductions_are_drawn():
     def first(seed, measure):
         posed, _ = measured_problem(
-            Limit("average-bits", 7.5), lambda policy: 1.0, weights=(1,) * 4, seed=seed
+            Constraint("average-bits", 7.5), lambda policy: 1.0, weights=(1,) * 4, seed=seed
         )
         policy = search(posed, measure=measure).policy
         return next(layer for layer, pair in policy.items() if pair != (8, 8))
@@ -170,7 +170,7 @@ def test_equal_reductions_are_drawn():
 
 
 def test_a_budget_that_the_widest_policy_meets_costs_nothing():
-    posed, measured = measured_problem(Limit("average-bits", 8.0))
+    posed, measured = measured_problem(Constraint("average-bits", 8.0))
     assert search(posed).policy == dict.fromkeys("abcd", (8, 8))
     assert measured.seen == []
 
@@ -179,7 +179,7 @@ def test_a_loss_that_is_no_number_is_avoided():
     def loss(policy):
         return float("nan") if policy["d"] != (8, 8) else rough_loss(policy)
 
-    posed, _ = measured_problem(Limit("average-bits", 5.0), loss)
+    posed, _ = measured_problem(Constraint("average-bits", 5.0), loss)
     assert search(posed).policy["d"] == (8, 8)
 
 
@@ -187,7 +187,7 @@ def test_where_no_reduction_saves_anything_the_cheapest_policy_is_taken():
     table = {(name, bits, bits): float(bits) for name in "ab" for bits in (8, 4, 2)}
     table |= {("b", 8, 8): 5.0, ("b", 4, 4): 6.0}
     costs = cost_model([1, 1], latencies=table)
-    posed, _ = measured_problem(Limit("latency", 4.5), costs=costs, bitset=(8, 4, 2))
+    posed, _ = measured_problem(Constraint("latency", 4.5), costs=costs, bitset=(8, 4, 2))
     assert search(posed).policy == {"a": (2, 2), "b": (2, 2)}
 
 
@@ -203,7 +203,7 @@ def test_what_it_needs_depends_on_the_measure(options, needs):
     plugin = Greedy(Greedy.Options(**options))
     assert {key: getattr(plugin, key) for key in needs} == needs
     stochastic = options.get("measure") == "accuracy"  # of few images, often equal
-    assert plugins.search_facts("greedy", options) == {**needs, "stochastic": stochastic}
+    assert facts.search_facts("greedy", options) == {**needs, "stochastic": stochastic}
 
 
 def test_what_is_missing_is_named():
@@ -215,13 +215,13 @@ def test_what_is_missing_is_named():
     with pytest.raises(SpecError, match="per layer and bit-width"):
         search(posed, measure="scores")
     with pytest.raises(InfeasibleBudgetError):
-        search(measured_problem(Limit("average-bits", 1.5))[0])
+        search(measured_problem(Constraint("average-bits", 1.5))[0])
 
 
 def test_greedy_is_near_the_optimum_where_layers_do_not_interact():
     def loss(policy):
         return sum(k * 4.0 ** (2 - bits) for k, (bits, _) in enumerate(policy.values(), 1))
 
-    posed, _ = measured_problem(Limit("average-bits", 5.0), loss)
+    posed, _ = measured_problem(Constraint("average-bits", 5.0), loss)
     best = min(loss(policy) for policy in policies(posed) if posed.allows(policy))
     assert search(posed).objective == pytest.approx(best)

@@ -1,7 +1,7 @@
 import pytest
 
+from bitswitch.costs import Constraint
 from bitswitch.errors import InfeasibleBudgetError, SpecError
-from bitswitch.problems import Limit
 from bitswitch.searches.random_search import Random
 
 from .exact_problems import policies
@@ -33,11 +33,11 @@ def test_enough_draws_find_the_optimum():
 
 
 def test_one_bit_width_for_all_layers_is_evaluated_first_unless_told_otherwise():
-    for limit, bits in ((Limit("average-bits", 4.9), 4), (Limit("size", 800), 4)):
+    for limit, bits in ((Constraint("average-bits", 4.9), 4), (Constraint("size", 800), 4)):
         posed, measured = measured_problem(limit, allowed=1)
         assert search(posed)[0].policy == dict.fromkeys("abcd", (bits, bits))
         assert len(measured.seen) == 1
-    posed, _ = measured_problem(Limit("average-bits", 4.9), allowed=1)
+    posed, _ = measured_problem(Constraint("average-bits", 4.9), allowed=1)
     assert len(set(search(posed, first="drawn")[0].policy.values())) > 1
 
 
@@ -55,7 +55,7 @@ def test_without_evaluations_there_is_no_result():
 
 def test_an_impossible_budget_is_refused():
     with pytest.raises(InfeasibleBudgetError, match="can be met is 2"):
-        search(measured_problem(Limit("average-bits", 1.9))[0])
+        search(measured_problem(Constraint("average-bits", 1.9))[0])
 
 
 def test_the_generator_decides():

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitswitch.problems import Limit
+from bitswitch.costs import Constraint
 from bitswitch.searches.sampling import Sampler, SamplingOptions, tilted
 from bitswitch.searches.space import Space
 
@@ -22,7 +22,7 @@ def sampler_of(posed, seed=0, **options):
 def average(bits, layers=19, kind="conditional", **options):
     """Return a sampler of networks whose layers count the same."""
     costs = cost_model([1] * layers)
-    return sampler_of(problem(costs, Limit("average-bits", bits)), sampling=kind, **options)
+    return sampler_of(problem(costs, Constraint("average-bits", bits)), sampling=kind, **options)
 
 
 @settings(max_examples=60, deadline=None)
@@ -32,13 +32,13 @@ def average(bits, layers=19, kind="conditional", **options):
     cost=st.sampled_from(["bitops", "size", "average-bits", "activation-bits"]),
     kind=st.sampled_from(KINDS),
     tied=st.booleans(),
-    edges=st.booleans(),
+    first_last=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_every_draw_is_within_the_budget(weights, share, cost, kind, tied, edges, seed):
-    costs = cost_model(weights, weights[::-1], edges=edges)
+def test_every_draw_is_within_the_budget(weights, share, cost, kind, tied, first_last, seed):
+    costs = cost_model(weights, weights[::-1], first_last=first_last)
     least, most = costs.range(cost, (8, 6, 4, 2))
-    posed = problem(costs, Limit(cost, least + share * (most - least)), tied=tied)
+    posed = problem(costs, Constraint(cost, least + share * (most - least)), tied=tied)
     sampler = sampler_of(posed, seed, sampling=kind, attempts=5)
     for _ in range(5):
         policy = sampler.space.policy(sampler.draw())

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitswitch import plugins
-from bitswitch.contracts import Scores
+from bitswitch.contracts.sensitivity import Scores
+from bitswitch.costs import Constraint
 from bitswitch.errors import InfeasibleBudgetError, SpecError
-from bitswitch.problems import Limit
+from bitswitch.plugins import registry
 from bitswitch.searches.sort import fitted_amplitudes
 from tests.searches.exact_problems import (
     cost_model,
@@ -25,7 +25,7 @@ EVENLY = st.sampled_from([(8, 6, 4, 2), (4, 3, 2), (8, 4), (8, 7, 6, 5, 4, 3, 2)
 
 
 def search(one, name="sort", **options):
-    return plugins.create("searches", name, options).search(one)
+    return registry.create("searches", name, options).search(one)
 
 
 @settings(max_examples=40, deadline=None)
@@ -39,7 +39,7 @@ def test_filling_the_most_sensitive_first_is_the_integer_program_with_its_sign_f
 ):
     mean = min(bitset) + share * (max(bitset) - min(bitset))
     scores = layer_scores([float(trace) for trace in traces])
-    one = problem(cost_model(SIZES), Limit("average-bits", mean), scores, bitset)
+    one = problem(cost_model(SIZES), Constraint("average-bits", mean), scores, bitset)
     (found,) = search(one)
     (exact,) = search(one, "ilp", objective="sign-fixed")
     assert one.allows(found.policy)
@@ -55,16 +55,16 @@ def test_filling_the_most_sensitive_first_is_the_integer_program_with_its_sign_f
 )
 def test_filling_the_least_sensitive_first_is_the_printed_program(traces, steps):
     scores = layer_scores([float(trace) for trace in traces])
-    one = problem(cost_model(SIZES), Limit("average-bits", 2 + 2 * steps / 4), scores)
+    one = problem(cost_model(SIZES), Constraint("average-bits", 2 + 2 * steps / 4), scores)
     (found,) = search(one, order="as-printed")
     (exact,) = search(one, "ilp", objective="as-printed", budget_kind="exact")
     assert found.objective == pytest.approx(exact.objective)
 
 
 def test_by_weights_the_smallest_layers_are_the_widest():
-    sort = plugins.create("searches", "sort", {"by": "weights"})
+    sort = registry.create("searches", "sort", {"by": "weights"})
     assert not sort.scored
-    (found,) = sort.search(problem(cost_model(SIZES), Limit("size", 4 * 32 + 80 * 3.5)))
+    (found,) = sort.search(problem(cost_model(SIZES), Constraint("size", 4 * 32 + 80 * 3.5)))
     # 280 bits: 3 * 8 + 7 * 8 + 20 * 4 + 50 * 2 = 260, and no layer fits wider
     assert found.policy == {"a": 8, "c": 8, "d": 4, "b": 2}
     assert found.objective is None
@@ -75,14 +75,16 @@ def test_by_weights_the_smallest_layers_are_the_widest():
     seed=st.integers(0, 10**6),
     mean=st.floats(2, 8),
     cost=st.sampled_from(["average-bits", "weighted-average-bits"]),
-    edges=st.booleans(),
+    first_last=st.booleans(),
 )
-def test_the_rounded_closed_form_is_allowed_and_near_the_integer_program(seed, mean, cost, edges):
+def test_the_rounded_closed_form_is_allowed_and_near_the_integer_program(
+    seed, mean, cost, first_last
+):
     bitset = (8, 7, 6, 5, 4, 3, 2)
     amplitudes = np.random.default_rng(seed).lognormal(0, 2, (4, 1))
     scores = Scores(scores_by_bits(amplitudes * 4.0 ** -np.array(bitset), bitset))
-    costs = cost_model(SIZES, edges=edges)
-    one = problem(costs, Limit(cost, costs.uniform(cost, mean)), scores, bitset)
+    costs = cost_model(SIZES, first_last=first_last)
+    one = problem(costs, Constraint(cost, costs.uniform(cost, mean)), scores, bitset)
     (found,) = search(one, rule="closed-form")
     (exact,) = search(one, "ilp")
     assert one.allows(found.policy)
@@ -96,7 +98,7 @@ def test_the_closed_form_on_its_own_lattice_is_the_integer_program():
     bitset = (7, 6, 5, 4, 3)
     amplitudes = 4.0 ** np.array([[7.0], [3.0], [5.0], [5.0]])
     scores = Scores(scores_by_bits(amplitudes * 4.0 ** -np.array(bitset), bitset))
-    one = problem(cost_model(SIZES), Limit("average-bits", 5.0), scores, bitset)
+    one = problem(cost_model(SIZES), Constraint("average-bits", 5.0), scores, bitset)
     (found,) = search(one, rule="closed-form")
     assert found.policy == {"a": 7, "b": 3, "c": 5, "d": 5}
     assert found.objective == pytest.approx(search(one, "ilp")[0].objective)
@@ -111,12 +113,12 @@ def test_amplitudes_are_the_mean_of_logarithms():
 def test_the_closed_form_needs_a_linear_cost():
     scores = Scores(scores_by_bits(np.ones((4, 4)), BITSET))
     with pytest.raises(SpecError, match="linear in bits, not bitops"):
-        search(problem(cost_model(SIZES), Limit("bitops", 1e9), scores), rule="closed-form")
+        search(problem(cost_model(SIZES), Constraint("bitops", 1e9), scores), rule="closed-form")
 
 
 @pytest.mark.parametrize("options", [{}, {"rule": "closed-form"}, {"by": "weights"}])
 def test_a_budget_below_the_narrowest_names_what_that_costs(options):
-    one = problem(cost_model(SIZES), Limit("average-bits", 1.5), layer_scores([1.0] * 4))
+    one = problem(cost_model(SIZES), Constraint("average-bits", 1.5), layer_scores([1.0] * 4))
     with pytest.raises(InfeasibleBudgetError) as caught:
         search(one, **options)
     assert caught.value.nearest == pytest.approx(2)
@@ -128,12 +130,12 @@ def test_a_budget_below_the_narrowest_names_what_that_costs(options):
 )
 def test_options_that_do_not_go_together_are_refused(options):
     with pytest.raises(SpecError, match="sort"):
-        plugins.create("searches", "sort", options)
+        registry.create("searches", "sort", options)
 
 
 def test_a_budget_on_bitops_is_filled_too():
     scores = layer_scores([1.0, 2.0, 3.0, 4.0])
-    one = problem(cost_model(SIZES), Limit("bitops", 80 * 16.0), scores)
+    one = problem(cost_model(SIZES), Constraint("bitops", 80 * 16.0), scores)
     (found,) = search(one)
     assert one.allows(found.policy)
     assert found.policy["d"] == 6

@@ -3,8 +3,8 @@ from itertools import product
 import pytest
 import torch
 
+from bitswitch.costs import Constraint
 from bitswitch.errors import InfeasibleBudgetError
-from bitswitch.problems import Limit
 from bitswitch.searches.space import Space, pick
 
 from .exact_problems import cost_model, policies, problem
@@ -17,8 +17,8 @@ def vectors(space):
 
 
 def small(cost="bitops", share=0.4, tied=True, bitset=(8, 4, 2)):
-    costs = cost_model([3, 50, 20], [70, 5, 30], edges=True)
-    limit = Limit(cost, costs.uniform(cost, 2) * (1 - share) + costs.uniform(cost, 8) * share)
+    costs = cost_model([3, 50, 20], [70, 5, 30], first_last=True)
+    limit = Constraint(cost, costs.uniform(cost, 2) * (1 - share) + costs.uniform(cost, 8) * share)
     return problem(costs, limit, tied=tied, bitset=bitset)
 
 
@@ -85,7 +85,7 @@ def latencies(slow_at_two):
 
 def test_the_cheapest_policy_of_a_latency_table_need_not_be_the_narrowest():
     costs = cost_model([1, 1], latencies=latencies(9.0))
-    space = Space.of(problem(costs, Limit("latency", 6.0), bitset=(8, 4, 2)))
+    space = Space.of(problem(costs, Constraint("latency", 6.0), bitset=(8, 4, 2)))
     assert space.cheapest == (2, 4)
     assert [one.vector for one in space.reductions((2, 4))] == []
     assert space.repaired((2, 2), torch.Generator()) == (2, 4)
@@ -94,12 +94,12 @@ def test_the_cheapest_policy_of_a_latency_table_need_not_be_the_narrowest():
 def test_a_budget_below_the_cheapest_policy_names_the_nearest():
     costs = cost_model([1, 1], latencies=latencies(9.0))
     with pytest.raises(InfeasibleBudgetError, match="can be met is 6"):
-        Space.of(problem(costs, Limit("latency", 5.9), bitset=(8, 4, 2)))
+        Space.of(problem(costs, Constraint("latency", 5.9), bitset=(8, 4, 2)))
 
 
 def test_of_equal_costs_the_cheapest_is_the_widest():
     costs = cost_model([3, 5])
-    space = Space.of(problem(costs, Limit("size", 1e9), tied=False, bitset=(8, 2)))
+    space = Space.of(problem(costs, Constraint("size", 1e9), tied=False, bitset=(8, 2)))
     assert space.cheapest == (2, 8, 2, 8)
 
 

@@ -1,9 +1,9 @@
 """A small network to score: three switchable layers, one of them depthwise."""
 
-from bitswitch import checks
-from bitswitch.checks.subject import batches
-from bitswitch.contracts import Subject
-from bitswitch.randomness import generator
+from bitswitch import testing
+from bitswitch.contracts.sensitivity import ScoringInput
+from bitswitch.runtime.randomness import generator
+from bitswitch.testing.subject import batches
 from bitswitch.types import FLOAT_BITS
 
 BITSET = (8, 4, 2)
@@ -12,9 +12,9 @@ LAYERS = ["3", "6", "11"]
 
 def subject_of(method="limpq", bitset=BITSET, scored=None, **options):
     """Return the calibrated network of the checks at full precision, in evaluation mode."""
-    model = checks.Subject.of(method, options, bitset).learner().model.eval()
+    model = testing.ScoringInput.of(method, options, bitset).train_state().model.eval()
     model.switch(FLOAT_BITS)
-    return Subject(model, scored or bitset, batches, generator("test", 0))
+    return ScoringInput(model, scored or bitset, batches, generator("test", 0))
 
 
 def state_of(model):

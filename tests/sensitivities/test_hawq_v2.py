@@ -5,15 +5,15 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from bitswitch.checks.subject import batch
-from bitswitch.contracts import Batch
-from bitswitch.nn.input_error import squared_input_errors
-from bitswitch.nn.trace_samples import TraceSamples
-from bitswitch.nn.weight_error import squared_weight_errors
-from bitswitch.scores import Scores
-from bitswitch.sensitivities import traces
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.sensitivity import Scores
 from bitswitch.sensitivities.hawq_v2 import HawqV2
+from bitswitch.sensitivities.hessian import traces
+from bitswitch.sensitivities.hessian.trace_samples import TraceSamples
+from bitswitch.sensitivities.input_error import squared_input_errors
 from bitswitch.sensitivities.quantization_error import QuantizationError
+from bitswitch.sensitivities.weight_error import squared_weight_errors
+from bitswitch.testing.subject import batch
 from bitswitch.types import FLOAT_BITS
 
 from .subjects import BITSET, LAYERS, state_of, subject_of

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from bitswitch.nn.weight_error import squared_weight_errors
-from bitswitch.scores import Scores
+from bitswitch.contracts.sensitivity import Scores
 from bitswitch.sensitivities.quantization_error import QuantizationError
+from bitswitch.sensitivities.weight_error import squared_weight_errors
 
 from .subjects import BITSET, LAYERS, state_of, subject_of
 

@@ -3,10 +3,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitswitch.checks.subject import Subject, train
+from bitswitch.contracts.sensitivity import Scores
 from bitswitch.errors import SpecError
-from bitswitch.scores import Scores
 from bitswitch.sensitivities.step_size import FORBIDDEN, StepSize, without_outliers
+from bitswitch.testing.subject import ScoringInput, train
 
 from .subjects import BITSET, LAYERS, state_of, subject_of
 
@@ -27,11 +27,11 @@ def test_scores_are_the_learned_steps_of_both_operands():
 
 
 def test_what_training_changes_is_what_is_scored():
-    learner = Subject.of("limpq", {}, BITSET).learner()
+    train_state = ScoringInput.of("limpq", {}, BITSET).train_state()
     subject = subject_of()
     before = {row[:3]: row.value for row in findings(subject).scores}
-    train(learner, 3)
-    subject.model.load_state_dict(learner.model.state_dict())
+    train(train_state, 3)
+    subject.model.load_state_dict(train_state.model.state_dict())
     after = {row[:3]: row.value for row in findings(subject).scores}
     assert before.keys() == after.keys()
     assert all(before[key] != after[key] for key in before)

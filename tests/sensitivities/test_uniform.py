@@ -1,6 +1,6 @@
 import pytest
 
-from bitswitch.scores import Scores
+from bitswitch.contracts.sensitivity import Scores
 from bitswitch.sensitivities.uniform import Uniform
 
 from .subjects import BITSET, LAYERS, subject_of

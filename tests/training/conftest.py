@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from bitswitch.contracts import Batch, Moment
-from bitswitch.randomness import generator
-from bitswitch.spec import RunSpec
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.method import StepInfo
+from bitswitch.runtime.randomness import generator
+from bitswitch.spec.run import RunSpec
 from bitswitch.training.build import Parts
 from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.directory import RunDirectory
 from bitswitch.training.interruption import StopRequest
-from bitswitch.training.session import Session
-from bitswitch.training.step import Learner
+from bitswitch.training.session import TrainingRun
+from bitswitch.training.step import TrainState
 
 
 @pytest.fixture
@@ -29,31 +30,31 @@ def batch() -> Batch:
 
 
 @pytest.fixture
-def make_learner(batch: Batch) -> Callable[..., Learner]:
-    def make(run: RunSpec, folder: Path | None = None) -> Learner:
+def make_learner(batch: Batch) -> Callable[..., TrainState]:
+    def make(run: RunSpec, folder: Path | None = None) -> TrainState:
         parts = Parts.of(run)
         model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
         if not run.is_float:
             model.calibrate([batch.images])
-        return parts.learner(model, images=48, folder=folder)
+        return parts.train_state(model, images=48, folder=folder)
 
     return make
 
 
 @pytest.fixture
 def open_session(
-    tmp_path: Path, tiny_data: Path, make_learner: Callable[..., Learner]
-) -> Iterator[Callable[[RunSpec], Session]]:
+    tmp_path: Path, tiny_data: Path, make_learner: Callable[..., TrainState]
+) -> Iterator[Callable[[RunSpec], TrainingRun]]:
     """Return a function that opens a session in ``tmp_path``; one after another."""
     with ExitStack() as stack:
 
-        def make(run: RunSpec) -> Session:
+        def make(run: RunSpec) -> TrainingRun:
             stack.close()
             device = torch.device("cpu")
-            return Session(
+            return TrainingRun(
                 spec=run,
                 parameters=0,
-                learner=make_learner(run, tmp_path),
+                train_state=make_learner(run, tmp_path),
                 dataset=Parts.of(run).open(tiny_data, device),
                 classes=10,
                 directory=stack.enter_context(RunDirectory(tmp_path)),
@@ -66,10 +67,10 @@ def open_session(
 
 
 @pytest.fixture
-def moment() -> Callable[..., Moment]:
+def step_info() -> Callable[..., StepInfo]:
     """Return a function that gives the moment of one 0-based step."""
 
-    def make(step: int = 0, epoch: int = 0) -> Moment:
-        return Moment(epoch, 10, step, 100, generator("test", step))
+    def make(step: int = 0, epoch: int = 0) -> StepInfo:
+        return StepInfo(epoch, 10, step, 100, generator("test", step))
 
     return make

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from bitswitch.contracts import FirstLast
-from bitswitch.errors import CheckpointError, PluginError
-from bitswitch.results import write_result
-from bitswitch.spec import Choice
+from bitswitch.errors import CheckpointError, Diverged, PluginError
+from bitswitch.nn.dataflow import FirstLast
+from bitswitch.plugins.resolve import resolved_choice
+from bitswitch.results.result import write_result
+from bitswitch.spec.run import Choice
 from bitswitch.training import checkpoint
-from bitswitch.training.build import Parts, calibrate, inherit, load_float, start_model
-from bitswitch.training.health import Diverged
+from bitswitch.training.build import Parts, calibrate, convert_state_dict, load_float, start_model
 
 CPU = torch.device("cpu")
 
@@ -67,19 +67,19 @@ def test_a_method_may_change_what_it_inherits(tmp_path, tiny_run, monkeypatch):
 
     monkeypatch.setattr(type(parts.method), "inherit", double)
     model = parts.quantized(parts.float_net(), CPU)
-    inherit(model, parts, start, tmp_path / start.run_id)
+    convert_state_dict(model, parts, start, tmp_path / start.run_id)
     assert all((scale == 1).all() for scale in model.scale_parameters().values())
 
 
 def test_the_method_that_inherits_is_to_blame(tmp_path, tiny_run, monkeypatch):
     start = tiny_run()
     save_trained(tmp_path / start.run_id, start)
-    method = Choice(name="adabits").resolved("methods")
+    method = resolved_choice(Choice(name="adabits"), "methods")
     parts = Parts.of(start.model_copy(update={"method": method}))
     monkeypatch.setattr(type(parts.method), "inherit", lambda self, state: state["nothing"])
     model = parts.quantized(parts.float_net(), CPU)
     with pytest.raises(PluginError, match="method 'adabits'"):
-        inherit(model, parts, start, tmp_path / start.run_id)
+        convert_state_dict(model, parts, start, tmp_path / start.run_id)
 
 
 def test_a_start_must_be_finished(tmp_path, tiny_run, tiny_data):

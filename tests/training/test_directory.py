@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError, RunDirectoryError
-from bitswitch.records import mark_of, read_json, read_lines
+from bitswitch.results.files import mark_of, read_json, read_lines
 from bitswitch.training import directory
 from bitswitch.training.directory import RunDirectory
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from bitswitch.contracts import Batch
-from bitswitch.spec import TrainingSpec
+from bitswitch.contracts.data import Batch
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.distillation import (
     Distillation,
     ps_kd_target,

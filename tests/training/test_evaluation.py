@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from bitswitch.contracts import Batch, OpenDataset
+from bitswitch.contracts.data import Batch, OpenDataset
 from bitswitch.errors import Interrupted
 from bitswitch.training import evaluation
 from bitswitch.training.evaluation import evaluate

@@ -3,11 +3,10 @@ import math
 import pytest
 import torch
 
-from bitswitch.contracts import OpenDataset
-from bitswitch.errors import Interrupted, PluginError
-from bitswitch.records import read_lines
+from bitswitch.contracts.data import OpenDataset
+from bitswitch.errors import Diverged, Interrupted, PluginError
+from bitswitch.results.files import read_lines
 from bitswitch.training.evaluation import Score
-from bitswitch.training.health import Diverged
 from bitswitch.training.loop import run_epochs, score
 from bitswitch.training.optimizers import scheduled
 
@@ -43,7 +42,7 @@ def test_every_epoch_is_recorded(session):
         for operand in ("weight", "activation"):
             assert list(line["scale_gradients"][operand]) == BITS
             for layers in line["scale_gradients"][operand].values():
-                assert set(layers) == set(session.learner.model.layers)
+                assert set(layers) == set(session.train_state.model.layers)
 
 
 def test_an_epoch_record_is_the_mean_of_its_steps(session):
@@ -92,13 +91,13 @@ def test_training_learns(open_session, tiny_run):
 
 def test_the_model_trains_in_training_mode_only(session, monkeypatch):
     modes = []
-    forward = type(session.learner.model).forward
+    forward = type(session.train_state.model).forward
 
     def watch(model, x):
         modes.append((model.training, torch.is_grad_enabled()))
         return forward(model, x)
 
-    monkeypatch.setattr(type(session.learner.model), "forward", watch)
+    monkeypatch.setattr(type(session.train_state.model), "forward", watch)
     run_epochs(session)
     assert modes == 2 * (3 * 3 * [(True, True)] + 3 * [(False, False)])
 
@@ -141,7 +140,7 @@ def test_a_method_that_fails_is_named(session, monkeypatch):
     def fail(*_):
         raise ValueError("no grid")
 
-    layer = next(iter(session.learner.model.layers.values()))
+    layer = next(iter(session.train_state.model.layers.values()))
     monkeypatch.setattr(type(layer.weight_quantizer), "forward", fail)
     with pytest.raises(PluginError, match=r"training step of method 'double-rounding'.*no grid"):
         run_epochs(session)

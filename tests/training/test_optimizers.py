@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch.spec import TrainingSpec
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients, scheduled
 
 
@@ -20,18 +20,18 @@ def test_constant_stays():
 
 
 def test_weight_decay_spares_scales_biases_and_batch_norm(make_learner, tiny_run):
-    learner = make_learner(tiny_run(weight_decay=0.1))
-    decayed, spared = learner.optimizers.weights.param_groups
+    train_state = make_learner(tiny_run(weight_decay=0.1))
+    decayed, spared = train_state.optimizers.weights.param_groups
     assert decayed["weight_decay"] == 0.1
     assert all(p.dim() > 1 for p in decayed["params"])
     assert spared["weight_decay"] == 0
-    assert [group["weight_decay"] for group in learner.optimizers.scales.param_groups] == [0]
+    assert [group["weight_decay"] for group in train_state.optimizers.scales.param_groups] == [0]
 
 
 def test_every_parameter_has_exactly_one_optimizer(make_learner, tiny_run):
-    learner = make_learner(tiny_run())
-    held = [p for one in learner.optimizers for g in one.param_groups for p in g["params"]]
-    assert sorted(map(id, held)) == sorted(map(id, learner.model.parameters()))
+    train_state = make_learner(tiny_run())
+    held = [p for one in train_state.optimizers for g in one.param_groups for p in g["params"]]
+    assert sorted(map(id, held)) == sorted(map(id, train_state.model.parameters()))
 
 
 def test_a_float_network_has_no_optimizer_of_scales(make_learner, tiny_run):
@@ -42,13 +42,13 @@ def test_a_float_network_has_no_optimizer_of_scales(make_learner, tiny_run):
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_weights_and_scales_step_at_their_own_rates(make_learner, tiny_run, name):
-    learner = make_learner(tiny_run(optimizer=name, weight_decay=0.0))
-    model = learner.model
+    train_state = make_learner(tiny_run(optimizer=name, weight_decay=0.0))
+    model = train_state.model
     weight = next(iter(model.other_parameters().values()))
     scale = next(iter(model.scale_parameters().values()))
     before = weight.detach().clone(), scale.detach().clone()
     weight.grad, scale.grad = torch.ones_like(weight), torch.ones_like(scale)
-    learner.optimizers.step(Rates(weights=0.5, others=0.5, scales=-0.25))
+    train_state.optimizers.step(Rates(weights=0.5, others=0.5, scales=-0.25))
     torch.testing.assert_close(weight.detach(), before[0] - 0.5)
     torch.testing.assert_close(scale.detach(), before[1] + 0.25)
     assert weight.grad is None
@@ -57,21 +57,23 @@ def test_weights_and_scales_step_at_their_own_rates(make_learner, tiny_run, name
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_a_parameter_without_gradient_is_not_moved_by_momentum(make_learner, tiny_run, name):
-    learner = make_learner(tiny_run(optimizer=name))
-    norm = next(p for n, p in learner.model.other_parameters().items() if n.endswith("weight.2"))
+    train_state = make_learner(tiny_run(optimizer=name))
+    norm = next(
+        p for n, p in train_state.model.other_parameters().items() if n.endswith("weight.2")
+    )
     norm.grad = torch.ones_like(norm)
-    learner.optimizers.step(Rates.of(0.1, 0.1))
+    train_state.optimizers.step(Rates.of(0.1, 0.1))
     moved = norm.detach().clone()
     norm.grad = torch.ones_like(norm)
     drop_gradients([norm])
-    learner.optimizers.step(Rates.of(0.1, 0.1))
+    train_state.optimizers.step(Rates.of(0.1, 0.1))
     torch.testing.assert_close(norm.detach(), moved, rtol=0, atol=0)
 
 
 def test_state_survives_a_round_trip(make_learner, tiny_run):
     first, second = make_learner(tiny_run()), make_learner(tiny_run())
-    for learner in (first, second):
-        for parameter in learner.model.parameters():
+    for train_state in (first, second):
+        for parameter in train_state.model.parameters():
             parameter.grad = torch.full_like(parameter, 0.5)
     first.optimizers.step(Rates.of(0.1, 0.1))
     second.optimizers.load_state_dict(first.optimizers.state_dict())

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch.contracts import Batch, OpenDataset
+from bitswitch.contracts.data import Batch, OpenDataset
 from bitswitch.errors import WeightsError
 from bitswitch.training.build import Parts, start_model
 from bitswitch.training.pretrained import check_pretrained

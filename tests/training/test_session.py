@@ -3,16 +3,16 @@ import json
 import pytest
 import torch
 
-from bitswitch.contracts import Moment
+from bitswitch.contracts.method import StepInfo
 from bitswitch.errors import CheckpointError, SpecError
-from bitswitch.randomness import generator
-from bitswitch.records import read_json
+from bitswitch.results.files import read_json
+from bitswitch.runtime.randomness import generator
 from bitswitch.training import checkpoint
-from bitswitch.training.step import Outcome, train_step
+from bitswitch.training.step import PassResult, train_step
 
 
 def outcome(bits, rate):
-    return Outcome(bits, loss=1.0, correct=2, mean_gradient=0.5, scale_learning_rate=rate)
+    return PassResult(bits, loss=1.0, correct=2, mean_gradient=0.5, scale_learning_rate=rate)
 
 
 def stored(session):
@@ -21,8 +21,8 @@ def stored(session):
 
 def advance(session, batch):
     at = session.at
-    moment = Moment(at.epoch, 10, at.step, 100, generator("test", at.step))
-    outcomes = train_step(session.learner, batch, 1e-3, moment)
+    step_info = StepInfo(at.epoch, 10, at.step, 100, generator("test", at.step))
+    outcomes = train_step(session.train_state, batch, 1e-3, step_info)
     session.at.count(outcomes, len(batch.targets))
 
 
@@ -53,7 +53,7 @@ def test_everything_that_changes_survives(open_session, tiny_run, batch, distill
     first.directory.append("steps", {"step": 0})
     advance(first, batch)
     first.save()
-    expected = [p.detach().clone() for p in first.learner.model.parameters()]
+    expected = [p.detach().clone() for p in first.train_state.model.parameters()]
     advance(first, batch)
     first.directory.append("steps", {"step": 1})
     first.directory.__exit__()
@@ -64,23 +64,23 @@ def test_everything_that_changes_survives(open_session, tiny_run, batch, distill
     second.resume(state)
     assert second.at.step == 1
     assert (second.directory.path / "steps.jsonl").read_text() == '{"step": 0}\n'
-    for value, before in zip(second.learner.model.parameters(), expected, strict=True):
+    for value, before in zip(second.train_state.model.parameters(), expected, strict=True):
         assert torch.equal(value, before)
     advance(second, batch)
     for a, b in zip(
-        first.learner.model.state_dict().values(),
-        second.learner.model.state_dict().values(),
+        first.train_state.model.state_dict().values(),
+        second.train_state.model.state_dict().values(),
         strict=True,
     ):
         assert torch.equal(a, b)
     assert second.at.tallies == first.at.tallies
     if distillation == "ps-kd":
-        memories = (one.learner.distillation.memory for one in (first, second))
+        memories = (one.train_state.distillation.memory for one in (first, second))
         a, b = (memory.before(torch.arange(48), epoch=1) for memory in memories)
         assert a.any()
         assert torch.equal(a, b)
-    for bits, gradients in first.learner.gradients.items():
-        assert second.learner.gradients[bits].summary() == gradients.summary()
+    for bits, gradients in first.train_state.gradients.items():
+        assert second.train_state.gradients[bits].summary() == gradients.summary()
 
 
 def test_a_finished_training_keeps_no_more_than_the_model(open_session, tiny_run):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bitswitch.store import digest
-from bitswitch.suite import load_suite
+from bitswitch.runtime.cache import digest
+from bitswitch.suite.suite import load_suite
 
 TOP = Path(__file__).resolve().parents[2]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.suite import load_suite
+from bitswitch.suite.suite import load_suite
 
 SUITES = Path(__file__).resolve().parents[2] / "config" / "suites"
 WIDE = (8, 6, 4, 2)
@@ -17,7 +17,7 @@ def suite(request):
 
 def runs_of(suite, experiment, bitset=WIDE):
     cells = [cell for cell in suite.run_cells if cell.experiment == experiment]
-    return {cell.arm: cell.run for cell in cells if cell.seed == 0 and cell.bitset == bitset}
+    return {cell.variant: cell.run for cell in cells if cell.seed == 0 and cell.bitset == bitset}
 
 
 def flat(content, prefix=""):
@@ -37,7 +37,7 @@ def changes(run, other):
 def test_what_was_released_is_what_was_printed_and_every_single_difference(suite):
     runs = runs_of(suite, "as-released")
     printed, released = runs.pop("printed-kd"), runs.pop("released-kd")
-    single = {arm: changes(printed, run) for arm, run in runs.items()}
+    single = {variant: changes(printed, run) for variant, run in runs.items()}
     assert single == {
         "per-channel-kd": {"method.options.per_channel": True},
         "gradient-kd": {"method.options.gradient": "printed"},
@@ -54,14 +54,14 @@ def test_what_was_released_is_what_was_printed_and_every_single_difference(suite
 def test_the_released_supernet_goes_on_from_the_released_network(suite):
     supernets = runs_of(suite, "as-released-search")
     networks = runs_of(suite, "as-released")
-    for arm in ("printed-kd", "released-kd"):
-        assert supernets[arm].start == networks[arm]
-        assert supernets[arm].training == networks[arm].training
+    for variant in ("printed-kd", "released-kd"):
+        assert supernets[variant].start == networks[variant]
+        assert supernets[variant].training == networks[variant].training
     options = supernets["released-kd"].method.options
     epochs = supernets["released-kd"].training.epochs
     assert options["warmup_epochs"] == (10 if suite.data == "published" else 1) < epochs
     cells = [cell for cell in suite.cells if cell.experiment == "as-released-search"]
-    objectives = {cell.arm: cell.search.search.options["objective"] for cell in cells}
+    objectives = {cell.variant: cell.search.search.options["objective"] for cell in cells}
     assert objectives == {"printed-kd": "as-printed", "released-kd": "sign-fixed"}
 
 

@@ -38,8 +38,8 @@ def test_a_suite_is_built_once_and_then_only_where_it_changed(project):
     assert time.monotonic() - began < 10
 
     before = report.read_text()
-    arm = {"without-alrs": {"training": {"learning_rate": 0.001}}}
-    project.change(experiments={"alrs": {"networks": ["resnet20"], "arms": arm}})
+    variant = {"without-alrs": {"training": {"learning_rate": 0.001}}}
+    project.change(experiments={"alrs": {"networks": ["resnet20"], "variants": variant}})
     code, text = project.snakemake()
     assert code == 0, text
     assert trained(text) == 1
@@ -57,7 +57,7 @@ def test_a_run_that_fails_stops_no_other_and_the_report_can_be_had(project):
     assert "Traceback" not in text
     assert finished(project) == set(project.runs) - {broken}
 
-    command = [sys.executable, "-c", "from bitswitch.cli import main; main()"]
+    command = [sys.executable, "-c", "from bitswitch.cli.app import main; main()"]
     code, text = project.run([*command, "report", project.path])
     assert code == 0, text
     table = (project.folder / "results" / "tiny" / "tables" / "table4.html").read_text()

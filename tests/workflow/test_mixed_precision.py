@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.suite import load_suite
+from bitswitch.suite.suite import load_suite
 
 SUITES = Path(__file__).resolve().parents[2] / "config" / "suites"
 
@@ -19,11 +19,11 @@ def of(cells, experiment):
 
 
 def test_hasb_goes_on_from_the_row_without_it(cells):
-    runs = {(cell.arm, cell.seed): cell.run for cell in of(cells, "components")}
+    runs = {(cell.variant, cell.seed): cell.run for cell in of(cells, "components")}
     pairs = 0
-    for (arm, seed), run in runs.items():
+    for (variant, seed), run in runs.items():
         if run.method.name == "hasb":
-            without = "-".join(part for part in arm.split("-") if part != "hasb") or "none"
+            without = "-".join(part for part in variant.split("-") if part != "hasb") or "none"
             assert run.start == runs[without, seed]
             assert run.training == run.start.training
             unshared = run.start.method.name == "double-rounding-unshared"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bitswitch.devices import available_cpus
+from bitswitch.runtime.devices import available_cpus
 from tests.workflow.conftest import ODD, SUITE
 
 TOP = Path(__file__).resolve().parents[2]
@@ -19,9 +19,9 @@ RULE_FILES = [TOP / "Snakefile", *sorted((TOP / "workflow" / "rules").glob("*.sm
 
 
 def with_arm(**training):
-    """Return experiments whose arm with ALRS has another recipe."""
-    arm = {"title": "w. ALRS", "training": training}
-    return {"alrs": {"networks": ["resnet20"], "arms": {"with-alrs": arm}}}
+    """Return experiments whose variant with ALRS has another recipe."""
+    variant = {"title": "w. ALRS", "training": training}
+    return {"alrs": {"networks": ["resnet20"], "variants": {"with-alrs": variant}}}
 
 
 def test_everything_is_run_at_first_and_nothing_twice(project):

@@ -5,9 +5,9 @@ import jsonschema
 import pytest
 import yaml
 
-from bitswitch.devices import training_slots
 from bitswitch.errors import DeviceError
-from bitswitch.schema import suite_schema
+from bitswitch.runtime.devices import training_slots
+from bitswitch.suite.schema import suite_schema
 
 TOP = Path(__file__).resolve().parents[2]
 SCHEMAS = TOP / "workflow" / "schemas"

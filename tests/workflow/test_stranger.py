@@ -13,7 +13,7 @@ from bitswitch.scaffold.package import rendered
 
 TOP = Path(__file__).resolve().parents[2]
 HOW_TO = TOP / "docs" / "howto" / "add-a-method.md"
-BITSWITCH = (sys.executable, "-c", "from bitswitch.cli import main; main()")
+BITSWITCH = (sys.executable, "-c", "from bitswitch.cli.app import main; main()")
 PACKAGE = "bitswitch-max-abs"
 
 
@@ -107,7 +107,7 @@ def test_the_how_to_shows_what_is_written(file):
 
 
 def test_the_how_to_names_what_can_be_overridden():
-    from bitswitch.contracts import Method
+    from bitswitch.contracts.method import Method
 
     table = re.findall(r"^\| .* \| (`.*`) \|$", HOW_TO.read_text(), flags=re.MULTILINE)
     named = {name for cell in table for name in re.findall(r"`(\w+)", cell)}

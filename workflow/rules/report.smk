@@ -1,6 +1,9 @@
 """Tables, figures and documents of a suite, made again when a run, a template or their code changes."""
 
-from bitswitch.report import collect, figures, pdf, tables
+from bitswitch.report.collect import collect
+from bitswitch.report.figures import figures
+from bitswitch.report.document import pdf
+from bitswitch.report.tables import tables
 
 SOURCE = scheduler.without_wildcards(TOP)
 CODE = [str(path) for path in sorted(SOURCE.glob("bitswitch/report/*.py"))]

@@ -1,0 +1,1 @@
+"""What a plugin author subclasses: one file per kind of plugin."""

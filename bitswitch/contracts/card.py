@@ -1,0 +1,61 @@
+"""What a reader must know of a method before comparing it with another."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+Fidelity = Literal["vectors", "equations", "partial"]
+"""``vectors``: computes what the published code computes, array by array; ``equations``: built from
+the equations that the publication prints; ``partial``: something of the publication is missing, or
+it is known from its abstract and from what others write of it."""
+
+Storage = Literal["codes", "floats"]
+"""What has to be kept to run at every bit-width. ``codes``: the widest integers and their scales;
+``floats``: float32 weights."""
+
+
+class Card(NamedTuple):
+    """Shown by ``bitswitch plugins`` and below tables."""
+
+    title: str
+    """As the publication writes it."""
+    fidelity: Fidelity
+    storage: Storage
+    licence: str
+    """Of the original code."""
+    left_open: str = ""
+    """What the publication leaves open, and what was chosen."""
+    deviations: str = ""
+    """Where this implementation differs from the publication."""
+    missing: str = ""
+    """What a ``partial`` one lacks."""
+
+
+class Recipe(NamedTuple):
+    """How a publication trains its method on one dataset."""
+
+    training: Mapping[str, Any]
+    """Changes to a network's training recipe."""
+    options: Mapping[str, Any] = {}
+    """Options of the method."""
+
+
+class Workload(NamedTuple):
+    """What the work of a plugin depends on, besides its options."""
+
+    layers: int
+    """Convolutions and linear layers of the network."""
+    epoch_images: int
+    batch_size: int
+
+    def images(self, batches: float) -> float:
+        """Return how many images so many batches have, one epoch's at most."""
+        return min(batches * self.batch_size, self.epoch_images)
+
+
+class ImagePasses(NamedTuple):
+    """Images that pass through a network, counted once for every bit-width; for cost estimates."""
+
+    forward: float = 0.0
+    """Forward alone."""
+    trained: float = 0.0
+    """Forward and backward."""

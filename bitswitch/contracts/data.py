@@ -1,0 +1,112 @@
+"""Models and datasets: float networks, and labelled images in three disjoint splits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bitswitch.contracts.plugin import Plugin
+from bitswitch.nn.dataflow import FirstLast
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Model(Plugin):
+    """A float network architecture."""
+
+    pretrained: bool = False
+    """Whether all weights of the network that ``build`` returned last, its classifier's included,
+    were trained on the classes of the data; they are then tried on a batch before any training."""
+
+    def build(self, classes: int, seed: int) -> nn.Module:
+        """Return the network for ``classes`` outputs, initialised from ``seed``."""
+        raise NotImplementedError
+
+    def first_last(self, net: nn.Module) -> FirstLast | None:
+        """Return the names of the first and the last layers of ``net``, as ``build`` made it.
+
+        Default: None; they are found by running it. They are the layers that see the image, and
+        those whose output is the network's, through no other layer.
+        """
+        return None
+
+
+class Batch(NamedTuple):
+    """Images and what they show."""
+
+    images: Tensor
+    """float32 [n, 3, height, width], normalised."""
+    targets: Tensor
+    """int64 [n], class indices."""
+    indices: Tensor
+    """int64 [n], position of each image in its split."""
+
+
+class OpenDataset:
+    """A dataset ready to be read on one device. Stateless: same arguments, same batches."""
+
+    def size(self, split: str) -> int:
+        """Return the number of images of ``split``: ``train``, ``held_out`` or ``test``."""
+        raise NotImplementedError
+
+    def train_batches(self, batch_size: int, epoch: int, seed: int, skip: int) -> Iterator[Batch]:
+        """Yield shuffled, augmented batches of one epoch after the first ``skip`` batches.
+
+        Order and augmentation depend on ``seed`` and ``epoch`` alone; the incomplete last batch
+        is dropped. So a run resumes in mid-epoch with the very batches it would have seen.
+        """
+        raise NotImplementedError
+
+    def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
+        """Yield all images of ``split`` once, in order, not augmented, last batch incomplete."""
+        raise NotImplementedError
+
+
+class Dataset(Plugin):
+    """Labelled images in three disjoint splits; ``held_out`` is part of the training data."""
+
+    classes: int
+    """Number of classes."""
+    stamp: str
+    """What tables and figures say of it, e.g. ``embedded digits 16x16``."""
+
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width) of an image as the network sees it."""
+        raise NotImplementedError
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of images per split; known without the data."""
+        raise NotImplementedError
+
+    def prepare(self, root: Path) -> None:
+        """Make or download the data below ``root``; a no-op when it is there."""
+        raise NotImplementedError
+
+    def check(self, root: Path) -> dict[str, str]:
+        """Return facts about the data below ``root`` (counts, hashes).
+
+        Raises:
+            DatasetError: missing, damaged or laid out wrongly.
+        """
+        raise NotImplementedError
+
+    def network_input(self, image: "Image") -> Tensor:
+        """Return what the network sees of one picture, float32 of ``shape()``, as in evaluation.
+
+        Only `bitswitch infer` needs it, and a dataset without it is one that it cannot serve.
+
+        Args:
+            image: RGB, of any size.
+        """
+        raise NotImplementedError
+
+    def open(self, root: Path, device: torch.device) -> OpenDataset:
+        """Return the data below ``root``, ready for ``device``.
+
+        Raises:
+            DatasetError: missing, damaged or laid out wrongly.
+        """
+        raise NotImplementedError

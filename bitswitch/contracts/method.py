@@ -1,0 +1,224 @@
+"""Methods: what a training step is made of, and what makes a network run at several bit-widths."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bitswitch.contracts.card import Card, ImagePasses, Recipe, Storage, Workload
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.plugin import Plugin
+from bitswitch.contracts.sensitivity import Scores
+from bitswitch.nn.losses import distilled
+from bitswitch.nn.model import QuantizedModel
+from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.policy import widest_first
+from bitswitch.quant.lsq import ActivationQuantizer
+from bitswitch.quant.quantizer import Quantizer
+from bitswitch.spec.run import RunSpec
+from bitswitch.spec.training import TrainingSpec
+from bitswitch.types import BitSet, Policy, Strict
+
+
+class StepInfo(NamedTuple):
+    """When a training step takes place, and where its random numbers come from."""
+
+    epoch: int
+    """0-based."""
+    epochs: int
+    """Of the whole run."""
+    step: int
+    """0-based, since the start of the run."""
+    steps: int
+    """Of the whole run."""
+    generator: torch.Generator
+    """On the CPU, seeded by the run's seed and the step; all that is random comes from it."""
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is over, 0 to 1."""
+        return self.step / self.steps
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward and backward pass of a training step."""
+
+    bits: int | None
+    """Bit-width that records count it under, ``FLOAT_BITS`` included; None: it mixes several."""
+    policy: Policy | None = None
+    """Bit-widths of the layers; None: ``bits`` everywhere."""
+    teacher: int | None = None
+    """Position of an earlier pass of the same step whose detached logits are the soft target."""
+    distill_weight: float = 1.0
+    """Share of the teacher in the default loss; the rest goes to the labels."""
+    update: bool = False
+    """Step the optimizers right after this pass (A.2) instead of at the end (A.1)."""
+    setup: Callable[[QuantizedModel], None] | None = None
+    """Called when the model has switched, before the forward pass."""
+
+    def widths(self) -> list[int]:
+        """Return all bit-widths that occur, one per operand and layer where they may differ."""
+        if self.policy is None:
+            return [] if self.bits is None else [self.bits]
+        values = self.policy.values()
+        return [bits for one in values for bits in (one if isinstance(one, tuple) else (one, one))]
+
+    def __str__(self) -> str:
+        return "mixed bits" if self.bits is None else f"{self.bits} bit"
+
+
+class HostRequest(NamedTuple):
+    """Numbers that a method wants to know on the host."""
+
+    values: Tensor
+    """[n]."""
+    receive: Callable[[list[float]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class PassContext:
+    """What one pass learns from."""
+
+    current: Pass
+    logits: Tensor
+    """[n, classes]."""
+    targets: Tensor
+    """Class indices [n], or soft targets [n, classes]."""
+    batch: Batch
+    previous_logits: Sequence[Tensor]
+    """Detached logits [n, classes] of the step's earlier passes, by position."""
+    model: QuantizedModel
+    step_info: StepInfo
+    requests: list[HostRequest] = field(default_factory=list)
+    """Numbers that the method needs on the host; see ``request``."""
+
+    def request(self, values: Tensor, receive: Callable[[list[float]], None]) -> None:
+        """Let ``values`` [n] leave the device together with the loss of this pass.
+
+        Asking the device for them would make the training wait once more.
+
+        Args:
+            values: Floating-point.
+            receive: Called with them at the end of the pass.
+        """
+        self.requests.append(HostRequest(values, receive))
+
+
+class Method(Plugin):
+    """A way to make one network run at several bit-widths."""
+
+    card: ClassVar[Card]
+    """Required."""
+    published_recipes: ClassVar[Mapping[str, Recipe]] = {}
+    """The publication's own recipe by dataset, ``cifar10`` or ``imagenet``."""
+    trains: ClassVar[bool] = True
+    """False: there are no training steps, ``finish`` does everything."""
+
+    def __init__(self, options: Strict, bitset: BitSet) -> None:
+        super().__init__(options)
+        self.bitset = widest_first(bitset)
+        self.is_first_last = False
+        """Whether this instance quantizes first and last layers, at ``first_last_bits`` alone."""
+
+    @property
+    def first_last_bits(self) -> int | None:
+        """Fixed bit-width of the first layer's weights and of the last layer; None: float.
+
+        Default: the option of this name, where the method has one.
+        """
+        bits: int | None = getattr(self.options, "first_last_bits", None)
+        return bits
+
+    @property
+    def storage(self) -> Storage:
+        """What has to be kept to run at every bit-width, with these options; default: the card."""
+        return self.card.storage
+
+    @property
+    def changes_network(self) -> bool:
+        """Whether ``transform_float`` does anything, which no exported file can describe."""
+        return type(self).transform_float is not Method.transform_float
+
+    def transform_float(self, net: nn.Module) -> nn.Module:
+        """Return the loaded float network whose layers will be replaced; default: as it is."""
+        return net
+
+    def weight_quantizer(self, weight: Tensor) -> Quantizer:
+        """Return the quantizer of one layer's ``weight`` [out, in, ...]; required."""
+        raise NotImplementedError
+
+    def activation_quantizer(self) -> Quantizer:
+        """Return the quantizer of one layer's input; default: a learned step per bit-width."""
+        return ActivationQuantizer(self.bitset)
+
+    def normalization(self, norm: _BatchNorm) -> nn.Module:
+        """Return what replaces a batch norm; default: one copy for every bit-width."""
+        return SwitchableBatchNorm(norm, self.bitset)
+
+    def on_quantized(self, model: QuantizedModel, classes: int) -> None:
+        """Add to the quantized ``model`` what the method needs besides; default: nothing.
+
+        ``model.memory`` may become a module of the method's own: it is saved and moved with the
+        model.
+        """
+
+    def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the state dict to load for one of a network trained at several bit-widths.
+
+        Default: the same. A method whose model has more tensors than that of the start, say a
+        batch norm for every change of bit-width, fills them here.
+        """
+        return state
+
+    def set_sensitivity(self, scores: Scores) -> None:
+        """Take the sensitivity of layers that the run's spec names; default: it is not needed."""
+
+    def passes(
+        self, training: TrainingSpec, step_info: StepInfo, layers: Sequence[str]
+    ) -> list[Pass]:
+        """Return the passes of one training step; default: widest to narrowest, as the recipe.
+
+        Args:
+            training: The recipe.
+            step_info: Of the step.
+            layers: Names of the quantized layers, first to last.
+        """
+        chain = training.distillation == "neighbour"
+        return [
+            Pass(
+                bits,
+                teacher=position - 1 if chain and position else None,
+                distill_weight=training.distillation_weight,
+                update=training.update == "separate",
+            )
+            for position, bits in enumerate(self.bitset)
+        ]
+
+    def loss(self, context: PassContext) -> Tensor:
+        """Return the loss of one pass; default: cross-entropy to the labels and the teacher."""
+        part = context.current
+        if part.teacher is None:
+            return cross_entropy(context.logits, context.targets)
+        teacher = context.previous_logits[part.teacher]
+        return distilled(context.logits, context.targets, teacher, part.distill_weight)
+
+    def finish(self, model: QuantizedModel, batches: Callable[[], Iterator[Batch]]) -> None:
+        """Make the trained ``model`` ready for evaluation; default: it is.
+
+        Args:
+            model: After the last training step.
+            batches: Gives one epoch of shuffled, augmented training batches, every time the same.
+        """
+
+    def finish_work(self, extent: Workload) -> ImagePasses:
+        """Return what ``finish`` takes, about; default: nothing."""
+        return ImagePasses()
+
+    def skip(self, spec: RunSpec) -> str | None:
+        """Return why this method cannot run ``spec``, or None; shown in the table's footnote."""
+        return None

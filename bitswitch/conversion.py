@@ -1,0 +1,123 @@
+"""Turn a float network into one that runs at several bit-widths."""
+
+from collections.abc import Collection, Sequence
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bitswitch.contracts.method import Method
+from bitswitch.nn.dataflow import FirstLast
+from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
+from bitswitch.nn.model import QuantizedModel
+from bitswitch.nn.roles import Role, Roles, roles
+from bitswitch.types import FLOAT_BITS
+
+_MARK = "_role"
+"""Attribute of a float layer; copies that a method makes of the layer have it too."""
+
+
+def quantize(
+    net: nn.Module,
+    method: Method,
+    keep: Collection[str] = (),
+    ends: FirstLast | None = None,
+    image: Sequence[int] | None = None,
+) -> QuantizedModel:
+    """Return ``net`` with convolutions and linear layers that run at every bit-width of ``method``.
+
+    The network is changed in place and owned by the result. Weight scales are initialised from
+    the weights, every batch norm is copied to each bit-width; ``QuantizedModel.calibrate`` sets
+    the activation scales.
+
+    Args:
+        net: Float network, already loaded.
+        method: Where quantizers and normalisation come from; a method whose bit set is (32,)
+            leaves the network as it is.
+        keep: Names of layers that stay at full precision besides the first and the last, or
+            patterns such as ``blocks.*.attn.qkv``.
+        ends: First and last layers, which stay at full precision or at the method's
+            ``first_last_bits``; None: those are found by running a copy of the network.
+        image: (channels, height, width) of an image, for that run; None: some are tried.
+
+    Raises:
+        BitWidthError: a name that no layer has, a layer that cannot be quantized faithfully, or
+            nothing that can be quantized.
+    """
+    count = sum(value.numel() for value in net.parameters())
+    if method.bitset == (FLOAT_BITS,):
+        return QuantizedModel(net, method.bitset, count)
+    chosen = roles(net, keep, ends, image, method.first_last_bits is not None)
+    net = convert(net, method, chosen)
+    return QuantizedModel(net, method.bitset, count, chosen.ends)
+
+
+def convert(net: nn.Module, method: Method, chosen: Roles) -> nn.Module:
+    """Return ``net``, prepared by ``method``, with its layers and batch norms replaced.
+
+    Args:
+        net: Changed in place, as far as the method does.
+        method: See ``quantize``.
+        chosen: What becomes of the layers.
+    """
+    for name, chosen_role in chosen.layers.items():
+        setattr(net.get_submodule(name), _MARK, chosen_role)
+    net = method.transform_float(net)
+    without_fast_path(net)
+    replacements: dict[nn.Module, nn.Module] = {}
+    for module in net.modules():
+        role: Role | None = module.__dict__.pop(_MARK, None)
+        if role == "inner":
+            replacements[module] = _quantized(module, method)
+        elif role in ("first", "last") and method.first_last_bits is not None:
+            replacements[module] = _pinned(module, role == "first", method)
+        elif isinstance(module, _BatchNorm):
+            replacements[module] = _normalization(module, method)
+    for name, module in list(net.named_modules(remove_duplicate=False)):
+        if module in replacements:
+            net.set_submodule(name, replacements[module])
+    return net
+
+
+def without_fast_path(net: nn.Module) -> None:
+    """Let torch's transformer layers run the layers inside them, in evaluation too.
+
+    They would otherwise give the weights to a function that knows of no bit-widths.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            module.activation_relu_or_gelu = 0
+
+
+def _pinned(layer: nn.Module, is_first: bool, method: Method) -> QuantizedLayer:
+    """Return the replacement of a first or last layer, whose quantizers know one bit-width alone.
+
+    The network's input is never quantized.
+    """
+    bits = method.first_last_bits
+    assert bits is not None
+    sibling = type(method)(method.options, (bits,))
+    sibling.is_first_last = True
+    quantized = _quantized(layer, sibling)
+    quantized.pinned = (bits, FLOAT_BITS if is_first else bits)
+    quantized.switch(*quantized.pinned)
+    return quantized
+
+
+def _quantized(layer: nn.Module, method: Method) -> QuantizedLayer:
+    """Return the replacement of one layer, which is of exactly one of two types."""
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    weight, activation = method.weight_quantizer(layer.weight), method.activation_quantizer()
+    if isinstance(layer, nn.Conv2d):
+        return QuantizedConv2d(layer, weight, activation, method.bitset)
+    return QuantizedLinear(layer, weight, activation, method.bitset)
+
+
+def _normalization(norm: _BatchNorm, method: Method) -> nn.Module:
+    """Return the replacement of a batch norm."""
+    return with_fused_parts(norm, method.normalization(norm))
+
+
+def with_fused_parts(norm: nn.Module, replacement: nn.Module) -> nn.Module:
+    """Return ``replacement``, followed by what is fused into ``norm``: dropout and activation."""
+    fused = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
+    return nn.Sequential(replacement, *fused) if fused else replacement

@@ -1,0 +1,152 @@
+"""One quantized layer as ONNX operators.
+
+Codes of weights are int8, those of inputs uint8, with a zero point where they have a sign.
+
+Integer kernels round a bias to a step of their sums. At few bits such a step is a large part of
+what a code of the output is worth, so narrow codes are shifted to the top of their 8 bits: the same
+values, in finer steps. Where no integer kernel can follow, the bias stays float32.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bitswitch.deployment.layers import IntegerConv2d, IntegerLayer
+from bitswitch.deployment.onnx.graph import Graph
+from bitswitch.deployment.onnx.operators import convolution, linear
+from bitswitch.deployment.packing import BYTE
+from bitswitch.deployment.snapshot import InputGrid, Operands
+from bitswitch.deployment.stored import INT32_MAX
+
+Array = np.ndarray[Any, Any]
+
+
+class Worth(NamedTuple):
+    """What sums of a layer are worth, by output channel."""
+
+    scale: Array
+    """Of the codes of the weight, float32 [1 or out]; negative where a batch norm's multiplier is
+    that the layer has taken up."""
+    bias: Array | None
+    """float32 [out]."""
+
+
+def quantized_layer(
+    graph: Graph,
+    layer: IntegerLayer,
+    part: Operands,
+    x: str,
+    norm: tuple[Array, ...] | None,
+    requantized: bool,
+) -> str:
+    """Return the output of a quantized layer.
+
+    Args:
+        graph: Is added to.
+        layer: Whose bias, strides and so on are used.
+        part: Its codes and scales.
+        x: Its input, dequantized.
+        norm: Multiplier and shift [out] of the batch norm that it takes up.
+        requantized: Whether an integer kernel can give codes at once, so that the bias must be
+            part of it.
+    """
+    worth = Worth(numpy(part.weight_scale), None if layer.bias is None else numpy(layer.bias))
+    if norm is not None:
+        worth = fold(worth, *norm)
+    weight = _weight(graph, part, worth.scale)
+    if worth.bias is None or (requantized and fits(worth, part)):
+        return product(graph, layer, x, weight, worth.bias)
+    shape = (-1, 1, 1) if isinstance(layer, IntegerConv2d) else (-1,)
+    bias = graph.constant(worth.bias.reshape(shape))
+    return graph.add("Add", product(graph, layer, x, weight, None), bias)
+
+
+def quantized_input(
+    graph: Graph,
+    x: str,
+    grid: InputGrid | None,
+    clipped: tuple[float, float] | None,
+    shifted: bool,
+) -> str:
+    """Return ``x`` on its grid.
+
+    Args:
+        graph: Is added to.
+        x: A value.
+        grid: None: it is left as it is.
+        clipped: The ends that ``x`` should have been clipped to; None: it is not.
+        shifted: Shift the codes to the top of their 8 bits; that takes time.
+    """
+    if grid is None:
+        return x
+    offset = None if grid.offset is None else graph.constant(numpy(grid.offset))
+    x = x if offset is None else graph.add("Sub", x, offset)
+    zero, scale = -grid.low, numpy(grid.scale)
+    codes = graph.add("QuantizeLinear", x, graph.constant(scale), graph.constant(zero, np.uint8))
+    ends = (grid.low, grid.high) if clipped is None else grid.encode(torch.tensor(clipped)).tolist()
+    low, high = (int(end) + zero for end in ends)
+    if (low, high) != (0, 2**BYTE - 1):
+        codes = graph.add("Clip", codes, *(graph.constant(end, np.uint8) for end in (low, high)))
+    room = BYTE - (grid.high - grid.low).bit_length() if shifted else 0
+    if room:
+        codes = graph.add("BitShift", codes, graph.constant(room, np.uint8), direction="LEFT")
+    step = graph.constant(scale / np.float32(2**room))
+    worth = graph.add("DequantizeLinear", codes, step, graph.constant(zero << room, np.uint8))
+    return worth if offset is None else graph.add("Add", worth, offset)
+
+
+def product(graph: Graph, layer: IntegerLayer, x: str, weight: str, bias: Array | None) -> str:
+    """Return what ``layer`` computes of ``x`` and ``weight`` [out, in, ...]."""
+    if isinstance(layer, IntegerConv2d):
+        return convolution(graph, layer, x, weight, bias)
+    return linear(graph, x, weight, bias)
+
+
+def fold(worth: Worth, multiplier: Array, shift: Array) -> Worth:
+    """Return the scales and bias of a layer with the batch norm behind it.
+
+    Args:
+        worth: Of the layer.
+        multiplier: Of the batch norm [out].
+        shift: The same.
+    """
+    scale = worth.scale.astype(np.float64) * multiplier
+    before = 0.0 if worth.bias is None else worth.bias.astype(np.float64) * multiplier
+    return Worth(scale.astype(np.float32), (before + shift).astype(np.float32))
+
+
+def fits(worth: Worth, part: Operands) -> bool:
+    """Return whether 32 bits hold the bias in steps of the sums, as integer kernels need it.
+
+    They do not where a batch norm has all but switched a channel off.
+
+    Args:
+        worth: With a bias.
+        part: The layer; its input is quantized.
+    """
+    assert part.grid is not None
+    assert worth.bias is not None
+    room = 2.0 ** (2 * BYTE - sum(part.bits))
+    step = worth.scale.astype(np.float64) * float(part.grid.scale) / room
+    return bool((np.abs(worth.bias) < INT32_MAX * np.abs(step)).all())
+
+
+def numpy(values: Tensor) -> Array:
+    """Return ``values`` as an array."""
+    array: Array = values.detach().to(torch.device("cpu")).numpy()
+    return array
+
+
+def _weight(graph: Graph, part: Operands, scale: Array) -> str:
+    """Return the weight that codes and ``scale`` [1 or out] are worth."""
+    room = 2 ** (BYTE - part.bits[0])
+    codes = graph.constant(numpy(part.codes) * room, np.int8)
+    step = scale / np.float32(room) if len(scale) > 1 else scale[0] / np.float32(room)
+    zero = graph.constant(np.zeros(np.shape(step)), np.int8)
+    worth = graph.add("DequantizeLinear", codes, graph.constant(step), zero, axis=0)
+    if part.weight_offset is None:
+        return worth
+    offset = numpy(part.weight_offset).reshape(-1, *[1] * (part.codes.dim() - 1))
+    return graph.add("Add", worth, graph.constant(offset))

@@ -1,0 +1,102 @@
+"""What a quantized layer of an ONNX graph takes up: the steps between it and the next one.
+
+Programs with integer kernels look for one pattern: dequantize, convolve, quantize. So a batch norm
+goes into the scales and the bias of the layer before it, and an activation into the ends of the
+grid that reads it: rounding keeps order, so clipping before it and after it are the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from math import inf
+from typing import NamedTuple
+
+from torch import fx, nn
+
+from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
+from bitswitch.deployment.onnx.operators import FUNCTIONS, MODULES, relu, relu6
+from bitswitch.deployment.snapshot import Operands
+
+ENDS = {relu: (0.0, inf), relu6: (0.0, 6.0)}
+"""Smallest and largest output of the activations that a grid can take up."""
+
+
+class Patterns(NamedTuple):
+    """What becomes of the steps of a network; steps that are in none stay as they are."""
+
+    norms: dict[fx.Node, fx.Node]
+    """Layer to the batch norm that it takes up."""
+    activations: dict[fx.Node, fx.Node]
+    """Layer to the activation before it that its input grid takes up."""
+    requantized: set[fx.Node]
+    """Layers whose output nothing but the grid of one other layer reads."""
+
+
+def find(
+    nodes: Iterable[fx.Node], modules: Mapping[str, nn.Module], layers: Mapping[str, Operands]
+) -> Patterns:
+    """Return the patterns of a network.
+
+    Args:
+        nodes: Its steps.
+        modules: By name.
+        layers: Quantized ones at one policy, by name.
+    """
+    found = Patterns({}, {}, set())
+    for node in nodes:
+        layer = _called(node, modules)
+        if not isinstance(layer, IntegerLayer):
+            continue
+        part = layers[layer.name]
+        end, norm = node, _reader(node)
+        if norm is not None and part.weight_offset is None and _is_norm(norm, modules):
+            found.norms[node] = end = norm
+        if part.grid is not None:
+            _follow(node, end, found, modules, layers)
+    return found
+
+
+def ends(node: fx.Node, modules: Mapping[str, nn.Module]) -> tuple[float, float]:
+    """Return the smallest and the largest output of an activation."""
+    return ENDS[_activation(node, modules)]  # type: ignore[index]
+
+
+def _follow(
+    node: fx.Node,
+    end: fx.Node,
+    found: Patterns,
+    modules: Mapping[str, nn.Module],
+    layers: Mapping[str, Operands],
+) -> None:
+    """Note whether the output of ``node``, at ``end``, goes to the grid of one layer alone."""
+    after = _reader(end)
+    activation = None
+    if after is not None and _activation(after, modules) is not None:
+        activation, after = after, _reader(after)
+    layer = None if after is None else _called(after, modules)
+    if after is None or not isinstance(layer, IntegerLayer):
+        return
+    grid = layers[layer.name].grid
+    if grid is None or grid.offset is not None:
+        return
+    found.requantized.add(node)
+    if activation is not None:
+        found.activations[after] = activation
+
+
+def _reader(node: fx.Node) -> fx.Node | None:
+    """Return the only step that reads ``node``; None: there are several."""
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _called(node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module | None:
+    return modules[str(node.target)] if node.op == "call_module" else None
+
+
+def _is_norm(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    return isinstance(_called(node, modules), FoldedBatchNorm)
+
+
+def _activation(node: fx.Node, modules: Mapping[str, nn.Module]) -> object | None:
+    """Return the translation of ``node`` if it is an activation."""
+    module = _called(node, modules)
+    known = FUNCTIONS.get(node.target) if module is None else MODULES.get(type(module))
+    return known if known in ENDS else None

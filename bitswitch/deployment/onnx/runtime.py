@@ -1,0 +1,87 @@
+"""Run integer models with onnxruntime, and see where it computes with integers."""
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor
+
+from bitswitch.deployment.model import IntegerModel
+from bitswitch.deployment.onnx.export import graph_of
+from bitswitch.deployment.onnx.graph import INPUT, OUTPUT
+from bitswitch.types import Policy
+
+LAYERS = frozenset(("Conv", "Gemm"))
+"""Operators of the layers of a graph."""
+INTEGER_KERNELS = frozenset(("QLinearConv", "QGemm"))
+"""What onnxruntime makes of those that it computes in integers."""
+EXACT = "session.x64quantprecision"
+"""Without this, sums are wrong on processors that lack VNNI instructions: pairs of products of
+codes are added in 16 bits, which overflow. With it, codes of weights get an offset of 128 there."""
+
+
+class Kernels(NamedTuple):
+    """How onnxruntime computes the convolutions and linear layers of a graph."""
+
+    integer: int
+    """Number of those in integers."""
+    floating: int
+    """Number of those in float32; codes are dequantized before."""
+
+
+class Session:
+    """A network at one policy, on the processor.
+
+    Args:
+        graph: From ``graph_of``.
+        threads: That one request uses.
+    """
+
+    def __init__(self, graph: onnx.ModelProto, threads: int = 1) -> None:
+        self._session = _session(graph, threads)
+
+    @classmethod
+    def of(cls, model: IntegerModel, policy: int | Policy, threads: int = 1) -> "Session":
+        """Return ``model`` at ``policy``; later switches of the model do not change it.
+
+        Raises:
+            BitWidthError: as ``IntegerModel.switch``.
+            EncodingError: the network does something that has no translation.
+        """
+        return cls(graph_of(model, policy), threads)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return logits [n, classes] of ``images`` [n, channels, height, width], normalised."""
+        logits = self._session.run([OUTPUT], {INPUT: images.float().cpu().numpy()})
+        return torch.from_numpy(logits[0])
+
+
+def kernels(graph: onnx.ModelProto) -> Kernels:
+    """Return what onnxruntime computes in integers here, once it has optimized ``graph``."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "optimized.onnx"
+        _session(graph, 1, path)
+        integer = _count(onnx.load(path), INTEGER_KERNELS)
+    return Kernels(integer, _count(graph, LAYERS) - integer)
+
+
+def _count(graph: onnx.ModelProto, operators: frozenset[str]) -> int:
+    return sum(node.op_type in operators for node in graph.graph.node)
+
+
+def _session(
+    graph: onnx.ModelProto, threads: int, optimized: Path | None = None
+) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # it warns of an optimized graph that fits this machine alone
+    options.add_session_config_entry(EXACT, "1")
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+    return onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

@@ -1,0 +1,149 @@
+"""Does the integer model predict what training evaluated? Counted image by image, with causes.
+
+Training evaluates float32 sums of products of grid values; the integer model exact sums of codes.
+Both differ in the last digits, so a value on the boundary between two codes may be rounded to one
+in training and to the other here. Tie rule: predictions that differ are ties if the first codes of
+the image that differ are (see ``bitswitch.deployment.verification.ties``), or, where no code
+differs, if both classes have the same logit but for rounding.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bitswitch.contracts.data import Batch
+from bitswitch.deployment.loading import load
+from bitswitch.deployment.model import IntegerModel
+from bitswitch.deployment.verification.ties import Causes, Trace, causes_in, close_logits
+from bitswitch.nn.model import QuantizedModel
+from bitswitch.spec.run import RunSpec
+from bitswitch.training.trained import load_trained
+from bitswitch.types import Policy
+
+BATCH_SIZE = 64
+
+
+class Agreement(NamedTuple):
+    """Training's fake quantization and the integer model at one policy."""
+
+    policy: int | Policy
+    images: int
+    top1_trained: float
+    """Percent, as the next one."""
+    top1_integer: float
+    largest_difference: float
+    """Of two logits."""
+    differing: int
+    """Predictions that differ."""
+    ties: int
+    """Of these, those that the tie rule excuses."""
+    images_with_ties: int
+    """Images with codes that differ, the first ones as ties, whatever is predicted."""
+    unexplained: int
+    """Images whose codes or predictions differ for another reason: 0, or something is wrong."""
+    accumulators: dict[str, int]
+    """Largest magnitude seen, by layer."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all fields by name."""
+        return self._asdict()
+
+
+def parity(
+    file: Path,
+    run: RunSpec,
+    runs: Path,
+    data: Path,
+    device: torch.device | str = "cpu",
+    split: str = "test",
+) -> list[Agreement]:
+    """Return how far ``file`` agrees with ``run`` at every bit-width, widest first.
+
+    Args:
+        file: Exported from the run.
+        run: Resolved.
+        runs: Folder of all run directories.
+        data: Folder of the datasets.
+        device: Of both models.
+        split: Whose images are predicted, all of them.
+
+    Raises:
+        ArtifactError: the file cannot be used.
+        CheckpointError: the run is not finished, or its checkpoint is damaged.
+        Diverged: the run has no network.
+    """
+    integers = load(file, device)
+    trained = load_trained(run, runs, data, torch.device(device), by="parity")
+    return [
+        compare(trained.model, integers, trained.dataset.batches(split, BATCH_SIZE), bits)
+        for bits in integers.bitset
+    ]
+
+
+@torch.no_grad()
+def compare(
+    trained: QuantizedModel,
+    integers: IntegerModel,
+    batches: Iterable[Batch],
+    policy: int | Policy,
+) -> Agreement:
+    """Return how far both agree on ``batches`` at ``policy``.
+
+    On an accelerator convolutions of ``trained`` run in float32, not in the shorter TF32.
+
+    Args:
+        trained: In evaluation mode, on the device of the batches; left at its policy.
+        integers: On the same device.
+        batches: At least one.
+        policy: To compare at.
+    """
+    trace, counts, largest = Trace(), torch.zeros(len(_COUNTED), dtype=torch.int64), 0.0
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with trained.at(policy), integers.at(policy), exact:
+        for batch in batches:
+            after = integers(batch.images, trace.observe)
+            with causes_in(trained, trace, len(after)) as causes:
+                before = trained(batch.images)
+            counts += _count(before, after, batch.targets, causes).cpu()
+            largest = max(largest, float((before - after).abs().max()))
+    found = dict(zip(_COUNTED, counts.tolist(), strict=True))
+    images = found["images"]
+    return Agreement(
+        policy=policy,
+        top1_trained=100 * found.pop("hits_trained") / images,
+        top1_integer=100 * found.pop("hits_integer") / images,
+        largest_difference=largest,
+        accumulators=dict(trace.accumulators),
+        **found,
+    )
+
+
+_COUNTED = (
+    "images",
+    "hits_trained",
+    "hits_integer",
+    "differing",
+    "ties",
+    "images_with_ties",
+    "unexplained",
+)
+
+
+def _count(before: Tensor, after: Tensor, targets: Tensor, causes: Causes) -> Tensor:
+    """Return the numbers of ``_COUNTED`` for one batch."""
+    first, second = before.argmax(1), after.argmax(1)
+    differ = first != second
+    excused = causes.tie | (~causes.other & close_logits(before, after))
+    masks = (
+        torch.ones_like(differ),
+        first == targets,
+        second == targets,
+        differ,
+        differ & excused,
+        causes.tie,
+        causes.other | (differ & ~excused),
+    )
+    return torch.stack(masks).sum(1)

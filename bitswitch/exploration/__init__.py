@@ -1,1 +1,0 @@
-"""Scoring the layers of a trained network, and searching it for policies."""

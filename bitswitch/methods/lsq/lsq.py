@@ -1,0 +1,100 @@
+"""LSQ: learned step sizes, one network per bit-width."""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from bitswitch.contracts.card import Card, Recipe
+from bitswitch.contracts.method import Method
+from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
+from bitswitch.quant.quantizer import Quantizer
+from bitswitch.types import MAX_BITS, MIN_BITS, Strict
+
+if TYPE_CHECKING:
+    from bitswitch.spec.run import RunSpec
+
+
+class Lsq(Method):
+    """Separate training: every bit-width has its own weights, steps and batch norm."""
+
+    source = "esser2020learned"
+    card: ClassVar[Card] = Card(
+        title="LSQ",
+        fidelity="vectors",
+        storage="floats",
+        licence="no public code",
+        left_open="The number of features that scales the gradient of an activation step is read "
+        "as that of one image. The batch size of the recipe is not printed; 256 is taken. Vectors "
+        "are those of an unofficial implementation.",
+        deviations="Initial activation steps are measured on inputs of the full-precision network, "
+        "over several batches instead of the first. Activations are signed where a negative value "
+        "was observed. Steps have no weight decay. The recipe is the one for 4 bit: for 3 and 2 "
+        "bit the publication halves and quarters the weight decay, at 8 bit it trains one epoch "
+        "at a tenth of the learning rate.",
+    )
+    published_recipes: ClassVar[dict[str, Recipe]] = {
+        "imagenet": Recipe(
+            options={"first_last_bits": 8},
+            training={
+                "epochs": 90,
+                "batch_size": 256,
+                "optimizer": "sgd",
+                "learning_rate": 0.01,
+                "momentum": 0.9,
+                "nesterov": False,
+                "weight_decay": 1e-4,
+                "schedule": "cosine",
+                "milestones": (),
+                "update": "conventional",
+                "alrs": {"reading": "off"},
+                "distillation": "none",
+            },
+        )
+    }
+
+    class Options(Strict):
+        """Defaults as published, but for the layers at the first_last."""
+
+        per_channel: bool = False
+        """A weight step per output channel instead of one per layer."""
+        symmetric: bool = False
+        """Leave out the most negative code of weights."""
+        activation_init: Literal["mean", "one"] = "mean"
+        """How activation steps start: 2 mean|x| / sqrt(Qp), or 1, as a public implementation."""
+        gradient_count: Literal["published", "tensor"] = "published"
+        """What the scale of a step's gradient counts: weights of the step and features of one
+        image; or everything in the tensor (all channels, the whole batch), as a public
+        implementation."""
+        first_last_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
+        """Of the first and last layer; the publication has 8. None: full precision."""
+
+    options: Options
+
+    def weight_quantizer(self, weight: Tensor) -> Quantizer:
+        options = self.options
+        count: Literal["step", "tensor"] = (
+            "step" if options.gradient_count == "published" else "tensor"
+        )
+        return WeightQuantizer(
+            weight, self.bitset, options.per_channel, options.symmetric, gradient_count=count
+        )
+
+    def activation_quantizer(self) -> Quantizer:
+        count: Literal["image", "tensor"] = (
+            "image" if self.options.gradient_count == "published" else "tensor"
+        )
+        return ActivationQuantizer(self.bitset, self.options.activation_init, gradient_count=count)
+
+    def skip(self, spec: "RunSpec") -> str | None:
+        return one_width_only("LSQ", spec)
+
+
+def one_width_only(title: str, spec: "RunSpec") -> str | None:
+    """Return why a method for one bit-width at a time refuses ``spec``, or None."""
+    if len(spec.bitset) == 1:
+        return None
+    return (
+        f"{title} trains a network per bit-width: a run has one "
+        f"(in a suite: one_network_per_bitwidth: true)"
+    )

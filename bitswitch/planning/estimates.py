@@ -1,0 +1,352 @@
+"""What one training run, sensitivity, search or deployment takes: steps, time, disk; needs no data.
+
+Time comes from one measured training step per kind of run, on synthetic images, and is remembered
+in ``.cache``. Where a batch is too big for the processor, a step at full precision on a few images
+is measured instead, and counted once for every image and bit-width.
+"""
+
+import platform
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.errors import BitswitchError, PluginError
+from bitswitch.plugins import facts, registry
+from bitswitch.runtime.cache import code_state, digest, remembered
+from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
+from bitswitch.spec.search import SearchSpec
+from bitswitch.types import FLOAT_BITS
+
+MEASURED_PIXELS = 2**17
+"""On the processor, a step is measured at no more than this many pixels per batch."""
+PROBE_LEARNING_RATE = 1e-12
+FORWARD_SHARE = 1 / 3
+"""Of a training pass, for one image in evaluation."""
+EXACT_FORWARDS = 2.0
+"""Forward passes in float32 that one with exact sums of integers takes, in float64."""
+START_TIME_S = 1.5
+"""Of a job, until its first step."""
+STATE_COPIES = 3
+"""Copies of the parameters in a checkpoint: themselves and two moments of Adam."""
+PREDICTIONS = 2
+"""Of every training image, with a number of each, in float32, while PS-KD trains."""
+RECORDS_BYTES = 2**20
+"""Of everything else in a run directory."""
+GPU_FLOPS = 20e12
+"""Assumed sustained arithmetic rate of one GPU in training, per second. It gives ResNet-18 and -50
+on ImageNet the V100 hours of huang2025nearly, Table 5, within a tenth."""
+GPU_PASS_S = 0.01
+"""Assumed least time of one forward and backward pass on a GPU, whatever the network; gives
+ResNet-20 on CIFAR-10 the hours of the same table."""
+
+
+T = TypeVar("T")
+
+
+class Cost(NamedTuple):
+    """What one run takes."""
+
+    steps: int
+    """Training steps; one may hold several passes."""
+    time_s: float
+    """On the measured device, alone."""
+    gpu_time_s: float
+    disk_bytes: int
+
+    def __add__(self, other: object) -> "Cost":
+        """Return the cost of both runs."""
+        if not isinstance(other, Cost):
+            return NotImplemented
+        return Cost(
+            self.steps + other.steps,
+            self.time_s + other.time_s,
+            self.gpu_time_s + other.gpu_time_s,
+            self.disk_bytes + other.disk_bytes,
+        )
+
+
+def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
+    """Return what ``run`` takes."""
+    sizes = _facts(run)["sizes"]
+    epochs = run.training.epochs if facts.trains(run) else 0
+    steps = epochs * (sizes["train"] // run.training.batch_size)
+    trained = steps * run.training.batch_size * _passes(run)
+    evaluated = (epochs * sizes["held_out"] + sizes["test"]) * len(run.bitset)
+    after = _images(facts.finish_work(run, _extent(run)))
+    cost = _in_passes(run, trained + evaluated * FORWARD_SHARE + after, device, gpu)
+    disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
+    if run.training.distillation == "ps-kd":
+        disk += sizes["train"] * PREDICTIONS * 4 * (_facts(run)["classes"] + 1)
+    return cost._replace(steps=steps, disk_bytes=disk)
+
+
+def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
+    """Return what a sensitivity takes: its passes over the images that it sees."""
+    about = _facts(spec.run)
+    images = min(spec.images, about["sizes"]["train"])
+    work = facts.scoring_work(spec.sensitivity, images, about["classes"])
+    return _in_passes(spec.run, _images(work), device, gpu)
+
+
+def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
+    """Return what a search takes: what it trains, evaluations, tests and retraining.
+
+    Its scores, and a network that is trained for them, are jobs of their own.
+    """
+    sizes, search = _facts(spec.run)["sizes"], spec.search
+    evaluates = facts.search_facts(search.name, search.options)["evaluates"]
+    # On held-out images; on test images, one bit-width for all layers too, and after retraining.
+    evaluations, tests = spec.evaluations * evaluates, 4 if spec.retraining else 3
+    evaluated = evaluations * min(spec.images, sizes["held_out"])
+    evaluated += sizes["held_out"] + (tests - 1) * sizes["test"]
+    evaluated += (evaluations + tests) * spec.recalibration * spec.run.training.batch_size
+    retrained = spec.retraining.epochs * sizes["train"] if spec.retraining else 0
+    own = _images(facts.search_work(spec.search, _extent(spec.run), spec.evaluations))
+    images = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained + own)
+    return _in_passes(spec.run, images, device, gpu)
+
+
+def estimate_deployment(run: RunSpec, device: str, gpu: bool) -> Cost:
+    """Return what exporting ``run`` and comparing it with training takes: tests at all widths."""
+    images = _facts(run)["sizes"]["test"] * len(run.bitset) * (1 + EXACT_FORWARDS)
+    return _in_passes(run, images * FORWARD_SHARE, device, gpu)
+
+
+def _in_passes(run: RunSpec, images: float, device: str, gpu: bool) -> Cost:
+    """Return what forward and backward passes over so many images take, one bit-width each."""
+    batches = images / run.training.batch_size
+    time_s = START_TIME_S + batches * _pass_time(run, device, gpu)
+    flops = network_size(run)["train_flops"] * run.training.batch_size
+    gpu_s = time_s if gpu else START_TIME_S + batches * max(GPU_PASS_S, flops / GPU_FLOPS)
+    return Cost(0, time_s, gpu_s, RECORDS_BYTES)
+
+
+def _images(work: ImagePasses) -> float:
+    """Return how many trained images take as long."""
+    return work.trained + FORWARD_SHARE * work.forward
+
+
+def _extent(run: RunSpec) -> Workload:
+    images = _facts(run)["sizes"]["train"]
+    return Workload(network_size(run)["layers"], images, run.training.batch_size)
+
+
+def _facts(run: RunSpec) -> dict[str, Any]:
+    return facts.dataset_facts(run.dataset.name, run.dataset.options)
+
+
+def data_bytes(dataset: Choice) -> int:
+    """Return the size of ``dataset`` as uncompressed pixels."""
+    found = facts.dataset_facts(dataset.name, dataset.options)
+    channels, height, width = found["shape"]
+    return int(sum(found["sizes"].values()) * channels * height * width)
+
+
+def _passes(run: RunSpec) -> float:
+    """Return the passes of one training step, counted once per recipe of a method."""
+    if run.is_float:
+        return 1.0
+    about = {
+        "method": run.method.model_dump(),
+        "bitset": run.bitset,
+        "guided": run.sensitivity is not None,
+        "recipe": run.training.model_dump(exclude={"learning_rate", "batch_size"}),
+    }
+
+    def count() -> float:
+        from bitswitch.testing.subject import passes_of
+
+        return passes_of(run)
+
+    passes: float = remembered("passes", digest(about, code_state("bitswitch")), count)
+    return passes
+
+
+def _pass_time(run: RunSpec, device: str, gpu: bool) -> float:
+    """Return the time in seconds of one pass of ``run`` over a batch, measured once per kind."""
+    small = _probed(run, gpu)
+    kind = {
+        "method": small.method.model_dump(),
+        "model": small.model.model_dump(),
+        "shape": _facts(run)["shape"],
+        "keep": small.keep,
+        "batch_size": small.training.batch_size,
+        "passes": len(small.bitset),
+        "recipe": small.training.model_dump(include={"optimizer", "update", "compile"}),
+        "distils": small.training.distillation != "none",
+        "device": (platform.node(), device),
+    }
+
+    def measure() -> float:
+        import torch
+
+        from bitswitch.planning.probe import measure_step
+
+        torch.set_num_threads(1)  # as the workflow trains
+        return measure_step(small, device)
+
+    step_s: float = remembered("steps", digest(kind, code_state("bitswitch")), measure)
+    return step_s / _passes(small) * run.training.batch_size / small.training.batch_size
+
+
+def is_scaled(run: RunSpec) -> bool:
+    """Return whether the processor measures a small full-precision step in place of ``run``'s."""
+    return _fitting_batch(run) < run.training.batch_size
+
+
+def _fitting_batch(run: RunSpec) -> int:
+    """Return the largest batch that the processor measures, two images at least."""
+    _, height, width = _facts(run)["shape"]
+    return max(2, MEASURED_PIXELS // int(height * width))
+
+
+def _probed(run: RunSpec, gpu: bool) -> RunSpec:
+    """Return what is measured: random weights that stay as they are; on noise, training diverges.
+
+    Where that takes the processor long, it is a full-precision step on few images.
+    """
+    training: dict[str, Any] = {"learning_rate": PROBE_LEARNING_RATE}
+    changes: dict[str, Any] = {"model": _unweighted(run).model, "start": None}
+    if not gpu and is_scaled(run):
+        training |= {"batch_size": _fitting_batch(run), "distillation": "none"}
+        changes |= {"method": Choice(name="float32"), "bitset": (FLOAT_BITS,), "sensitivity": None}
+    changes["training"] = run.training.model_copy(update=training)
+    return run.model_copy(update=changes)
+
+
+def _unweighted(run: RunSpec) -> RunSpec:
+    """Return ``run`` without pretrained weights, which layers do not depend on."""
+    weights = {"weights": "none"} if "weights" in run.model.options else {}
+    model = run.model.model_copy(update={"options": run.model.options | weights})
+    return run.model_copy(update={"model": model})
+
+
+def network_size(run: RunSpec) -> dict[str, int]:
+    """Return the number of parameters, of layers, and of operations to train on one image once.
+
+    Raises:
+        PluginError: the network cannot be built, or does not take an image of the dataset.
+    """
+    bare = _unweighted(run)
+    key = digest(run.model.name, bare.model.options, _facts(run), code_state("bitswitch"))
+    size: dict[str, int] = remembered(
+        "sizes", key, lambda: _without_memory(lambda device: _size_on(device, bare))
+    )
+    return size
+
+
+class FloatLayers(NamedTuple):
+    """What stays at full precision in a quantized network besides first and last layers."""
+
+    names: list[str]
+    weights: int
+    """Their weights."""
+    all_weights: int
+    """Those of all layers of the network."""
+
+
+def check_layers(run: RunSpec) -> None:
+    """Raise unless the layers of the network of ``run`` can be quantized, those to keep left out.
+
+    Raises:
+        BitWidthError: a layer to keep that there is not, or one that no bit-width reaches.
+    """
+    if not run.is_float:
+        float_layers(run)
+
+
+def float_layers(run: RunSpec) -> FloatLayers:
+    """Return which layers of the network of ``run``, which is quantized, stay float.
+
+    Raises:
+        BitWidthError: as ``check_layers``.
+    """
+    bare, pinned = _unweighted(run), facts.first_last_bits(run) is not None
+    key = digest("layers", run.model.name, bare.model.options, _facts(run), run.keep, pinned)
+
+    def find(device: str) -> FloatLayers:
+        from bitswitch.nn.kinds import weighted_layers, weights_of
+        from bitswitch.nn.roles import roles
+
+        with warnings.catch_warnings(action="ignore"):  # of layers that this returns
+            model, net = _built(device, bare)
+            found = roles(net, bare.keep, model.first_last(net), _facts(bare)["shape"], pinned)
+        ends = {*found.ends.first, *found.ends.last}
+        names = [name for name, role in found.layers.items() if role == "kept" and name not in ends]
+        sizes = {name: weights_of(layer) for name, layer in weighted_layers(net).items()}
+        return FloatLayers(names, sum(sizes[name] for name in names), sum(sizes.values()))
+
+    state = code_state("bitswitch")
+    return FloatLayers(*remembered("sizes", digest(key, state), lambda: _without_memory(find)))
+
+
+def switchable_layers(run: RunSpec) -> int:
+    """Return how many layers of the network of ``run``, which is quantized, a policy may change.
+
+    Raises:
+        BitWidthError: as ``check_layers``.
+        PluginError: its method cannot quantize them.
+    """
+    bare = _unweighted(run)
+    key = digest("switchable", run.model.name, bare.model.options, _facts(run), run.keep)
+
+    def count(device: str) -> int:
+        from bitswitch.conversion import quantize
+        from bitswitch.plugins.guard import plugin_errors
+
+        with warnings.catch_warnings(action="ignore"):
+            model, net = _built(device, bare)
+            with plugin_errors(f"method '{run.method.name}'", "quantization"):
+                method = registry.create("methods", run.method.name, run.method.options, run.bitset)
+                ends, shape = model.first_last(net), _facts(bare)["shape"]
+                return len(quantize(net, method, bare.keep, ends, shape).layers)
+
+    state = digest(key, run.method.model_dump(), run.bitset, code_state("bitswitch"))
+    found: int = remembered("sizes", state, lambda: _without_memory(count))
+    return found
+
+
+def _built(device: str, run: RunSpec) -> tuple[Any, Any]:
+    """Return the model plugin of ``run``, and the network that it builds."""
+    import torch
+
+    from bitswitch.plugins.guard import plugin_errors
+
+    with torch.device(device), plugin_errors(f"model '{run.model.name}'", "build()"):
+        model = registry.create("models", run.model.name, run.model.options)
+        return model, model.build(_facts(run)["classes"], 0).to(device)
+
+
+def _without_memory(ask: Callable[[str], T]) -> T:
+    """Return what ``ask`` says of a network that has no numbers, or where it needs some, of one."""
+    try:
+        return ask("meta")
+    except BitswitchError:
+        return ask("cpu")
+
+
+def _size_on(device: str, run: RunSpec) -> dict[str, int]:
+    import torch
+    from torch import nn
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from bitswitch.plugins.guard import plugin_errors
+
+    about, who = _facts(run), f"model '{run.model.name}'"
+    _, net = _built(device, run)
+    images = torch.zeros(1, *about["shape"], device=device)
+    shape = " x ".join(map(str, about["shape"]))
+    hook = f"forward() of a {shape} image of dataset '{run.dataset.name}'"
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), plugin_errors(who, hook):
+        outputs = net.eval()(images)
+    if tuple(outputs.shape) != (1, about["classes"]):
+        raise PluginError(
+            f"{who} gives an output of shape {list(outputs.shape)} for one image; dataset "
+            f"'{run.dataset.name}' has {about['classes']} classes"
+        )
+    parameters = sum(value.numel() for value in net.parameters())
+    layers = sum(isinstance(part, nn.Conv2d | nn.Linear) for part in net.modules())
+    # The backward pass takes twice the operations of the forward pass.
+    flops = 3 * counter.get_total_flops()
+    return {"parameters": parameters, "layers": layers, "train_flops": flops}

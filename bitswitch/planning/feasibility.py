@@ -1,0 +1,104 @@
+"""What can be known of a suite before any job starts, beyond what its file says alone.
+
+Networks are built without weights and see one image that is none; files that are named are there.
+No data is needed.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecError
+from bitswitch.planning.estimates import check_layers, network_size, switchable_layers
+from bitswitch.plugins import facts
+from bitswitch.spec.run import RunSpec
+from bitswitch.spec.training import TrainingSpec
+from bitswitch.suite.suite import Suite
+
+MANY_LAYERS = 10_000
+"""More than a network has."""
+WITHOUT_FILE = ("none", "imagenet")
+"""Values of a model's option ``weights`` that are no path."""
+
+
+def check(suite: Suite) -> None:
+    """Raise unless every job of ``suite`` can begin.
+
+    Raises:
+        SpecError: a file that is not there, a batch that is larger than the training split, or a
+            search that may evaluate fewer policies than it cannot do without.
+        PluginError: a network that cannot be built, or does not take the images of its dataset.
+        BitWidthError: a layer to keep that the network does not have, or that cannot be quantized.
+    """
+    _refuse(suite, (*_batches(suite), *_weights(suite), *_latencies(suite)))
+    for cell in suite.run_cells:
+        try:
+            network_size(cell.run)
+            check_layers(cell.run)
+        except (PluginError, BitWidthError) as error:
+            raise type(error)(f"networks.{cell.network}: {error}") from error
+    _refuse(suite, _evaluations(suite))
+
+
+def _refuse(suite: Suite, problems: Iterable[str]) -> None:
+    found = list(dict.fromkeys(problems))
+    if found:
+        raise SpecError(f"Suite '{suite.name}' cannot be run:\n  " + "\n  ".join(found))
+
+
+def _batches(suite: Suite) -> Iterator[str]:
+    """Yield what is wrong with sizes of batches."""
+    for run in suite.runs.values():
+        yield from _batch(run, run.training, "training")
+    for search in suite.searches.values():
+        if search.retraining is not None:
+            yield from _batch(search.run, search.retraining, "retraining")
+
+
+def _batch(run: RunSpec, training: TrainingSpec, place: str) -> Iterator[str]:
+    images = facts.dataset_facts(run.dataset.name, run.dataset.options)["sizes"]["train"]
+    if training.batch_size > images:
+        yield (
+            f"{place}.batch_size {training.batch_size} is larger than the {images} training images "
+            f"of '{run.dataset.name}'. Use {images} or less."
+        )
+
+
+def _weights(suite: Suite) -> Iterator[str]:
+    """Yield which files of weights are not there."""
+    for run in suite.runs.values():
+        weights = run.model.options.get("weights", "none")
+        if weights not in WITHOUT_FILE and not Path(weights).is_file():
+            yield (
+                f"There are no weights at {weights}, of model '{run.model.name}': 'weights' is "
+                f"'none', 'imagenet' or the path of a file."
+            )
+
+
+def _latencies(suite: Suite) -> Iterator[str]:
+    """Yield what is wrong with tables of latencies."""
+    for search in suite.searches.values():
+        if search.latency_table is not None:
+            from bitswitch.costs import read_latencies
+
+            try:
+                read_latencies(search.latency_table)
+            except BitswitchError as error:
+                yield str(error)
+
+
+def _evaluations(suite: Suite) -> Iterator[str]:
+    """Yield which searches have too few evaluations; layers are counted only if they may decide."""
+    for cell in suite.run_cells:
+        spec = cell.search
+        if spec is None or spec.evaluations >= facts.least_evaluations(spec.search, MANY_LAYERS):
+            continue
+        layers = switchable_layers(spec.run)
+        least = facts.least_evaluations(spec.search, layers)
+        if spec.evaluations < least:
+            yield (
+                f"experiments.{cell.experiment}.variants.{cell.variant} on {cell.network}: search "
+                f"'{spec.search.name}' needs at least {least} evaluations on held-out images for "
+                f"the {layers} layers of model '{spec.run.model.name}'; search.evaluations is "
+                f"{spec.evaluations}. Raise it for all variants that are compared, or take a "
+                f"search that reads scores."
+            )

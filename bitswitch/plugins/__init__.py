@@ -1,0 +1,1 @@
+"""Plugins: found by entry points, created with checked options, asked once and remembered."""

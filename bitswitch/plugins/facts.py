@@ -1,0 +1,211 @@
+"""What plugins say of themselves; remembered, so that a suite expands without importing them."""
+
+from typing import Any
+
+from bitswitch.contracts.card import Card, ImagePasses, Storage, Workload
+from bitswitch.errors import PluginError
+from bitswitch.plugins.registry import code_of, create, load
+from bitswitch.runtime.cache import digest, remembered
+from bitswitch.spec.run import Choice, RunSpec
+
+
+def refusal(spec: RunSpec) -> str | None:
+    """Return why the method of ``spec`` cannot run it, or None; remembered like options.
+
+    Raises:
+        PluginError: the method's ``skip`` fails.
+    """
+    method = spec.method
+    key = digest("skip", spec.model_dump(mode="json"), code_of("methods", method.name))
+    reason: str | None = remembered("plugins", key, lambda: _refusal(spec))
+    return reason
+
+
+def _refusal(spec: RunSpec) -> str | None:
+    """Return what ``refusal`` does, from the plugin itself."""
+    method = create("methods", spec.method.name, spec.method.options, spec.bitset)
+    try:
+        reason = method.skip(spec)
+    except Exception as error:
+        raise PluginError(
+            f"skip() of method '{spec.method.name}' fails: {type(error).__name__}: {error}"
+        ) from error
+    return None if reason is None else str(reason)
+
+
+def card(name: str) -> dict[str, Any]:
+    """Return what a reader must know of method ``name``: its card, source and recipes; remembered.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+        PluginError: it cannot be imported, or has no card.
+    """
+    key = digest("card", name, code_of("methods", name))
+    facts: dict[str, Any] = remembered("plugins", key, lambda: _card(name))
+    return facts
+
+
+def _card(name: str) -> dict[str, Any]:
+    """Return what ``card`` does, from the plugin itself."""
+    method: Any = load("methods", name)
+    if not isinstance(getattr(method, "card", None), Card):
+        raise PluginError(
+            f"Method '{name}' has no card: give its class one, card = Card(title=..., ...);\n"
+            f"  see bitswitch.contracts.card.Card for what it says"
+        )
+    recipes = {dataset: recipe._asdict() for dataset, recipe in method.published_recipes.items()}
+    return {**method.card._asdict(), "source": method.source, "published_recipes": recipes}
+
+
+def first_last_bits(spec: RunSpec) -> int | None:
+    """Return the bit-width of first and last layer in ``spec``, None for float; remembered."""
+    bits: int | None = _of_method(spec, "first_last_bits")
+    return bits
+
+
+def storage(spec: RunSpec) -> Storage:
+    """Return what has to be kept of ``spec`` to run at every bit-width; remembered."""
+    kept: Storage = _of_method(spec, "storage")
+    return kept
+
+
+def changes_network(spec: RunSpec) -> bool:
+    """Return whether the method of ``spec`` changes the network that it quantizes; remembered."""
+    changed: bool = _of_method(spec, "changes_network")
+    return changed
+
+
+def is_deployable(spec: RunSpec) -> bool:
+    """Return whether the network of ``spec`` can be exported as integers; remembered."""
+    return storage(spec) == "codes" and not changes_network(spec)
+
+
+def trains(spec: RunSpec) -> bool:
+    """Return whether the method of ``spec`` takes training steps; remembered."""
+    steps: bool = _of_method(spec, "trains")
+    return steps
+
+
+def finish_work(spec: RunSpec, extent: Workload) -> ImagePasses:
+    """Return what the method of ``spec`` does after training; remembered."""
+    return _work("methods", spec.method, (spec.bitset,), "finish_work", extent)
+
+
+def search_work(choice: Choice, extent: Workload, evaluations: int) -> ImagePasses:
+    """Return what a search trains within one budget; remembered."""
+    return _work("searches", choice, (), "work", extent, evaluations)
+
+
+def scoring_work(choice: Choice, images: int, classes: int) -> ImagePasses:
+    """Return what a sensitivity does; remembered."""
+    return _work("sensitivities", choice, (), "work", images, classes)
+
+
+def _work(
+    group: str, choice: Choice, context: tuple[Any, ...], method: str, *arguments: Any
+) -> ImagePasses:
+    key = digest(method, choice.model_dump(), context, arguments, code_of(group, choice.name))
+
+    def read() -> tuple[float, float]:
+        work: tuple[float, float] = getattr(
+            create(group, choice.name, choice.options, *context), method
+        )(*arguments)
+        return work
+
+    return ImagePasses(*remembered("plugins", key, read))
+
+
+def _of_method(spec: RunSpec, attribute: str) -> Any:
+    """Return an attribute of the method of ``spec`` with its options and bit set; remembered."""
+    name, options = spec.method.name, spec.method.options
+    key = digest(attribute, name, options, spec.bitset, code_of("methods", name))
+
+    def read() -> Any:
+        return getattr(create("methods", name, options, spec.bitset), attribute)
+
+    return remembered("plugins", key, read)
+
+
+def is_guided(name: str) -> bool:
+    """Return whether method ``name`` wants to know how sensitive layers are.
+
+    Raises:
+        UnknownPluginError: no installed package provides the method.
+    """
+    from bitswitch.contracts.method import Method
+
+    method: Any = load("methods", name)
+    return method.set_sensitivity is not Method.set_sensitivity
+
+
+def recipe(name: str, dataset: str) -> dict[str, Any] | None:
+    """Return ``training`` and ``options`` of method ``name`` as published for ``dataset``, or None.
+
+    Raises:
+        UnknownPluginError: no installed package provides the method.
+    """
+    found: dict[str, Any] | None = card(name)["published_recipes"].get(dataset)
+    return found
+
+
+def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return ``stamp``, ``classes``, ``sizes``, ``shape`` of a dataset; needs no data, remembered.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+    """
+    key = digest("dataset", name, options, code_of("datasets", name))
+    facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
+    return facts
+
+
+def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``dataset_facts`` does, from the plugin itself."""
+    dataset = create("datasets", name, options)
+    return {
+        "stamp": dataset.stamp,
+        "classes": dataset.classes,
+        "sizes": dataset.sizes(),
+        "shape": list(dataset.shape()),
+    }
+
+
+def search_facts(name: str, options: dict[str, Any]) -> dict[str, bool]:
+    """Return ``scored``, ``evaluates``, ``stochastic`` of a search; remembered.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+        SpecError: an option that it does not have, or a value out of range.
+    """
+
+    def read() -> dict[str, bool]:
+        search = create("searches", name, options)
+        return {key: getattr(search, key) for key in ("scored", "evaluates", "stochastic")}
+
+    key = digest("search", name, options, code_of("searches", name))
+    facts: dict[str, bool] = remembered("plugins", key, read)
+    return facts
+
+
+def least_evaluations(choice: Choice, layers: int) -> int:
+    """Return how many evaluations a search cannot do without on so many layers; remembered."""
+    key = digest("least", choice.model_dump(), layers, code_of("searches", choice.name))
+
+    def read() -> int:
+        search = create("searches", choice.name, choice.options)
+        return int(search.least_evaluations(layers))
+
+    least: int = remembered("plugins", key, read)
+    return least
+
+
+def objection(choice: Choice, cost: str) -> str | None:
+    """Return why a search cannot do with a budget on ``cost``, or None; remembered."""
+    key = digest("objection", choice.model_dump(), cost, code_of("searches", choice.name))
+
+    def read() -> str | None:
+        reason: str | None = create("searches", choice.name, choice.options).objection(cost)
+        return reason
+
+    found: str | None = remembered("plugins", key, read)
+    return found

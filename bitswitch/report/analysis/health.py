@@ -1,0 +1,176 @@
+"""How the runs of a suite went, and what made them."""
+
+import json
+from collections import Counter
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bitswitch.report.collect.frames import Frames
+
+PROVENANCE = {
+    "bitswitch": "bitswitch_version",
+    "commit": "commit",
+    "code": "code_hash",
+    "python": "python",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "device": "device_name",
+    "threads": "threads",
+    "platform": "platform",
+}
+"""Title to column of ``runs.csv``."""
+
+
+class RunLine(NamedTuple):
+    """One run, as text."""
+
+    run: str
+    status: str
+    diagnosis: str
+    bitset: str
+    alrs: str = ""
+    """Reading of Eq. 6; this and all below is of a run that ended."""
+    epochs: str = ""
+    train: str = ""
+    memory: str = ""
+    negative: str = ""
+    """Share of steps with a negative learning rate of the scales, at the worst bit-width."""
+    reflections: str = ""
+    """How often a scale crossed zero and was mirrored."""
+
+
+class Fact(NamedTuple):
+    """A thing to know about a suite."""
+
+    title: str
+    text: str
+
+
+def summary(frames: Frames) -> list[Fact]:
+    """Return what became of the suite's runs, and what they cost."""
+    runs = frames.runs
+    facts = [Fact("runs", _states(runs.status))]
+    if len(frames.sensitivities):
+        facts.append(Fact("scored networks", _states(frames.sensitivities.status)))
+    if len(frames.policies):
+        facts.append(Fact("sub-nets, one per search and budget", _states(frames.policies.status)))
+    if failed := _at_chance(frames.metrics):
+        facts.append(Fact("accuracies that are those of guessing", failed))
+    for kind, group in runs.groupby("time_kind"):
+        clock = "CPU time" if kind == "cpu" else "wall-clock time"
+        facts.append(Fact(f"training, {clock}", duration(group.train_time_s.sum())))
+    if (versions := runs.code_hash.nunique()) > 1:
+        facts.append(Fact("code", f"{versions} versions: not all runs were made by the same code"))
+    measured = runs[runs.wall_time_s.notna()]
+    if len(measured):
+        counted = measured[["train_time_s", "evaluate_time_s", "other_time_s"]].sum()
+        other = counted.other_time_s / max(counted.sum(), 1e-9)
+        facts.append(Fact("outside training and evaluation", f"{100 * other:.0f} % of the time"))
+        facts.append(Fact("peak memory of a run", memory(measured.peak_memory_mib.max())))
+    return facts
+
+
+def _at_chance(metrics: pd.DataFrame) -> str:
+    """Return how many measured test accuracies are those of guessing; nothing if none is."""
+    rows = metrics[(metrics.source == "reproduced") & (metrics.split == "test")]
+    rows = rows[rows.metric.str.startswith("top1") & rows.value.notna()]
+    places = ["run", "search", "policy", "metric"]
+    rows = rows.drop_duplicates(places)
+    failed = int((rows.status == "collapsed").sum())
+    return f"{failed} of {len(rows)} on test splits, none of them in a mean" if failed else ""
+
+
+def _states(statuses: "pd.Series[str]") -> str:
+    """Return how many there are, and what became of them."""
+    counts = Counter(statuses)
+    order = ("complete", "collapsed", "diverged", "infeasible", "missing")
+    listed = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    return f"{len(statuses)}: {listed}"
+
+
+def provenance(frames: Frames) -> list[Fact]:
+    """Return what made the runs; several values mean that not all runs had the same."""
+    runs = frames.runs
+    facts = [Fact(title, _distinct(runs[column])) for title, column in PROVENANCE.items()]
+    times = pd.concat([runs.started, runs.finished]).dropna().astype(str)
+    if len(times):
+        facts.append(Fact("from, to", f"{times.min()}, {times.max()}"))
+    return [fact for fact in facts if fact.text]
+
+
+def lines(frames: Frames) -> list[RunLine]:
+    """Return every run, those that went wrong first."""
+    found = [_line(row) for _, row in frames.runs.iterrows()]
+    return sorted(found, key=lambda line: line.status == "complete")
+
+
+def problems(frames: Frames) -> list[RunLine]:
+    """Return the runs that are not complete."""
+    return [line for line in lines(frames) if line.status != "complete"]
+
+
+def _line(row: "pd.Series[Any]") -> RunLine:
+    """Return one row of ``runs.csv`` as text."""
+    blank = row.astype(object).where(row.notna(), None)
+    missing = blank["status"] == "missing"
+    line = RunLine(
+        run=blank["run"],
+        status=blank["status"],
+        diagnosis="not run to the end" if missing else blank["diagnosis"] or "",
+        bitset=blank["bitset"],
+    )
+    return line if missing else line._replace(**_measured(blank))
+
+
+def _measured(blank: "pd.Series[Any]") -> dict[str, str]:
+    """Return what only a run that ended can say."""
+    shares = json.loads(blank["negative_share"] or "{}")
+    worst = f"{100 * max(shares.values()):.0f} %" if shares else ""
+    return {
+        "alrs": blank["alrs"] or "",
+        "epochs": str(blank["epochs"]),
+        "train": duration(blank["train_time_s"]),
+        "memory": memory(blank["peak_memory_mib"]),
+        "negative": worst,
+        "reflections": str(int(blank["reflections"] or 0) or ""),
+    }
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its natural unit.
+
+    >>> duration(42.0), duration(90.0), duration(9000.0)
+    ('42 s', '1.5 min', '2.5 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def short_time(seconds: float) -> str:
+    """Return a time in its natural unit, below ten seconds with two digits.
+
+    >>> short_time(0.0002), short_time(0.25), short_time(42.0)
+    ('<10 ms', '0.25 s', '42 s')
+    """
+    if seconds >= 10:
+        return duration(seconds)
+    return f"{seconds:.2g} s" if seconds >= 0.01 else "<10 ms"
+
+
+def memory(mib: float | None) -> str:
+    """Return an amount of memory.
+
+    >>> memory(640.0), memory(2048.0)
+    ('640 MiB', '2.0 GiB')
+    """
+    if mib is None or mib != mib:
+        return ""
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def _distinct(column: "pd.Series[Any]") -> str:
+    """Return the different values of a column."""
+    values = column.dropna().map(lambda v: int(v) if isinstance(v, float) else v)
+    return ", ".join(dict.fromkeys(map(str, values)))

@@ -1,0 +1,148 @@
+"""The sub-nets that searches found: what each costs, how good it is, and what finding it took."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bitswitch.report.analysis.effort import Effort
+from bitswitch.report.analysis.values import Sample
+from bitswitch.report.collect.frames import Frames
+
+PLACE = ["experiment", "network", "variant", "bitset", "seed"]
+"""Columns that say where in a suite a trained network stands."""
+
+ACCURACIES = ["top1", "top1_retrained"]
+"""Percent on the test split, as found and after training the sub-net on alone."""
+
+TESTED = [*ACCURACIES, "top1_uniform"]
+"""The same, and that of the widest bit-width for all layers within the budget."""
+
+UNIFORM = ["uniform_bits", "uniform_cost", "limit"]
+"""That bit-width, what it costs, and what it may."""
+
+COSTS = [
+    "bitops",
+    "size",
+    "average_bits",
+    "weighted_average_bits",
+    "activation_bits",
+    "latency",
+]
+"""As ``policies.csv`` has them: operations, bits, mean bits, milliseconds."""
+
+TIMES = ("score_training_time_s", "scoring_time_s", "search_time_s", "retraining_time_s")
+"""Seconds beyond the searched network: training a network for the scores alone, scoring, searching
+with all evaluations and training in it, and training the sub-net on."""
+
+EFFORT = [*TIMES, "total_time_s", "evaluations", "retraining_epochs"]
+
+FOUND = ["search_time_s", "retraining_time_s", "evaluations", "retraining_epochs"]
+"""Of them, what ``policies.csv`` has."""
+
+
+def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
+    """Return one row per place, search seed and budget, in the suite's order.
+
+    Columns: ``PLACE``, run, search, search_seed, budget; status of the search, and where it says
+    why there is no sub-net; images (of the test split); all ``TESTED``, and for each its
+    ``_status``, ``_where`` and ``_measured`` value; held_out_top1, ``UNIFORM``, ``COSTS``,
+    ``EFFORT`` and candidates. What is missing is NaN, and so is an accuracy that is that of
+    guessing.
+    """
+    rows = frames.metrics
+    rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
+    rows = rows[rows.search.notna() & (rows.split == "test")].rename(columns={"policy": "budget"})
+    keys = [*PLACE, "search", "budget"]
+    found = rows[[*keys, "run", "search_seed"]].drop_duplicates(ignore_index=True)
+    for metric in TESTED:
+        values = rows.loc[rows.metric == metric, [*keys, "value", "status", "where"]]
+        values = values.assign(**{metric: values.value.where(values.status == "complete")})
+        names = {"value": "measured", "status": "status", "where": "where"}
+        values = values.rename(columns={old: f"{metric}_{new}" for old, new in names.items()})
+        found = found.merge(values, how="left", on=keys)
+    found["status"] = found.top1_status.replace("collapsed", "complete")
+    found["where"] = found.top1_where.where(found.status != "complete")
+    policies = frames.policies[
+        ["search", "budget", "held_out_top1", "candidates", *UNIFORM, *COSTS, *FOUND]
+    ]
+    images = frames.runs[["run", "test_images"]].rename(columns={"test_images": "images"})
+    found = found.merge(policies, how="left", on=["search", "budget"])
+    found = found.merge(images, how="left", on="run")
+    return _with_scores(found, frames)
+
+
+def uniform_of(frames: Frames, experiment: str) -> pd.DataFrame:
+    """Return the searched networks at single bit-widths: ``PLACE``, bits, status and top1.
+
+    They are the widest ones within some budget, tested as the sub-nets are. ``top1`` is NaN unless
+    the status is complete.
+    """
+    rows = of_experiment(frames, experiment).dropna(subset=["uniform_bits", "top1_uniform_status"])
+    rows = rows.assign(
+        bits=rows.uniform_bits.astype(int),
+        status=rows.top1_uniform_status,
+        top1=rows.top1_uniform.astype(float),
+    )
+    wanted = [*PLACE, "bits", "status", "top1"]
+    return rows[wanted].drop_duplicates([*PLACE, "bits"], ignore_index=True)
+
+
+def _with_scores(found: pd.DataFrame, frames: Frames) -> pd.DataFrame:
+    """Return ``found`` with what its scores took, and all times together."""
+    effort = Effort(frames)
+    pairs = zip(found.search, found.run, strict=True)
+    spent = [effort.of_scores(str(search), str(run)) for search, run in pairs]
+    found = found.assign(
+        score_training_time_s=[one.training_time_s for one in spent],
+        scoring_time_s=[one.scoring_time_s for one in spent],
+    )
+    return found.assign(total_time_s=found[list(TIMES)].sum(axis=1, skipna=False))
+
+
+def layers_of(frames: Frames, search: str, budget: str) -> pd.DataFrame:
+    """Return the layers of one sub-net from the input: layer, weight_bits, activation_bits."""
+    rows = frames.policy_layers
+    rows = rows[(rows.search == search) & (rows.budget == budget)].sort_values("position")
+    return rows[["layer", "weight_bits", "activation_bits"]].reset_index(drop=True)
+
+
+def spell(layers: pd.DataFrame) -> str:
+    """Return the bit-widths of a sub-net as text, from the input.
+
+    Args:
+        layers: See ``layers_of``.
+    """
+    pairs = zip(layers.weight_bits, layers.activation_bits, strict=True)
+    return " ".join(_pair(int(weight), int(activation)) for weight, activation in pairs)
+
+
+def _pair(weight: int, activation: int) -> str:
+    return str(weight) if weight == activation else f"{weight}/{activation}"
+
+
+def sample_of(rows: pd.DataFrame, metric: str) -> Sample:
+    """Return one of the ``TESTED`` accuracies of several sub-nets, those without it left out.
+
+    Args:
+        rows: See ``of_experiment``.
+        metric: Which one; one that no sub-net has makes an empty sample.
+    """
+    values: dict[int, float] = {}
+    failed = []
+    blank = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    any_has_it = rows[f"{metric}_status"].notna().any()
+    for at, row in enumerate(blank if any_has_it else ()):
+        status = row[f"{metric}_status"] or row["status"]
+        if row[metric] is not None:
+            values[at] = float(row[metric])
+        elif status != "complete":
+            why = row[f"{metric}_where"] or row["where"] or ""
+            failed.append((status, why, row[f"{metric}_measured"]))
+    images = next((int(row["images"]) for row in blank if row["images"] is not None), None)
+    return Sample(values, tuple(failed), images, unit="sub-nets")
+
+
+def values_of(rows: pd.DataFrame, column: str) -> Sequence[float]:
+    """Return what complete searches say in ``column``, one number per row that has one."""
+    good = rows.loc[rows.status == "complete", column]
+    return [float(value) for value in good.dropna()]

@@ -1,0 +1,265 @@
+"""Look up what was measured and what is printed, by place in a table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bitswitch.report.analysis import budgets
+from bitswitch.report.collect.frames import Frames
+from bitswitch.suite.variants import NetworkSpec
+
+FP = ("FP", "32")
+"""Bit set and policy of full-precision runs."""
+
+LOST = ("collapsed", "diverged")
+"""States of seeds that were trained and failed."""
+
+PRINTED_TITLES = {
+    "resnet20": "ResNet-20",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "mobilenetv2": "MobileNetV2",
+    "cifar10": "CIFAR-10",
+    "imagenet": "ImageNet",
+}
+"""How the publication writes its models and datasets."""
+
+
+class Place(NamedTuple):
+    """A column of one variant."""
+
+    variant: str
+    bitset: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All seeds at one place."""
+
+    values: dict[int, float]
+    """Of complete seeds; where several searches searched a network, the mean of all of them."""
+    failed: tuple[tuple[str, str, float | None], ...]
+    """(status, reason, measured value) of every other seed."""
+    images: int | None
+    """Size of the test set."""
+    unit: str = "seeds"
+    """What is counted."""
+
+    @property
+    def mean(self) -> float:
+        """Of the complete seeds."""
+        return fmean(self.values.values())
+
+    @property
+    def total(self) -> int:
+        """Number of seeds, complete or not."""
+        return len(self.values) + len(self.failed)
+
+    @property
+    def count(self) -> str:
+        """How many seeds the mean is of, and of how many where some are left out."""
+        complete = len(self.values)
+        return f"({complete} of {self.total})" if self.failed else f"({complete})"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no seed collapsed or diverged: else the mean is that of survivors."""
+        return not any(status in LOST for status, _, _ in self.failed)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over seeds; None for fewer than two."""
+        return stdev(self.values.values()) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Network:
+    """One section of a table."""
+
+    title: str
+    name: str | None
+    """Key in the suite; None when the suite does not run it."""
+    published: str | None
+    """Model key of the printed rows; None when there are none."""
+    data: str
+    """What reproduced numbers were measured on."""
+    published_data: str
+    """What the printed ones were."""
+    incomparable: str | None
+    """Why reproduced and printed numbers cannot be compared, or None."""
+
+
+class Values:
+    """The numbers of one experiment of a suite."""
+
+    def __init__(self, frames: Frames, experiment: str) -> None:
+        self.frames = frames
+        self.experiment = experiment
+        self.recipe = frames.suite.experiments[experiment]
+        rows = frames.metrics
+        self._rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
+        printed = rows[(rows.source == "published") & (rows.experiment == self.recipe.printed)]
+        self._printed = printed[printed.metric == "top1"]
+
+    @cached_property
+    def samples(self) -> dict[str, dict[Place, Sample]]:
+        """Test accuracies in percent, by network and place."""
+        return self._samples("top1")
+
+    @cached_property
+    def recalibrated(self) -> dict[str, dict[Place, Sample]]:
+        """The same with batch-norm statistics estimated anew; empty where that was not done."""
+        return self._samples("top1_recalibrated")
+
+    @cached_property
+    def uniform(self) -> dict[str, dict[Place, Sample]]:
+        """At the places of sub-nets, the widest bit-width for all layers within the budget."""
+        return self._samples("top1_uniform")
+
+    def _samples(self, metric: str) -> dict[str, dict[Place, Sample]]:
+        """Return what ``metric`` was on the test split, by network and place."""
+        rows = self._rows[(self._rows.metric == metric) & (self._rows.split == "test")]
+        if metric == "top1":
+            rows = pd.concat([rows[rows.search.isna()], self._subnets])
+        elif metric == "top1_uniform":
+            rows = rows.assign(policy=rows.policy.map(self._budget_titles))
+        images = self.frames.runs.set_index("run").test_images.to_dict()
+        return {
+            network: {place: _sample(group, images) for place, group in places.items()}
+            for network, places in _by_place(rows).items()
+        }
+
+    @cached_property
+    def _subnets(self) -> pd.DataFrame:
+        """Return the rows about sub-nets, their budget as policy; retrained ones where there are.
+
+        A missing one has a row too.
+        """
+        rows = self._rows[self._rows.search.notna() & (self._rows.split == "test")]
+        rows = rows[rows.metric.isin(["top1", "top1_retrained"])]
+        rows = rows.sort_values("metric", kind="stable")
+        keys = ["network", "variant", "bitset", "seed", "search", "policy"]
+        rows = rows.drop_duplicates(keys, keep="last").sort_index()
+        return rows.assign(policy=rows.policy.map(self._budget_titles))
+
+    @cached_property
+    def _budget_titles(self) -> dict[str, str]:
+        """Headings of the columns of sub-nets, by budget."""
+        named = budgets.of_experiment(self.frames, self.experiment)
+        return {name: budgets.column(budget) for name, budget in named.items()}
+
+    @cached_property
+    def printed(self) -> dict[str, dict[Place, float]]:
+        """Printed accuracies in percent, by model and place of the variant beside them."""
+        variants = self.recipe.variants.items()
+        return {
+            model: {
+                place._replace(variant=variant): float(rows[0]["value"])
+                for variant, recipe in variants
+                for place, rows in places.items()
+                if place.variant == recipe.published
+            }
+            for model, places in _by_place(self._printed).items()
+        }
+
+    @property
+    def printed_floats_differ(self) -> bool:
+        """Whether printed rows of one network have different full-precision accuracies."""
+        return any(
+            len({value for place, value in places.items() if place[1:] == FP}) > 1
+            for places in self.printed.values()
+        )
+
+    def rows_of(self, network: str | None) -> pd.DataFrame:
+        """Return the rows of ``metrics.csv`` that were measured on one network of the suite."""
+        return self._rows[self._rows.network == network]
+
+    @cached_property
+    def negative_shares(self) -> dict[str, dict[Place, float]]:
+        """Share of steps with a negative learning rate of the scales; empty when there is none."""
+        rows = self._rows[self._rows.metric == "negative_share"]
+        if not (rows.value > 0).any():
+            return {}
+        return {
+            network: {
+                place: fmean(row["value"] for row in group) for place, group in places.items()
+            }
+            for network, places in _by_place(rows).items()
+        }
+
+    @property
+    def networks(self) -> list[Network]:
+        """The suite's networks, those of the printed table in its order; then the others."""
+        suite = self.frames.suite
+        chosen = {name: suite.networks[name] for name in self.recipe.networks}
+        by_model = {spec.published: name for name, spec in chosen.items()}
+        models = list(dict.fromkeys(self._printed.model))
+        first = [self._network(by_model.get(model), model) for model in models]
+        rest = [name for name, spec in chosen.items() if spec.published not in models]
+        return first + [self._network(name, None) for name in rest]
+
+    def _network(self, name: str | None, model: str | None) -> Network:
+        """Return what is known of one section."""
+        rows = self._printed
+        printed_on = next(iter(rows.loc[rows.model == model, "dataset"]), "") if model else ""
+        spec = self.frames.suite.networks[name] if name else None
+        title = spec.title if spec else PRINTED_TITLES.get(str(model), str(model))
+        return Network(
+            title=title,
+            name=name,
+            published=model,
+            data=self._data_of(name) if name else "",
+            published_data=PRINTED_TITLES.get(printed_on, printed_on),
+            incomparable=self._incomparable(spec, printed_on) if spec and model else None,
+        )
+
+    def _data_of(self, network: str) -> str:
+        """Return the data stamp of a network's runs; nothing before one has ended."""
+        return next(iter(self.frames.data_of(self.rows_of(network).run)), "")
+
+    def _incomparable(self, spec: NetworkSpec, printed_on: str) -> str | None:
+        """Return why numbers of ``spec`` cannot be compared with the printed ones, or None."""
+        if self.frames.suite.data == "embedded":
+            return "embedded data: not comparable"
+        if spec.dataset.name != printed_on:
+            return f"{spec.dataset.name} is not {printed_on}: not comparable"
+        return None
+
+
+Row = dict[Any, Any]
+
+
+def _by_place(rows: pd.DataFrame) -> dict[str, dict[Place, list[Row]]]:
+    """Return rows of ``metrics.csv`` by network and place, in the order of the file."""
+    found: dict[str, dict[Place, list[Row]]] = {}
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        place = Place(row["variant"], row["bitset"], row["policy"])
+        found.setdefault(row["network"], {}).setdefault(place, []).append(row)
+    return found
+
+
+def _sample(rows: list[Row], images: Mapping[Any, int]) -> Sample:
+    """Return the seeds at one place; a seed counts as complete when all of its rows are.
+
+    Args:
+        rows: One per seed, of a network that was searched one per seed and search.
+        images: Size of the test set, by run.
+    """
+    by_seed: dict[int, list[Row]] = {}
+    for row in rows:
+        by_seed.setdefault(int(row["seed"]), []).append(row)
+    values, failed = {}, []
+    for seed, own in by_seed.items():
+        bad = [row for row in own if row["status"] != "complete"]
+        if bad:
+            worst = next((row for row in bad if row["status"] in LOST), bad[0])
+            failed.append((worst["status"], worst["where"] or "", worst["value"]))
+        else:
+            values[seed] = fmean(float(row["value"]) for row in own)
+    measured = [row["run"] for row in rows if row["status"] == "complete"]
+    return Sample(values, tuple(failed), images[measured[0]] if measured else None)

@@ -1,0 +1,171 @@
+"""Printed numbers of publications, and the arithmetic on them that claims rest on."""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+import pandas as pd
+
+from bitswitch.errors import ReportError
+from bitswitch.report.render.assets import asset
+from bitswitch.types import format_bitset
+
+PAPER = "huang2025nearly"
+"""Citation key of the publication this suite reproduces."""
+
+
+@cache
+def _read(name: str) -> pd.DataFrame:
+    return pd.read_csv(asset("published", PAPER, f"{name}.csv"), dtype={"bit_widths": str})
+
+
+def accuracy() -> pd.DataFrame:
+    """Return every printed accuracy in percent, one per row."""
+    return _read("accuracy").copy()
+
+
+def costs() -> pd.DataFrame:
+    """Return every printed training cost in hours, one per row."""
+    return _read("cost").copy()
+
+
+def claims() -> pd.DataFrame:
+    """Return the claims of the text and of the author replies, one per row."""
+    return _read("claims").copy()
+
+
+def bitset_title(printed: str) -> str:
+    """Return ``{4,3,2}`` for ``4,3,2``."""
+    return format_bitset(tuple(int(bits) for bits in printed.split(",")))
+
+
+def place_of(table: str) -> str:
+    """Return how prose names a table.
+
+    >>> place_of("table4"), place_of("rebuttal-limpq")
+    ('Table 4', 'author reply')
+    """
+    return f"Table {table[5:]}" if table.startswith("table") else "author reply"
+
+
+def value(place: str) -> float:
+    """Return the accuracy printed at ``place``.
+
+    Args:
+        place: ``table/model/method[/{bits}][/kd=0|1]/cell``, e.g.
+            ``table1/resnet18/double-rounding/kd=0/w8a8``.
+
+    Raises:
+        ReportError: no printed number, or more than one, is there.
+    """
+    table, model, method, *rest, cell = place.split("/")
+    rows = accuracy()
+    chosen = (rows.table == table) & (rows.model == model) & (rows.method == method)
+    chosen &= rows.cell == cell
+    for part in rest:
+        if part.startswith("kd="):
+            chosen &= rows.kd == float(part[3:])
+        else:
+            chosen &= rows.bit_set == part.strip("{}")
+    found = rows.loc[chosen, "top1"]
+    if len(found) != 1:
+        raise ReportError(f"{PAPER}: {len(found)} printed numbers at '{place}', expected one.")
+    return float(found.iloc[0])
+
+
+def margin(claim: pd.Series) -> float:
+    """Return the margin in points that the printed tables give for a claim of kind ``margin``."""
+    return round(value(claim["lhs"]) - value(claim["rhs"]), 2)
+
+
+KD = "+kd"
+"""Ends the name of a printed row that was trained with distillation."""
+
+
+def names(rows: pd.DataFrame) -> "pd.Series[str]":
+    """Return what suites call printed rows: the variant where one is printed, else the method."""
+    return rows["variant"].fillna(rows["method"] + rows["kd"].map({1: KD}).fillna(""))
+
+
+class Setup(NamedTuple):
+    """What a printed row says besides its accuracies; empty where it says nothing."""
+
+    storage: str = ""
+    """Bits per stored weight."""
+    epochs: str = ""
+    note: str = ""
+    """What is odd about the print, or how the row came about."""
+
+    @property
+    def search(self) -> str:
+        """What found its sub-net."""
+        found = re.search(r"search (\w+)", self.note)
+        return found.group(1) if found else ""
+
+    @property
+    def tuned(self) -> str:
+        """Whether its sub-net was trained on: ``yes``, ``no`` or nothing."""
+        if "fine-tune" not in self.note:
+            return ""
+        return "no" if "no fine-tune" in self.note else "yes"
+
+
+def setups(table: str | None) -> dict[tuple[str, str], Setup]:
+    """Return what the rows of ``table`` say, by model and name of the row."""
+    rows = accuracy()
+    rows = rows.assign(name=names(rows))[rows.table == table]
+    return {
+        (str(key[0]), str(key[1])): Setup(
+            storage="/".join(group.storage_bits.dropna().unique()),
+            epochs="/".join(f"{epochs:.0f}" for epochs in group.epochs.dropna().unique()),
+            note="; ".join(group.notes.dropna().unique()),
+        )
+        for key, group in rows.groupby(["model", "name"], sort=False)
+    }
+
+
+def tidy() -> pd.DataFrame:
+    """Return all printed numbers in the columns of ``metrics.csv`` that they fill."""
+    return pd.concat([_tidy_accuracy(), _tidy_costs()], ignore_index=True)
+
+
+def _tidy_accuracy() -> pd.DataFrame:
+    """Return printed accuracies, and the full-precision ones beside them, once per row."""
+    rows = accuracy()
+    rows["variant"] = names(rows)
+    rows["bitset"] = rows["bit_set"].map(bitset_title)
+    rows["policy"] = rows["cell"].str.extract(r"^w(\d+)a", expand=False).fillna(rows["cell"])
+    rows = rows.rename(columns={"top1": "value"})
+    keys = ["table", "dataset", "model", "method", "variant"]
+    floats = rows.dropna(subset="fp_top1").drop_duplicates(keys)
+    floats = floats.assign(value=floats["fp_top1"], bitset="FP", policy="32")
+    both = pd.concat([rows, floats], ignore_index=True)
+    both = both.assign(split="test", metric="top1", unit="percent")
+    return _published(both)
+
+
+def _tidy_costs() -> pd.DataFrame:
+    """Return printed hours and savings."""
+    rows = costs()
+    separate = rows["bit_widths"] == "separate"
+    rows["bitset"] = [
+        "" if alone else bitset_title(bits)
+        for alone, bits in zip(separate, rows["bit_widths"], strict=True)
+    ]
+    rows["variant"] = separate.map({True: "separate", False: "joint"})
+    rows["method"] = "double-rounding"
+    hours = rows.assign(metric="average_hours", value=rows["avg_hours"], unit="hours")
+    saved = rows.assign(metric="save_cost", value=rows["save_cost_percent"], unit="percent")
+    return _published(pd.concat([hours, saved], ignore_index=True))
+
+
+def _published(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return ``rows`` with the columns that say where they come from."""
+    rows = rows.assign(
+        source="published",
+        experiment=rows["table"],
+        network=rows["model"],
+        status="published",
+        where=PAPER + ", " + rows["table"].map(place_of),
+    )
+    return rows

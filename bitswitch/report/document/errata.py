@@ -1,0 +1,222 @@
+"""What the publication's own numbers get wrong: computed, never copied by hand."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bitswitch.report.analysis import objective_sign
+from bitswitch.report.analysis.training_times import Saving
+from bitswitch.report.analysis.values import PRINTED_TITLES, Sample, Values
+from bitswitch.report.collect import published
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.render.assets import asset
+from bitswitch.report.tables import entries
+from bitswitch.results.files import write_bytes
+
+READINGS = "readings"
+"""Experiment that compares the readings of Eq. 6."""
+
+Cells = Sequence[object]
+
+
+def write(path: Path = Path("docs/errata.md"), reference: Path = Path("results/reference")) -> Path:
+    """Write the page to ``path`` and return it.
+
+    Args:
+        path: Where to.
+        reference: Folder with kept results, one folder per suite.
+    """
+    write_bytes(path, text(reference).encode())
+    return path
+
+
+def text(reference: Path) -> str:
+    """Return the page; measurements come from ``reference``, everything else from print."""
+    environment = Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        loader=FileSystemLoader(asset(".")),
+    )
+    return environment.get_template("errata.md.j2").render(
+        paper=published.PAPER,
+        savings=markdown(SAVINGS, savings()),
+        disagreements=markdown(DISAGREEMENTS, disagreements()),
+        unlike=markdown(UNLIKE, unlike()),
+        alrs=alrs_direction(),
+        misprinted=list(misprinted_header()),
+        remarks=markdown(REMARKS, remarks()),
+        drops=markdown(DROPS, drops()),
+        objectives=markdown(objective_sign.HEADER, objective_sign.choices()),
+        measurements=[(one.suite, markdown(MEASURED, measured(one))) for one in kept(reference)],
+    )
+
+
+SAVINGS = (
+    "network",
+    "bit set",
+    "separate, h",
+    "joint, h",
+    "printed, %",
+    "of joint, %",
+    "of separate, %",
+)
+
+
+def savings() -> Iterator[Cells]:
+    """Yield Table 5's savings, printed and recomputed both ways."""
+    for model, rows in published.costs().groupby("model", sort=False):
+        hours = dict(zip(rows.bit_widths, rows.avg_hours, strict=True))
+        printed = dict(zip(rows.bit_widths, rows.save_cost_percent, strict=True))
+        for bits in hours:
+            if bits != "separate":
+                saving = Saving(hours[bits], hours["separate"])
+                yield (
+                    PRINTED_TITLES[str(model)],
+                    published.bitset_title(bits),
+                    hours["separate"],
+                    hours[bits],
+                    printed[bits],
+                    f"{saving.of_joint:.1f}",
+                    f"{saving.of_separate:.1f}",
+                )
+
+
+DISAGREEMENTS = ("claim", "stated in", "minuend", "subtrahend", "text, points", "tables, points")
+
+
+def disagreements() -> Iterator[Cells]:
+    """Yield margins that the text states otherwise than its own tables."""
+    for claim in _margins():
+        margin = published.margin(claim)
+        if margin != float(claim["printed"]):
+            yield *_places(claim), claim["printed"], f"{margin:.2f}"
+
+
+UNLIKE = ("claim", "stated in", "minuend", "subtrahend", "points", "like for like?")
+
+
+def unlike() -> Iterator[Cells]:
+    """Yield margins between rows that were not made in the same way."""
+    for claim in _margins():
+        if not claim["like_for_like"].startswith("yes"):
+            margin = f"{published.margin(claim):+.2f}"
+            yield *_places(claim), margin, claim["like_for_like"].removeprefix("no: ")
+
+
+def _margins() -> list[pd.Series]:
+    """Return the claims that state a difference of two printed numbers."""
+    claims = published.claims()
+    chosen = claims[(claims.kind == "margin") & claims.printed.notna()]
+    return [claim for _, claim in chosen.iterrows()]
+
+
+def _places(claim: pd.Series) -> Cells:
+    """Return which claim it is and the two numbers it is about."""
+    return claim["id"], claim["source"], f"`{claim['lhs']}`", f"`{claim['rhs']}`"
+
+
+def alrs_direction() -> dict[str, object]:
+    """Return how many cells of Table 4 go up with ALRS, and which do not."""
+    rows = published.accuracy()
+    cells = rows[rows.table == "table4"].pivot(
+        index=["model", "bit_set", "cell"], columns="variant", values="top1"
+    )
+    gain = (cells["with-alrs"] - cells["without-alrs"]).round(2).reset_index(name="points")
+    down = [
+        f"{PRINTED_TITLES[row['model']]} {published.bitset_title(row['bit_set'])} {row['cell']} "
+        f"({row['points']:+.2f})"
+        for row in gain[gain.points <= 0].to_dict("records")
+    ]
+    return {"up": int((gain.points > 0).sum()), "all": len(gain), "down": ", ".join(down)}
+
+
+def misprinted_header() -> Iterator[Cells]:
+    """Yield the networks whose results stand under a bit set that is not theirs."""
+    rows = published.accuracy()
+    rows = rows[(rows.table == "table4") & ~rows.bit_set.isin(["8,6,4,2", "4,3,2"])]
+    for model, bits in rows[["model", "bit_set"]].drop_duplicates().itertuples(index=False):
+        cells = rows[(rows.model == model) & (rows.bit_set == bits)].cell
+        yield PRINTED_TITLES[model], published.bitset_title(bits), ", ".join(dict.fromkeys(cells))
+
+
+DROPS = ("table", "network", "cell", "highest top-1", "smallest drop from its own full precision")
+
+
+def drops() -> Iterator[Cells]:
+    """Yield the cells that another row wins when drops are compared instead of top-1."""
+    rows = published.accuracy()
+    rows = rows[rows.table.isin(["table1", "table2"]) & rows.fp_top1.notna() & (rows.kd == 0)]
+    for _, group in rows.groupby(["table", "model", "cell"], sort=False):
+        best = group.iloc[int(group.top1.argmax())]
+        nearest = group.iloc[int((group.top1 - group.fp_top1).argmax())]
+        if best["method"] != nearest["method"]:
+            yield *_place_of(best), best["cell"], _with_drop(best), _with_drop(nearest)
+
+
+def _place_of(row: pd.Series) -> Cells:
+    """Return table and network of a printed number."""
+    return published.place_of(row["table"]), PRINTED_TITLES[row["model"]]
+
+
+def _with_drop(row: pd.Series) -> str:
+    """Return a method with its accuracy and its drop."""
+    return f"{row['method']}: {row['top1']:.2f} ({row['top1'] - row['fp_top1']:+.2f})"
+
+
+REMARKS = ("table", "network", "method", "remark")
+
+
+def remarks() -> Iterator[Cells]:
+    """Yield what the transcription says of how rows are printed."""
+    rows = published.accuracy()
+    rows = rows[rows.notes.str.contains("print", na=False)]
+    for _, row in rows.drop_duplicates(["table", "model", "method", "notes"]).iterrows():
+        yield *_place_of(row), row["method"], row["notes"]
+
+
+MEASURED = ("network", "reading", "bit-width", "λ < 0, % of steps", "top-1, %")
+
+
+def kept(reference: Path) -> list[Frames]:
+    """Return the kept results that compare the readings of Eq. 6."""
+    folders = sorted(path.parent for path in reference.glob("*/suite.yaml"))
+    frames = [Frames.read(folder, "metrics", "runs", kept=True) for folder in folders]
+    return [one for one in frames if READINGS in one.suite.experiments]
+
+
+def measured(frames: Frames) -> Iterator[Cells]:
+    """Yield share of negative learning rates and final accuracy per reading and bit-width."""
+    values = Values(frames, READINGS)
+    for network in values.networks:
+        name = network.name or ""
+        shares = values.negative_shares.get(name, {})
+        for place, sample in values.samples.get(name, {}).items():
+            if place.variant in values.recipe.variants:
+                title = values.recipe.variants[place.variant].title
+                share = 100 * shares.get(place, 0.0)
+                yield network.title, title, place.policy, f"{share:.0f}", _accuracy(sample)
+
+
+def _accuracy(sample: Sample) -> str:
+    """Return what was measured at one place, failed seeds included."""
+    failed = "; ".join(entries.reasons(sample))
+    if not sample.values:
+        return failed
+    spread = "" if sample.spread is None else f" ± {sample.spread:.2f}"
+    count = f"(n={sample.count.strip('()')})"
+    return f"{sample.mean:.2f}{spread} {count}" + (f"; {failed}" if failed else "")
+
+
+def markdown(header: Sequence[str], rows: Iterable[Cells]) -> str:
+    r"""Return a table in Markdown.
+
+    >>> markdown(("a", "b"), [(1, "x")])
+    '| a | b |\n|-|-|\n| 1 | x |'
+    """
+    lines = [header, *rows]
+    body = ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+    return "\n".join([body[0], "|-" * len(header) + "|", *body[1:]])

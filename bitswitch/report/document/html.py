@@ -1,0 +1,71 @@
+"""The report as one self-contained page: tables, figures, methods, run health, provenance."""
+
+import base64
+from pathlib import Path
+
+from markupsafe import Markup
+
+from bitswitch.errors import ReportError
+from bitswitch.report.analysis import health, methods
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.document import pdf
+from bitswitch.report.figures import figures
+from bitswitch.report.render import page
+from bitswitch.report.render.assets import asset
+from bitswitch.report.tables import tables
+from bitswitch.results.files import write_bytes
+from bitswitch.suite.suite import Suite
+
+PAGE = "report.html"
+
+
+def write(suite: Suite, folder: Path) -> Path:
+    """Write ``report.html`` below ``folder`` and return its path.
+
+    Args:
+        suite: Whose tables and figures lie in ``folder``.
+        folder: ``results/<suite>``.
+
+    Raises:
+        ReportError: a table or figure is missing.
+    """
+    frames = Frames.read(folder, "metrics", "runs", "methods", "sensitivities", "policies")
+    shown = figures.of(suite)
+    text = page.render(
+        "html/report.html.j2",
+        suite=suite,
+        style=_content(asset("html", "style.css")),
+        tables={name: _content(folder / f"tables/{name}.html") for name in tables.names(suite)},
+        titles=dict(zip(tables.names(suite), suite.experiments.values(), strict=True)),
+        figures=shown,
+        images={name: _data_uri(folder / f"figures/{name}.png") for name in shown},
+        methods=methods.listed(frames),
+        summary=health.summary(frames),
+        runs=health.lines(frames),
+        problems=health.problems(frames),
+        provenance=health.provenance(frames),
+        spec=(folder / "suite.yaml").read_text(),
+        document=pdf.output_name(),
+    )
+    write_bytes(folder / PAGE, text.encode())
+    return folder / PAGE
+
+
+def _read(path: Path) -> bytes:
+    """Return a part of the page."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise ReportError(
+            f"{path} is missing.\n  Make all parts of the report: bitswitch report SUITE"
+        ) from None
+
+
+def _content(path: Path) -> Markup:
+    """Return a file of this package's own making, as it is."""
+    return Markup(_read(path).decode())
+
+
+def _data_uri(path: Path) -> str:
+    """Return an image as text that a page can hold."""
+    return "data:image/png;base64," + base64.b64encode(_read(path)).decode()

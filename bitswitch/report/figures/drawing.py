@@ -1,0 +1,122 @@
+"""What all figures share: style, colours, stamp, files with the same bytes every time."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from bitswitch.report.render.assets import asset
+from bitswitch.results.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+
+    from bitswitch.report.collect.frames import Frames
+
+WIDTH_IN = 6.75
+"""Text width of the document, inches."""
+
+STAMP_IN = 0.16
+"""Height of the strip that holds the stamp, inches."""
+
+COLOURS = {8: "#0072B2", 6: "#009E73", 4: "#E69F00", 3: "#CC79A7", 2: "#D55E00"}
+"""One colour per bit-width in every figure (Okabe and Ito, told apart by the colour-blind)."""
+MARKERS = {8: "o", 6: "s", 4: "^", 3: "D", 2: "v"}
+"""And one marker, for print without colour."""
+
+_NO_DATES: dict[str, dict[str, str | None]] = {
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "png": {"Software": None},
+}
+
+
+class DrawNetwork(Protocol):
+    """Draws a figure of one network of a suite."""
+
+    def __call__(self, frames: "Frames", network: str) -> "Figure":
+        """Return the figure; ``network`` is a key in the suite."""
+
+
+def colour(bits: int) -> str:
+    """Return the colour of a bit-width."""
+    return COLOURS.get(bits, "#56B4E9")
+
+
+def marker(bits: int) -> str:
+    """Return the marker of a bit-width."""
+    return MARKERS.get(bits, "P")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save in the report's style."""
+    from matplotlib import style
+
+    with style.context(asset("figures", "style.mplstyle")):
+        yield
+
+
+def figure(height_in: float, stamp: str) -> "Figure":
+    """Return an empty figure of the document's width; ``stamp`` is printed below it."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(WIDTH_IN, height_in))
+    strip = STAMP_IN / height_in
+    drawn.set_layout_engine("constrained", rect=(0, strip, 1, 1 - strip))
+    drawn.text(0.995, 0.1 * strip, stamp, fontsize=6, color="#666666", ha="right")
+    return drawn
+
+
+def set_log_scale(axes: "Axes") -> None:
+    """Use a logarithmic vertical axis; with plain numbers where it spans few decades."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 300 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+
+
+def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
+    """Put one legend for several panels above them, widest first."""
+    handles = {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    labels = sorted(handles, reverse=True)
+    if labels:
+        shown = [handles[label] for label in labels]
+        drawn.legend(shown, labels, loc="outside upper right", ncols=len(labels))
+
+
+def save(drawn: "Figure", path: Path) -> list[Path]:
+    """Write ``drawn`` as PDF and PNG beside each other; return their paths.
+
+    Both get the places of one layout, which takes most of the time.
+    """
+    from matplotlib.text import Text
+
+    for text in drawn.findobj(Text):
+        if "$" in text.get_text() and r"\mathdefault" not in text.get_text():
+            text.set_parse_math(False)  # a dollar in a title is a dollar
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for suffix, metadata in _NO_DATES.items():
+        content = BytesIO()
+        drawn.savefig(content, format=suffix, metadata=metadata)
+        paths.append(path.with_suffix(f".{suffix}"))
+        write_bytes(paths[-1], content.getvalue())
+    return paths
+
+
+def say_nothing_to_show(axes: "Axes", reason: str) -> None:
+    """Say in an empty panel why it is empty."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, reason, ha="center", va="center", color="#666666", wrap=True)

@@ -1,0 +1,168 @@
+"""Figures 3 and 7 to 12: gradients of quantization scales, training with and without ALRS."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.figures import drawing
+from bitswitch.report.figures.drawing import DrawNetwork
+from bitswitch.report.tables.accuracy_table import stamp
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EXPERIMENT = "alrs"
+"""Whose runs are drawn."""
+
+NAMED_LAYERS = 24
+"""Up to so many layers are named on the axis; more are counted."""
+
+OPERANDS = {"weight": "weight scales", "activation": "activation scales"}
+
+NOTHING = "not run yet"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The runs of one network with and without ALRS."""
+
+    title: str
+    stamp: str
+    variants: dict[str, str]
+    """Key to title, in the suite's order."""
+    chance: float
+    """Accuracy of guessing, percent."""
+    cells: pd.DataFrame
+    """Columns variant, bitset, seed, run."""
+    curves: pd.DataFrame
+    gradients: pd.DataFrame
+
+    @classmethod
+    def of(cls, frames: Frames, network: str) -> "Study":
+        """Return the study of one of the experiment's networks."""
+        recipe = frames.suite.experiments[EXPERIMENT]
+        rows = frames.metrics
+        rows = rows[(rows.experiment == EXPERIMENT) & (rows.network == network)]
+        cells = rows.loc[
+            rows.variant != "float", ["variant", "bitset", "seed", "run"]
+        ].drop_duplicates()
+        data = frames.data_of(cells.run)
+        title = frames.suite.networks[network].title
+        return cls(
+            title=title,
+            stamp=f"{title} · {stamp(frames, data)}",
+            variants={key: variant.title for key, variant in recipe.variants.items()},
+            chance=100 / frames.runs.classes[frames.runs.run.isin(set(cells.run))].max(),
+            cells=cells,
+            curves=cells.merge(frames.curves, on="run"),
+            gradients=cells.merge(frames.scale_gradients, on="run"),
+        )
+
+    @property
+    def bitsets(self) -> list[str]:
+        """Bit sets trained, in the suite's order."""
+        return list(dict.fromkeys(self.cells.bitset)) or [""]
+
+    @property
+    def plain_arm(self) -> str:
+        """The variant whose scale gradients are shown: the first, without ALRS."""
+        return next(iter(self.variants))
+
+    def per_layer(self, operand: str, bitset: str) -> dict[int, pd.DataFrame]:
+        """Return mean, std and max of |gradient| per layer, by bit-width; over seeds and epochs."""
+        rows = self.gradients
+        rows = rows[(rows.variant == self.plain_arm) & (rows.bitset == bitset)]
+        rows = rows[rows.operand == operand]
+        return {
+            int(str(bits)): group.groupby(["position", "layer"], as_index=False)[
+                ["mean_abs", "std", "max_abs"]
+            ].mean()
+            for bits, group in sorted(rows.groupby("bits"), reverse=True)
+        }
+
+    def curve(self, variant: str, bits: int, column: str) -> pd.DataFrame:
+        """Return mean and standard deviation over seeds of one curve, by epoch.
+
+        Of the widest bit set that has ``bits``.
+        """
+        rows = self.curves[(self.curves.variant == variant) & (self.curves.bits == bits)]
+        rows = rows[rows.bitset == next(iter(rows.bitset), None)]
+        found = rows.groupby("epoch")[column].agg(["mean", "std"]).fillna(0.0)
+        return found.assign(number=found.index + 1)
+
+
+def scale_gradients(operand: str) -> DrawNetwork:
+    """Return what draws the statistics per layer and bit-width of ``operand``'s scale gradients."""
+
+    def draw(frames: Frames, network: str) -> "Figure":
+        study = Study.of(frames, network)
+        figure = drawing.figure(2.9, study.stamp)
+        panels = figure.subplots(1, len(study.bitsets), sharey=True, squeeze=False)[0]
+        for axes, bitset in zip(panels, study.bitsets, strict=True):
+            _draw_layers(axes, study.per_layer(operand, bitset))
+            axes.set_title(f"{OPERANDS[operand]}, {bitset}")
+        panels[0].set_ylabel("mean |gradient|")
+        drawing.set_log_scale(panels[0])
+        drawing.share_legend(figure, panels)
+        return figure
+
+    return draw
+
+
+def draw_overview(frames: Frames, network: str) -> "Figure":
+    """Return Figure 3: scale gradients at 2 and 4 bits; curves without and with ALRS."""
+    study = Study.of(frames, network)
+    bitset = study.bitsets[0]
+    figure = drawing.figure(4.4, study.stamp)
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1))[:, 0]
+    top, bottom = above.subplots(1, 2), below.subplots(1, 2)
+    for axes, letter, (operand, title) in zip(top, "ab", OPERANDS.items(), strict=True):
+        layers = study.per_layer(operand, bitset)
+        _draw_layers(axes, {bits: layers[bits] for bits in (4, 2) if bits in layers})
+        axes.set(title=f"({letter}) {title}, {bitset}", ylabel="mean |gradient|")
+        drawing.set_log_scale(axes)
+    _draw_curves(bottom[0], study, "loss", "training loss")
+    bottom[0].set_title("(c) training loss")
+    _draw_curves(bottom[1], study, "held_out_top1", "held-out top-1 (%)")
+    bottom[1].axhline(study.chance, color="#999999", linestyle=":", linewidth=0.8)
+    bottom[1].set_title("(d) held-out accuracy")
+    drawing.share_legend(above, top)
+    drawing.share_legend(below, bottom)
+    return figure
+
+
+def _draw_layers(axes: "Axes", layers: dict[int, pd.DataFrame]) -> None:
+    """Draw one line per bit-width over layers, shaded by one standard deviation above."""
+    if not layers:
+        drawing.say_nothing_to_show(axes, NOTHING)
+        return
+    for bits, rows in layers.items():
+        look = drawing.colour(bits)
+        line = axes.plot(rows.position, rows.mean_abs, color=look, label=f"{bits} bits")
+        line[0].set_marker(drawing.marker(bits))
+        upper = rows.mean_abs + rows["std"]
+        axes.fill_between(rows.position, rows.mean_abs, upper, color=look, alpha=0.15, linewidth=0)
+    rows = next(iter(layers.values()))
+    if len(rows) <= NAMED_LAYERS:
+        axes.set_xticks(rows.position, rows.layer, rotation=90, fontsize=5.5)
+    else:
+        axes.set_xlabel("layer, from the input")
+
+
+def _draw_curves(axes: "Axes", study: Study, column: str, label: str) -> None:
+    """Draw one line per variant at 4 and 2 bits, shaded by the standard deviation over seeds."""
+    if study.curves.empty:
+        drawing.say_nothing_to_show(axes, NOTHING)
+        return
+    for bits in (4, 2):
+        for (variant, title), line in zip(study.variants.items(), ("--", "-"), strict=False):
+            rows = study.curve(variant, bits, column)
+            look = drawing.colour(bits)
+            axes.plot(rows.number, rows["mean"], line, color=look, label=f"{bits} bits, {title}")
+            low, high = rows["mean"] - rows["std"], rows["mean"] + rows["std"]
+            axes.fill_between(rows.number, low, high, color=look, alpha=0.15, linewidth=0)
+    axes.set(xlabel="epoch", ylabel=label)
+    axes.locator_params(axis="x", integer=True)

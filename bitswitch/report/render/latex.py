@@ -1,0 +1,137 @@
+"""Print text and tables as LaTeX; plain pdflatex, no package beyond the standard ones."""
+
+from math import ceil
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bitswitch.report.render.assets import asset
+from bitswitch.report.render.table import Entry, Section, Table
+from bitswitch.text import latex
+
+LONG_LABEL = 24
+"""Letters from which the labels of rows are wrapped."""
+
+LONG_NOTE = 40
+"""Letters from which an entry is wrapped."""
+
+PAGE_PT = 650.0
+"""Estimated height from which a table is split over pages, points; a page has 725."""
+
+_TITLES_PT, _SECTION_PT, _LINE_PT, _BELOW_PT, _RULE_PT, _NOTE_PT = 70.0, 18.0, 10.0, 6.5, 2.0, 8.0
+"""Heights of caption and header, section, line, small print in it, space above, line of notes."""
+
+_NOTE_LETTERS = 150
+"""Letters in a line of notes."""
+
+_WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
+
+_LINE_MM, _LABEL_MM, _KIND_MM, _LONG_KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 21.0, 1.406
+"""Width of a page's text, of labels, kinds and long kinds, between columns (twice 2 pt)."""
+_SHORT_LABEL, _SHORT_LABEL_MM = 16, 21.0
+"""Letters of a short label, and the width where all are short."""
+
+_NOTE_MM = 50
+"""Width of a wrapped entry."""
+
+
+def escape(text: object) -> str:
+    r"""Return ``text`` so that LaTeX prints it literally.
+
+    A letter that pdflatex does not know becomes its nearest plain relative, or its number.
+
+    >>> escape("LSQ_a & b%")
+    'LSQ\\_a \\& b\\%'
+    >>> escape("\u6f22")
+    '[U+6F22]'
+    """
+    return "".join(latex(letter) or _stand_in(letter) for letter in str(text))
+
+
+def _stand_in(letter: str) -> str:
+    """Return what is printed for a letter without a relative: a space, or its number."""
+    return f"[U+{ord(letter):04X}]" if letter.isprintable() else " "
+
+
+def render(template: str, **content: Any) -> str:
+    r"""Return a template below ``report/`` filled in.
+
+    Delimiters are ``\VAR{...}``, ``\BLOCK{...}`` and ``\#{...}``, so that templates stay LaTeX.
+    Every value is escaped unless it is ``Markup``; an undefined one is an error.
+    """
+    environment = Environment(
+        block_start_string=r"\BLOCK{",
+        block_end_string="}",
+        variable_start_string=r"\VAR{",
+        variable_end_string="}",
+        comment_start_string=r"\#{",
+        comment_end_string="}",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        loader=FileSystemLoader(asset(".")),
+        finalize=lambda value: value if isinstance(value, Markup) else escape(value),
+    )
+    environment.filters["entry"] = entry
+    return environment.get_template(template).render(**content)
+
+
+def table(content: Table) -> str:
+    """Return ``content`` as a LaTeX environment: a float, or split over pages if it is long."""
+    if height_pt(content) > PAGE_PT:
+        return render("tables/long.tex.j2", table=content, layout=_layout)
+    labels = (line.label for section in content.sections for line in section.lines)
+    longest = max(map(len, labels), default=0)
+    column = Markup(_WRAPPED if longest > LONG_LABEL else "l")
+    return render("tables/table.tex.j2", table=content, label_column=column)
+
+
+def height_pt(content: Table) -> float:
+    """Return about how much of a page a table takes, with its notes, in points."""
+    lines = [line for section in content.sections for line in section.lines]
+    stacked = sum(any(entry.below for entry in line.entries) for line in lines)
+    wrapped = sum(len(line.label) > LONG_LABEL for line in lines)
+    texts = [*(text for _, text in content.footnotes), " ".join(content.legend)]
+    noted = sum(ceil(len(text) / _NOTE_LETTERS) for text in texts)
+    return (
+        _TITLES_PT
+        + _SECTION_PT * len(content.sections)
+        + _LINE_PT * (len(lines) + wrapped)
+        + _BELOW_PT * stacked
+        + _RULE_PT * sum(line.rule for line in lines)
+        + _NOTE_PT * noted
+    )
+
+
+def _layout(section: Section, has_kinds: bool) -> Markup:
+    """Return the columns of a section that fills the width of a page."""
+    longest = max((len(line.kind) for line in section.lines), default=0)
+    kind = _LONG_KIND_MM if longest > LONG_LABEL else _KIND_MM
+    is_short = max((len(line.label) for line in section.lines), default=0) <= _SHORT_LABEL
+    texts = [_SHORT_LABEL_MM if is_short else _LABEL_MM, *([kind] if has_kinds else [])]
+    count = section.width
+    gaps = (len(texts) + count - 1) * _GAP_MM
+    each = (_LINE_MM - sum(texts) - gaps) / max(count, 1)
+    left = "".join(rf">{{\raggedright\arraybackslash}}p{{{width}mm}}" for width in texts)
+    return Markup(
+        rf"@{{}}{left}*{{{count}}}{{>{{\centering\arraybackslash}}p{{{each:.3f}mm}}}}@{{}}"
+    )
+
+
+def entry(content: Entry) -> Markup:
+    """Return one cell."""
+    text = escape(content.text)
+    if content.bold:
+        text = rf"\textbf{{{text}}}"
+    if content.marks:
+        text += rf"\textsuperscript{{{','.join(content.marks)}}}"
+    if len(content.text) > LONG_NOTE:
+        text = rf"\parbox[t]{{{_NOTE_MM}mm}}{{\raggedright {text}}}"
+    if content.tone != "plain":
+        text = rf"\bs{content.tone}{{{text}}}"
+    if content.below:
+        text = rf"\bsstack{{{text}}}{{{escape(content.below)}}}"
+    if content.span > 1:
+        text = rf"\multicolumn{{{content.span}}}{{l}}{{{text}}}"
+    return Markup(text)

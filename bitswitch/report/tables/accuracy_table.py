@@ -1,0 +1,99 @@
+"""Arms by bit-widths: the printed tables in their own layout, and every other experiment."""
+
+from collections.abc import Iterable
+
+from bitswitch.report.analysis.values import Values
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.render.table import Footnotes, Section, Table
+from bitswitch.report.tables import conditions, search_conditions
+from bitswitch.report.tables.accuracy_section import NEGATIVE, RECALIBRATED, UNIFORM, SectionBuilder
+from bitswitch.report.tables.entries import ONE_SEED
+
+VERDICTS = ("match", "higher", "lower", "inconclusive")
+
+NOTES = {
+    "always": "Top-1 in percent on the test split after the last epoch, mean over seeds (n).",
+    "bold": "Bold: highest mean of a network in its column; this claims no significance.",
+    "like": "Bold: highest in its column among the rows of a network with the same KD and recipe; "
+    "this claims no significance.",
+    "floats": "Published rows start from different full-precision networks: read each beside its "
+    "own FP.",
+    "effect": "Effect: the row minus the first one of the same method and options, or else of the "
+    "same publication, on the same bit set; paired by seed; ± is the standard deviation of its "
+    "differences.",
+    "recalibrated": "Recalibrated: batch-norm statistics estimated anew at each bit-width, on "
+    "held-out training images, before the test.",
+    "uniform": "One width: all layers at the widest bit-width that the budget of the sub-net "
+    "allows, with the same images and recalibration; never tuned.",
+    "verdict": "Margin: the binomial 95 % half-width of the published accuracy on a test set of "
+    "this size; noise of our own does not widen it. Match: the mean lies within the margin, and is "
+    "known that well: half its 95 % confidence interval over seeds is no wider. Higher, lower: it "
+    "lies beyond the margin, and the published value outside the interval. Inconclusive: our seeds "
+    "are too noisy to tell. One seed: nothing is known of that noise, so no verdict is given.",
+    "negative": f"{NEGATIVE}: share of steps in which the learning rate of the scales is negative.",
+    "embedded": "Embedded data: training is real, but too small and too short to confirm or refute "
+    "a published number. In some hundred steps the narrow activation scales, whose learning rate "
+    "ALRS divides by up to 1000, hardly leave their initial values.",
+    "misprint": "The publication prints MobileNetV2's {8,6,4} results under a {4,3,2} header.",
+}
+
+
+def build(frames: Frames, experiment: str, name: str) -> Table:
+    """Return the table of one experiment.
+
+    Args:
+        frames: Collected results.
+        experiment: Key of the experiment in the suite.
+        name: Of the table.
+    """
+    values = Values(frames, experiment)
+    footnotes = Footnotes()
+    sections = [SectionBuilder(values, network, footnotes).build() for network in values.networks]
+    return Table(
+        name=name,
+        title=values.recipe.title,
+        stamp=stamp(frames, (network.data for network in values.networks)),
+        sections=tuple(sections),
+        notes=tuple(_notes(values, sections)),
+        footnotes=footnotes.listed(),
+    )
+
+
+def stamp(frames: Frames, data: Iterable[str]) -> str:
+    """Return what every table and figure says of its origin."""
+    suite = frames.suite
+    scale = "embedded data, not the published scale" if suite.data == "embedded" else "full scale"
+    names = "; ".join(dict.fromkeys(text for text in data if text))
+    return f"suite {suite.name} · {names} · {scale}" if names else f"suite {suite.name} · {scale}"
+
+
+def network_stamp(frames: Frames, experiment: str, network: str) -> str:
+    """Return what a figure of one network in one experiment says of both, and of its origin."""
+    rows = frames.metrics
+    rows = rows[(rows.experiment == experiment) & (rows.network == network)]
+    title = frames.suite.networks[network].title
+    return f"{title} · {stamp(frames, frames.data_of(rows.run))}"
+
+
+def _notes(values: Values, sections: list[Section]) -> list[str]:
+    """Return the notes that apply."""
+    kinds = {line.kind for section in sections for line in section.lines}
+    cells = [entry for s in sections for line in s.lines for entry in line.entries]
+    several = conditions.applies(values)
+    bold = any(entry.bold for entry in cells)
+    chosen = {
+        "always": True,
+        "verdict": any(e.tone in VERDICTS or e.below == ONE_SEED for e in cells),
+        "effect": any(kind.startswith("effect") for kind in kinds),
+        "bold": bold and not several,
+        "like": bold and several,
+        "floats": values.printed_floats_differ,
+        "recalibrated": RECALIBRATED in kinds,
+        "uniform": UNIFORM in kinds,
+        "negative": NEGATIVE in kinds,
+        "embedded": values.frames.suite.data == "embedded",
+        "misprint": values.recipe.printed == "table4",
+    }
+    notes = [NOTES[key] for key, applies in chosen.items() if applies]
+    found = [search_conditions.NOTE] if search_conditions.applies(values) else []
+    return [*notes, *conditions.NOTES, *found] if several else notes

@@ -1,0 +1,162 @@
+"""What joint training costs beside one training per bit-width: Table 5."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import pandas as pd
+
+from bitswitch.report.analysis.training_times import Clock, Saving
+from bitswitch.report.analysis.values import PRINTED_TITLES
+from bitswitch.report.collect import published
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.tables.accuracy_table import stamp
+
+HOUR_S, MINUTE_S = 3600.0, 60.0
+
+NOTES = (
+    "Average: training time of a bit set divided by its number of bit-widths. This is the only "
+    "reading under which the printed joint hours can lie below the separate ones, since a joint "
+    "step makes one pass per bit-width.",
+    "Saving, percent of the joint cost, as printed: (separate - joint) / joint; of the separate "
+    "cost: (separate - joint) / separate. Reproduced, one joint training stands against the sum "
+    "over the separate trainings of the same bit set.",
+    "Training steps are counted; evaluation, and the full-precision start that both sides share, "
+    "are not. Times depend on hardware, image size and network: only savings may be compared.",
+)
+
+
+def build(frames: Frames, experiment: str, name: str) -> Table:
+    """Return Table 5; ``experiment`` trains each bit-width of its networks alone."""
+    suite = frames.suite
+    recipe = suite.experiments[experiment]
+    clocks = {network: Clock(frames, experiment, network) for network in recipe.networks}
+    longest = max((clock.longest for clock in clocks.values()), default=0.0)
+    unit_s = HOUR_S if longest > HOUR_S else MINUTE_S
+    footnotes = Footnotes()
+    printed = published.costs()
+    by_model = {suite.networks[network].published: network for network in recipe.networks}
+    models = dict.fromkeys([*printed.model, *by_model])
+    sections = tuple(
+        _Section(
+            title=_title(frames, by_model.get(model), model),
+            printed=printed[printed.model == model],
+            clock=clocks.get(by_model.get(model, "")),
+            groups=_groups(clocks.values(), unit_s),
+            unit_s=unit_s,
+            footnotes=footnotes,
+        ).build()
+        for model in models
+    )
+    devices = sorted({device for clock in clocks.values() for device in clock.devices})
+    where = (f"Reproduced on {'; '.join(devices)}.",) if devices else ()
+    data = frames.data_of(run for clock in clocks.values() for run in clock.all.run)
+    return Table(
+        name=name,
+        title=recipe.title,
+        stamp=stamp(frames, data),
+        sections=sections,
+        notes=(*NOTES, *where),
+        footnotes=footnotes.listed(),
+    )
+
+
+def _title(frames: Frames, network: str | None, model: str) -> str:
+    """Return the network's title."""
+    return frames.suite.networks[network].title if network else PRINTED_TITLES.get(model, model)
+
+
+def _groups(clocks: Iterable[Clock], unit_s: float) -> tuple[Group, ...]:
+    """Return the columns; their unit is that of the clocks."""
+    kinds = "/".join(dict.fromkeys(clock.kind for clock in clocks if clock.kinds))
+    unit = f"{kinds} {'hours' if unit_s == HOUR_S else 'minutes'}".strip()
+    return (
+        Group("published, hours", ("average",)),
+        Group("saving, %", ("of joint", "of separate")),
+        Group(f"reproduced, {unit}", ("average", "joint", "sum of separate")),
+        Group("saving, %", ("of joint", "of separate")),
+    )
+
+
+@dataclass(frozen=True)
+class _Section:
+    """Builds the rows of one network."""
+
+    title: str
+    printed: pd.DataFrame
+    clock: Clock | None
+    groups: tuple[Group, ...]
+    unit_s: float
+    footnotes: Footnotes
+
+    def build(self) -> Section:
+        """Return the section."""
+        printed = [bits for bits in self.printed.bit_widths if bits != "separate"]
+        bitsets = dict.fromkeys(map(published.bitset_title, printed))
+        if self.clock:
+            bitsets |= dict.fromkeys(self.clock.bitsets)
+        lines = [Line("separate", "", (*self._printed("separate"), *self._separate()))]
+        lines += [
+            Line(bitset, "", (*self._printed(bitset.strip("{}")), *self._joint(bitset)))
+            for bitset in bitsets
+        ]
+        return Section(self.title, self._about(), self.groups, tuple(lines))
+
+    def _about(self) -> str:
+        parts = []
+        if len(self.printed):
+            row = self.printed.iloc[0]
+            data = PRINTED_TITLES.get(row.dataset, row.dataset)
+            gpus = f"{row.v100_gpus} V100" + ("s" if row.v100_gpus > 1 else "")
+            recipe = f"{row.epochs} epochs, batch {row.batch_size}"
+            parts.append(f"published: {data}, {recipe}, {gpus}")
+        if self.clock:
+            parts.append(f"reproduced: {self.clock.setup or f'{DASH} not run'}")
+        return " · ".join(parts)
+
+    def _printed(self, bits: str) -> tuple[Entry, ...]:
+        """Return published hours and savings of one row."""
+        hours = dict(zip(self.printed.bit_widths, self.printed.avg_hours, strict=True))
+        saved = dict(zip(self.printed.bit_widths, self.printed.save_cost_percent, strict=True))
+        if bits not in hours:
+            return (Entry(), Entry(), Entry())
+        relative = Saving(hours[bits], hours["separate"]).of_separate
+        texts = (f"{hours[bits]:.1f}", f"{saved[bits]:.1f}", f"{relative:.1f}")
+        return tuple(Entry(text, tone="published") for text in texts)
+
+    def _separate(self) -> tuple[Entry, ...]:
+        """Return the mean over all bit-widths trained alone."""
+        if self.clock is None:
+            return (Entry(f"{DASH} not in this suite", tone="note", span=5),)
+        each = self.clock.separate_times()
+        if each is None:
+            return (self._dash("a separate training is not complete"), *[Entry()] * 4)
+        return (self._time(fmean(each)), Entry(), Entry(), Entry("0.0"), Entry("0.0"))
+
+    def _joint(self, bitset: str) -> tuple[Entry, ...]:
+        """Return the joint training of one bit set against the separate ones."""
+        if self.clock is None:
+            return (Entry(f"{DASH} not in this suite", tone="note", span=5),)
+        times, each = self.clock.joint_times(bitset), self.clock.separate_times(bitset)
+        if not times:
+            return (self._dash("the joint training is not complete"), *[Entry()] * 4)
+        size = bitset.count(",") + 1
+        shown = (self._time(*(time / size for time in times)), self._time(*times))
+        if each is None:
+            return (*shown, *[self._dash("a separate training is not complete")] * 3)
+        if not self.clock.is_fair:
+            reason = f"measured on different devices: {'; '.join(self.clock.devices)}"
+            return (*shown, self._time(sum(each)), *[self._dash(reason)] * 2)
+        saving = Saving(fmean(times), sum(each))
+        percents = (Entry(f"{p:.1f}") for p in (saving.of_joint, saving.of_separate))
+        return (*shown, self._time(sum(each)), *percents)
+
+    def _time(self, *seconds: float) -> Entry:
+        """Return a mean time over seeds."""
+        values: Sequence[float] = [one / self.unit_s for one in seconds]
+        spread = f"±{stdev(values):.2f} ({len(values)})" if len(values) > 1 else ""
+        return Entry(f"{fmean(values):.2f}", below=spread)
+
+    def _dash(self, reason: str) -> Entry:
+        return Entry(DASH, marks=(self.footnotes.mark(reason),))

@@ -1,0 +1,117 @@
+"""Cells of accuracy tables: a number with its spread, or a dash with its reason."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from statistics import fmean
+
+from bitswitch.report.analysis.values import Place, Sample
+from bitswitch.report.collect import statistics
+from bitswitch.report.collect.statistics import Effect
+from bitswitch.report.render.table import DASH, Entry, Footnotes
+
+ONE_SEED = "one seed"
+"""Stands for the verdict where the noise between seeds is not known."""
+
+
+def printed(value: float | None, bold: bool) -> Entry:
+    """Return a published value; an empty entry for None."""
+    return Entry() if value is None else Entry(f"{value:.2f}", tone="published", bold=bold)
+
+
+def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
+    """Return mean ± standard deviation (n), or a dash; both with the reasons of failed seeds.
+
+    A mean of seeds that survived others is never bold.
+    """
+    if sample is None:
+        return Entry()
+    marks = tuple(footnotes.mark(text) for text in reasons(sample))
+    if not sample.values:
+        return Entry(DASH, marks=marks)
+    below = spread(sample.spread, sample.count)
+    return Entry(f"{sample.mean:.2f}", below=below, bold=bold and sample.is_whole, marks=marks)
+
+
+def spread(deviation: float | None, count: str) -> str:
+    """Return what stands below a mean: ± one standard deviation (n), or n alone for one value."""
+    return count if deviation is None else f"±{deviation:.2f} {count}"
+
+
+def reasons(sample: Sample) -> Iterator[str]:
+    """Yield one text per way in which seeds of ``sample`` failed.
+
+    Bit-widths of one run share their text where it names all of their accuracies.
+    """
+    groups: dict[str, list[tuple[str, float | None]]] = defaultdict(list)
+    for status, reason, value in sample.failed:
+        groups[status].append((reason, value))
+    total = sample.total
+    for status, failures in groups.items():
+        known = [value for _, value in failures if value is not None]
+        is_said = len(failures) == len(known) == 1 and f" {known[0]:.1f} %" in failures[0][0]
+        at = f" at {fmean(known):.2f} %" if known and not is_said else ""
+        left_out = ", left out of the mean" if sample.values else ""
+        share = f"{len(failures)} of {total} {sample.unit} " if total > 1 else ""
+        yield f"{share}{status}{at}{left_out}{_why([reason for reason, _ in failures])}"
+
+
+def _why(reasons: list[str]) -> str:
+    """Return the first of several reasons, its details left to the list of runs."""
+    different = dict.fromkeys(reason.partition(";")[0] for reason in reasons if reason)
+    if not different:
+        return ""
+    return (", e.g.: " if len(different) > 1 else ": ") + next(iter(different))
+
+
+def difference(sample: Sample | None, value: float | None) -> Entry:
+    """Return reproduced minus published with its verdict; none of seeds that survived others."""
+    if sample is None or value is None:
+        return Entry()
+    if not sample.values or sample.images is None or not sample.is_whole:
+        return Entry(DASH, tone="muted")
+    found = statistics.verdict(value, list(sample.values.values()), sample.images)
+    return Entry(signed(sample.mean - value), below=found or ONE_SEED, tone=found or "muted")
+
+
+def printed_effect(value: float | None, reference: float | None) -> Entry:
+    """Return the difference of two published values."""
+    if value is None or reference is None:
+        return Entry()
+    return Entry(signed(value - reference), tone="published")
+
+
+def measured_effect(effect: Effect | str | None) -> Entry:
+    """Return a paired difference ± its standard deviation (n), and a test of it where one can be.
+
+    Args:
+        effect: Or why there is none to be claimed.
+    """
+    if effect is None:
+        return Entry()
+    if isinstance(effect, str):
+        return Entry(DASH, tone="muted")
+    below = spread(effect.spread, f"({effect.seeds})")
+    if effect.p is not None and effect.interval is not None:
+        low, high = map(signed, effect.interval)
+        below += f", [{low}, {high}], p={effect.p:.3f}"
+    return Entry(signed(effect.mean), below=below, tone="muted")
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign.
+
+    >>> signed(-0.3)
+    '\N{MINUS SIGN}0.30'
+    """
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def share(value: float | None) -> Entry:
+    """Return a share as a percentage."""
+    return Entry() if value is None else Entry(f"{100 * value:.0f} %", tone="muted")
+
+
+def is_best(place: Place, values: Mapping[Place, float]) -> bool:
+    """Return whether ``place`` has the highest of several different values of its column."""
+    column = {key: v for key, v in values.items() if key[1:] == place[1:]}
+    return place in column and column[place] == max(column.values()) > min(column.values())

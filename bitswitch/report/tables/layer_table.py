@@ -1,0 +1,180 @@
+"""Sub-nets layer by layer, and pairs of equal cost but different accuracy (R9)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bitswitch.report.analysis import budgets, subnets
+from bitswitch.report.analysis.values import Values
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.statistics import difference_noise
+from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.tables import entries
+from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.report.tables.entries import signed
+
+EXPERIMENT = "searched-layers"
+
+CLOSE = 0.01
+"""Costs that differ by at most this share count as equal."""
+
+SUBNETS = (
+    Group("", ("bits", "MBitOps", "top-1, %", "one width")),
+    Group("bit-widths, from the input", ("",) * 4),
+)
+PAIRS = (
+    Group("cost", ("one", "other")),
+    Group("", ("layers that differ",)),
+    Group("top-1, %", ("one", "other", "difference", "noise")),
+)
+
+NOTES = (
+    "Sub-nets of the first training seed and of the first seed of each search; bits: mean weight "
+    "bit-width over layers; one number per layer, weight/input where they differ. One width: top-1 "
+    "with all layers at the widest bit-width within the budget, tested in the same way.",
+    "Pairs: of all sub-nets of one trained network within one budget, the two whose costs differ "
+    f"by at most {100 * CLOSE:.0f} % and whose test top-1 differs most. Cost: the one that the "
+    "budget limits. Noise: 95 % binomial half-width of the difference of two accuracies on as "
+    "many images. The largest of many differences exceeds it more often than one time in twenty.",
+)
+
+
+def build(frames: Frames, experiment: str, name: str) -> Table:
+    """Return the table of an experiment all of whose variants search.
+
+    Args:
+        frames: Collected results.
+        experiment: Key of the experiment in the suite.
+        name: Of the table.
+    """
+    values = Values(frames, experiment)
+    found = subnets.of_experiment(frames, experiment)
+    footnotes = Footnotes()
+    sections = []
+    for network in values.networks:
+        rows = found[found.network == network.name]
+        for bitset, group in rows.groupby("bitset", sort=False):
+            title = f"{network.title}, {bitset}"
+            listed = tuple(_subnet_lines(values, group, footnotes))
+            sections.append(Section(title, network.data, SUBNETS, listed))
+            pairs = tuple(_pair_lines(values, group))
+            if pairs:
+                sections.append(Section(f"{title}, pairs", network.data, PAIRS, pairs))
+    return Table(
+        name=name,
+        title=values.recipe.title,
+        stamp=stamp(frames, (network.data for network in values.networks)),
+        sections=tuple(sections),
+        notes=NOTES,
+        footnotes=footnotes.listed(),
+    )
+
+
+def _subnet_lines(values: Values, rows: pd.DataFrame, footnotes: Footnotes) -> Iterator[Line]:
+    """Yield one line per budget and variant of the first seed."""
+    first = rows[rows.seed == rows.seed.min()].drop_duplicates(["variant", "budget"])
+    for name, budget in budgets.of_experiment(values.frames, values.experiment).items():
+        label = budgets.title(budget)
+        for row in first[first.budget == name].to_dict("records"):
+            cells = _subnet(values.frames, row, footnotes)
+            yield Line(label, values.recipe.variants[row["variant"]].title, cells, rule=bool(label))
+            label = ""
+
+
+def _subnet(frames: Frames, row: dict[Any, Any], footnotes: Footnotes) -> tuple[Entry, ...]:
+    """Return the entries of one sub-net."""
+    if row["status"] != "complete":
+        reason = f"{row['status']}: {row['where']}"
+        return (Entry(DASH, marks=(footnotes.mark(reason),)), *[Entry()] * 7)
+    found, uniform = (
+        entries.measured(subnets.sample_of(pd.DataFrame([row]), metric), False, footnotes)
+        for metric in ("top1", "top1_uniform")
+    )
+    spelled = subnets.spell(subnets.layers_of(frames, row["search"], row["budget"]))
+    numbers = (f"{row['average_bits']:.2f}", f"{row['bitops'] / 1e6:.2f}")
+    shown = Entry(found.text, marks=found.marks)
+    beside = Entry()
+    if not pd.isna(row["uniform_bits"]):
+        bits = int(row["uniform_bits"])
+        beside = replace(uniform, below=f"w{bits}a{bits}", tone="muted")
+    return (*map(Entry, numbers), shown, beside, Entry(spelled, tone="note", span=4))
+
+
+class Pair(NamedTuple):
+    """Two sub-nets of one trained network within one budget."""
+
+    better: dict[Any, Any]
+    """Row of ``subnets.of_experiment``."""
+    worse: dict[Any, Any]
+    differing: int
+    """Layers with other bit-widths."""
+
+
+def widest_pair(frames: Frames, rows: pd.DataFrame, cost: str) -> Pair | None:
+    """Return the pair of sub-nets of equal cost whose accuracies differ most, or None.
+
+    Args:
+        frames: Collected results.
+        rows: Sub-nets of one trained network within one budget.
+        cost: Column of the cost.
+    """
+    good = rows[rows.top1.notna()].sort_values("top1", ascending=False, kind="stable")
+    pairs = [
+        Pair(better, worse, _differing(frames, better, worse))
+        for better, worse in combinations(good.to_dict("records"), 2)
+        if abs(better[cost] - worse[cost]) <= CLOSE * max(better[cost], worse[cost])
+    ]
+    different = [pair for pair in pairs if pair.differing]
+    return max(different, key=_difference, default=None)
+
+
+def _difference(pair: Pair) -> float:
+    """Return by how many percent the better one is better."""
+    return float(pair.better["top1"] - pair.worse["top1"])
+
+
+def _differing(frames: Frames, one: dict[Any, Any], other: dict[Any, Any]) -> int:
+    """Return the number of layers whose bit-widths differ."""
+    first, second = (
+        subnets.layers_of(frames, row["search"], row["budget"]) for row in (one, other)
+    )
+    operands = ["weight_bits", "activation_bits"]
+    return int((first[operands] != second[operands]).any(axis=1).sum())
+
+
+def _pair_lines(values: Values, rows: pd.DataFrame) -> Iterator[Line]:
+    """Yield the widest pair per budget and trained network."""
+    frames = values.frames
+    for name, budget in budgets.of_experiment(frames, values.experiment).items():
+        cost = budget.cost.replace("-", "_")
+        label = budgets.title(budget)
+        for _, group in rows[rows.budget == name].groupby("run", sort=False):
+            pair = widest_pair(frames, group.drop_duplicates("search"), cost)
+            if pair is not None:
+                yield Line(label, _kind(values, pair), _pair(pair, cost))
+                label = ""
+
+
+def _kind(values: Values, pair: Pair) -> str:
+    """Return what stands against what."""
+    one, other = (values.recipe.variants[row["variant"]].title for row in pair[:2])
+    return f"{one} / {other}, seed {pair.better['seed']}"
+
+
+def _pair(pair: Pair, cost: str) -> tuple[Entry, ...]:
+    """Return the entries of one pair."""
+    one, other = pair.better, pair.worse
+    costs = (budgets.amount(cost, row[cost]) for row in (one, other))
+    noise = difference_noise(one["top1"], other["top1"], int(one["images"]))
+    difference = _difference(pair)
+    return (
+        *map(Entry, costs),
+        Entry(f"{pair.differing}"),
+        Entry(f"{one['top1']:.2f}"),
+        Entry(f"{other['top1']:.2f}"),
+        Entry(signed(difference), bold=difference > noise),
+        Entry(f"{noise:.2f}", tone="muted"),
+    )

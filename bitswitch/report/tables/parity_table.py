@@ -1,0 +1,134 @@
+"""One stored integer model against the trained network, at every bit-width."""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from bitswitch.report.analysis.values import Sample, Values
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.statistics import GUESSING
+from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Table
+from bitswitch.report.tables import deployed, entries
+from bitswitch.report.tables.accuracy_table import stamp
+
+GROUPS = (
+    Group("top-1, %", ("training", "integers", "onnxruntime")),
+    Group("predictions that differ", ("integers", "of them ties", "onnxruntime")),
+    Group("largest difference of logits", ("integers", "onnxruntime")),
+    Group("bits of sums", ("seen", "at worst")),
+    Group("onnxruntime's kernels", ("integer", "float")),
+)
+WIDTH = sum(len(group.columns) for group in GROUPS)
+
+NOTES = (
+    "Training: fake quantization, as evaluated after training. Integers: the exported file, whose "
+    "codes are narrowed by shifts, with exact sums of products, set against training. Onnxruntime: "
+    "the same integers on its processor kernels, set against the exact sums. All predict the whole "
+    "test split of every seed; top-1 is the mean over seeds (n), predictions are added up.",
+    "Ties: training adds float32 products, and a value that lies on the boundary between two codes "
+    "but for rounding may get one code there and the other here; so may two equal logits.",
+    "Bits of sums: of a signed integer that holds every partial sum of a layer; seen on the test "
+    "split, and at worst with the layer's own codes. 32 are enough where neither is larger.",
+    "Kernels: convolutions and products of matrices that onnxruntime computes with integers, and "
+    "in floating point; layers that stay at full precision are among the latter.",
+)
+
+
+def build(frames: Frames, experiment: str, name: str) -> Table:
+    """Return the table of an experiment all of whose variants are deployed.
+
+    Args:
+        frames: Collected results.
+        experiment: Key of the experiment in the suite.
+        name: Of the table.
+    """
+    values, footnotes = Values(frames, experiment), Footnotes()
+
+    def lines(places: pd.DataFrame) -> Iterator[Line]:
+        found = frames.deployments[frames.deployments.run.isin(set(places.run))]
+        for bits, rows in found.groupby("bits", sort=False):
+            yield Line(f"w{bits}a{bits}", "", _entries(rows, frames.chance, footnotes))
+
+    return Table(
+        name=name,
+        title=values.recipe.title,
+        stamp=stamp(frames, (network.data for network in values.networks)),
+        sections=tuple(deployed.sections(values, GROUPS, lines)),
+        notes=NOTES,
+        footnotes=footnotes.listed(),
+    )
+
+
+def _entries(
+    rows: pd.DataFrame, chance: Mapping[str, float], footnotes: Footnotes
+) -> tuple[Entry, ...]:
+    """Return the entries of one bit-width.
+
+    Args:
+        rows: Of ``deployments.csv``, one per seed.
+        chance: See ``Frames.chance``.
+        footnotes: Get reasons.
+    """
+    good = rows[rows.status == "complete"]
+    if good.empty:
+        return deployed.missing(rows, WIDTH, footnotes)
+    unexplained = int(good.unexplained.sum())
+    marks = (
+        (footnotes.mark(f"{unexplained} images differ for another reason than a tie"),)
+        if unexplained
+        else ()
+    )
+    fast, fast_differing, fast_difference, *kernels = _by_onnxruntime(rows, chance, footnotes)
+    return (
+        _top1(rows, "top1_trained", chance, footnotes),
+        _top1(rows, "top1_integer", chance, footnotes),
+        fast,
+        Entry(f"{good.differing.sum():.0f}", below=f"of {good.images.sum():.0f}", marks=marks),
+        Entry(f"{good.ties.sum():.0f}"),
+        fast_differing,
+        Entry(f"{good.largest_difference.max():.1e}"),
+        fast_difference,
+        Entry(f"{_signed_bits(good.largest_sum.max())}"),
+        Entry(f"{_signed_bits(good.possible_sum.max())}"),
+        *kernels,
+    )
+
+
+def _top1(
+    rows: pd.DataFrame, column: str, chance: Mapping[str, float], footnotes: Footnotes
+) -> Entry:
+    """Return the mean of one accuracy over seeds, like every accuracy."""
+    values: dict[int, float] = {}
+    failed = []
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        value = row[column]
+        if row["status"] != "complete":
+            failed.append((row["status"], row["diagnosis"] or "", None))
+        elif value is not None and value <= chance[row["run"]]:
+            failed.append(("collapsed", GUESSING, value))
+        elif value is not None:
+            values[len(values)] = value
+    return entries.measured(Sample(values, tuple(failed), None), False, footnotes)
+
+
+def _by_onnxruntime(
+    rows: pd.DataFrame, chance: Mapping[str, float], footnotes: Footnotes
+) -> tuple[Entry, ...]:
+    """Return top-1, predictions and logits that differ, and kernels of onnxruntime."""
+    good = rows[rows.status == "complete"]
+    found = good.dropna(subset="top1_onnx")
+    if found.empty:
+        reason = next(iter(good.no_onnx.dropna()), "not run by onnxruntime").partition("\n")[0]
+        return (Entry(DASH, marks=(footnotes.mark(reason),)),) * 3 + (Entry(), Entry())
+    return (
+        _top1(rows, "top1_onnx", chance, footnotes),
+        Entry(f"{found.onnx_differing.sum():.0f}"),
+        Entry(f"{found.onnx_difference.max():.1e}"),
+        Entry(f"{found.onnx_integer_kernels.max():.0f}"),
+        Entry(f"{found.onnx_float_kernels.max():.0f}"),
+    )
+
+
+def _signed_bits(magnitude: float) -> int:
+    """Return the bits of a signed integer that holds numbers up to ``magnitude``."""
+    return int(magnitude).bit_length() + 1

@@ -1,0 +1,230 @@
+"""Searches side by side: how good their sub-nets are, what they cost, what finding them took."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean, stdev
+
+import pandas as pd
+
+from bitswitch.costs import Constraint
+from bitswitch.report.analysis import budgets, subnets
+from bitswitch.report.analysis.health import short_time
+from bitswitch.report.analysis.values import Network, Values
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.tables import entries
+from bitswitch.report.tables.accuracy_table import NOTES as ACCURACY_NOTES
+from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.spec.search import Budget
+from bitswitch.suite.variants import NetworkSpec
+
+Text = Callable[[float], str]
+
+NOTES = (
+    "Top-1 in percent on the test split, which nothing is chosen on; tuned: after the sub-net "
+    "was trained on alone. n counts pairs of a trained network and a seed of the search; searches "
+    "that draw nothing have one seed. One width: all layers at the widest bit-width within the "
+    "budget, with the same images and recalibration as the sub-net found, not tuned.",
+    "Costs of one image, of all layers but the first and the last, 32 bits where they stay float: "
+    "BitOps, multiply-accumulates times both "
+    "bit-widths; size, weights and their scales, 1 kB = 1000 bytes; bits, mean weight bit-width "
+    "over layers, then over weights; inputs, mean bit-width of an input element.",
+    "Effort for one budget, beyond training the searched network, which all rows share: for "
+    "scores, training a network that only the scores need; scores, scoring the layers; search, "
+    "with training inside it, all evaluations, and recalibration of batch norms for them; below, "
+    "how many sub-nets were evaluated on held-out images; tuning, training the sub-net on; below, "
+    "the epochs; total, the sum. Scores that serve several rows or budgets count in full for each. "
+    "Times are means; an interrupted search counts once what it had computed. Final tests and "
+    "loading are left out; empty: none.",
+    "Bold: highest mean of a budget; this claims no significance.",
+)
+
+COUNTED = "Costs count first and last layer too, at their fixed bit-widths."
+
+
+def _kept(name: str, network: NetworkSpec) -> str:
+    """Return what a network keeps at full precision."""
+    return f"{name} keeps {', '.join(network.keep)} at full precision."
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number that every search has."""
+
+    title: str
+    key: str
+    """Column of ``subnets.of_experiment``."""
+    text: Text
+    count: str = ""
+    """Column of what is counted in small print below a time."""
+
+
+def _scaled(factor: float, decimals: int = 2) -> Text:
+    return lambda value: f"{value / factor:.{decimals}f}"
+
+
+FOUND = (
+    Column("found", "top1", _scaled(1)),
+    Column("tuned", "top1_retrained", _scaled(1)),
+    Column("one width", "top1_uniform", _scaled(1)),
+)
+
+EFFORT = (
+    Column("for scores", "score_training_time_s", short_time),
+    Column("scores", "scoring_time_s", short_time),
+    Column("search", "search_time_s", short_time, count="evaluations"),
+    Column("tuning", "retraining_time_s", short_time, count="retraining_epochs"),
+    Column("total", "total_time_s", short_time),
+)
+
+
+CHEAPER = (
+    "No bit-width for all layers costs what the budget allows: this is the widest that costs less."
+)
+
+OPTIONAL = {
+    "top1_retrained",
+    "top1_uniform",
+    "latency",
+    "score_training_time_s",
+    "scoring_time_s",
+    "retraining_time_s",
+}
+"""Keys of columns that are left out where they are empty or zero."""
+
+
+def build(frames: Frames, experiment: str, name: str) -> Table:
+    """Return the table of an experiment all of whose variants search.
+
+    Args:
+        frames: Collected results.
+        experiment: Key of the experiment in the suite.
+        name: Of the table.
+    """
+    values = Values(frames, experiment)
+    found = subnets.of_experiment(frames, experiment)
+    builder = _Builder(
+        titles={key: variant.title for key, variant in values.recipe.variants.items()},
+        budgets=budgets.of_experiment(frames, experiment),
+        groups=_groups(found),
+    )
+    networks = values.networks
+    embedded = (ACCURACY_NOTES["embedded"],) if frames.suite.data == "embedded" else ()
+    priced = frames.policies[frames.policies.search.isin(set(found.search))]
+    is_counted = priced.bitops.notna() & (priced.first_last == "counted")
+    counted = (COUNTED,) if is_counted.any() else ()
+    specs = frames.suite.networks
+    known = [(one.title, specs[one.name]) for one in networks if one.name in specs]
+    kept = tuple(_kept(title, spec) for title, spec in known if spec.keep)
+    return Table(
+        name=name,
+        title=values.recipe.title,
+        stamp=stamp(frames, (network.data for network in networks)),
+        sections=tuple(
+            builder.section(network, str(bitset), rows)
+            for network in networks
+            for bitset, rows in found[found.network == network.name].groupby("bitset", sort=False)
+        ),
+        notes=(*NOTES, *counted, *kept, *embedded),
+        footnotes=builder.footnotes.listed(),
+    )
+
+
+def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
+    """Return the columns by title of their group; those that no search fills are left out."""
+    giga = found.bitops.max() >= 1e9
+    costs = (
+        Column("GBitOps" if giga else "MBitOps", "bitops", _scaled(1e9 if giga else 1e6)),
+        Column("kB", "size", _scaled(8000, 1)),
+        Column("bits", "average_bits", _scaled(1)),
+        Column("bits by weight", "weighted_average_bits", _scaled(1)),
+        Column("inputs", "activation_bits", _scaled(1)),
+        Column("ms", "latency", _scaled(1)),
+    )
+    groups = {"top-1, %": FOUND, "costs": costs, "effort": EFFORT}
+    return {
+        title: [one for one in group if one.key not in OPTIONAL or found[one.key].any()]
+        for title, group in groups.items()
+    }
+
+
+@dataclass
+class _Builder:
+    """Builds sections; the same reason gets the same footnote in all of them."""
+
+    titles: Mapping[str, str]
+    """Of variants, by key."""
+    budgets: Mapping[str, Budget]
+    groups: Mapping[str, Sequence[Column]]
+    footnotes: Footnotes = field(default_factory=Footnotes)
+
+    def section(self, network: Network, bitset: str, rows: pd.DataFrame) -> Section:
+        """Return what was found for one bit set of a network."""
+        groups = tuple(
+            Group(title, tuple(column.title for column in columns))
+            for title, columns in self.groups.items()
+        )
+        lines = tuple(
+            line for name in dict.fromkeys(rows.budget) for line in self._lines(name, rows)
+        )
+        return Section(f"{network.title}, {bitset}", network.data, groups, lines)
+
+    def _lines(self, budget: str, rows: pd.DataFrame) -> Iterator[Line]:
+        """Yield one line per variant; the first one carries the title of the budget."""
+        within = rows[rows.budget == budget]
+        label = budgets.title(self.budgets[budget])
+        for variant, group in within.groupby("variant", sort=False):
+            cells = tuple(
+                self._entry(column, group, _is_best(column, str(variant), within))
+                for columns in self.groups.values()
+                for column in columns
+            )
+            yield Line(label, self.titles[str(variant)], cells, rule=bool(label))
+            label = ""
+
+    def _entry(self, column: Column, rows: pd.DataFrame, best: bool) -> Entry:
+        """Return mean ± standard deviation (n), or a dash with its reason."""
+        if column.key in subnets.ACCURACIES:
+            sample = subnets.sample_of(rows, column.key)
+            has_any = sample.total > 0
+            return entries.measured(sample if has_any else None, best, self.footnotes)
+        if column.key == "top1_uniform":
+            return self._uniform(rows)
+        values = subnets.values_of(rows, column.key)
+        if not values or (column.text is short_time and not any(values)):
+            return Entry()
+        several = len(set(values)) > 1
+        spread = (
+            float(column.text(stdev(values))) if several and column.text is not short_time else 0
+        )
+        below = f"±{spread:.2g} ({len(values)})" if spread else ""
+        if column.text is short_time:
+            # How long something took varies with the machine: the mean says enough.
+            counts = subnets.values_of(rows, column.count) if column.count else ()
+            below = f"{fmean(counts):.0f}" if any(counts) else ""
+        return Entry(column.text(fmean(values)), below=below, bold=best)
+
+    def _uniform(self, rows: pd.DataFrame) -> Entry:
+        """Return the accuracy at one bit-width for all layers, and which that is."""
+        sample = subnets.sample_of(rows, "top1_uniform")
+        rows = rows.dropna(subset="uniform_bits")
+        if rows.empty:
+            return Entry()
+        shown = entries.measured(sample, False, self.footnotes)
+        widths = sorted({int(bits) for bits in rows.uniform_bits}, reverse=True)
+        below = "/".join(f"w{bits}a{bits}" for bits in widths)
+        is_cheaper = (rows.uniform_cost < rows.limit * (1 - Constraint.TOLERANCE)).any()
+        marks = (self.footnotes.mark(CHEAPER),) if is_cheaper else ()
+        return replace(shown, below=below, tone="muted", marks=(*shown.marks, *marks))
+
+
+def _is_best(column: Column, variant: str, rows: pd.DataFrame) -> bool:
+    """Return whether an variant has the highest of several different mean accuracies."""
+    if column.key not in subnets.ACCURACIES:
+        return False
+    by_arm = {
+        str(key): subnets.sample_of(group, column.key) for key, group in rows.groupby("variant")
+    }
+    whole = {key: sample for key, sample in by_arm.items() if sample.values and sample.is_whole}
+    means = {key: round(sample.mean, 2) for key, sample in whole.items()}
+    return variant in means and means[variant] == max(means.values()) > min(means.values())

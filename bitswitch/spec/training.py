@@ -1,0 +1,95 @@
+"""Training recipes: how one network is trained."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from bitswitch.types import Distinct, Strict
+
+MOST = 1_000_000
+"""Epochs, and images of a batch."""
+
+
+class AlrsSpec(Strict):
+    """Adaptive learning-rate scaling of the quantization scales (huang2025nearly, Eq. 6-7)."""
+
+    reading: Literal["off", "factor-only", "relative", "clamped", "literal"] = "relative"
+    """How Eq. 6 is read; ``relative`` is the only one that keeps its gradient term and cannot
+    turn negative."""
+    factors: dict[int, PositiveFloat] | Literal["tenths"] | None = None
+    """eta per bit-width; ``tenths``: 0.1^k for the k-th below the widest, as in the public code;
+    None: Eq. 7."""
+    target: Literal["scales", "scales+norms+biases", "scales+weights"] = "scales"
+    """Which parameters get the scaled learning rate. ``scales+norms+biases``: all that have no
+    weight decay, as in the public code; ``scales+weights``: all."""
+
+
+class TrainingSpec(Strict):
+    """How one network is trained."""
+
+    epochs: Annotated[int, Field(gt=0, le=MOST)]
+    batch_size: Annotated[int, Field(gt=0, le=MOST)]
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: PositiveFloat = 5e-4
+    """lambda at the start; huang2025nearly, section 4."""
+    weight_decay: NonNegativeFloat = 5e-5
+    """Of weights; scales have none."""
+    momentum: NonNegativeFloat = 0.9
+    """Of ``sgd``."""
+    nesterov: bool = False
+    """Of ``sgd``."""
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    """Cosine falls to zero over all steps; ``step`` multiplies by ``decay`` at ``milestones``."""
+    milestones: Distinct[Annotated[float, Field(gt=0, lt=1)]] = ()
+    """Shares of the epochs."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_epochs: NonNegativeFloat = 0.0
+    """The learning rate rises linearly over so many epochs."""
+    scale_learning_rate: PositiveFloat | None = None
+    """Of quantization scales at the start; None: that of the weights."""
+    scale_optimizer: Literal["adam", "sgd"] | None = None
+    """None: that of the weights."""
+    clip_value: PositiveFloat | None = None
+    """Bound on the magnitude of every gradient; None: none."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the label that is spread over all classes."""
+    update: Literal["conventional", "separate"] = "separate"
+    """One optimizer step per batch (Alg. A.1) or one after every bit-width (Alg. A.2)."""
+    alrs: AlrsSpec = AlrsSpec()
+    distillation: Literal["none", "neighbour", "ps-kd"] = "none"
+    """Soft targets: from the bit-width above, or from the last epoch's widest predictions."""
+    distillation_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the soft target in ``neighbour``."""
+    scale_guard: Literal["reflect", "stop"] = "reflect"
+    """A scale that a step pushed below zero is mirrored there and counted, or ends the run."""
+    recalibration: NonNegativeInt = 0
+    """Test once more after batch norm saw so many batches of held-out images."""
+    snapshots: Distinct[PositiveInt] = ()
+    """Epochs after which the model is kept, for sensitivities; the trained one is kept anyway."""
+    compile: bool = False
+    """Train through one compiled graph; last digits differ from eager."""
+
+    @model_validator(mode="after")
+    def _schedule_is_whole(self) -> Self:
+        if bool(self.milestones) != (self.schedule == "step"):
+            raise ValueError(
+                "training.milestones belong to training.schedule 'step', and only to it"
+            )
+        if max(self.snapshots, default=0) >= self.epochs:
+            raise ValueError(
+                f"training.snapshots {max(self.snapshots)} must be less than training.epochs "
+                f"{self.epochs}: the trained model is kept anyway"
+            )
+        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"training.warmup_epochs {self.warmup_epochs:g} must be less than "
+                f"training.epochs {self.epochs}"
+            )
+        return self

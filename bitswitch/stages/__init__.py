@@ -1,0 +1,229 @@
+"""One function per stage of an experiment: files in, files out.
+
+Whatever needs torch is imported inside, so that the time it takes counts for the stage.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitswitch.errors import RecordError, SpecError, hint
+from bitswitch.plugins import registry
+from bitswitch.plugins.resolve import read_run
+from bitswitch.results.policies import PolicyFile
+from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
+from bitswitch.spec.search import SearchSpec
+from bitswitch.training.clock import Instant
+
+if TYPE_CHECKING:
+    from bitswitch.deployment.inference import Inference
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("held_out", "test")
+ENGINES = ("onnxruntime", "integers")
+
+
+def prepare(dataset: Choice, data: Path) -> None:
+    """Make or download ``dataset`` below ``data``; a no-op when it is there.
+
+    Raises:
+        DatasetError: it can be neither made nor downloaded.
+        PluginError: the dataset raised an error.
+    """
+    from bitswitch.plugins.guard import plugin_errors
+
+    with plugin_errors(f"dataset '{dataset.name}'", "prepare()"):
+        registry.create("datasets", dataset.name, dataset.options).prepare(data)
+
+
+def train(
+    run: RunSpec,
+    results: Path,
+    data: Path,
+    device: str = "auto",
+    threads: int = 1,
+    save_interval_s: float = 60.0,
+) -> Path:
+    """Train and evaluate ``run``, or continue it where it was interrupted.
+
+    Arguments after ``run`` do not change its numbers, but for rounding between devices.
+
+    Args:
+        run: Resolved spec.
+        results: Its files go to ``runs/<run id>/`` below; its start is found there too.
+        data: Folder of the datasets.
+        device: See ``bitswitch.runtime.devices.resolve``.
+        threads: Processor threads of torch.
+        save_interval_s: Time between checkpoints inside an epoch.
+
+    Returns:
+        The run directory. Nothing is done where the run is finished.
+
+    Raises:
+        BitswitchError: one of its subclasses; the last checkpoint stays as it is.
+    """
+    began = Instant.now()
+    folder = results / "runs" / run.run_id
+    if all((folder / name).exists() for name in ("result.json", "metrics.jsonl")):
+        log.info("%s is finished", run.run_id)
+        return folder
+    from bitswitch.runtime.devices import resolve
+    from bitswitch.stages.execution import Execution
+    from bitswitch.stages.training_job import run_job
+
+    place = resolve(device)
+    run_job(run, Execution(results, data, place, threads, save_interval_s), began)
+    return folder
+
+
+def score(
+    spec: SensitivitySpec, results: Path, data: Path, device: str = "auto", threads: int = 1
+) -> Path:
+    """Score the layers of a network; see ``train`` for the arguments after ``spec``.
+
+    Returns:
+        The folder ``sensitivities/<identifier>`` below ``results``. Nothing is done where
+        the scores are there.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    began = Instant.now()
+    folder = results / "sensitivities" / spec.identifier
+    if not (folder / "result.json").exists():
+        from bitswitch.runtime.devices import resolve
+        from bitswitch.stages.execution import Execution
+        from bitswitch.stages.scoring_job import run_scoring
+
+        run_scoring(spec, Execution(results, data, resolve(device), threads), began)
+    return folder
+
+
+def search(
+    spec: SearchSpec, results: Path, data: Path, device: str = "auto", threads: int = 1
+) -> Path:
+    """Find a policy for every budget of ``spec``; see ``train`` for the other arguments.
+
+    Returns:
+        The folder ``searches/<identifier>`` below ``results``. Nothing is done where
+        the search is finished.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    began = Instant.now()
+    folder = results / "searches" / spec.identifier
+    if not (folder / "result.json").exists():
+        from bitswitch.runtime.devices import resolve
+        from bitswitch.stages.execution import Execution
+        from bitswitch.stages.search_job import run_search
+
+        run_search(spec, Execution(results, data, resolve(device), threads), began)
+    return folder
+
+
+def deploy(run: RunSpec, results: Path, data: Path, device: str = "auto", threads: int = 1) -> Path:
+    """Export the network of ``run``, and compare it with training; see ``train`` for the others.
+
+    Returns:
+        The folder ``deployments/<run id>`` below ``results``. Nothing is done where it is finished.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    began = Instant.now()
+    folder = results / "deployments" / run.run_id
+    if not (folder / "result.json").exists():
+        from bitswitch.runtime.devices import resolve
+        from bitswitch.stages.deployment_job import run_deployment
+        from bitswitch.stages.execution import Execution
+
+        run_deployment(run, Execution(results, data, resolve(device), threads), began)
+    return folder
+
+
+def evaluate_policy(
+    policy: PolicyFile,
+    split: str,
+    results: Path,
+    data: Path,
+    device: str = "auto",
+    recalibration: int = 0,
+) -> dict[str, float]:
+    """Return ``top1`` in percent and ``loss`` of a policy's network at its bit-widths.
+
+    Args:
+        policy: Of a run in ``results``.
+        split: ``held_out`` or ``test``.
+        results: Folder of all results.
+        data: Folder of the datasets.
+        device: See ``bitswitch.runtime.devices.resolve``.
+        recalibration: Training batches that batch norms see before.
+
+    Raises:
+        RecordError: the run is not there.
+        SpecError: an unknown split.
+        BitWidthError: the policy does not fit the network.
+    """
+    if split not in SPLITS:
+        raise SpecError(f"There is no split '{split}'.{hint(split, SPLITS)} known: {SPLITS}")
+    path = results / "runs" / policy.run / "spec.yaml"
+    if not path.exists():
+        raise RecordError(
+            f"The policy is of run '{policy.run}', which is not in {results / 'runs'}.\n"
+            f"  Train it first, or name the folder: --results"
+        )
+    from bitswitch.runtime.devices import resolve
+    from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy, recalibration_images
+    from bitswitch.training.trained import load_trained
+
+    run = read_run(path)
+    trained = load_trained(run, results / "runs", data, resolve(device), "the policy")
+    images = recalibration_images(trained.dataset, run, recalibration) if recalibration else None
+    batches = batches_of(trained.dataset, split, None)
+    return evaluate_policy(trained.model, policy.policy, batches, images)._asdict()
+
+
+def export(run: RunSpec, results: Path, file: Path) -> None:
+    """Write the network of the finished ``run`` to ``file`` as integers, one set for every width.
+
+    Raises:
+        BitswitchError: one of its subclasses; what was in ``file`` before stays.
+    """
+    from bitswitch.deployment.export import export as write
+
+    write(run, results / "runs", file)
+
+
+def infer(
+    file: Path,
+    images: Sequence[Path],
+    policy: int | PolicyFile | None = None,
+    budget_ms: float | None = None,
+    engine: str = "onnxruntime",
+    threads: int = 1,
+) -> "Inference":
+    """Return what the deployed model in ``file`` says of pictures.
+
+    Args:
+        file: As ``export`` wrote it.
+        images: Picture files.
+        policy: Bit-width, or bit-widths of every layer; None: the widest.
+        budget_ms: In place of ``policy``: the widest bit-width that takes at most this time per
+            image on this machine; it is measured, unless it was before.
+        engine: ``onnxruntime``, or ``integers`` for the exact and slow reference.
+        threads: Of onnxruntime.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    if engine not in ENGINES:
+        raise SpecError(f"There is no engine '{engine}'.{hint(engine, ENGINES)} known: {ENGINES}")
+    if budget_ms is not None and engine != "onnxruntime":
+        raise SpecError("A budget in milliseconds is one of onnxruntime: leave the engine out.")
+    from bitswitch.deployment.inference import infer as run
+
+    chosen = policy.policy if isinstance(policy, PolicyFile) else policy
+    return run(file, images, chosen, budget_ms, engine == "integers", threads)

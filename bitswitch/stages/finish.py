@@ -1,0 +1,122 @@
+"""What follows the last training step: the method's own finish, test metrics and a result."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.method import Method
+from bitswitch.nn.recalibration import recalibrate
+from bitswitch.plugins.guard import plugin_errors
+from bitswitch.results.files import read_lines, write_lines
+from bitswitch.runtime.randomness import seed_step
+from bitswitch.training.clock import Clock
+from bitswitch.training.evaluation import Score
+from bitswitch.training.health import at_chance
+from bitswitch.training.loop import score
+from bitswitch.training.session import Progress, TrainingRun
+
+FINISH_EPOCH = -2
+"""Gives the batches of ``finish`` and of recalibration an order of their own."""
+
+
+def conclude(session: TrainingRun) -> tuple[str, str | None]:
+    """Let the method finish, evaluate on the test split and write ``metrics.jsonl``.
+
+    Returns:
+        Status ``complete``, or ``collapsed`` with a diagnosis.
+
+    Raises:
+        Diverged: a loss that is not finite.
+        PluginError: the method raised an error.
+    """
+    changed = _finish(session)
+    with session.clock.phase("evaluate"):
+        held_out = score(session, "held_out") if changed else _last_scores(session)
+        test = score(session, "test")
+    lines = [*_metrics("held_out", held_out), *_metrics("test", test)]
+    if session.spec.training.recalibration:
+        lines += _recalibrated(session)
+    write_lines(session.directory.path / "metrics.jsonl", lines)
+    top1 = {bits: found.top1 for bits, found in test.items()}
+    lost = at_chance(top1, session.classes, session.dataset.size("test"))
+    if not lost:
+        return "complete", None
+    named = ", ".join(f"{bits} bit {top1[bits]:.1f} %" for bits in lost)
+    return "collapsed", f"test accuracy is that of guessing ({session.classes} classes): {named}"
+
+
+def _finish(session: TrainingRun) -> bool:
+    """Let the method finish, once, and save; return whether there was something to do."""
+    method, at = session.train_state.method, session.at
+    if type(method).finish is Method.finish:
+        return False
+    if not at.finished:
+        seed_step(session.spec.seed, session.steps)
+        named = f"method '{session.spec.method.name}' on model '{session.spec.model.name}'"
+        with session.clock.phase("train"), plugin_errors(named, "finish()"):
+            method.finish(session.train_state.model, lambda: _batches(session))
+        at.finished = True
+        session.save()
+    return True
+
+
+def _batches(session: TrainingRun) -> Iterator[Batch]:
+    """Return one epoch of shuffled, augmented training batches, every time the same."""
+    spec = session.spec
+    return session.dataset.train_batches(spec.training.batch_size, FINISH_EPOCH, spec.seed, skip=0)
+
+
+def _last_scores(session: TrainingRun) -> dict[int, Score]:
+    """Return the scores on the held-out split after the last epoch."""
+    last = read_lines(session.directory.path / "train.jsonl")[-1]["bits"]
+    return {
+        int(bits): Score(found["held_out_top1"], found["held_out_loss"])
+        for bits, found in last.items()
+    }
+
+
+def _recalibrated(session: TrainingRun) -> list[dict[str, Any]]:
+    """Return test metrics with batch norm recalibrated on held-out images; not saved."""
+
+    def images() -> Iterator[Tensor]:
+        size = session.spec.training.batch_size
+        batches = session.dataset.batches("held_out", size)
+        for _, batch in zip(range(session.spec.training.recalibration), batches, strict=False):
+            yield batch.images
+
+    with session.clock.phase("evaluate"):
+        recalibrate(session.train_state.model, images)
+        return _metrics("test", score(session, "test"), suffix="_recalibrated")
+
+
+def _metrics(split: str, scores: dict[int, Score], suffix: str = "") -> list[dict[str, Any]]:
+    """Return two lines of ``metrics.jsonl`` per bit-width."""
+    return [
+        {"split": split, "policy": str(bits), "metric": name + suffix, "value": value, "unit": unit}
+        for bits, found in scores.items()
+        for name, value, unit in (
+            ("top1", found.top1, "percent"),
+            ("loss", found.loss, "nats"),
+        )
+    ]
+
+
+def measured(at: Progress, clock: Clock) -> dict[str, Any]:
+    """Return the measured part of ``result.json``."""
+    spent = clock.read()
+    return {
+        "steps": at.step,
+        "epochs": at.epoch,
+        "train_time_s": spent["train"],
+        "time_kind": clock.kind,
+        "evaluate_time_s": spent["evaluate"],
+        "other_time_s": spent["other"],
+        "wall_time_s": spent["wall"],
+        "peak_memory_mib": clock.peak_memory_mib(),
+        "reflections": at.reflections,
+        "negative_share": {
+            str(bits): count / at.step if at.step else 0.0 for bits, count in at.negative.items()
+        },
+    }

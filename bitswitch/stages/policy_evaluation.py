@@ -1,0 +1,94 @@
+"""Accuracy of single policies of a trained network."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from bitswitch.contracts.data import Batch, OpenDataset
+from bitswitch.contracts.search import Evaluation
+from bitswitch.nn.model import QuantizedModel
+from bitswitch.nn.recalibration import recalibrated_at
+from bitswitch.spec.run import RunSpec
+from bitswitch.training.evaluation import Sums
+from bitswitch.types import Policy
+
+BATCH_SIZE = 256
+RECALIBRATION_EPOCH = -4
+"""Gives the batches of recalibration an order of their own."""
+
+
+@torch.no_grad()
+def evaluate_policy(
+    model: QuantizedModel,
+    policy: Policy | int,
+    batches: Callable[[], Iterator[Batch]],
+    recalibration: Callable[[], Iterator[Tensor]] | None = None,
+) -> Evaluation:
+    """Return how good ``policy`` is, each image counted once.
+
+    Args:
+        model: Is left in evaluation mode, its statistics as they are.
+        policy: To switch to.
+        batches: Images to test on.
+        recalibration: Images that batch norms see before, at this policy; None: they stay.
+    """
+    model.eval()
+    sums = Sums(next(model.parameters()).device)
+    with model.at(policy), _measured_anew(model, policy, recalibration):
+        for batch in batches():
+            sums.add(model(batch.images), batch.targets)
+    return Evaluation(*sums.means())
+
+
+@contextmanager
+def _measured_anew(
+    model: QuantizedModel, policy: Policy | int, images: Callable[[], Iterator[Tensor]] | None
+) -> Iterator[None]:
+    """Recalibrate batch norms inside the ``with`` block; then statistics are as before."""
+    if images is None:
+        yield
+        return
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    try:
+        recalibrated_at(model, policy, images)
+        yield
+    finally:
+        model.load_state_dict(kept)
+
+
+def batches_of(
+    dataset: OpenDataset, split: str, images: int | None
+) -> Callable[[], Iterator[Batch]]:
+    """Return what gives the batches of ``split``, at most ``images`` of them evenly spread.
+
+    Splits may be sorted by class: every k-th image is taken.
+    """
+    size = dataset.size(split)
+    stride = 1 if images is None else max(1, -(-size // images))
+
+    def give() -> Iterator[Batch]:
+        seen = 0
+        for batch in dataset.batches(split, BATCH_SIZE):
+            first, count = -seen % stride, len(batch.targets)
+            seen += count
+            if first < count:
+                yield Batch(*(part[first::stride] for part in batch))
+
+    return give
+
+
+def recalibration_images(
+    dataset: OpenDataset, run: RunSpec, batches: int
+) -> Callable[[], Iterator[Tensor]]:
+    """Return what gives the images of so many shuffled, augmented training batches of ``run``."""
+
+    def give() -> Iterator[Tensor]:
+        found = dataset.train_batches(
+            run.training.batch_size, RECALIBRATION_EPOCH, run.seed, skip=0
+        )
+        return (batch.images for batch in islice(found, batches))
+
+    return give

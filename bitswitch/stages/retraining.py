@@ -1,0 +1,78 @@
+"""Training that goes on at one policy alone."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from bitswitch.contracts.data import OpenDataset
+from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
+from bitswitch.errors import SpecError
+from bitswitch.nn.model import QuantizedModel
+from bitswitch.plugins.guard import plugin_errors
+from bitswitch.runtime.randomness import generator, seed_step
+from bitswitch.spec.search import SearchSpec
+from bitswitch.training.distillation import Distillation
+from bitswitch.training.optimizers import scheduled
+from bitswitch.training.step import TrainState, train_step
+from bitswitch.training.trained import Trained
+from bitswitch.types import Policy
+
+if TYPE_CHECKING:
+    from bitswitch.spec.training import TrainingSpec
+
+
+class OnePolicy(Method):
+    """The loss of another method, at one policy and no other."""
+
+    def __init__(self, method: Method, policy: Policy) -> None:
+        super().__init__(method.options, method.bitset)
+        self.method = method
+        self.policy = policy
+
+    def passes(
+        self, training: "TrainingSpec", step_info: StepInfo, layers: Sequence[str]
+    ) -> list[Pass]:
+        return [Pass(None, self.policy, update=training.update == "separate")]
+
+    def loss(self, context: PassContext) -> Tensor:
+        return self.method.loss(context)
+
+
+def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> QuantizedModel:
+    """Return a copy of the trained model after ``spec.retraining`` at ``policy`` alone.
+
+    Raises:
+        Diverged: training cannot go on.
+        PluginError: the method raised an error.
+        SpecError: batches larger than the training split.
+    """
+    training = spec.retraining
+    assert training is not None
+    model, dataset = deepcopy(trained.model), trained.dataset
+    memory = Distillation(training, dataset.size("train"), trained.parts.dataset.classes)
+    train_state = TrainState.of(OnePolicy(trained.parts.method, policy), model, training, memory)
+    model.train()
+    with plugin_errors(f"method '{spec.run.method.name}'", "retraining at one policy"):
+        _train(train_state, dataset, spec.seed)
+    return model
+
+
+def _train(train_state: TrainState, dataset: OpenDataset, seed: int) -> None:
+    """Take all steps of the learner's recipe."""
+    training, images = train_state.training, dataset.size("train")
+    per_epoch = images // training.batch_size
+    if per_epoch == 0:
+        raise SpecError(
+            f"retraining.batch_size {training.batch_size} is larger than the {images} training "
+            f"images. Use {images} or less."
+        )
+    steps, step = per_epoch * training.epochs, 0
+    for epoch in range(training.epochs):
+        for batch in dataset.train_batches(training.batch_size, epoch, seed, skip=0):
+            seed_step(seed, step)
+            draws = generator("retrain", seed, step)
+            step_info = StepInfo(epoch, training.epochs, step, steps, draws)
+            train_step(train_state, batch, scheduled(training, step, steps), step_info)
+            step += 1

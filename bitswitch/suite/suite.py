@@ -1,0 +1,295 @@
+"""Suites: what is run, validated before any job starts.
+
+A suite file names networks and experiments; it expands to ``Cell`` objects, each a place in a
+table that one ``RunSpec`` fills.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bitswitch.errors import SpecError, hint, shown
+from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
+from bitswitch.spec.search import SearchSpec
+from bitswitch.spec.yaml_files import explained, merge, read_yaml
+from bitswitch.suite.expansion import Place, is_deployed, refusal_of, run_of, scores_of, searches_of
+from bitswitch.suite.variants import BitSets, NetworkSpec, Seeds, VariantSpec
+from bitswitch.text import Key, Title
+from bitswitch.types import BitSet, Distinct, Strict
+
+RESERVED = ("runs", "sensitivities", "searches", "deployments", "reference", "data")
+"""Folders beside the reports."""
+MOST_ENTRIES = 20_000
+"""Table entries of a suite, and scores for them; the largest that comes with the package has a
+tenth."""
+
+
+class ExperimentSpec(Strict):
+    """Arms compared on networks; a table or figure reads it by name."""
+
+    title: Title
+    printed: str | None = None
+    """Printed table that it reproduces, e.g. ``table1``."""
+    networks: Annotated[Distinct[str], Field(min_length=1)]
+    variants: Annotated[dict[Key, VariantSpec], Field(min_length=1)]
+    bitsets: BitSets | None = None
+    """Overrides the networks'."""
+    network_bitsets: dict[Key, BitSets] = Field(default_factory=dict)
+    """Overrides ``bitsets`` on single networks."""
+    seeds: Seeds | None = None
+
+
+class Cell(NamedTuple):
+    """A place in a table, and the run that fills it."""
+
+    experiment: str
+    network: str
+    variant: str
+    bitset: BitSet
+    """Of the row; a run of a network trained one_network_per_bitwidth has one of its bit-widths."""
+    seed: int
+    run: RunSpec
+    skipped: str | None = None
+    """Why the method refuses this run, or None; a skipped cell has no run to wait for."""
+    search: SearchSpec | None = None
+    """What chooses policies of the trained network, if anything."""
+    scores: tuple[SensitivitySpec, ...] = ()
+    """What is reported of its layers; a network's snapshots, in order, for each way to score."""
+    deploy: bool = False
+    """Whether the trained network is exported as integers and compared with training."""
+
+    @property
+    def sensitivities(self) -> list[SensitivitySpec]:
+        """All that the cell needs: for its run, those before it, its search and its report."""
+        guides = [run.sensitivity for run in (*self.run.ancestors, self.run) if run.sensitivity]
+        searched = [self.search.sensitivity] if self.search and self.search.sensitivity else []
+        return [*guides, *searched, *self.scores]
+
+    @property
+    def runs(self) -> list[RunSpec]:
+        """All runs that the cell needs, its own and those that they start from included."""
+        scored = [run for score in self.sensitivities for run in score.runs]
+        return [*self.run.ancestors, self.run, *scored]
+
+
+class Suite(Strict):
+    """A named set of experiments."""
+
+    name: Key
+    title: Title
+    data: Literal["embedded", "published"]
+    """``embedded`` results are stamped and never mixed with published-scale ones."""
+    seeds: Seeds
+    networks: dict[Key, NetworkSpec]
+    experiments: Annotated[dict[Key, ExperimentSpec], Field(min_length=1)]
+
+    @field_validator("name")
+    @classmethod
+    def _has_a_folder_of_its_own(cls, name: str) -> str:
+        if name.casefold() in RESERVED:
+            raise ValueError(
+                f"'{name}' is a folder of results; its report would lie among them. "
+                f"Choose another name than {', '.join(RESERVED)}"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _networks_exist(self) -> Self:
+        for name, experiment in self.experiments.items():
+            where = f"experiments.{name}"
+            _check_networks(experiment.networks, self.networks, f"{where}.networks")
+            for variant, recipe in experiment.variants.items():
+                place = f"{where}.variants.{variant}.networks"
+                _check_networks(recipe.networks or (), self.networks, place)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_expanded(self) -> Self:
+        entries = sum(
+            len(self.experiments[name].seeds or self.networks[network].seeds or self.seeds)
+            * _entries(self.experiments[name].variants[variant], bitset)
+            for name, network, variant, bitset in self._places()
+        )
+        if entries > MOST_ENTRIES:
+            raise ValueError(
+                f"its seeds, bit sets and variants make {entries:,} table entries and scores, more "
+                f"than {MOST_ENTRIES:,}: leave some out, or make several suites"
+            )
+        return self
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every place in every table, with its resolved run."""
+        return tuple(self._expand())
+
+    def _expand(self) -> Iterator[Cell]:
+        for experiment, network, variant, bitset in self._places():
+            chosen, recipe = self.networks[network], self.experiments[experiment]
+            where = f"experiments.{experiment}.variants.{variant} on {network}"
+            changes = recipe.variants[variant]
+            sets = [(bits,) for bits in bitset] if changes.one_network_per_bitwidth else [bitset]
+            for seed in recipe.seeds or chosen.seeds or self.seeds:
+                for trained in sets:
+                    place = Place(where, chosen, changes, trained, seed, self.data)
+                    run = run_of(place)
+                    reason = refusal_of(place, run)
+                    about = (scores_of(place, run), is_deployed(place, run))
+                    for search in searches_of(place, run):
+                        yield Cell(
+                            experiment, network, variant, bitset, seed, run, reason, search, *about
+                        )
+
+    def _places(self) -> Iterator[tuple[str, str, str, BitSet]]:
+        for name, experiment in self.experiments.items():
+            for network in experiment.networks:
+                for variant, recipe in experiment.variants.items():
+                    elsewhere = recipe.networks is not None and network not in recipe.networks
+                    if not recipe.not_run and not elsewhere:
+                        for bitset in recipe.bitsets or self._bitsets(experiment, network):
+                            yield name, network, variant, bitset
+
+    def _bitsets(self, experiment: ExperimentSpec, network: str) -> BitSets:
+        """Return the bit sets of an experiment's rows on one network."""
+        default = experiment.bitsets or self.networks[network].bitsets
+        return experiment.network_bitsets.get(network, default)
+
+    @property
+    def run_cells(self) -> list[Cell]:
+        """The cells that are not skipped."""
+        return [cell for cell in self.cells if cell.skipped is None]
+
+    @cached_property
+    def runs(self) -> dict[str, RunSpec]:
+        """Every distinct run by id, each after those that it needs."""
+        found = {run.run_id: run for cell in self.run_cells for run in cell.runs}
+        return dict(sorted(found.items(), key=lambda item: len(item[1].ancestors)))
+
+    @cached_property
+    def sensitivities(self) -> dict[str, SensitivitySpec]:
+        """Every distinct sensitivity by identifier."""
+        return {one.identifier: one for cell in self.run_cells for one in cell.sensitivities}
+
+    @cached_property
+    def searches(self) -> dict[str, SearchSpec]:
+        """Every distinct search by identifier."""
+        found = [cell.search for cell in self.run_cells if cell.search]
+        return {search.identifier: search for search in found}
+
+    @cached_property
+    def deployments(self) -> dict[str, RunSpec]:
+        """Every distinct run whose network is exported, by id."""
+        return {cell.run.run_id: cell.run for cell in self.run_cells if cell.deploy}
+
+    @property
+    def datasets(self) -> dict[str, Choice]:
+        """Every distinct dataset by identifier."""
+        return {run.dataset.identifier: run.dataset for run in self.runs.values()}
+
+
+def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:
+    """Return the file of a suite: ``name`` in ``folder``, or a path that ends in ``.yaml``."""
+    return Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+
+
+def _check_networks(names: Iterable[str], known: Mapping[str, NetworkSpec], where: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"{where}: no network '{shown(name)}'.{hint(name, known)} known: {', '.join(known)}"
+            )
+
+
+def _entries(variant: VariantSpec, bitset: BitSet) -> int:
+    """Return how much has to be done for one seed of an variant on a bit set."""
+    scores = sum(1 + len(score.epochs) for score in variant.scores)
+    searches = len(variant.search.seeds) if variant.search else 1
+    return (len(bitset) if variant.one_network_per_bitwidth else 1) * (searches + scores)
+
+
+def load_suite(path: Path, experiments: Path | None = None) -> Suite:
+    """Return the suite in ``path``.
+
+    A suite's ``experiments`` are laid over the shared definitions of the same name in
+    ``experiments.yaml``, which lies in the parent folder; else those in ``config`` of the working
+    directory serve, so that a suite file may lie anywhere.
+
+    Raises:
+        SpecError: a file that cannot be read, an unknown key or an impossible combination.
+        UnknownPluginError: a plugin that is not installed.
+    """
+    places = [path.parent.parent / "experiments.yaml", Path("config/experiments.yaml")]
+    found = [experiments] if experiments else [place for place in places if place.exists()]
+    return _load_suite(path, found[0] if found else None, _states(path, *found[:1]))
+
+
+def _states(*paths: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Return what changes when one of the files is edited."""
+    stats = (path.stat() if path.exists() else None for path in paths)
+    return tuple(stat and (stat.st_mtime_ns, stat.st_size) for stat in stats)
+
+
+@cache
+def _load_suite(path: Path, experiments: Path | None, states: object) -> Suite:
+    """Return what ``load_suite`` does; ``states`` tells versions of the files apart."""
+    content = read_yaml(path)
+    shared = read_yaml(experiments) or {} if experiments else {}
+    _check_mapping(content, str(path), "name, title, data, seeds, networks and experiments")
+    _check_mapping(shared, str(experiments), "experiments by name")
+    chosen = content.get("experiments") or {}
+    if isinstance(chosen, dict):
+        content["experiments"] = {
+            name: _experiment(path, name, changes, shared, content.get("networks"))
+            for name, changes in chosen.items()
+        }
+    with explained(str(path)):
+        suite = Suite.model_validate(content)
+        _check_something_runs(suite)
+    return suite
+
+
+def _check_mapping(content: Any, where: str, keys: str) -> None:
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else shown(repr(content), 40)
+        raise SpecError(f"{where} must hold a mapping of {keys}, not {found}")
+
+
+def _experiment(
+    path: Path, name: str, changes: Any, shared: dict[str, Any], networks: Any
+) -> dict[str, Any]:
+    """Return the experiment ``name`` of a suite: its own keys over the shared ones.
+
+    Shared ones may name networks that the suite does not have, its own keys may not.
+    """
+    changes = {} if changes is None else changes
+    where = f"experiments.{shown(name)}"
+    _check_mapping(changes, f"{path}: {where}", "title, networks, variants and others")
+    if name not in shared and "variants" not in changes:
+        raise SpecError(
+            f"{path}: no shared experiment '{shown(name)}'.{hint(name, shared)}\n"
+            f"  known: {', '.join(shared) or 'none'}; one of your own needs title and variants"
+        )
+    for network in changes.get("network_bitsets") or ():
+        if isinstance(networks, dict) and network not in networks:
+            raise SpecError(
+                f"{path}: {where}.network_bitsets: no network '{shown(network)}'."
+                f"{hint(network, networks)}"
+            )
+    laid_under = shared.get(name, {})
+    _check_mapping(laid_under, f"experiments.yaml: {where}", "title, variants and others")
+    return merge(laid_under, changes)
+
+
+def _check_something_runs(suite: Suite) -> None:
+    if suite.runs:
+        return
+    reasons = Counter(cell.skipped for cell in suite.cells if cell.skipped)
+    lines = [f"\n  {count} entries: {reason}" for reason, count in reasons.items()]
+    raise SpecError(
+        "no run is left: "
+        + ("every entry is skipped" if lines else "no variant has one")
+        + "".join(lines)
+    )

@@ -1,0 +1,130 @@
+"""Networks and variants: what a suite file says of them."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
+
+from bitswitch.costs import FirstLastCosts
+from bitswitch.spec.run import BitWidth, Choice, Keep
+from bitswitch.spec.search import Budget
+from bitswitch.spec.training import TrainingSpec
+from bitswitch.text import Remark, Title
+from bitswitch.types import Distinct, Strict
+
+
+def _listed(value: Any) -> Any:
+    """Say how seeds are written where one stands alone."""
+    if isinstance(value, int):
+        raise ValueError(f"write a list: [{value}]")
+    return value
+
+
+def _bit_sets(value: Any) -> Any:
+    """Say how bit sets are written where there is only one."""
+    if isinstance(value, list | tuple) and value and all(isinstance(one, int) for one in value):
+        raise ValueError(f"a list of bit sets is needed: write [{list(value)}]")
+    return value
+
+
+BitSets = Annotated[Distinct[tuple[BitWidth, ...]], Field(min_length=1), BeforeValidator(_bit_sets)]
+Factor = Annotated[float, Field(gt=0, le=1e6)]
+Seeds = Annotated[Distinct[NonNegativeInt], Field(min_length=1), BeforeValidator(_listed)]
+
+
+class NetworkSpec(Strict):
+    """A model on a dataset, and how it is trained at full precision and jointly."""
+
+    title: Title
+    published: str
+    """Model key of the published rows it stands beside, e.g. ``resnet20``."""
+    model: Choice
+    dataset: Choice
+    bitsets: BitSets
+    float_training: TrainingSpec | None = None
+    """None: start from the model's own pretrained weights."""
+    training: TrainingSpec
+    recipe: str | None = None
+    """Dataset whose recipe the preset ``published-recipe`` takes; None: the dataset's own."""
+    seeds: Seeds | None = None
+    """Overrides the suite's."""
+    keep: Keep = ()
+    """Layers that stay at full precision besides the first and the last, by name or pattern."""
+
+
+class StartSpec(Strict):
+    """The network trained at several bit-widths that an variant starts from."""
+
+    method: Choice = Choice(name="double-rounding")
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the network's training spec."""
+
+
+class ScoreSpec(Strict):
+    """How an variant finds out what its layers suffer."""
+
+    sensitivity: Choice
+    of: Literal["float", "start", "trained"] | StartSpec = "float"
+    """Which network is scored: the full-precision one, the one that the variant's run starts from,
+    the trained one, or one that is trained for it."""
+    epochs: Distinct[NonNegativeInt] = ()
+    """After which epochs the trained network is scored too; they are its training.snapshots."""
+    images: PositiveInt = 1024
+
+    @model_validator(mode="after")
+    def _epochs_are_of_training(self) -> Self:
+        if self.epochs and self.of != "trained":
+            raise ValueError("epochs belong to scores of the trained network: set of to 'trained'")
+        return self
+
+
+class SearchVariantSpec(Strict):
+    """How an variant gives every layer its own bit-width."""
+
+    search: Choice
+    budgets: Annotated[Distinct[Budget], Field(min_length=1)]
+    scores: ScoreSpec | None = None
+    """Required by searches that read scores; unused by others, so that variants can share it."""
+    first_last: FirstLastCosts = "excluded"
+    latency_table: Path | None = None
+    tied: bool = True
+    evaluations: NonNegativeInt = 0
+    images: PositiveInt = 512
+    recalibration: NonNegativeInt = 0
+    retraining: dict[str, Any] | None = None
+    """Changes to the network's training spec, to train the chosen policy on; None: it is not."""
+    seeds: Seeds = (0,)
+    """Of the search, for each trained network; searches that draw nothing use the first."""
+
+
+class VariantSpec(Strict):
+    """One row of a comparison."""
+
+    title: Title
+    method: Choice = Choice(name="double-rounding")
+    preset: Literal["equal", "published-recipe"] = "equal"
+    """``equal``: the network's recipe, the same for every method; ``published-recipe``: the
+    method's own published recipe over it."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the network's training spec, after the preset's."""
+    one_network_per_bitwidth: bool = False
+    """Train one network per bit-width; together they fill one row."""
+    start: StartSpec | None = None
+    """None: the full-precision network."""
+    guide: ScoreSpec | None = None
+    """Scores that guide the training."""
+    scores: tuple[ScoreSpec, ...] = ()
+    """Scores that are reported."""
+    search: SearchVariantSpec | None = None
+    deploy: bool = False
+    """Export every trained network as one integer model, and compare it with training."""
+    networks: Distinct[str] | None = None
+    """On which of the experiment's networks; None: all."""
+    published: str | None = None
+    """Printed row that stands beside it: ``method`` or ``method+kd``; None: none."""
+    not_run: Remark | None = None
+    """Why nobody can run it: only its printed row is shown."""
+    epochs_factor: Factor = 1.0
+    learning_rate_factor: Factor = 1.0
+    bitsets: BitSets | None = None
+    """Overrides the network's."""

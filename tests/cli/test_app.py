@@ -1,0 +1,262 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bitswitch import stages
+from bitswitch.bench.measured import Measured
+from bitswitch.cli import app as cli
+from bitswitch.errors import DeviceError, Interrupted
+from bitswitch.planning import probe
+from bitswitch.plugins import registry
+from bitswitch.suite.suite import load_suite
+from bitswitch.testing.run import Result
+
+SUITE = {
+    "name": "one",
+    "title": "one run",
+    "data": "embedded",
+    "seeds": [0],
+    "networks": {
+        "net": {
+            "title": "Net",
+            "published": "none",
+            "model": "resnet8",
+            "dataset": {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20}},
+            "bitsets": [[8, 4]],
+            "training": {"epochs": 1, "batch_size": 16},
+        }
+    },
+    "experiments": {
+        "only": {
+            "title": "Only",
+            "networks": ["net"],
+            "variants": {"variant": {"title": "variant"}},
+        }
+    },
+}
+
+
+@pytest.fixture
+def suite(tmp_path):
+    path = tmp_path / "one.yaml"
+    path.write_text(yaml.safe_dump(SUITE))
+    return str(path)
+
+
+@pytest.fixture
+def bitswitch(monkeypatch, capsys):
+    """Run the command line; return exit code, output and messages."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bitswitch", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        written = capsys.readouterr()
+        return ended.value.code or 0, written.out, written.err
+
+    return run
+
+
+HEAVY = {
+    *("torch", "torchvision", "timm", "numpy", "pandas", "scipy", "sklearn", "matplotlib"),
+    *("jinja2", "snakemake", "onnx", "onnxruntime", "safetensors", "PIL"),
+}
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys\n"
+        "from bitswitch.cli.entry import main\n"
+        "sys.argv = ['bitswitch', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('heavy:', *sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.splitlines()[-1] == "heavy:"
+
+
+def test_plugins_are_listed_as_json(bitswitch):
+    code, out, _ = bitswitch("plugins", "--json")
+    assert code == 0
+    assert json.loads(out) == {group: registry.names(group) for group in registry.GROUPS}
+
+
+def test_cards_are_listed_and_shown_whole(bitswitch):
+    _, out, _ = bitswitch("plugins")
+    (line,) = (line for line in out.splitlines() if line.startswith("double-rounding "))
+    facts = ["double-rounding", "Double Rounding", "vectors", "codes", "not stated"]
+    assert re.split("  +", line) == [*facts, "huang2025nearly"]
+    _, out, _ = bitswitch("plugins", "double-rounding")
+    assert "left open: Eq. 13" in out
+    assert "    rounding: double\n" in out
+    _, out, _ = bitswitch("plugins", "double-rounding", "--json")
+    card = json.loads(out)
+    assert card["storage"] == "codes"
+    assert card["options"]["rounding"] == "double"
+
+
+def test_a_method_is_checked(bitswitch, monkeypatch):
+    found = [Result("a", "It works."), Result("b", "It fits.", "It is round.", "Make it square.")]
+    monkeypatch.setattr("bitswitch.testing.run.run", lambda group, name: iter(found[:count]))
+    count = 1
+    code, out, _ = bitswitch("check-plugin", "double-rounding")
+    assert (code, out) == (0, "passed  It works.\ndouble-rounding: 1 checks, none failed\n")
+    count = 2
+    code, out, _ = bitswitch("check-plugin", "double-rounding")
+    assert code == 1
+    assert "FAILED  It fits.\n          It is round.\n          Make it square.\n" in out
+    code, out, _ = bitswitch("check-plugin", "double-rounding", "--json")
+    assert code == 1
+    answer = json.loads(out)
+    assert (answer["plugin"], answer["passed"]) == ("double-rounding", False)
+    assert answer["checks"][1]["remedy"] == "Make it square."
+
+
+def test_a_new_method_is_written_once(bitswitch, tmp_path):
+    arguments = ("new", "method", "my-method", "--into", tmp_path)
+    code, out, _ = bitswitch(*arguments)
+    folder = tmp_path / "bitswitch-my-method"
+    assert code == 0
+    assert f"pip install --editable {folder}" in out
+    code, _, err = bitswitch(*arguments)
+    assert code == 2
+    assert "is left alone" in err
+
+
+def test_methods_are_measured_side_by_side(bitswitch, monkeypatch):
+    calls = []
+
+    def measure(names, compiled):
+        calls.append((names, compiled))
+        return Measured("title", ("method",), (), {})
+
+    monkeypatch.setattr("bitswitch.bench.methods.measure", measure)
+    assert bitswitch("bench", "step", "--methods", "double-rounding", "--json")[0] == 0
+    assert bitswitch("bench", "step", "--methods", "all", "--compiled")[0] == 0
+    assert calls[0] == (["double-rounding"], False)
+    assert calls[1] == ([name for name in registry.names("methods") if name != "float32"], True)
+
+
+def test_shipped_suites_are_valid(bitswitch):
+    code, out, _ = bitswitch("validate", "smoke", "mini", "cifar10", "paper")
+    assert code == 0
+    assert len(out.splitlines()) == 4
+
+
+def test_the_plan_is_one_json_object(bitswitch, suite, monkeypatch):
+    monkeypatch.setattr(probe, "measure_step", lambda run, device: 0.25)
+    code, out, _ = bitswitch("plan", suite, "--json", "--device", "cpu")
+    assert code == 0
+    assert json.loads(out)["total"]["steps"] == 3
+
+
+def test_a_run_is_trained_where_it_is_told(bitswitch, suite, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(stages, "train", lambda *args, **options: calls.append((args, options)))
+    run_id = run_of(suite)
+    code, _, _ = bitswitch(
+        "train", suite, run_id, "--results", tmp_path, "--device", "cpu", "--threads", 2
+    )
+    assert code == 0
+    ((spec, results, data), options) = calls[0]
+    assert (spec.run_id, results, data) == (run_id, tmp_path, Path("data"))
+    assert options == {"device": "cpu", "threads": 2}
+
+
+def run_of(suite):
+    return next(iter(load_suite(Path(suite)).runs))
+
+
+def test_data_is_prepared_checked_and_its_facts_written(bitswitch, suite, tmp_path):
+    facts = tmp_path / "facts.json"
+    where = ("--suite", suite, "--data", tmp_path)
+    assert bitswitch("data", "prepare", *where, "--facts", facts)[0] == 0
+    (found,) = json.loads(facts.read_text()).values()
+    assert found["train"] == "48"
+    assert bitswitch("data", "check", "digits", *where)[0] == 0
+
+
+def test_a_run_is_shown(bitswitch, tmp_path):
+    folder = tmp_path / "runs" / "a-run"
+    folder.mkdir(parents=True)
+    (folder / "spec.yaml").write_text("seed: 3\n")
+    code, out, _ = bitswitch("show", "a-run", "--results", tmp_path)
+    assert (code, out) == (0, "seed: 3\n\na-run  waiting\n")
+
+
+WRONG = {
+    "suite": (["validate", "minni"], 2, "Did you mean 'mini'?"),
+    "command": (["trian"], 2, "Did you mean 'train'?"),
+    "option": (["validate", "mini", "--jsn"], 2, "No such option"),
+    "run": (["train", "{suite}", "double-rounding-resnet8"], 2, "Did you mean"),
+    "table": (["table", "smoke", "tabel4"], 2, "Did you mean 'table4'?"),
+    "figure": (["figure", "smoke", "figure-22"], 2, "Did you mean"),
+    "plugin": (["plugins", "doubel-rounding"], 2, "Did you mean 'double-rounding'?"),
+    "plugin nearest a method": (["plugins", "lsqq"], 2, "'lsq'? known: abn, adabits"),
+    "no method": (["plugins", "resnet8"], 2, "one of the models"),
+    "checked plugin": (["check-plugin", "digitz"], 2, "Did you mean 'digits'?"),
+    "new name": (["new", "method", "My_Method", "--into", "{tmp}"], 2, "lower-case"),
+    "methods elsewhere": (["bench", "startup", "--methods", "all"], 2, "takes no --methods"),
+    "only compiled": (["bench", "step", "--compiled"], 2, "belongs to --methods"),
+    "measured method": (["bench", "step", "--methods", "float23"], 2, "Did you mean 'float32'?"),
+    "measured reference": (["bench", "step", "--methods", "float32"], 2, "name others"),
+    "benchmark": (["bench", "stepp"], 2, "Did you mean 'step'?"),
+    "dataset": (["data", "check", "digitz"], 2, "Did you mean 'digits'?"),
+    "dataset of a suite": (["data", "check", "cifar", "--suite", "{suite}"], 2, "no dataset"),
+    "no dataset at all": (["data", "check"], 2, "Name a dataset"),
+    "missing data": (["data", "check", "digits", "--data", "{tmp}"], 4, "not found"),
+    "shown run": (["show", "nothing", "--results", "{tmp}"], 2, "has no run 'nothing'"),
+    "device": (["train", "{suite}", "{run}", "--device", "cdua"], 6, "cuda"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_input_is_one_message(bitswitch, suite, tmp_path, arguments, code, message):
+    known = {"suite": suite, "tmp": tmp_path, "run": run_of(suite)}
+    found, out, err = bitswitch(*(argument.format(**known) for argument in arguments))
+    assert found == code
+    assert message in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("error", [DeviceError("no GPU"), Interrupted("stopped")])
+def test_an_expected_error_is_its_text_and_its_exit_code(bitswitch, suite, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(stages, "train", fail)
+    code, _, err = bitswitch("train", suite, run_of(suite))
+    assert (code, err) == (error.exit_code, f"error: {error}\n")
+
+
+def test_a_traceback_is_shown_on_request(suite, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bitswitch", "--debug", "validate", "no-such-suite"])
+    with pytest.raises(Exception, match="There is no file"):
+        cli.main()
+
+
+def test_a_defect_is_not_hidden(suite, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(stages, "train", fail)
+    monkeypatch.setattr(sys, "argv", ["bitswitch", "train", suite, run_of(suite)])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_every_command_says_what_it_does(bitswitch):
+    for group, commands in cli.COMMANDS.items():
+        prefix = {cli.data: ["data"], cli.new: ["new"], cli.policy: ["policy"]}.get(group, [])
+        for command in commands:
+            code, out, _ = bitswitch(*prefix, command.__name__.replace("_", "-"), "--help")
+            assert code == 0
+            assert (command.__doc__ or "").split()[0] in out

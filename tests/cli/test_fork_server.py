@@ -1,0 +1,179 @@
+"""A server without torch: what is preloaded changes nothing but time."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from bitswitch.cli import fork_server
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are served on Linux alone")
+
+SERVER = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from bitswitch.cli import fork_server
+
+sys.modules["bitswitch.cli.app"] = SimpleNamespace(main=lambda: exec(sys.argv[1], globals()))
+if hashes := {hashes}:
+    prefork.code_hash = lambda parts, left=iter(hashes): next(left)
+prefork.Server(Path(sys.argv[1])).serve()
+"""
+CLIENT = """
+import sys
+from bitswitch.cli.fork_server import ask
+sys.exit(ask(sys.argv[1], ["job", sys.argv[2]]) or 0)
+"""
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    """Return the socket of a server whose commands are Python code."""
+    yield from served(tmp_path_factory.mktemp("s"))
+
+
+def served(folder, hashes=()):
+    path = folder / "socket"
+    text = SERVER.format(hashes=hashes)
+    with subprocess.Popen([sys.executable, "-c", text, str(path)]) as process:
+        wait_for(path.exists)
+        yield str(path)
+        process.kill()
+
+
+def wait_for(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def client(server, code, **options):
+    command = [sys.executable, "-c", CLIENT, server, code]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, **options)
+
+
+def test_a_child_has_the_clients_files_folder_and_environment(server, tmp_path):
+    code = "import os; print(os.getcwd(), os.environ['WHO'], sys.argv[0])"
+    job = client(server, code, cwd=tmp_path, env={**os.environ, "WHO": "me"})
+    assert job.communicate()[0] == f"{tmp_path} me job\n"
+    assert job.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("sys.exit(7)", 7), ("raise SystemExit", 0), ("raise ValueError('x')", 1)],
+)
+def test_exit_codes_arrive(server, code, expected):
+    job = client(server, code, stderr=subprocess.DEVNULL)
+    assert job.wait() == expected
+
+
+def test_children_run_side_by_side_and_share_nothing(server, tmp_path):
+    code = "import bitswitch; had = hasattr(bitswitch, 'x'); bitswitch.x = 1; print(had)"
+    jobs = [client(server, code) for _ in range(3)]
+    assert [job.communicate()[0] for job in jobs] == ["False\n"] * 3
+
+
+@pytest.mark.parametrize("number", fork_server.FORWARDED)
+def test_signals_reach_the_child(server, tmp_path, number):
+    code = (
+        "import signal, time, pathlib\n"
+        "def stop(n, f): pathlib.Path('got').write_text(str(int(n))); sys.exit(143)\n"
+        f"signal.signal({int(number)}, stop)\n"
+        "pathlib.Path('ready').touch()\n"
+        "while True: time.sleep(0.05)"
+    )
+    job = client(server, code, cwd=tmp_path)
+    wait_for((tmp_path / "ready").exists)
+    job.send_signal(number)
+    assert job.wait(timeout=30) == 143
+    assert (tmp_path / "got").read_text() == str(int(number))
+
+
+def test_a_killed_client_takes_its_child_along(server, tmp_path):
+    code = (
+        "import os, time, pathlib\n"
+        "pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "pathlib.Path('ready').touch()\n"
+        "while True: time.sleep(0.05)"
+    )
+    job = client(server, code, cwd=tmp_path)
+    wait_for((tmp_path / "ready").exists)
+    child = int((tmp_path / "pid").read_text())
+    job.kill()
+    job.wait()
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+def test_a_child_that_is_killed_gives_the_exit_code_of_its_signal(server):
+    assert client(server, "import os; os.kill(os.getpid(), 9)").wait() == 128 + 9
+
+
+def test_children_end_with_their_server(tmp_path):
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    serving = served(tmp_path)
+    job = client(next(serving), code)
+    child = int(job.stdout.readline())
+    next(serving, None)  # which kills it
+    assert job.wait(timeout=30) == 1
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+def test_a_stopped_child_says_so(server):
+    code = "import time; print(1, flush=True); time.sleep(60)"
+    job = client(server, code, stderr=subprocess.PIPE)
+    job.stdout.readline()
+    job.send_signal(2)
+    assert (
+        job.communicate(timeout=30)[1]
+        == "Stopped by SIGINT. What is complete stays: run it again.\n"
+    )
+    assert job.returncode == 130
+
+
+@pytest.mark.parametrize("length", [5, 150])
+def test_a_socket_fits_whatever_the_temporary_folder(monkeypatch, length):
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        folder = Path(short, "t" * length)
+        folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        path = fork_server._socket_path()
+        assert path.is_relative_to(folder) == (length == 5)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+        path.unlink()
+
+
+def test_sockets_of_dead_servers_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = fork_server._socket_path().parent
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    (folder / f"prefork-{process.pid}").touch()
+    (folder / f"prefork-{os.getppid()}").touch()
+    fork_server._socket_path()
+    assert [path.name for path in folder.iterdir()] == [f"prefork-{os.getppid()}"]
+
+
+def test_a_broken_request_ends_nothing(server):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(server)
+        connection.send(b"abc")
+    assert client(server, "print('still here')").communicate()[0] == "still here\n"
+
+
+def test_a_server_with_old_code_declines(tmp_path):
+    for path in served(tmp_path, hashes=("old", "new")):
+        assert fork_server.ask(path, ["job", "sys.exit(3)"]) is None
+
+
+def test_without_a_server_there_is_no_answer(tmp_path):
+    assert fork_server.ask(str(tmp_path / "none"), ["job"]) is None

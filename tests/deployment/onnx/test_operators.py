@@ -1,0 +1,150 @@
+"""Steps of networks as ONNX operators: each computes what torch does, and each is in the docs."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from bitswitch.deployment.onnx.export import graph_of
+from bitswitch.deployment.onnx.operators import FUNCTIONS, MODULES, written
+from bitswitch.errors import EncodingError
+from bitswitch.models.cifar_resnet import ResNet8
+from tests.deployment import exported
+from tests.deployment.onnx.test_export import as_written, assert_same, exact
+
+
+class Net(nn.Module):
+    """One odd convolution, one odd step behind it, and parts that have two names."""
+
+    def __init__(self, step, classes, **convolution):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, padding=1)
+        self.conv = nn.Conv2d(6, 6, **({"kernel_size": 3, "padding": 1} | convolution))
+        self.norm = nn.BatchNorm2d(6)
+        self.fc = nn.Linear(6, 6)
+        self.again, self.same_norm = self.fc, self.norm
+        self.head = nn.Linear(6, classes)
+        self.step = step
+
+    def forward(self, x):
+        x = self.same_norm(self.conv(functional.relu(self.stem(x))))
+        x = self.step(x)
+        x = functional.adaptive_avg_pool2d(x, 1).flatten(1)
+        return self.head(functional.relu(self.again(functional.relu(self.fc(x)))))
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Return integers of a network with a step and a convolution of one's own."""
+
+    def make(step=functional.relu, **convolution):
+        def build(model, classes, seed):
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                with torch.device("cpu" if seed is None else torch.get_default_device()):
+                    return Net(step, classes, **convolution)
+
+        monkeypatch.setattr(ResNet8, "build", build)
+        run = exported.run_of(bitset=(4, 2))
+        trained = exported.quantized(run)
+        return trained, exported.integers(trained, run)
+
+    return make
+
+
+def check(trained, integers):
+    images = exported.images(count=8)
+    for bits in integers.bitset:
+        found = exact(integers, images, bits)
+        with torch.no_grad(), trained.at(bits):
+            assert_same(found, trained(images))
+        assert_same(as_written(graph_of(integers, bits), images), found)
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        {"padding": "same"},
+        {"padding": "same", "kernel_size": 4},
+        {"padding": "same", "kernel_size": (2, 3), "dilation": (1, 2)},
+        {"padding": "valid"},
+        {"padding": (1, 0), "kernel_size": (3, 1), "stride": (2, 1)},
+        {"padding_mode": "reflect"},
+        {"padding_mode": "replicate"},
+    ],
+    ids=str,
+)
+def test_convolutions_pad_as_in_torch(made, convolution):
+    check(*made(**convolution))
+
+
+def _sized(x):
+    return x.view(x.size(0), -1, x.shape[2], 8).contiguous()
+
+
+STEPS = {
+    "relu_": functional.relu_,
+    "relu_ of a tensor": lambda x: x.relu_(),
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "hardswish": functional.hardswish,
+    "hardsigmoid": functional.hardsigmoid,
+    "leaky_relu": lambda x: functional.leaky_relu(x, 0.2),
+    "sigmoid": torch.sigmoid,
+    "tanh": lambda x: x.tanh(),
+    "softmax": lambda x: functional.softmax(x, 1),
+    "arithmetic": lambda x: (1 - x) * x / 2 + x,
+    "cat": lambda x: torch.cat([x[:, :3], x[:, 3:] * 2], 1),
+    "sizes": _sized,
+    "permute": lambda x: x.permute(0, 1, 3, 2),
+    "mean": lambda x: x * x.mean((2, 3), keepdim=True),
+    "mean of one": lambda x: x.mean(-1, True),
+    "amax": lambda x: x - x.amax(dim=(-1, -2), keepdim=True),
+    "max_pool2d": lambda x: functional.max_pool2d(x, 3, 2, 1),
+    "avg_pool2d": lambda x: functional.avg_pool2d(x, 3, 2, 1, False, False),
+    "dropout": lambda x: functional.dropout(x, 0.5, False),
+    "modules": nn.Sequential(
+        *(nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.LeakyReLU(0.3), nn.Dropout2d()),
+        *(nn.AvgPool2d(3, 2, 1), nn.Sigmoid(), nn.Hardsigmoid(), nn.Tanh(), nn.Softmax(1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_steps_compute_what_they_do_in_torch(made, step):
+    check(*made(step))
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (lambda x: torch.einsum("nchw->ncwh", x), r"'torch.einsum', which has no translation"),
+        (nn.PReLU(), r"'nn.PReLU', which has no translation\.\n.*F\.silu.*nn\.Conv2d.*x\.view"),
+        (lambda x: functional.gelu(x, approximate="tanh"), "an approximation"),
+        (lambda x: x.view(x.shape[0] * 1, 6, 8, 8), "arithmetic with other things"),
+        (lambda x: x + x.size(0), "arithmetic with other things"),
+        (lambda x: x * x.mean(), "over all images"),
+        (lambda x: functional.dropout(x, 0.5), "training=self.training"),
+    ],
+)
+def test_what_has_no_translation_is_named(made, step, words):
+    _, integers = made(step)
+    with pytest.raises(EncodingError, match=words):
+        graph_of(integers, 4)
+
+
+def test_a_convolution_that_wraps_around_is_refused(made):
+    _, integers = made(padding_mode="circular")
+    with pytest.raises(EncodingError, match="padding_mode='circular'"):
+        graph_of(integers, 4)
+
+
+def test_the_docs_list_every_translation():
+    text = Path("docs/explanation/onnx.md").read_text()
+    table = text.partition("## What has a translation")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    listed = [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[2])]
+    assert sorted(listed) == sorted({written(one) for one in (*FUNCTIONS, *MODULES)})

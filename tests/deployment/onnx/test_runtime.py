@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+
+from bitswitch.deployment.onnx.export import float_graph_of, graph_of
+from bitswitch.deployment.onnx.graph import Graph
+from bitswitch.deployment.onnx.runtime import Kernels, Session, kernels
+from tests.deployment import exported
+from tests.deployment.onnx.test_export import exact, made
+
+
+@pytest.mark.parametrize("bits", [8, 4, 2])
+def test_predictions_are_those_of_the_integer_model(pair, bits):
+    images = exported.images(count=32)
+    found, expected = Session.of(pair[1], bits)(images), exact(pair[1], images, bits)
+    assert (found.argmax(1) != expected.argmax(1)).sum() <= 2
+
+
+def test_a_session_keeps_its_policy(pair):
+    integers, images = pair[1], exported.images()
+    session = Session.of(integers, 2)
+    before = session(images)
+    with integers.at(4):
+        assert torch.equal(session(images), before)
+
+
+def test_what_runs_in_integers(pair):
+    layers = 1 + len(pair[1].layers) + 1
+    for bits in (8, 4, 2):
+        found = kernels(graph_of(pair[1], bits))
+        assert found.integer == 3  # the first convolution of each block; sums follow the others
+        assert found.integer + found.floating == layers
+    assert kernels(float_graph_of(pair[1])) == Kernels(0, layers)
+
+
+@pytest.mark.parametrize("bits", [8, 4, 2])
+def test_inverted_residuals_run_in_integers_at_every_bit_width(bits):
+    integers = made("mobilenetv2", {"weights": "none"}, 32)
+    found = kernels(graph_of(integers, bits))
+    assert found.integer > found.floating
+
+
+def test_linear_layers_run_in_integers():
+    found = kernels(graph_of(made(first_last_bits=8), 4))
+    assert found.integer >= 4
+
+
+def test_products_of_large_codes_do_not_overflow():
+    """Of two such products each, 16 bits hold no sum: 2 * 255 * 127 > 2 ** 15."""
+    graph, count = Graph(), 64
+    one, zero = graph.constant(1.0), graph.constant(0, np.uint8)
+    codes = graph.add("QuantizeLinear", "images", one, zero)
+    x = graph.add("DequantizeLinear", codes, one, zero)
+    weight = graph.constant(np.full((8, count, 1, 1), 127), np.int8)
+    weight = graph.add("DequantizeLinear", weight, graph.constant(1.0), graph.constant(0, np.int8))
+    y = graph.add("Conv", x, weight, kernel_shape=(1, 1))
+    step, zero = graph.constant(255 * 127 * count / 200), graph.constant(0, np.uint8)
+    y = graph.add("DequantizeLinear", graph.add("QuantizeLinear", y, step, zero), step, zero)
+    model = graph.finish(graph.add("Flatten", y, axis=1), (count, 1, 1), 8)
+    assert kernels(model).integer == 1
+    found = Session(model)(torch.full((1, count, 1, 1), 255.0))
+    assert torch.equal(found, torch.full((1, 8), 255.0 * 127 * count))

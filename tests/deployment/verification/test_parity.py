@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from bitswitch.contracts.data import Batch
+from bitswitch.deployment.export import export
+from bitswitch.deployment.loading import load
+from bitswitch.deployment.verification.parity import compare, parity
+from bitswitch.results.files import read_lines
+from tests.deployment import exported
+
+
+def batch(count=6):
+    return Batch(exported.images(count=count), torch.arange(count) % 10, torch.arange(count))
+
+
+@pytest.fixture(scope="module")
+def agreements(trained, tiny_data, tmp_path_factory):
+    run, results = trained
+    file = tmp_path_factory.mktemp("parity") / "model.safetensors"
+    export(run, results / "runs", file)
+    return parity(file, run, results / "runs", tiny_data)
+
+
+def test_the_test_split_is_predicted_as_in_training(agreements, trained):
+    run, results = trained
+    recorded = {
+        line["policy"]: line["value"]
+        for line in read_lines(results / "runs" / run.run_id / "metrics.jsonl")
+        if (line["metric"], line["split"]) == ("top1", "test")
+    }
+    assert [a.policy for a in agreements] == list(run.bitset)
+    for found in agreements:
+        assert found.images == 40
+        assert found.unexplained == 0
+        assert found.differing == found.ties
+        assert found.top1_trained == pytest.approx(recorded[str(found.policy)])
+        assert abs(found.top1_integer - found.top1_trained) <= 100 * found.ties / 40
+        assert max(found.accumulators.values()) < 2**31
+
+
+def test_it_can_be_written(agreements):
+    content = agreements[0].as_json()
+    assert content["policy"] == 8
+    assert {"top1_trained", "top1_integer", "differing", "ties"} <= content.keys()
+
+
+def test_policies_and_several_batches(pair):
+    model, integers = pair
+    policy = dict(zip(integers.layers, (8, 4, 2, 2, 4, 8, 4, 8), strict=True))
+    found = compare(model, integers, [batch(), batch(2)], policy)
+    assert (found.images, found.unexplained, found.policy) == (8, 0, policy)
+    assert found.top1_trained == found.top1_integer
+    assert integers.policy == 8
+
+
+def test_a_wrong_integer_is_not_explained(pair):
+    model, _ = pair
+    run = exported.run_of()
+    description, tensors = exported.artifact(model, run).content
+    name = "stages.0.0.conv2.weight.codes"
+    tensors[name] = tensors[name].clone()
+    tensors[name][0] = 127
+    wrong = exported.assembled(description, tensors, "memory")
+    assert compare(model, wrong, [batch()], 8).unexplained > 0
+
+
+def test_another_float_layer_is_not_explained(pair):
+    model, _ = pair
+    description, tensors = exported.artifact(model, exported.run_of()).content
+    tensors["fc.weight"] = -tensors["fc.weight"]
+    wrong = exported.assembled(description, tensors, "memory")
+    found = compare(model, wrong, [batch()], 8)
+    assert found.unexplained == found.differing > found.ties == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_an_accelerator(tmp_path, trained, tiny_data):
+    run, results = trained
+    file = tmp_path / "model.safetensors"
+    export(run, results / "runs", file)
+    assert next(iter(load(file, "cuda").net.parameters())).is_cuda
+    for found in parity(file, run, results / "runs", tiny_data, "cuda"):
+        assert found.unexplained == 0

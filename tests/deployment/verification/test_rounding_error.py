@@ -1,0 +1,102 @@
+"""What rounding twice costs, against scalar arithmetic in fractions."""
+
+from fractions import Fraction
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitswitch.deployment.verification.rounding_error import rounding_errors
+from bitswitch.quant.quantizer import Width
+from tests.deployment import exported
+
+BITSET = (8, 6, 4, 2)
+
+
+@cache
+def network():
+    return exported.quantized(exported.run_of(bitset=BITSET))
+
+
+def one_layer(weights, scale):
+    """Return the errors of the first layer of a network, by bit-width."""
+    model = network()
+    name, layer = next(iter(model.layers.items()))
+    with torch.no_grad():
+        flat = torch.zeros(layer.weight.numel())
+        flat[: len(weights)] = torch.tensor(weights)
+        layer.weight.copy_(flat.view(layer.weight.shape))
+        layer.weight_quantizer.scale.fill_(scale)
+    return {error.bits: error for error in rounding_errors(model) if error.layer == name}
+
+
+def expected(weight, bits, scale, widest):
+    """Return (clipping, rounding, rounding once, differs) of one weight; Python rounds to even."""
+    ratio = 2 ** (widest - bits)
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    exact = Fraction(weight) / (Fraction(scale) * ratio)
+    inside = min(max(exact, Fraction(low)), Fraction(high))
+    once = round(inside)
+    twice = round(Fraction(round(inside * ratio), ratio))
+    step = Fraction(scale) * ratio
+    squares = [((code - inside) * step) ** 2 for code in (twice, once)]
+    return ((inside - exact) * step) ** 2, *squares, once != twice
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(-4000, 4000), min_size=1, max_size=40))
+def test_sums_are_those_of_single_weights(codes):
+    scale = 2.0**-6  # weights are multiples of a power of two: no float operation rounds
+    weights = [code * scale / 16 for code in codes]
+    for bits, found in one_layer(weights, scale).items():
+        each = [expected(weight, bits, scale, 8) for weight in weights]
+        assert found.clipping == pytest.approx(float(sum(one[0] for one in each)))
+        assert found.rounding == pytest.approx(float(sum(one[1] for one in each)))
+        assert found.rounding_single == pytest.approx(float(sum(one[2] for one in each)))
+        assert found.differing == sum(one[3] for one in each)
+        assert found.signal == pytest.approx(sum(weight**2 for weight in weights))
+
+
+def test_both_parts_are_the_whole_error():
+    model = exported.quantized(exported.run_of(bitset=BITSET))
+    for error in rounding_errors(model):
+        layer = model.layers[error.layer]
+        width = Width.of(error.bits, BITSET)
+        weight = layer.weight.detach()
+        apart = (layer.weight_quantizer(weight, width) - weight).detach()
+        whole = float(apart.double().square().sum())
+        assert error.rounding + error.clipping == pytest.approx(whole, rel=1e-5)
+        assert error.rounding_single <= error.rounding
+
+
+def test_the_widest_codes_are_rounded_once():
+    errors = [e for e in rounding_errors(exported.quantized(exported.run_of())) if e.bits == 8]
+    assert errors
+    assert all(e.differing == 0 and e.rounding == e.rounding_single for e in errors)
+
+
+def test_gaussian_weights_differ_as_often_as_theory_says():
+    """Of evenly spread weights, a share of 2^-shift / 2 lies where rounding twice goes wrong."""
+    weights = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    model = exported.quantized(exported.run_of(bitset=BITSET))
+    layer = next(iter(model.layers.values()))
+    layer.weight = torch.nn.Parameter(weights)
+    with torch.no_grad():
+        layer.weight_quantizer.scale.fill_(3 / 128)
+    shares = {e.bits: e.differing / e.weights for e in rounding_errors(model)[:4]}
+    for bits in (6, 4):
+        shift = 8 - bits
+        assert shares[bits] == pytest.approx(2.0**-shift / 2, rel=0.15)
+
+
+def test_positions_follow_the_network():
+    model = exported.quantized(exported.run_of())
+    found = {error.layer: error.position for error in rounding_errors(model)}
+    assert list(found) == list(model.layers)
+    assert list(found.values()) == list(range(len(found)))
+
+
+def test_other_quantizers_are_left_out():
+    assert rounding_errors(exported.quantized(exported.run_of("adabits"))) == []

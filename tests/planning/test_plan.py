@@ -1,0 +1,146 @@
+import json
+
+import pytest
+
+from bitswitch.errors import BitWidthError
+from bitswitch.planning import plan, probe
+from bitswitch.runtime import cache
+from bitswitch.suite.suite import load_suite, suite_path
+
+
+@pytest.fixture(autouse=True)
+def measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "FOLDER", tmp_path)
+    monkeypatch.setattr(probe, "measure_step", lambda run, device: 0.25)
+
+
+@pytest.mark.parametrize("name", ["smoke", "mini", "cifar10", "paper"])
+def test_every_shipped_suite_is_costed(name):
+    suite = load_suite(suite_path(name))
+    made = plan.make(suite, "cpu")
+    assert set(made.runs) == set(suite.runs)
+    assert set(made.parts) == set(suite.experiments)
+    assert all(min(cost[1:]) > 0 for cost in made.runs.values())
+    untrained = {suite.runs[key].method.name for key, cost in made.runs.items() if not cost.steps}
+    assert untrained == {"ptmq"}
+
+
+def test_a_run_of_several_tables_is_counted_once():
+    made = plan.make(load_suite(suite_path("mini")), "cpu")
+    assert sum(part.cost.steps for part in made.parts.values()) > made.total.steps
+    assert made.total.steps == sum(cost.steps for cost in made.runs.values())
+    assert any(part.shared for part in made.parts.values())
+
+
+def test_shared_starts_are_counted():
+    suite = load_suite(suite_path("mini"))
+    made = plan.make(suite, "cpu")
+    assert sum(made.starts.values()) == sum(run.start is not None for run in suite.runs.values())
+
+
+def test_the_plan_is_json_and_its_jobs_wait_as_the_rules_say():
+    suite = load_suite(suite_path("smoke"))
+    made = plan.make(suite, "cpu")
+    content = json.loads(json.dumps(made.as_json()))
+    assert content["wall_time_s"] == made.schedule.time_s >= made.schedule.longest_s
+    jobs = plan._waiting(suite, _costs(made))
+    assert len(jobs) == sum(map(len, _costs(made)))
+    assert {need for job in jobs.values() for need in job.needs} <= set(jobs)
+    guided = next(run for run in suite.runs.values() if run.sensitivity)
+    needs = jobs[f"train {guided.run_id}"].needs
+    assert needs[-1] == f"score {guided.sensitivity.identifier}"
+
+
+def test_the_text_names_tables_totals_and_assumptions():
+    made = plan.make(load_suite(suite_path("paper")), "cpu")
+    text = plan.render(made)
+    for part in made.parts.values():
+        assert part.title in text
+    assert "each run once" in text
+    assert "GPU time is assumed" in text
+    assert "resnet50 on imagenet" in text
+
+
+def test_on_a_gpu_nothing_is_assumed(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    text = plan.render(plan.make(load_suite(suite_path("cifar10")), "cuda"))
+    assert "assumed" not in text
+    assert "few images" not in text
+
+
+def test_the_time_counts_that_jobs_wait_for_each_other(tmp_path):
+    """Three runs on one start: two at once need as long as start, one pair, and a third."""
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        """
+name: small
+title: small
+data: embedded
+seeds: [0]
+networks:
+  net:
+    title: Net
+    published: none
+    model: resnet8
+    dataset: digits
+    bitsets: [[8, 4]]
+    float_training: {epochs: 4, batch_size: 64}
+    training: {epochs: 4, batch_size: 64}
+experiments:
+  one:
+    title: One
+    networks: [net]
+    variants:
+      a: {title: a, deploy: true}
+      b: {title: b, learning_rate_factor: 2}
+      c: {title: c, learning_rate_factor: 3}
+"""
+    )
+    made = plan.make(load_suite(path), "cpu")
+    (start,) = made.starts
+    variant, *others = (cost.time_s for key, cost in made.runs.items() if key != start)
+    assert others == pytest.approx([variant, variant])
+    (deployment,) = made.deployments.values()
+    two = plan.simulate(plan._waiting(load_suite(path), _costs(made)), 2)
+    first = made.runs[start].time_s
+    assert two.time_s == pytest.approx(first + 2 * variant)
+    assert two.longest_s == pytest.approx(first + variant + deployment.time_s)
+    assert [name.split()[0] for name in two.chain] == ["train", "train", "deploy"]
+    assert made.total.time_s / 2 < two.time_s
+    assert ", then deploy double-rounding-" in plan.render(made)
+
+
+def _costs(made):
+    return made.runs, made.sensitivities, made.searches, made.deployments
+
+
+BEIT = """
+name: beit
+title: BEiT
+data: embedded
+seeds: [0]
+networks:
+  beit:
+    title: BEiT
+    published: none
+    model:
+      name: timm
+      options:
+        architecture: beit_base_patch16_224
+        arguments: {img_size: 32, patch_size: 16, depth: 2, embed_dim: 24, num_heads: 3}
+    dataset: {name: digits, options: {size: 32, train: 64, held_out: 20, test: 40}}
+    bitsets: [[8, 4]]
+    training: {epochs: 1, batch_size: 16}
+experiments:
+  mine: {title: mine, networks: [beit], variants: {only: {title: only}}}
+"""
+
+
+def test_layers_that_cannot_be_quantized_stop_the_plan_until_they_are_kept(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(BEIT)
+    with pytest.raises(BitWidthError, match=r'keep: \["blocks\.\*\.attn\.qkv"\]'):
+        plan.make(load_suite(path), "cpu")
+    path.write_text(BEIT.replace("    training:", '    keep: ["blocks.*.attn.qkv"]\n    training:'))
+    notes = plan.make(load_suite(path), "cpu").notes
+    assert any("'blocks.0.attn.qkv' and 1 more stay at full precision" in note for note in notes)

@@ -1,0 +1,57 @@
+"""Tests of ``bitswitch.report.collect.frames``."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bitswitch.errors import RecordError
+from bitswitch.report.collect.frames import Frames
+from tests.report.conftest import seal
+
+
+def test_embedded_and_published_scale_never_mix(folder: Path):
+    path = folder / "metrics.csv"
+    path.write_text(path.read_text().replace("tiny,embedded", "tiny,published", 1))
+    seal(folder)
+    with pytest.raises(RecordError, match="never mixed"):
+        Frames.read(folder)
+
+
+def test_a_missing_table_is_named_with_the_remedy(folder: Path):
+    (folder / "curves.csv").unlink()
+    with pytest.raises(RecordError, match=r"curves\.csv cannot be read(.|\n)*bitswitch report"):
+        Frames.read(folder)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "suite.yaml", "result.json"])
+def test_a_changed_digit_is_refused_with_the_remedy(folder: Path, name: str):
+    path = folder / name
+    place = re.search(rb"[1-8]", content := path.read_bytes())
+    path.write_bytes(content[: place.start()] + b"9" + content[place.end() :])
+    with pytest.raises(RecordError, match=rf"{name} is not as(.*\n)*.*bitswitch report"):
+        Frames.read(folder, "metrics")
+    path.write_bytes(content)
+    assert len(Frames.read(folder, "metrics").metrics)
+
+
+def test_lost_and_doubled_rows_are_refused(folder: Path):
+    lines = (folder / "metrics.csv").read_bytes().splitlines(keepends=True)
+    for changed in (lines[:-1], [*lines, lines[-1]]):
+        (folder / "metrics.csv").write_bytes(b"".join(changed))
+        with pytest.raises(RecordError, match=r"metrics\.csv is not as it was written"):
+            Frames.read(folder)
+
+
+def test_what_was_never_collected_says_how_to(tmp_path: Path):
+    with pytest.raises(
+        RecordError, match=r"Nothing has been collected(.|\n)*bitswitch report SUITE"
+    ):
+        Frames.read(tmp_path)
+
+
+def test_other_columns_are_refused(folder: Path):
+    (folder / "runs.csv").write_text("run,status\n")
+    seal(folder)
+    with pytest.raises(RecordError, match="other columns"):
+        Frames.read(folder)

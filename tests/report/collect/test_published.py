@@ -1,0 +1,81 @@
+"""Tests of ``bitswitch.report.collect.published``: the transcription and the recomputed claims."""
+
+import pandas as pd
+import pytest
+
+from bitswitch.errors import ReportError
+from bitswitch.report.collect import published
+
+
+def test_no_printed_number_is_lost():
+    rows = published.accuracy()
+    assert rows.groupby("table").size().to_dict() == {
+        "rebuttal-limpq": 1,
+        "table1": 75,
+        "table2": 36,
+        "table3": 36,
+        "table4": 56,
+        "table6": 16,
+    }
+    assert len(published.costs()) == 9
+    assert len(published.claims()) == 40
+
+
+def test_sums_per_table_are_those_of_the_transcription():
+    sums = published.accuracy().groupby("table").top1.sum().round(2).to_dict()
+    assert sums == {
+        "rebuttal-limpq": 69.70,
+        "table1": 5231.01,
+        "table2": 2541.57,
+        "table3": 2537.10,
+        "table4": 4224.10,
+        "table6": 1153.67,
+    }
+    costs = published.costs()
+    assert costs.avg_hours.sum() == pytest.approx(186.0)
+    assert costs.save_cost_percent.sum() == pytest.approx(136.0)
+
+
+CLAIMS = published.claims()
+MARGINS = CLAIMS[(CLAIMS.kind == "margin") & CLAIMS.printed.notna()]
+
+
+@pytest.mark.parametrize("claim", [row for _, row in MARGINS.iterrows()], ids=lambda row: row.id)
+def test_margins_follow_from_the_tables(claim: pd.Series):
+    assert published.margin(claim) == float(claim.recomputed)
+
+
+def test_an_ambiguous_place_is_an_error():
+    with pytest.raises(ReportError, match="2 printed numbers"):
+        published.value("table1/mobilenetv2/double-rounding/kd=1/w8a8")
+
+
+def test_tidy_rows_hold_full_precision_once_per_row():
+    rows = published.tidy()
+    fp = rows[(rows.experiment == "table4") & (rows.bitset == "FP")]
+    assert fp.groupby("model").value.agg(["size", "first"]).to_dict("index") == {
+        "mobilenetv2": {"size": 2, "first": 71.14},
+        "resnet18": {"size": 2, "first": 69.76},
+        "resnet20": {"size": 2, "first": 92.30},
+        "resnet50": {"size": 2, "first": 76.13},
+    }
+
+
+def test_rows_are_named_by_arm_or_by_method_and_distillation():
+    rows = published.accuracy()
+    names = published.names(rows)
+    assert set(names[rows.table == "table4"]) == {"without-alrs", "with-alrs"}
+    assert set(names[rows.table == "table6"]) == {"lsq", "lsq-plus", "double-rounding"}
+    kd = names[(rows.table == "table1") & (rows.kd == 1)]
+    assert set(kd) == {
+        f"{method}{published.KD}"
+        for method in ("any-precision", "coquant", "multiquant", "double-rounding")
+    }
+
+
+def test_setups_say_what_a_row_prints_besides_accuracies():
+    setups = published.setups("table6")
+    assert setups["resnet18", "lsq"].storage == "8+6+4+2"
+    assert setups["resnet18", "lsq"].epochs == "90"
+    assert published.setups("table1")["resnet18", "hot-swap"].epochs == ""
+    assert published.setups(None) == {}

@@ -1,0 +1,105 @@
+"""Tests of ``bitswitch.report.document.html``."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bitswitch.errors import ReportError
+from bitswitch.report.collect import collect
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.document import html
+from bitswitch.report.figures import figures
+from bitswitch.report.tables import tables
+from bitswitch.suite.suite import Suite
+from tests.report.conftest import EXPERIMENTS, NETWORK, make_suite
+
+VOID = {"meta", "link", "br", "img"}
+
+
+def make_parts(suite: Suite, folder: Path) -> None:
+    for name in tables.names(suite):
+        tables.write(name, folder)
+    (folder / "figures").mkdir()
+    for name in figures.names(suite):
+        (folder / f"figures/{name}.png").write_bytes(b"no picture")
+
+
+@pytest.fixture
+def text(suite: Suite, folder: Path) -> str:
+    make_parts(suite, folder)
+    return html.write(suite, folder).read_text()
+
+
+class Nesting(HTMLParser):
+    """Checks that every element is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole(text: str):
+    parser = Nesting()
+    parser.feed(text)
+    assert parser.open == []
+    assert len(text) < 2_000_000
+
+
+def test_nothing_is_loaded_from_elsewhere(text: str):
+    sources = re.findall(r'(?:src|href)="([^"#][^"]*)"', text)
+    assert all(source.startswith(("data:", "https://arxiv.org/")) for source in sources)
+    assert "<script" not in text
+    assert "@import" not in text
+
+
+def test_every_link_of_the_menu_leads_somewhere(text: str):
+    for target in re.findall(r'href="#([^"]+)"', text):
+        assert f'id="{target}"' in text
+
+
+def test_tables_runs_and_origin_are_there(text: str, folder: Path):
+    for run in Frames.read(folder).runs.run:
+        assert run in text
+    assert "0123456789abcdef" in text
+    assert "Embedded data, not the published scale" in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_every_method_has_its_card(text: str):
+    card = text.partition('id="method-double-rounding"')[2].partition("</details>")[0]
+    for fact in (
+        "Huang et al., Nearly Lossless Adaptive Bit Switching",
+        "agrees with the published code, array by array",
+        "the widest integer weights and their scales",
+        "The initial scale is not given.",
+        "epochs 200, milestones 0.5",
+    ):
+        assert fact in card
+
+
+def test_a_missing_part_is_named(suite: Suite, folder: Path):
+    with pytest.raises(ReportError, match=r"table4\.html is missing"):
+        html.write(suite, folder)
+
+
+def test_figures_of_further_networks_stand_below_those_of_the_first(results: Path):
+    network = {**NETWORK, "title": "Other", "published": "none"}
+    networks = {"resnet20": {**NETWORK, "title": "First", "published": "resnet20"}}
+    alrs = EXPERIMENTS["alrs"] | {"networks": ["resnet20", "other"]}
+    suite = make_suite(networks=networks | {"other": network}, experiments={"alrs": alrs})
+    folder = collect.write(suite, results)
+    make_parts(suite, folder)
+    text = html.write(suite, folder).read_text()
+    places = [text.index(f'<figure class="plot" id="{name}">') for name in figures.names(suite)]
+    assert places == sorted(places)
+    heading = text.index("<h2>Figures of further networks</h2>")
+    assert [place > heading for place in places] == [False] * 4 + [True] * 3

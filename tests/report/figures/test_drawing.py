@@ -1,0 +1,34 @@
+"""Tests of ``bitswitch.report.figures.drawing``."""
+
+from matplotlib import rcParams
+
+from bitswitch.report.figures import drawing
+
+
+def test_every_bit_width_has_its_own_look():
+    looks = {(drawing.colour(bits), drawing.marker(bits)) for bits in (8, 6, 4, 3, 2, 5)}
+    assert len(looks) == 6
+
+
+def test_the_style_needs_no_tex_and_does_not_leak():
+    before = rcParams["pdf.fonttype"]
+    with drawing.style():
+        assert rcParams["text.usetex"] is False
+        assert rcParams["pdf.fonttype"] == 42
+    assert rcParams["pdf.fonttype"] == before
+
+
+def test_a_figure_is_as_wide_as_the_text():
+    assert drawing.figure(2.0, "stamp").get_size_inches().tolist() == [6.75, 2.0]
+
+
+def test_narrow_logarithmic_axes_have_plain_numbers():
+    axes = drawing.figure(2.0, "stamp").subplots()
+    axes.plot([0, 1], [0.02, 1.0])
+    drawing.set_log_scale(axes)
+    assert axes.get_yscale() == "log"
+    assert axes.yaxis.get_major_formatter()(0.05) == "0.05"
+
+
+def test_the_stamp_is_printed():
+    assert [text.get_text() for text in drawing.figure(2.0, "stamp").texts] == ["stamp"]

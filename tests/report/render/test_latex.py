@@ -1,0 +1,118 @@
+"""Tests of ``bitswitch.report.render.latex``."""
+
+import re
+
+import pytest
+from jinja2 import UndefinedError
+
+from bitswitch.report.render import latex
+from bitswitch.report.render.table import DASH, Entry, Group, Line, Section, Table
+
+
+def make_table(label: str = "LSQ_a & b%", entry: Entry | None = None) -> Table:
+    line = Line(label, "reproduced", (entry or Entry("93.41", "±0.08 (3)"), Entry(DASH)))
+    section = Section("Net_1", "on #1 ~data", (Group("{8,6}", ("w8a8", "w6a6")),), (line,))
+    return Table("t", "A $title$", "stamp^", (section,), ("100 % λ",), (("a", "<why>"),))
+
+
+def test_special_characters_are_printed_literally():
+    text = latex.table(make_table())
+    assert r"LSQ\_a \& b\%" in text
+    assert r"A \$title\$" in text
+    assert r"stamp\textasciicircum{}" in text
+    assert r"on \#1 \textasciitilde{}data" in text
+    assert r"100 \% $\lambda$" in text
+    assert r"\textless{}why\textgreater{}" in text
+
+
+@pytest.mark.parametrize(
+    ("letter", "printed"),
+    [
+        ("é", "é"),
+        ("ﬁ", "fi"),
+        ("漢", "[U+6F22]"),
+        ("ħ", "[U+0127]"),
+        ("\x07", " "),
+        ("\\", r"\textbackslash{}"),
+    ],
+)
+def test_letters_that_tex_does_not_know_have_a_stand_in(letter, printed):
+    assert latex.escape(letter) == printed
+
+
+def test_entries_show_all_they_have():
+    entry = Entry("1.0", below="±0.1", tone="match", bold=True, marks=("a", "b"), span=2)
+    assert latex.entry(entry) == (
+        r"\multicolumn{2}{l}{\bsstack{\bsmatch{\textbf{1.0}\textsuperscript{a,b}}}{$\pm$0.1}}"
+    )
+
+
+def test_long_labels_are_wrapped():
+    assert "p{3.2cm}" in latex.table(make_table("a label that is much too long for one line"))
+    assert "p{3.2cm}" not in latex.table(make_table())
+
+
+def test_headers_are_repeated_only_where_columns_change():
+    table = make_table()
+    twice = Table(table.name, "t", "s", (*table.sections, *table.sections))
+    assert latex.table(twice).count(r"\cmidrule") == 1
+
+
+def make_long_table(columns: int) -> Table:
+    names = tuple(f"w{n}" for n in range(columns))
+    cells = tuple(Entry("93.41", "±0.08 (3)") for _ in names)
+    variant = (
+        Line("method", "published", cells, rule=True),
+        Line("", "reproduced", cells, marks=("a",)),
+    )
+    narrow = Section("Net_1", "about", (Group("{8,6}", names[:2]),), (Line("m", "k", cells[:2]),))
+    wide = Section("Net_2", "about", (Group("{8,6}", names),), variant * 30)
+    return Table("t", "Title", "stamp", (narrow, wide, wide), ("Note.",), (("a", "why"),))
+
+
+def test_a_long_table_is_split_over_pages_with_its_header_repeated():
+    text = latex.table(make_long_table(9))
+    assert r"\begin{table}" not in text
+    assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 2
+    assert text.count(r"\endhead") == 2
+    assert text.count("w8") == 2
+    assert r"\textit{Title, continued}" in text
+    assert r"\textsuperscript{a}\,why." in text
+
+
+def test_a_table_is_split_before_it_fills_a_page_with_its_notes():
+    cells = (Entry("93.41", "±0.08 (3)"),)
+    line = Line("method", "reproduced", cells)
+    section = Section("Net", "about", (Group("", ("w8",)),), (line,) * 30)
+    bare = Table("t", "Title", "stamp", (section,))
+    noted = Table("t", "Title", "stamp", (section,), ("All letters count. " * 100,))
+    assert latex.height_pt(noted) - latex.height_pt(bare) == 8 * 13
+    assert r"\begin{table}" in latex.table(bare)
+    assert r"\begin{longtable}" in latex.table(noted)
+
+
+def test_the_rows_of_a_method_stay_on_one_page():
+    lines = latex.table(make_long_table(9)).splitlines()
+    ends = [line for line in lines if line in (r"\\", r"\\*")]
+    assert ends.count(r"\\*") == 60
+
+
+@pytest.mark.parametrize("columns", [5, 9, 12])
+def test_columns_of_a_long_table_fill_the_line(columns: int):
+    section = make_long_table(columns).sections[1]
+    layout = latex._layout(section, has_kinds=True)
+    label, kind, each = map(float, re.findall(r"p\{([\d.]+)mm\}", layout))
+    assert f"*{{{columns}}}" in layout
+    gaps = (columns + 1) * 4 / 72.27 * 25.4
+    assert label + kind + columns * each + gaps == pytest.approx(168, abs=0.05)
+
+
+def test_long_notes_are_wrapped():
+    note = Entry("because " * 8, tone="note", span=3)
+    assert r"\parbox[t]{50mm}" in latex.entry(note)
+    assert r"\parbox" not in latex.entry(Entry("short", tone="note", span=3))
+
+
+def test_an_undefined_variable_is_an_error():
+    with pytest.raises(UndefinedError):
+        latex.render("tables/table.tex.j2", label_column="l")

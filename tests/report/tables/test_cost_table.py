@@ -1,0 +1,79 @@
+"""Tests of ``bitswitch.report.tables.cost_table``."""
+
+from pathlib import Path
+
+import pytest
+
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.render.table import DASH, Line, Table
+from bitswitch.report.tables import cost_table
+
+
+def build(frames: Frames) -> Table:
+    return cost_table.build(frames, "separate", "table5")
+
+
+def line(table: Table, label: str) -> Line:
+    return next(one for one in table.sections[0].lines if one.label == label)
+
+
+def texts(found: Line) -> list[str]:
+    return [entry.text for entry in found.entries]
+
+
+def test_rows_are_those_of_the_paper(folder: Path):
+    table = build(Frames.read(folder))
+    assert [section.title for section in table.sections] == ["ResNet-20", "ResNet-18", "ResNet-50"]
+    for section in table.sections:
+        assert [one.label for one in section.lines] == ["separate", "{4,3,2}", "{8,6,4,2}"]
+    assert table.sections[0].about.startswith(
+        "published: CIFAR-10, 200 epochs, batch 128, 1 V100 · reproduced: embedded digits"
+    )
+
+
+def test_published_savings_are_printed_and_recomputed(folder: Path):
+    table = build(Frames.read(folder))
+    assert texts(line(table, "{4,3,2}"))[:3] == ["0.7", "28.6", "22.2"]
+    assert texts(line(table, "{8,6,4,2}"))[:3] == ["0.8", "12.5", "11.1"]
+
+
+def test_reproduced_savings_compare_one_joint_training_with_the_sum_of_its_bit_widths(folder: Path):
+    table = build(Frames.read(folder))
+    joint = (30 * 4**0.9 + 1) / 60
+    average, total, separate, of_joint, of_separate = map(
+        float, texts(line(table, "{8,6,4,2}"))[3:]
+    )
+    assert average == pytest.approx(joint / 4, abs=0.005)
+    assert total == pytest.approx(joint, abs=0.005)
+    assert separate == 2.0
+    assert of_joint == pytest.approx(100 * (2 - joint) / joint, abs=0.05)
+    assert of_separate == pytest.approx(100 * (2 - joint) / 2, abs=0.05)
+    assert table.sections[0].groups[2].title == "reproduced, CPU minutes"
+
+
+def test_long_trainings_are_printed_in_hours(folder: Path):
+    frames = Frames.read(folder)
+    frames.runs["train_time_s"] *= 3600
+    assert build(frames).sections[0].groups[2].title == "reproduced, CPU hours"
+
+
+def test_times_of_different_devices_give_no_saving(folder: Path):
+    frames = Frames.read(folder)
+    frames.runs.loc[frames.runs.bitset == "{2}", "device_name"] = "Epyc"
+    table = build(frames)
+    assert texts(line(table, "{4,3,2}"))[-2:] == [DASH, DASH]
+    assert "different devices: Epyc, 1 thread; Xeon, 1 thread" in table.footnotes[0][1]
+
+
+def test_what_is_incomplete_is_a_dash(folder: Path):
+    frames = Frames.read(folder)
+    frames.runs.loc[frames.runs.bitset == "{3}", ["status", "train_time_s"]] = ["missing", None]
+    table = build(frames)
+    assert texts(line(table, "separate"))[3] == DASH
+    assert texts(line(table, "{4,3,2}"))[-3:] == [DASH, DASH, DASH]
+    assert DASH not in texts(line(table, "{8,6,4,2}"))
+
+
+def test_networks_that_were_not_timed_say_so(folder: Path):
+    section = build(Frames.read(folder)).sections[1]
+    assert all(one.entries[-1].text.endswith("not in this suite") for one in section.lines)

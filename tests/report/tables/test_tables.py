@@ -1,0 +1,82 @@
+"""Tests of ``bitswitch.report.tables.tables``."""
+
+from pathlib import Path
+
+import pytest
+
+from bitswitch.errors import ReportError
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.tables import tables
+from bitswitch.suite.suite import Suite
+from tests.report.conftest import make_suite
+
+
+def test_every_experiment_has_a_table(suite: Suite):
+    assert tables.names(suite) == ["table4", "table5", "readings"]
+
+
+def test_a_printed_table_names_the_one_experiment_that_reproduces_it():
+    variants = {"a": {"title": "a"}}
+    one = {"title": "t", "networks": ["resnet20"], "variants": variants}
+    experiments = {
+        "mine": one | {"printed": "table1"},
+        "alrs": one | {"printed": "table4"},
+        "alrs-again": one | {"printed": "table4"},
+        "table2": one,
+        "other": one | {"printed": "table2"},
+    }
+    suite = make_suite(experiments=experiments)
+    assert tables.names(suite) == ["table1", "alrs", "alrs-again", "table2", "other"]
+
+
+def test_files_are_the_same_bytes_every_time(suite: Suite, folder: Path):
+    for name in tables.names(suite):
+        paths = tables.write(name, folder)
+        assert [path.name for path in paths] == [f"{name}.tex", f"{name}.html"]
+        before = [path.read_bytes() for path in paths]
+        assert [path.read_bytes() for path in tables.write(name, folder)] == before
+
+
+def test_tables_need_no_curves(folder: Path):
+    (folder / "curves.csv").unlink()
+    (folder / "scale_gradients.csv").unlink()
+    assert tables.write("table4", folder)
+
+
+def test_what_is_read_for_a_table_makes_the_same_table_as_everything(
+    mixed_folder: Path,
+):
+    whole = Frames.read(mixed_folder)
+    for name in tables.names(whole.suite):
+        needed = (*tables.NEEDED, *tables.ALSO_NEEDED.get(name, ()))
+        assert tables.build(Frames.read(mixed_folder, *needed), name) == tables.build(whole, name)
+
+
+def test_every_experiment_of_mixed_precision_has_the_table_that_fits_its_arms(mixed_folder: Path):
+    frames = Frames.read(mixed_folder)
+    first = {
+        name: tables.build(frames, name).sections[0].groups[0].columns[0]
+        for name in tables.names(frames.suite)
+    }
+    assert first == {
+        "hmt": "layers",
+        "trace-stability": "epoch 1",
+        "search-comparison": "found",
+        "fronts": "found",
+        "limited-share": "w8a8",
+        "searched-layers": "bits",
+    }
+
+
+def test_every_line_is_as_wide_as_its_section(mixed_folder: Path):
+    frames = Frames.read(mixed_folder)
+    for name in tables.names(frames.suite):
+        for section in tables.build(frames, name).sections:
+            for line in section.lines:
+                assert sum(entry.span for entry in line.entries) == section.width, name
+        assert all(path.stat().st_size > 500 for path in tables.write(name, mixed_folder))
+
+
+def test_an_unknown_table_has_a_nearest_name(folder: Path):
+    with pytest.raises(ReportError, match=r"no table 'tabel4'\. Did you mean 'table4'\?"):
+        tables.write("tabel4", folder)

@@ -1,0 +1,32 @@
+"""What importing parts of the package loads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import bitswitch
+
+PACKAGE = Path(bitswitch.__file__).parent
+LIGHT = ("spec", "suite", "results", "report", "cli", "planning/plan.py", "costs.py")
+"""What suites, plans, reports and the command line are made of."""
+HEAVY = ("torch", "torchvision", "timm", "snakemake")
+
+
+def modules(part):
+    path = PACKAGE / part
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    for file in files:
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(["bitswitch", *(name for name in parts if name != "__init__")])
+
+
+def test_suites_and_reports_load_no_torch():
+    names = [name for part in LIGHT for name in modules(part)]
+    code = (
+        "import sys; from importlib import import_module\n"
+        f"for name in {names}:\n"
+        "    import_module(name)\n"
+        f"    heavy = sys.modules.keys() & {set(HEAVY)}\n"
+        "    assert not heavy, (name, heavy)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
