@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bitswitch.contracts.plugin import Plugin
+from bitswitch.contracts.streams import Stream
 from bitswitch.nn.dataflow import FirstLast
 
 if TYPE_CHECKING:
@@ -52,11 +53,19 @@ class OpenDataset:
         """Return the number of images of ``split``: ``train``, ``held_out`` or ``test``."""
         raise NotImplementedError
 
-    def train_batches(self, batch_size: int, epoch: int, seed: int, skip: int) -> Iterator[Batch]:
+    def train_batches(
+        self, batch_size: int, stream: Stream, seed: int, skip: int
+    ) -> Iterator[Batch]:
         """Yield shuffled, augmented batches of one epoch after the first ``skip`` batches.
 
-        Order and augmentation depend on ``seed`` and ``epoch`` alone; the incomplete last batch
-        is dropped. So a run resumes in mid-epoch with the very batches it would have seen.
+        Order and augmentation depend on ``seed`` and ``stream.key`` alone; the incomplete last
+        batch is dropped. So a run resumes in mid-epoch with the very batches it would have seen.
+
+        Args:
+            batch_size: Images in each batch.
+            stream: What the batches are for, and which epoch of it.
+            seed: Of the run.
+            skip: How many batches of the epoch to leave out.
         """
         raise NotImplementedError
 

@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bitswitch.contracts.data import Batch, OpenDataset
+from bitswitch.contracts.streams import Stream
 from bitswitch.data.pictures import read_picture
 from bitswitch.data.pixels import Normalise
 from bitswitch.errors import DatasetError
@@ -128,15 +129,15 @@ class Crops(torch.utils.data.Dataset[tuple[Tensor, int, int]]):
     remedy: str
     kept: "Sequence[Image] | None" = None
     """All images, decoded; None: decode each time."""
-    stream: tuple[int, ...] = ()
-    """Seed and epoch of the random crops."""
+    random_key: tuple[int, ...] = ()
+    """Seed and key of the stream, for the random crops."""
 
     def __len__(self) -> int:
         return len(self.files.names)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         image = self.kept[index] if self.kept else read_picture(self.files.path(index), self.remedy)
-        with seeded("image", *self.stream, index):
+        with seeded("image", *self.random_key, index):
             return self.transform(image), int(self.files.targets[index]), index
 
     def keep(self) -> "Crops":
@@ -201,9 +202,11 @@ class FolderData(OpenDataset):
     def size(self, split: str) -> int:
         return len(self.splits[split])
 
-    def train_batches(self, batch_size: int, epoch: int, seed: int, skip: int) -> Iterator[Batch]:
-        images = replace(self.splits["train"], stream=(seed, epoch))
-        order = torch.randperm(len(images), generator=generator("epoch", seed, epoch))
+    def train_batches(
+        self, batch_size: int, stream: Stream, seed: int, skip: int
+    ) -> Iterator[Batch]:
+        images = replace(self.splits["train"], random_key=(seed, stream.key))
+        order = torch.randperm(len(images), generator=generator("epoch", seed, stream.key))
         whole = order[: len(order) // batch_size * batch_size]
         yield from self._load(images, whole[skip * batch_size :], batch_size)
 

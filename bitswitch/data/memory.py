@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.contracts.data import Batch, OpenDataset
+from bitswitch.contracts.streams import Stream
 from bitswitch.data.pixels import Channels, Normalise
 from bitswitch.runtime.randomness import generator
 
@@ -54,8 +55,10 @@ class InMemory(OpenDataset):
     def size(self, split: str) -> int:
         return len(self.splits[split].targets)
 
-    def train_batches(self, batch_size: int, epoch: int, seed: int, skip: int) -> Iterator[Batch]:
-        draw = generator("epoch", seed, epoch)
+    def train_batches(
+        self, batch_size: int, stream: Stream, seed: int, skip: int
+    ) -> Iterator[Batch]:
+        draw = generator("epoch", seed, stream.key)
         count = self.size("train")
         order = torch.randperm(count, generator=draw)
         reach = 2 * self.look.padding + 1

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method
+from bitswitch.contracts.streams import Stream
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.files import read_lines, write_lines
@@ -16,9 +17,6 @@ from bitswitch.training.evaluation import Score
 from bitswitch.training.health import at_chance
 from bitswitch.training.loop import score
 from bitswitch.training.session import Progress, TrainingRun
-
-FINISH_EPOCH = -2
-"""Gives the batches of ``finish`` and of recalibration an order of their own."""
 
 
 def conclude(session: TrainingRun) -> tuple[str, str | None]:
@@ -65,7 +63,9 @@ def _finish(session: TrainingRun) -> bool:
 def _batches(session: TrainingRun) -> Iterator[Batch]:
     """Return one epoch of shuffled, augmented training batches, every time the same."""
     spec = session.spec
-    return session.dataset.train_batches(spec.training.batch_size, FINISH_EPOCH, spec.seed, skip=0)
+    return session.dataset.train_batches(
+        spec.training.batch_size, Stream("finish"), spec.seed, skip=0
+    )
 
 
 def _last_scores(session: TrainingRun) -> dict[int, Score]:

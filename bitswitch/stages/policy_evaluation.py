@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bitswitch.contracts.data import Batch, OpenDataset
 from bitswitch.contracts.search import Evaluation
+from bitswitch.contracts.streams import Stream
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.recalibration import recalibrated_at
 from bitswitch.spec.run import RunSpec
@@ -16,8 +17,6 @@ from bitswitch.training.evaluation import Sums
 from bitswitch.types import Policy
 
 BATCH_SIZE = 256
-RECALIBRATION_EPOCH = -4
-"""Gives the batches of recalibration an order of their own."""
 
 
 @torch.no_grad()
@@ -87,7 +86,7 @@ def recalibration_images(
 
     def give() -> Iterator[Tensor]:
         found = dataset.train_batches(
-            run.training.batch_size, RECALIBRATION_EPOCH, run.seed, skip=0
+            run.training.batch_size, Stream("recalibration"), run.seed, skip=0
         )
         return (batch.images for batch in islice(found, batches))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bitswitch.contracts.data import OpenDataset
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
+from bitswitch.contracts.streams import Stream
 from bitswitch.errors import SpecError
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.plugins.guard import plugin_errors
@@ -70,7 +71,8 @@ def _train(train_state: TrainState, dataset: OpenDataset, seed: int) -> None:
         )
     steps, step = per_epoch * training.epochs, 0
     for epoch in range(training.epochs):
-        for batch in dataset.train_batches(training.batch_size, epoch, seed, skip=0):
+        stream = Stream("training", epoch)
+        for batch in dataset.train_batches(training.batch_size, stream, seed, skip=0):
             seed_step(seed, step)
             draws = generator("retrain", seed, step)
             step_info = StepInfo(epoch, training.epochs, step, steps, draws)

@@ -8,6 +8,7 @@ import torch
 
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.sensitivity import ScoringInput, Sensitivity, SensitivityScores
+from bitswitch.contracts.streams import Stream
 from bitswitch.errors import Diverged, PluginError
 from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
@@ -27,8 +28,6 @@ from bitswitch.types import FLOAT_BITS
 
 log = logging.getLogger(__name__)
 
-SCORING_EPOCH = -3
-"""Gives the batches of sensitivities an order of their own."""
 BATCH_SIZE = 64
 
 
@@ -85,7 +84,7 @@ def scored(plugin: Sensitivity, trained: Trained, spec: SensitivitySpec) -> Sens
     def batches() -> Iterator[Batch]:
         left = spec.images
         size = min(BATCH_SIZE, dataset.size("train"))
-        for batch in dataset.train_batches(size, SCORING_EPOCH, spec.seed, skip=0):
+        for batch in dataset.train_batches(size, Stream("sensitivity"), spec.seed, skip=0):
             if left <= 0:
                 return
             yield Batch(*(part[:left] for part in batch))

@@ -8,6 +8,7 @@ import torch
 
 from bitswitch.contracts.search import Evaluation, Problem, Search
 from bitswitch.contracts.sensitivity import Scores
+from bitswitch.contracts.streams import Stream
 from bitswitch.costs import Constraint, CostModel, read_latencies
 from bitswitch.errors import Diverged, InfeasibleBudgetError, TooFewEvaluationsError
 from bitswitch.nn.shapes import layer_shapes
@@ -31,9 +32,6 @@ from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.trained import Trained, load_trained
 
 log = logging.getLogger(__name__)
-
-SEARCH_EPOCH = -1000
-"""Epochs of searches that train count down from here."""
 
 
 def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
@@ -142,7 +140,7 @@ def _one(
         evaluate=evaluator,
         remaining=evaluator.remaining,
         train_batches=lambda epoch: trained.dataset.train_batches(
-            spec.run.training.batch_size, SEARCH_EPOCH - epoch, spec.seed, skip=0
+            spec.run.training.batch_size, Stream("search", epoch), spec.seed, skip=0
         ),
         generator=generator("search", spec.seed, budget.name),
     )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bitswitch.contracts.data import Dataset, Model, OpenDataset
 from bitswitch.contracts.method import Method
+from bitswitch.contracts.streams import Stream
 from bitswitch.conversion import quantize
 from bitswitch.errors import CheckpointError, Diverged
 from bitswitch.nn.model import QuantizedModel
@@ -24,8 +25,6 @@ from bitswitch.training.pretrained import check_pretrained
 from bitswitch.training.step import TrainState
 
 CALIBRATION_BATCHES = 4
-CALIBRATION_EPOCH = -1
-"""Gives calibration an order of its own."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def calibrate(model: QuantizedModel, spec: RunSpec, dataset: OpenDataset) -> Non
     if spec.is_float or (spec.start is not None and not spec.start.is_float):
         return
     size = spec.training.batch_size
-    batches = dataset.train_batches(size, CALIBRATION_EPOCH, spec.seed, skip=0)
+    batches = dataset.train_batches(size, Stream("calibration"), spec.seed, skip=0)
     with plugin_errors(
         f"method '{spec.method.name}' on dataset '{spec.dataset.name}'", "calibration"
     ):

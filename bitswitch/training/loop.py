@@ -3,6 +3,7 @@
 import logging
 
 from bitswitch.contracts.method import StepInfo
+from bitswitch.contracts.streams import Stream
 from bitswitch.errors import Interrupted
 from bitswitch.plugins.guard import guarded_batches, plugin_errors
 from bitswitch.runtime.randomness import generator, seed_step
@@ -45,7 +46,9 @@ def _train_epoch(session: TrainingRun) -> None:
     spec, at, train_state = session.spec, session.at, session.train_state
     done = at.step - at.epoch * session.steps_per_epoch
     size = spec.training.batch_size
-    batches = session.dataset.train_batches(size, at.epoch, spec.seed, skip=done)
+    batches = session.dataset.train_batches(
+        size, Stream("training", at.epoch), spec.seed, skip=done
+    )
     train_state.model.train()
     for batch in guarded_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()"):
         session.stop.check()

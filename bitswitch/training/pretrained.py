@@ -6,13 +6,12 @@ import torch
 from torch import nn
 
 from bitswitch.contracts.data import OpenDataset
+from bitswitch.contracts.streams import Stream
 from bitswitch.errors import WeightsError
 from bitswitch.spec.run import RunSpec
 from bitswitch.training.health import at_chance
 
 IMAGES = 64
-TRIAL_EPOCH = -2
-"""Gives the trial an order of its own."""
 
 
 @torch.no_grad()
@@ -32,7 +31,7 @@ def check_pretrained(
         WeightsError: it recognises no more than guessing would.
     """
     images = min(IMAGES, dataset.size("train"))
-    batch = next(dataset.train_batches(images, TRIAL_EPOCH, spec.seed, skip=0))
+    batch = next(dataset.train_batches(images, Stream("pretrained check"), spec.seed, skip=0))
     trial = deepcopy(net).to(device).eval()
     correct = int((trial(batch.images).argmax(1) == batch.targets).sum())
     if at_chance({0: 100 * correct / images}, classes, images):

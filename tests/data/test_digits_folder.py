@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from bitswitch.contracts.streams import Stream
 from bitswitch.data.rendering import render
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.plugins import registry
@@ -40,7 +41,10 @@ def test_held_out_images_come_from_their_own_scans(prepared):
 def test_batches_have_the_announced_shape(prepared):
     dataset, root = prepared
     data = dataset.open(root, CPU)
-    for batch in (next(data.train_batches(8, 0, 0, 0)), next(data.batches("test", 8))):
+    for batch in (
+        next(data.train_batches(8, Stream("training"), 0, 0)),
+        next(data.batches("test", 8)),
+    ):
         assert batch.images.shape[1:] == dataset.shape() == (3, 32, 32)
 
 

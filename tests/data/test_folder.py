@@ -3,10 +3,12 @@ import pytest
 import torch
 from PIL import Image
 
+from bitswitch.contracts.streams import Stream
 from bitswitch.data import folder
 from bitswitch.data.folder import FolderData, FolderOptions, carve, list_files
 from bitswitch.errors import DatasetError
 
+TRAINING = Stream("training")
 CLASSES = ["n01", "n02", "n03"]
 CPU = torch.device("cpu")
 OPTIONS = FolderOptions(crop=12, resize=16)
@@ -23,7 +25,7 @@ def opened(image_folder, options=OPTIONS):
 
 
 def train(data, epoch=0, seed=0, skip=0):
-    return list(data.train_batches(4, epoch, seed, skip))
+    return list(data.train_batches(4, Stream("training", epoch), seed, skip))
 
 
 def same(left, right):
@@ -79,7 +81,9 @@ def test_crops_depend_on_seed_and_epoch(image_folder):
 
 def test_the_crop_of_an_image_does_not_depend_on_its_batch(image_folder):
     data = opened(image_folder)
-    small = {int(i): x for b in data.train_batches(2, 0, 0, 0) for x, _, i in zip(*b, strict=True)}
+    small = {
+        int(i): x for b in data.train_batches(2, TRAINING, 0, 0) for x, _, i in zip(*b, strict=True)
+    }
     for batch in train(data):
         for image, _, index in zip(*batch, strict=True):
             assert torch.equal(small[int(index)], image)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from bitswitch.contracts.streams import Stream
 from bitswitch.data import imagenet
 from bitswitch.data.layout import Expected
 from bitswitch.errors import DatasetError, SpecError
@@ -35,7 +36,7 @@ def test_a_complete_folder_is_read(tiny):
     assert dataset.check(root)["decoded"] == "6"
     data = dataset.open(root, CPU)
     assert {split: data.size(split) for split in dataset.sizes()} == dataset.sizes()
-    assert next(data.train_batches(4, 0, 0, 0)).images.shape == (4, 3, 12, 12)
+    assert next(data.train_batches(4, Stream("training"), 0, 0)).images.shape == (4, 3, 12, 12)
 
 
 def test_the_held_out_part_is_never_trained_on(tiny):

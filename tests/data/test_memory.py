@@ -3,8 +3,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitswitch.contracts.streams import Stream
 from bitswitch.data.memory import InMemory, Split, Transform
+from bitswitch.runtime.randomness import generator
 
+TRAINING = Stream("training")
 CPU = torch.device("cpu")
 HEIGHT, WIDTH = 5, 4
 
@@ -41,7 +44,7 @@ def windows(image: torch.Tensor, padding: int, flip: bool) -> list[torch.Tensor]
 @settings(max_examples=8, deadline=None)
 def test_training_images_are_crops_of_the_padded_image(padding, flip, seed):
     data = opened(padding, flip)
-    batch = next(data.train_batches(3, epoch=0, seed=seed, skip=0))
+    batch = next(data.train_batches(3, TRAINING, seed=seed, skip=0))
     for image, index in zip(batch.images, batch.indices, strict=True):
         candidates = windows(data.splits["train"].images[index], padding, flip)
         assert min((image - window).abs().max() for window in candidates) < 1e-3
@@ -52,12 +55,12 @@ def test_every_corner_and_mirroring_occurs():
     same = Split(image.expand(2000, -1, -1, -1), torch.zeros(2000, dtype=torch.int64))
     look = Transform((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), 1, True)
     data = InMemory({"train": same, "test": same}, look, CPU)
-    images = next(data.train_batches(2000, 0, 0, 0)).images.round()
+    images = next(data.train_batches(2000, TRAINING, 0, 0)).images.round()
     assert len(images.unique(dim=0)) == 3 * 3 * 2
 
 
 def test_an_epoch_shows_each_image_once_and_drops_the_incomplete_batch():
-    batches = list(opened().train_batches(5, epoch=0, seed=0, skip=0))
+    batches = list(opened().train_batches(5, TRAINING, seed=0, skip=0))
     indices = torch.cat([batch.indices for batch in batches])
     assert len(batches) == 4
     assert len(indices.unique()) == 20
@@ -65,9 +68,9 @@ def test_an_epoch_shows_each_image_once_and_drops_the_incomplete_batch():
 
 @pytest.mark.parametrize("skip", [0, 1, 3, 4])
 def test_a_resumed_epoch_continues_with_the_very_batches(skip):
-    whole = list(opened().train_batches(5, epoch=2, seed=1, skip=0))
+    whole = list(opened().train_batches(5, Stream("training", 2), seed=1, skip=0))
     torch.rand(3)
-    rest = list(opened().train_batches(5, epoch=2, seed=1, skip=skip))
+    rest = list(opened().train_batches(5, Stream("training", 2), seed=1, skip=skip))
     assert len(rest) == 4 - skip
     for expected, batch in zip(whole[skip:], rest, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(expected, batch, strict=True))
@@ -76,15 +79,22 @@ def test_a_resumed_epoch_continues_with_the_very_batches(skip):
 def test_epochs_and_seeds_differ():
     data = opened()
     first, epoch, seed = (
-        next(data.train_batches(5, *key, 0)).indices.tolist() for key in ((0, 0), (1, 0), (0, 1))
+        next(data.train_batches(5, stream, seed, 0)).indices.tolist()
+        for stream, seed in ((TRAINING, 0), (Stream("training", 1), 0), (TRAINING, 1))
     )
     assert first != epoch != seed != first
+
+
+@pytest.mark.parametrize("stream", [Stream("training", 2), Stream("recalibration")])
+def test_the_order_is_drawn_from_seed_and_key(stream):
+    found = torch.cat([batch.indices for batch in opened().train_batches(1, stream, 5, 0)])
+    assert torch.equal(found, torch.randperm(23, generator=generator("epoch", 5, stream.key)))
 
 
 def test_reading_leaves_the_global_generator_alone():
     state = torch.get_rng_state()
     data = opened()
-    list(data.train_batches(5, 0, 0, 0))
+    list(data.train_batches(5, TRAINING, 0, 0))
     list(data.batches("test", 5))
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -101,7 +111,7 @@ def test_evaluation_reads_all_images_in_order_as_they_are():
 
 
 def test_batches_are_contiguous_float():
-    batch = next(opened().train_batches(5, 0, 0, 0))
+    batch = next(opened().train_batches(5, TRAINING, 0, 0))
     assert batch.images.is_contiguous()
     assert batch.images.dtype == torch.float32
     assert batch.targets.dtype == batch.indices.dtype == torch.int64
@@ -112,7 +122,9 @@ def test_batches_are_contiguous_float():
 def test_batches_are_the_same_on_the_gpu():
     cpu = opened()
     gpu = InMemory(cpu.splits, cpu.look, torch.device("cuda"))
-    pairs = zip(cpu.train_batches(5, 0, 0, 0), gpu.train_batches(5, 0, 0, 0), strict=True)
+    pairs = zip(
+        cpu.train_batches(5, TRAINING, 0, 0), gpu.train_batches(5, TRAINING, 0, 0), strict=True
+    )
     for expected, batch in pairs:
         assert batch.images.is_cuda
         torch.testing.assert_close(batch.images.cpu(), expected.images)

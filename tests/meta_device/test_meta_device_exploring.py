@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bitswitch.contracts.sensitivity import Subject
+from bitswitch.contracts.streams import Stream
 from bitswitch.costs import Constraint, CostModel
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.plugins import registry
@@ -79,7 +80,9 @@ def test_meta_device_searches_that_train(kind, trained, monkeypatch):
     found = replace(
         problem(CostModel(shapes), limit, bitset=BITSET),
         model=trained.model,
-        train_batches=lambda epoch: trained.dataset.train_batches(16, epoch, 0, skip=0),
+        train_batches=lambda epoch: trained.dataset.train_batches(
+            16, Stream("search", epoch), 0, skip=0
+        ),
         evaluate=(formula := Formula([1.0] * len(trained.model.layers), 2)),
         remaining=formula.remaining,
         generator=generator("test", 0),

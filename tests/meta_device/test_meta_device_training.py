@@ -2,6 +2,7 @@ import pytest
 
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, StepInfo
+from bitswitch.contracts.streams import Stream
 from bitswitch.conversion import quantize
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.plugins import facts, registry
@@ -132,6 +133,6 @@ def test_meta_device_runs_what_a_run_is_made_of(method, tiny_data):
     model = parts.quantized(parts.float_net(), META)
     calibrate(model, spec, dataset)
     train_state = parts.train_state(model.train(), dataset.size("train"))
-    for some in dataset.train_batches(16, 0, 0, skip=1):
+    for some in dataset.train_batches(16, Stream("training"), 0, skip=1):
         train_step(train_state, some, 1e-3, step_info())
     evaluate(model, dataset, "held_out", lambda: None)

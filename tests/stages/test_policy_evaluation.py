@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bitswitch.contracts.data import Batch, OpenDataset
+from bitswitch.contracts.streams import Stream
 from bitswitch.conversion import quantize
 from bitswitch.methods.eq_net.eq_net import EqNet
 from bitswitch.nn.recalibration import recalibrated_at
@@ -124,8 +125,8 @@ class Sorted(OpenDataset):
         for indices in torch.arange(self.count).split(batch_size):
             yield Batch(indices.float(), indices // 100, indices)
 
-    def train_batches(self, batch_size, epoch, seed, skip):
-        self.asked.append((batch_size, epoch, seed, skip))
+    def train_batches(self, batch_size, stream, seed, skip):
+        self.asked.append((batch_size, stream, seed, skip))
         for number in range(5):
             yield Batch(torch.full((batch_size,), float(number)), None, None)
 
@@ -150,7 +151,7 @@ def test_recalibration_sees_the_same_training_batches_every_time(run):
     give = recalibration_images(dataset, run, 3)
     for _ in range(2):
         assert [float(images[0]) for images in give()] == [0.0, 1.0, 2.0]
-    (size, epoch, seed, skip), again = dataset.asked
+    (size, stream, seed, skip), again = dataset.asked
     assert (size, seed, skip) == (run.training.batch_size, run.seed, 0)
-    assert epoch < 0
+    assert stream == Stream("recalibration")
     assert again == dataset.asked[0]

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from bitswitch.contracts.streams import Stream
 from bitswitch.errors import PluginError, SpecError
 from bitswitch.stages import retraining
 from bitswitch.stages.evaluator import Evaluator
@@ -68,7 +69,7 @@ def test_it_follows_its_recipe(trained, policy, spec_of, steps):
         (k // 3, 2, k, 6) for k in range(6)
     ]
     for epoch in range(2):
-        expected = trained.dataset.train_batches(16, epoch, 3, skip=0)
+        expected = trained.dataset.train_batches(16, Stream("training", epoch), 3, skip=0)
         for batch, (found, *_) in zip(expected, steps[3 * epoch : 3 * epoch + 3], strict=True):
             assert torch.equal(batch.images, found.images)
 

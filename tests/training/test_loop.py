@@ -124,7 +124,7 @@ class Broken(OpenDataset):
     def size(self, split):
         return 48
 
-    def train_batches(self, batch_size, epoch, seed, skip):
+    def train_batches(self, batch_size, stream, seed, skip):
         raise ValueError("no images")
         yield
 

@@ -19,7 +19,7 @@ class Shown(OpenDataset):
     def size(self, split):
         return 500
 
-    def train_batches(self, batch_size, epoch, seed, skip):
+    def train_batches(self, batch_size, stream, seed, skip):
         shown = torch.arange(batch_size) % 10
         yield Batch(shown.float().view(-1, 1, 1, 1), self.numbers[shown], torch.arange(batch_size))
 
