@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bitswitch.contracts.plugin import Plugin
 from bitswitch.contracts.streams import Stream
+from bitswitch.contracts.task import Task
 from bitswitch.nn.dataflow import FirstLast
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ class OpenDataset:
 class Dataset(Plugin):
     """Labelled images in three disjoint splits; ``held_out`` is part of the training data."""
 
-    classes: int
-    """Number of classes."""
+    task: Task
+    """What a network is trained for, and judged by."""
+    outputs: int
+    """How many the network has; of a classification, its classes."""
     stamp: str
     """What tables and figures say of it, e.g. ``embedded digits 16x16``."""
 

@@ -12,6 +12,7 @@ from bitswitch.contracts.data import Dataset, OpenDataset
 from bitswitch.data.files import advise, prepare_again
 from bitswitch.data.memory import InMemory, Split, Transform
 from bitswitch.data.pixels import scaled
+from bitswitch.tasks.classification import Classification
 from bitswitch.types import Strict
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Cifar10(Dataset):
     """CIFAR-10, whole on the training device; padded, cropped and mirrored at random to train."""
 
     source = "krizhevsky2009learning"
-    classes = CLASSES
+    task = Classification()
+    outputs = CLASSES
     stamp = "CIFAR-10"
 
     class Options(Strict):

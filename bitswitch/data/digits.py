@@ -15,6 +15,7 @@ from bitswitch.data.pixels import scaled
 from bitswitch.data.rendering import CLASSES, RENDERING, SPLITS, render
 from bitswitch.errors import DatasetError
 from bitswitch.runtime.cache import digest
+from bitswitch.tasks.classification import Classification
 from bitswitch.types import Strict
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Digits(Dataset):
     """
 
     source = "alpaydin1998optical"
-    classes = CLASSES
+    task = Classification()
+    outputs = CLASSES
 
     class Options(Strict):
         """What is rendered."""

@@ -13,6 +13,7 @@ from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropp
 from bitswitch.data.layout import Expected, Layout, facts
 from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render
 from bitswitch.runtime.cache import digest
+from bitswitch.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +35,8 @@ class DigitsFolder(Dataset):
     """
 
     source = "alpaydin1998optical"
-    classes = CLASSES
+    task = Classification()
+    outputs = CLASSES
 
     class Options(FolderOptions):
         """What is rendered, and how it is cropped."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from bitswitch.contracts.data import Dataset, OpenDataset
 from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
 from bitswitch.data.layout import Expected, Layout, facts
+from bitswitch.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,7 +32,8 @@ class ImageNet(Dataset):
     """The ImageNet classification task; ``test`` is its validation set, as in all publications."""
 
     source = "russakovsky2015imagenet"
-    classes = CLASSES
+    task = Classification()
+    outputs = CLASSES
     stamp = "ImageNet"
 
     class Options(FolderOptions):

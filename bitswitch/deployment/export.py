@@ -67,7 +67,7 @@ def export(run: RunSpec, runs: Path, file: Path) -> None:
     refuse(run)
     parts = eager_parts(run)
     model = trained_model(run, parts, runs, torch.device("cpu"), by="export")
-    artifact = artifact_of(model, run, parts.dataset.classes, parts.dataset.shape())
+    artifact = artifact_of(model, run, parts.dataset.outputs, parts.dataset.shape())
     verify(assembled(*artifact.content, file), model)
     write_bytes(file, container.encoded(*artifact.content))
 

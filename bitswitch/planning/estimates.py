@@ -77,7 +77,7 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     cost = _in_passes(run, trained + evaluated * FORWARD_SHARE + after, device, gpu)
     disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
     if run.training.distillation == "ps-kd":
-        disk += sizes["train"] * PREDICTIONS * 4 * (_facts(run)["classes"] + 1)
+        disk += sizes["train"] * PREDICTIONS * 4 * (_facts(run)["outputs"] + 1)
     return cost._replace(steps=steps, disk_bytes=disk)
 
 
@@ -85,7 +85,7 @@ def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
     """Return what a sensitivity takes: its passes over the images that it sees."""
     about = _facts(spec.run)
     images = min(spec.images, about["sizes"]["train"])
-    work = facts.scoring_work(spec.sensitivity, images, about["classes"])
+    work = facts.scoring_work(spec.sensitivity, images, about["outputs"])
     return _in_passes(spec.run, _images(work), device, gpu)
 
 
@@ -315,7 +315,7 @@ def _built(device: str, run: RunSpec) -> tuple[Any, Any]:
 
     with torch.device(device), plugin_errors(f"model '{run.model.name}'", "build()"):
         model = registry.create("models", run.model.name, run.model.options)
-        return model, model.build(_facts(run)["classes"], 0).to(device)
+        return model, model.build(_facts(run)["outputs"], 0).to(device)
 
 
 def _without_memory(ask: Callable[[str], T]) -> T:
@@ -340,7 +340,7 @@ def _size_on(device: str, run: RunSpec) -> dict[str, int]:
     hook = f"forward() of a {shape} image of dataset '{run.dataset.name}'"
     with FlopCounterMode(display=False) as counter, torch.no_grad(), plugin_errors(who, hook):
         outputs = net.eval()(images)
-    if tuple(outputs.shape) != (1, about["classes"]):
+    if tuple(outputs.shape) != (1, about["outputs"]):
         raise PluginError(
             f"{who} gives an output of shape {list(outputs.shape)} for one image; dataset "
             f"'{run.dataset.name}' has {about['classes']} classes"

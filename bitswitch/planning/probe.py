@@ -29,7 +29,7 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
     parts, place, size = Parts.of(run), resolve(device), run.training.batch_size
     batch = Batch(
         images=torch.randn(size, *parts.dataset.shape()).to(place),
-        targets=torch.randint(parts.dataset.classes, (size,)).to(place),
+        targets=torch.randint(parts.dataset.outputs, (size,)).to(place),
         indices=torch.arange(size, device=place),
     )
     model = parts.quantized(parts.float_net(), place).train()

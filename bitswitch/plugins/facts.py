@@ -149,12 +149,15 @@ def recipe(name: str, dataset: str) -> dict[str, Any] | None:
 
 
 def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return ``stamp``, ``classes``, ``sizes``, ``shape`` of a dataset; needs no data, remembered.
+    """Return what can be said of a dataset without its data; remembered.
+
+    These are ``stamp``, ``outputs``, ``sizes`` and ``shape``, and of its task ``metrics``, the
+    headline first, ``note``, ``chance`` and ``chance_bound`` on the test split.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
     """
-    key = digest("dataset", name, options, code_of("datasets", name))
+    key = digest("dataset and task", name, options, code_of("datasets", name))
     facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
     return facts
 
@@ -162,11 +165,16 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dataset_facts`` does, from the plugin itself."""
     dataset = create("datasets", name, options)
+    task, outputs, sizes = dataset.task, dataset.outputs, dataset.sizes()
     return {
         "stamp": dataset.stamp,
-        "classes": dataset.classes,
-        "sizes": dataset.sizes(),
+        "outputs": outputs,
+        "sizes": sizes,
         "shape": list(dataset.shape()),
+        "metrics": [metric._asdict() for metric in task.metrics],
+        "note": task.note,
+        "chance": task.chance(outputs),
+        "chance_bound": task.chance_bound(outputs, sizes["test"]),
     }
 
 

@@ -52,7 +52,7 @@ def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> QuantizedMo
     training = spec.retraining
     assert training is not None
     model, dataset = deepcopy(trained.model), trained.dataset
-    memory = Distillation(training, dataset.size("train"), trained.parts.dataset.classes)
+    memory = Distillation(training, dataset.size("train"), trained.parts.dataset.outputs)
     train_state = TrainState.of(OnePolicy(trained.parts.method, policy), model, training, memory)
     model.train()
     with plugin_errors(f"method '{spec.run.method.name}'", "retraining at one policy"):

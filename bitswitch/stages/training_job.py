@@ -123,7 +123,7 @@ def _open(
         parameters=model.float_parameters,
         train_state=parts.train_state(model, dataset.size("train"), directory.path),
         dataset=dataset,
-        classes=parts.dataset.classes,
+        classes=parts.dataset.outputs,
         directory=directory,
         clock=clock,
         stop=stop,

@@ -29,7 +29,7 @@ def it_is_described_without_data(dataset: Dataset) -> None:
         f"sizes() is {sizes}.",
         f"Return how many images each of {', '.join(sorted(SPLITS))} has.",
     )
-    require(dataset.classes >= 2, f"classes is {dataset.classes}.", "Say how many there are.")
+    require(dataset.outputs >= 2, f"outputs is {dataset.outputs}.", "Say how many there are.")
     require(bool(dataset.stamp), "stamp is empty.", "Say what tables should call the data.")
 
 

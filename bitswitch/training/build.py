@@ -65,7 +65,7 @@ class Parts:
     def float_net(self) -> nn.Module:
         """Return the network as its plugin initialises it."""
         with plugin_errors(f"model '{self.spec.model.name}'", "build()"):
-            return self.model.build(self.dataset.classes, self.spec.seed)
+            return self.model.build(self.dataset.outputs, self.spec.seed)
 
     def quantized(self, net: nn.Module, device: torch.device) -> QuantizedModel:
         """Return ``net`` at the bit-widths of the run on ``device``.
@@ -78,7 +78,7 @@ class Parts:
         with plugin_errors(f"method '{self.spec.method.name}'", "quantization"):
             ends, image = self.model.first_last(net), self.dataset.shape()
             model = quantize(net, self.method, self.spec.keep, ends, image)
-            self.method.on_quantized(model, self.dataset.classes)
+            self.method.on_quantized(model, self.dataset.outputs)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:
             model.compile()
@@ -96,7 +96,7 @@ class Parts:
         """
         training = self.spec.training
         path = None if folder is None else folder / predictions.NAME
-        memory = Distillation(training, images, self.dataset.classes, path)
+        memory = Distillation(training, images, self.dataset.outputs, path)
         return TrainState.of(self.method, model, training, memory)
 
 
@@ -176,7 +176,7 @@ def start_model(
     if start is not None and folder is not None and start.is_float:
         load_float(net, start, folder)
     if start is None and parts.model.pretrained and not parts.spec.is_float:
-        check_pretrained(net, parts.spec, dataset, parts.dataset.classes, device)
+        check_pretrained(net, parts.spec, dataset, parts.dataset.outputs, device)
     model = parts.quantized(net, device)
     if start is not None and folder is not None and not start.is_float:
         inherit(model, parts, start, folder)

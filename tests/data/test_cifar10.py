@@ -27,7 +27,7 @@ def stored_image(root, name, number):
 def test_sizes_are_known_without_data():
     dataset = cifar10(1000)
     assert dataset.sizes() == {"train": 49_000, "held_out": 1000, "test": 10_000}
-    assert (dataset.shape(), dataset.classes) == ((3, 32, 32), 10)
+    assert (dataset.shape(), dataset.outputs) == ((3, 32, 32), 10)
 
 
 def test_the_published_files_are_read(cifar_root):

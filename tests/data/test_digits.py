@@ -38,7 +38,7 @@ def test_opened_data_are_what_was_announced(prepared):
     assert {split: data.size(split) for split in dataset.sizes()} == dataset.sizes()
     batch = next(data.batches("test", 30))
     assert batch.images.shape[1:] == dataset.shape()
-    assert set(batch.targets.tolist()) == set(range(dataset.classes))
+    assert set(batch.targets.tolist()) == set(range(dataset.outputs))
 
 
 def test_a_picture_is_seen_as_in_evaluation(prepared):

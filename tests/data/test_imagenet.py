@@ -27,7 +27,7 @@ def tiny(image_folder, monkeypatch):
 def test_sizes_are_known_without_data():
     dataset = registry.create("datasets", "imagenet", {})
     assert dataset.sizes() == {"train": 1_271_167, "held_out": 10_000, "test": 50_000}
-    assert (dataset.shape(), dataset.classes, dataset.stamp) == ((3, 224, 224), 1000, "ImageNet")
+    assert (dataset.shape(), dataset.outputs, dataset.stamp) == ((3, 224, 224), 1000, "ImageNet")
 
 
 def test_a_complete_folder_is_read(tiny):

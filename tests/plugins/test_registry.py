@@ -121,5 +121,5 @@ def test_two_packages_cannot_claim_one_name(monkeypatch):
 
 def test_dataset_facts_need_no_data():
     found = facts.dataset_facts("imagenet", registry.resolve("datasets", "imagenet", {}))
-    assert found["classes"] == 1000
+    assert found["outputs"] == 1000
     assert found["shape"] == [3, 224, 224]

@@ -2,6 +2,7 @@ import pytest
 
 from bitswitch.contracts.data import Dataset
 from bitswitch.errors import DatasetError
+from bitswitch.tasks.classification import Classification
 from bitswitch.testing import CheckFailed
 from bitswitch.testing.datasets import (
     DATASET_CHECKS,
@@ -12,7 +13,8 @@ from bitswitch.types import Strict
 
 
 class Small(Dataset):
-    classes = 2
+    task = Classification()
+    outputs = 2
     stamp = "small"
     text = "{root} has no data.\n  Make them: bitswitch data prepare small"
 
@@ -38,7 +40,7 @@ DESCRIPTIONS = {
     "tiny": (changed(shape=lambda self: (3, 8, 4)), r"shape\(\) is \(3, 8, 4\)"),
     "no test split": (changed(sizes=lambda self: {"train": 8}), r"sizes\(\) is"),
     "empty": (changed(sizes=lambda self: {"train": 8, "held_out": 0, "test": 2}), r"sizes\(\)"),
-    "one class": (changed(classes=1), "classes is 1"),
+    "one class": (changed(outputs=1), "outputs is 1"),
     "no stamp": (changed(stamp=""), "stamp is empty"),
 }
 

@@ -242,7 +242,7 @@ def _state(cell: Cell, record: RunRecord | None) -> tuple[str, str | None]:
 def _bound(cell: Cell, datasets: Mapping[str, Any]) -> float:
     """Return the test accuracy in percent up to which a network may be guessing."""
     about = datasets[cell.run.dataset.identifier]
-    return guessing_bound(about["classes"], about["sizes"]["test"])
+    return guessing_bound(about["outputs"], about["sizes"]["test"])
 
 
 def _measured(record: RunRecord, bound: float) -> Iterator[Row]:
@@ -309,7 +309,7 @@ def _run_row(run: RunSpec, record: RunRecord | None, datasets: Mapping[str, Any]
         "alrs": None if run.is_float else run.training.alrs.reading,
         "storage": facts.storage(run),
         "data_stamp": about["stamp"],
-        "classes": about["classes"],
+        "classes": about["outputs"],
         "test_images": about["sizes"]["test"],
     }
     if record is not None:

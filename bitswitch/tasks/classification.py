@@ -1,0 +1,84 @@
+"""Classification: one class per example, judged by top-1 accuracy."""
+
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bitswitch.contracts.task import LOSS, Evaluator, Found, Metric, Rows
+from bitswitch.runtime import transfers
+
+LUCK = 3.09
+"""Standard deviations that 99.9 % of guessing networks stay below."""
+
+TOP1 = Metric("top1", "Top-1", "percent", "higher", 2)
+
+
+class Classification(Rows):
+    """Every example belongs to one class; all classes are taken as equally frequent."""
+
+    metrics = (TOP1, Metric(LOSS, "Cross-entropy", "nats", "lower", 4))
+    note = "An example counts as right if its largest logit is at its label."
+
+    def headline_sum(self, outputs: Any, targets: Tensor) -> Tensor:
+        return 100 * hits(self.rows(outputs), self.labels(targets))
+
+    def evaluator(self) -> Evaluator:
+        return Hits(self)
+
+    def chance(self, outputs: int) -> float:
+        return 100 / outputs
+
+    def chance_bound(self, outputs: int, examples: int) -> float:
+        """Return the accuracy in percent that 99.9 % of guessing networks stay below.
+
+        >>> round(Classification().chance_bound(10, 1000), 2)
+        12.93
+        """
+        chance = 1 / outputs
+        return 100 * (chance + LUCK * sqrt(chance * (1 - chance) / examples))
+
+    def noise(self, found: Found) -> float:
+        """Return the binomial 95 % half-width of an accuracy in percent.
+
+        >>> round(Classification().noise(Found({"top1": 93.0}, 10_000)), 2)
+        0.5
+        """
+        share = found.values[TOP1.name] / 100
+        return 196.0 * sqrt(share * (1 - share) / found.examples)
+
+
+class Hits(Evaluator):
+    """Hits and losses, added up on the device.
+
+    Args:
+        task: Says which rows and labels are meant.
+    """
+
+    def __init__(self, task: Rows) -> None:
+        self.task = task
+        self.examples = 0
+        self._sums: Tensor | None = None
+
+    def add(self, outputs: Any, targets: Tensor) -> None:
+        rows, labels = self.task.rows(outputs), self.task.labels(targets)
+        losses = cross_entropy(rows, labels, reduction="sum")
+        found = torch.stack([hits(rows, labels), losses])
+        if self._sums is None:
+            self._sums = torch.zeros(2, dtype=torch.float64, device=rows.device)
+        self._sums += found
+        self.examples += len(targets)
+
+    def result(self) -> Found:
+        if self._sums is None:
+            raise ValueError("nothing was evaluated")
+        right, losses = transfers.to_host(self._sums)
+        values = {TOP1.name: 100 * right / self.examples, LOSS: losses / self.examples}
+        return Found(values, self.examples)
+
+
+def hits(rows: Tensor, labels: Tensor) -> Tensor:
+    """Return how many of ``rows`` [n, classes] are largest at their labels [n], int64 []."""
+    return (rows.argmax(1) == labels).sum()

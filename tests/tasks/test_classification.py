@@ -1,0 +1,60 @@
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from bitswitch.contracts.task import LOSS, Metric
+from bitswitch.plugins import facts, registry
+from bitswitch.tasks.classification import Classification
+
+TASK = Classification()
+
+
+def drawn(count):
+    generator = torch.Generator().manual_seed(count)
+    logits = torch.randn(count, 5, generator=generator)
+    return logits, torch.randint(5, (count,), generator=generator)
+
+
+def test_batches_of_an_evaluation_add_up():
+    evaluator, (logits, labels) = TASK.evaluator(), drawn(50)
+    for part in torch.arange(50).split(16):
+        evaluator.add(logits[part], labels[part])
+    found = evaluator.result()
+    right = sum(int(row.argmax()) == int(label) for row, label in zip(logits, labels, strict=True))
+    assert found.examples == 50
+    assert found.values["top1"] == 100 * right / 50
+    assert found.values[LOSS] == pytest.approx(cross_entropy(logits, labels).item())
+    assert float(TASK.headline_sum(logits, labels)) == 100 * right
+    assert TASK.noise(found) == pytest.approx(196 * (right / 50 * (1 - right / 50) / 50) ** 0.5)
+
+
+def test_the_soft_loss_is_the_cross_entropy_to_a_teacher():
+    logits, _ = drawn(8)
+    teacher, _ = drawn(9)
+    expected = -(teacher[:8].softmax(1) * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(TASK.soft_loss(logits, teacher[:8]), expected)
+
+
+def test_an_evaluation_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="nothing was evaluated"):
+        TASK.evaluator().result()
+
+
+@pytest.mark.parametrize(("better", "sign"), [("higher", 1), ("lower", -1)])
+def test_a_metric_knows_its_direction_and_unit(better, sign):
+    metric = Metric("mae", "Mean absolute error", "steps", better, 3)
+    assert (metric.sign, metric.text(0.5)) == (sign, "0.500 steps")
+
+
+def test_facts_of_a_dataset_tell_its_task():
+    found = facts.dataset_facts("digits", registry.resolve("datasets", "digits", {}))
+    assert found["metrics"][0] == {
+        "name": "top1",
+        "title": "Top-1",
+        "unit": "percent",
+        "better": "higher",
+        "digits": 2,
+    }
+    assert [metric["name"] for metric in found["metrics"]] == ["top1", LOSS]
+    assert (found["chance"], found["note"]) == (10.0, Classification.note)
+    assert found["chance_bound"] == pytest.approx(12.93, abs=0.01)
