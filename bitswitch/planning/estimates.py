@@ -343,7 +343,7 @@ def _size_on(device: str, run: RunSpec) -> dict[str, int]:
     if tuple(outputs.shape) != (1, about["outputs"]):
         raise PluginError(
             f"{who} gives an output of shape {list(outputs.shape)} for one image; dataset "
-            f"'{run.dataset.name}' has {about['classes']} classes"
+            f"'{run.dataset.name}' has {about['outputs']} outputs"
         )
     parameters = sum(value.numel() for value in net.parameters())
     layers = sum(isinstance(part, nn.Conv2d | nn.Linear) for part in net.modules())

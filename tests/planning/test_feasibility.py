@@ -141,7 +141,7 @@ def test_a_network_with_other_outputs_is_refused(check, monkeypatch):
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))
 
     monkeypatch.setattr(ResNet8, "build", build)
-    with pytest.raises(PluginError, match=r"output of shape \[1, 3\].* has 10 classes"):
+    with pytest.raises(PluginError, match=r"output of shape \[1, 3\].* has 10 outputs"):
         check()
 
 

@@ -16,7 +16,7 @@ from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from bitswitch.types import FLOAT_BITS
 
-FACTS = {"stamp": "embedded digits 16x16", "classes": 10, "sizes": {"test": 1000}}
+FACTS = {"stamp": "embedded digits 16x16", "outputs": 10, "sizes": {"test": 1000}}
 LAYERS = ("layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2")
 TRAINING = {"epochs": 3, "batch_size": 64}
 NETWORK = {
