@@ -6,9 +6,12 @@ from signal import SIGTERM
 
 
 class BitswitchError(Exception):
-    """Base of all expected errors; the CLI prints its text and exits with ``exit_code``."""
+    """Base of all expected errors; the CLI prints its text and exits with ``exit_code``.
 
-    exit_code = 2
+    Every class right below has a code of its own, and those below share it.
+    """
+
+    exit_code = 1
 
 
 LONGEST = 80
@@ -40,8 +43,10 @@ def hint(name: object, known: Iterable[object]) -> str:
 class SpecError(BitswitchError):
     """A suite, run spec or option that cannot be run as written."""
 
+    exit_code = 2
 
-class UnknownPluginError(BitswitchError):
+
+class UnknownPluginError(SpecError):
     """A name that no installed package provides."""
 
     def __init__(self, group: str, name: str, known: Iterable[str]) -> None:
@@ -68,7 +73,7 @@ class DatasetError(BitswitchError):
 class WeightsError(BitswitchError):
     """Pretrained weights that cannot be had or do not fit."""
 
-    exit_code = 9
+    exit_code = 11
 
 
 class CheckpointError(BitswitchError):
@@ -86,7 +91,7 @@ class DeviceError(BitswitchError):
 class LockError(BitswitchError):
     """A file lock that cannot be had, whoever asks."""
 
-    exit_code = 7
+    exit_code = 12
 
 
 class RunDirectoryError(BitswitchError):
@@ -110,9 +115,13 @@ class ReportError(BitswitchError):
 class BitWidthError(BitswitchError):
     """A bit-width or policy that the model does not offer."""
 
+    exit_code = 13
+
 
 class CalibrationError(BitswitchError):
     """Images that tell nothing of what the layers of a network see."""
+
+    exit_code = 14
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"The network cannot be calibrated. {problem}")
@@ -120,6 +129,8 @@ class CalibrationError(BitswitchError):
 
 class InfeasibleBudgetError(BitswitchError):
     """A budget that no policy meets."""
+
+    exit_code = 15
 
     def __init__(self, cost: str, limit: float, nearest: float) -> None:
         super().__init__(
@@ -157,6 +168,8 @@ class TooFewEvaluationsError(SpecError):
 class LatencyBudgetError(BitswitchError):
     """A latency that no bit-width of a deployed model meets on this machine."""
 
+    exit_code = 16
+
     def __init__(self, budget_ms: float, times_ms: Mapping[int, float]) -> None:
         fastest = min(times_ms, key=lambda bits: times_ms[bits])
         super().__init__(
@@ -168,6 +181,8 @@ class LatencyBudgetError(BitswitchError):
 
 class EncodingError(BitswitchError):
     """Values that have no integer code."""
+
+    exit_code = 17
 
 
 class ArtifactError(BitswitchError):
