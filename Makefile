@@ -59,7 +59,7 @@ check: env
 
 # One process per core, so one thread each.
 tests: env
-	OMP_NUM_THREADS=1 pytest --numprocesses auto --dist worksteal
+	OMP_NUM_THREADS=1 pytest --numprocesses auto --dist worksteal --durations=50
 
 # Every method through the real compiler: a minute each.
 long: env

@@ -12,15 +12,12 @@ rule deploy:
         result="results/deployments/{deployment}/result.json",
     log:
         "results/deployments/{deployment}/log",
-    threads: -(-workflow.cores // SLOTS)
+    threads: JOB_THREADS
     resources:
-        mem_mb=1200,
-        gpu=GPU,
+        **JOB_RESOURCES,
     params:
-        suite=SUITE_FILE,
-        data=DATA,
-        device=config["device"],
-        share=config["runs_per_gpu"],
+        **JOB_PARAMS,
     shell:
-        "bitswitch deploy --data={params.data:q} --device={params.device:q}"
-        " --runs-per-gpu={params.share:q} -- {params.suite:q} {wildcards.deployment:q} >> {log:q} 2>&1"
+        "bitswitch deploy "
+        + JOB_ARGUMENTS
+        + " {wildcards.deployment:q} >> {log:q} 2>&1"

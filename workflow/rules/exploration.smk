@@ -22,18 +22,15 @@ rule score:
         result="results/sensitivities/{sensitivity}/result.json",
     log:
         "results/sensitivities/{sensitivity}/log",
-    threads: -(-workflow.cores // SLOTS)
+    threads: JOB_THREADS
     resources:
-        mem_mb=1200,
-        gpu=GPU,
+        **JOB_RESOURCES,
     params:
-        suite=SUITE_FILE,
-        data=DATA,
-        device=config["device"],
-        share=config["runs_per_gpu"],
+        **JOB_PARAMS,
     shell:
-        "bitswitch score --data={params.data:q} --device={params.device:q}"
-        " --runs-per-gpu={params.share:q} -- {params.suite:q} {wildcards.sensitivity:q} >> {log:q} 2>&1"
+        "bitswitch score "
+        + JOB_ARGUMENTS
+        + " {wildcards.sensitivity:q} >> {log:q} 2>&1"
 
 
 rule search:
@@ -44,15 +41,10 @@ rule search:
         result="results/searches/{search}/result.json",
     log:
         "results/searches/{search}/log",
-    threads: -(-workflow.cores // SLOTS)
+    threads: JOB_THREADS
     resources:
-        mem_mb=1200,
-        gpu=GPU,
+        **JOB_RESOURCES,
     params:
-        suite=SUITE_FILE,
-        data=DATA,
-        device=config["device"],
-        share=config["runs_per_gpu"],
+        **JOB_PARAMS,
     shell:
-        "bitswitch search --data={params.data:q} --device={params.device:q}"
-        " --runs-per-gpu={params.share:q} -- {params.suite:q} {wildcards.search:q} >> {log:q} 2>&1"
+        "bitswitch search " + JOB_ARGUMENTS + " {wildcards.search:q} >> {log:q} 2>&1"

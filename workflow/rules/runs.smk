@@ -5,7 +5,21 @@ and an interrupted run shall continue.
 """
 
 SLOTS = training_slots(config["device"], config["runs_per_gpu"])
-GPU = int(bool(gpus_for(config["device"])))
+
+# What the jobs that compute with networks have in common: of runs, sensitivities, searches, deployments.
+# A share of --cores so large that no more of them start than the machine has slots for.
+JOB_THREADS = -(-workflow.cores // SLOTS)
+JOB_RESOURCES = {"mem_mb": 1200, "gpu": int(bool(gpus_for(config["device"])))}
+JOB_PARAMS = {
+    "suite": SUITE_FILE,
+    "data": DATA,
+    "device": config["device"],
+    "share": config["runs_per_gpu"],
+}
+JOB_ARGUMENTS = (
+    "--data={params.data:q} --device={params.device:q} --runs-per-gpu={params.share:q}"
+    " -- {params.suite:q}"
+)
 
 
 def result_of(spec):
@@ -39,16 +53,10 @@ rule train:
         metrics="results/runs/{run}/metrics.jsonl",
     log:
         "results/runs/{run}/log",
-    # A share of --cores so large that no more runs start than the machine has slots for.
-    threads: -(-workflow.cores // SLOTS)
+    threads: JOB_THREADS
     resources:
-        mem_mb=1200,
-        gpu=GPU,
+        **JOB_RESOURCES,
     params:
-        suite=SUITE_FILE,
-        data=DATA,
-        device=config["device"],
-        share=config["runs_per_gpu"],
+        **JOB_PARAMS,
     shell:
-        "bitswitch train --data={params.data:q} --device={params.device:q}"
-        " --runs-per-gpu={params.share:q} -- {params.suite:q} {wildcards.run:q} >> {log:q} 2>&1"
+        "bitswitch train " + JOB_ARGUMENTS + " {wildcards.run:q} >> {log:q} 2>&1"
