@@ -155,7 +155,7 @@ def _passes(run: RunSpec) -> float:
     }
 
     def count() -> float:
-        from bitswitch.testing.subject import passes_of
+        from bitswitch.planning.probe import passes_of
 
         return passes_of(run)
 

@@ -1,14 +1,17 @@
-"""A training step on synthetic images, to measure."""
+"""A training step on synthetic images, to measure, and how many passes one has."""
 
-from collections.abc import Callable
-from statistics import median
+from collections.abc import Callable, Iterator
+from statistics import fmean, median
 from time import perf_counter
 
 import torch
+from torch import nn
 
 from bitswitch.contracts.data import Batch
-from bitswitch.contracts.method import StepInfo
+from bitswitch.contracts.method import Method, StepInfo
 from bitswitch.contracts.sensitivity import Score, Scores
+from bitswitch.conversion import quantize
+from bitswitch.nn.model import QuantizedModel
 from bitswitch.runtime.devices import resolve
 from bitswitch.runtime.randomness import generator
 from bitswitch.spec.run import RunSpec
@@ -17,6 +20,8 @@ from bitswitch.training.step import train_step
 
 MEASURED_STEPS, LONG_STEP_S = 3, 0.5
 """Of ``measure_step``."""
+COUNTED_STEPS = 40
+"""Of ``passes_of``."""
 
 
 def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
@@ -35,13 +40,40 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
     model = parts.quantized(parts.float_net(), place).train()
     if not run.is_float:
         model.calibrate([batch.images])
-    if run.sensitivity is not None:
-        even = (Score(name, "layer", None, 1.0) for name in model.layers)
-        parts.method.set_sensitivity(Scores(tuple(even)))
+    _tell(parts.method, run, model)
     train_state = parts.train_state(model, size)
     # Every pass reads its loss, which waits for the device.
     step_info = StepInfo(0, 1, 0, 1, generator("probe", run.seed))
     return lambda: train_step(train_state, batch, run.training.learning_rate, step_info)
+
+
+def passes_of(run: RunSpec) -> float:
+    """Return how many passes a training step of ``run`` has, on average over its epochs.
+
+    They are counted on a network of five layers, three of which switch.
+    """
+    net = nn.Sequential(*(nn.Linear(4, 4) for _ in range(5)))
+    method = Parts.of(run).method
+    model = quantize(net, method)
+    method.on_quantized(model, 4)
+    _tell(method, run, model)
+    layers, training = list(model.layers), run.training
+    counts = [len(method.passes(training, one, layers)) for one in _moments(training.epochs)]
+    return fmean(counts)
+
+
+def _moments(epochs: int) -> Iterator[StepInfo]:
+    """Yield steps that are evenly spread over a run."""
+    for step in range(COUNTED_STEPS):
+        epoch, drawn = step * epochs // COUNTED_STEPS, generator("check passes", step)
+        yield StepInfo(epoch, epochs, step, COUNTED_STEPS, drawn)
+
+
+def _tell(method: Method, run: RunSpec, model: QuantizedModel) -> None:
+    """Tell ``method`` that all layers are equally sensitive, if ``run`` says by what they are."""
+    if run.sensitivity is not None:
+        even = (Score(name, "layer", None, 1.0) for name in model.layers)
+        method.set_sensitivity(Scores(tuple(even)))
 
 
 def measure_step(run: RunSpec, device: str = "auto") -> float:

@@ -215,14 +215,6 @@ def quantized(method: Method) -> QuantizedModel:
     return model
 
 
-def passes_of(run: RunSpec) -> float:
-    """Return how many passes a training step of ``run`` has, on average over its epochs."""
-    train_state = Subject(run.method.name, run).train_state()
-    layers, moments = list(train_state.model.layers), [step_info(step) for step in range(40)]
-    counts = [len(train_state.method.passes(run.training, one, layers)) for one in moments]
-    return sum(counts) / len(counts)
-
-
 def train(train_state: TrainState, steps: int) -> None:
     """Take training steps on one batch.
 

@@ -9,7 +9,6 @@ from bitswitch.runtime import cache
 from bitswitch.spec.run import Choice, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 from bitswitch.suite.suite import load_suite, suite_path
-from bitswitch.testing import subject
 from bitswitch.training.predictions import Predictions
 
 
@@ -55,7 +54,7 @@ def test_passes_are_those_of_the_method(measured, tiny_run, method, passes):
 
 def test_passes_are_counted_once_for_a_run_and_its_probe(measured, tiny_run, monkeypatch):
     counted = []
-    monkeypatch.setattr(subject, "passes_of", lambda run: counted.append(run) or 3.0)
+    monkeypatch.setattr(probe, "passes_of", lambda run: counted.append(run) or 3.0)
     estimate(tiny_run(), "cpu", gpu=False)
     assert len(counted) == 1
 
