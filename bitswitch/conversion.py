@@ -1,27 +1,56 @@
 """Turn a float network into one that runs at several bit-widths."""
 
 from collections.abc import Collection, Sequence
+from typing import Any, overload
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.contracts.method import Method
+from bitswitch.errors import SpecError
 from bitswitch.nn.dataflow import FirstLast
 from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.roles import Role, Roles, roles
+from bitswitch.plugins import registry
 from bitswitch.types import FLOAT_BITS
 
 _MARK = "_role"
 """Attribute of a float layer; copies that a method makes of the layer have it too."""
 
 
+@overload
 def quantize(
     net: nn.Module,
     method: Method,
+    /,
+    *,
     keep: Collection[str] = (),
     ends: FirstLast | None = None,
     image: Sequence[int] | None = None,
+) -> QuantizedModel: ...
+@overload
+def quantize(
+    net: nn.Module,
+    method: str,
+    /,
+    *,
+    bitset: Sequence[int],
+    keep: Collection[str] = (),
+    ends: FirstLast | None = None,
+    image: Sequence[int] | None = None,
+    **options: Any,
+) -> QuantizedModel: ...
+def quantize(
+    net: nn.Module,
+    method: Method | str,
+    /,
+    *,
+    bitset: Sequence[int] | None = None,
+    keep: Collection[str] = (),
+    ends: FirstLast | None = None,
+    image: Sequence[int] | None = None,
+    **options: Any,
 ) -> QuantizedModel:
     """Return ``net`` with convolutions and linear layers that run at every bit-width of ``method``.
 
@@ -31,24 +60,54 @@ def quantize(
 
     Args:
         net: Float network, already loaded.
-        method: Where quantizers and normalisation come from; a method whose bit set is (32,)
-            leaves the network as it is.
+        method: Where quantizers and normalisation come from: the name of an installed method, or
+            an instance; one whose bit set is (32,) leaves the network as it is.
+        bitset: Bit-widths of a method given by name, widest first; an instance has its own.
         keep: Names of layers that stay at full precision besides the first and the last, or
             patterns such as ``blocks.*.attn.qkv``.
         ends: First and last layers, which stay at full precision or at the method's
             ``first_last_bits``; None: those are found by running a copy of the network.
         image: (channels, height, width) of an image, for that run; None: some are tried.
+        options: Of a method given by name, as in a suite; the others keep their defaults.
 
     Raises:
-        BitWidthError: a name that no layer has, a layer that cannot be quantized faithfully, or
-            nothing that can be quantized.
+        UnknownPluginError: no installed package provides a method of this name.
+        SpecError: an option that the method does not have, or a value out of range.
+        BitWidthError: a bit set that is none, a name that no layer has, a layer that cannot be
+            quantized faithfully, or nothing that can be quantized.
     """
+    method = _instance(method, bitset, options)
     count = sum(value.numel() for value in net.parameters())
     if method.bitset == (FLOAT_BITS,):
         return QuantizedModel(net, method.bitset, count)
     chosen = roles(net, keep, ends, image, method.first_last_bits is not None)
     net = convert(net, method, chosen)
     return QuantizedModel(net, method.bitset, count, chosen.ends)
+
+
+def _instance(
+    method: Method | str, bitset: Sequence[int] | None, options: dict[str, Any]
+) -> Method:
+    """Return the method that ``quantize`` is given.
+
+    Raises:
+        SpecError: a name without a bit set, or an instance with one or with options.
+    """
+    if isinstance(method, str):
+        if bitset is None:
+            raise SpecError(
+                f"Method '{method}' is given by name and needs a bit set.\n"
+                f"  Name the bit-widths: quantize(net, '{method}', bitset=(8, 6, 4, 2))"
+            )
+        return registry.create("methods", method, options, tuple(bitset))
+    given = [*(["bitset"] if bitset is not None else []), *options]
+    if given:
+        name = type(method).__name__
+        raise SpecError(
+            f"This {name} is an instance and has bit set and options already: {given[0]} cannot "
+            f"be given.\n  Give it to the instance: {name}({name}.Options(...), (8, 6, 4, 2))"
+        )
+    return method
 
 
 def convert(net: nn.Module, method: Method, chosen: Roles) -> nn.Module:

@@ -300,7 +300,7 @@ def switchable_layers(run: RunSpec) -> int:
             with plugin_errors(f"method '{run.method.name}'", "quantization"):
                 method = registry.create("methods", run.method.name, run.method.options, run.bitset)
                 ends, shape = model.first_last(net), _facts(bare)["shape"]
-                return len(quantize(net, method, bare.keep, ends, shape).layers)
+                return len(quantize(net, method, keep=bare.keep, ends=ends, image=shape).layers)
 
     state = digest(key, run.method.model_dump(), run.bitset, code_state("bitswitch"))
     found: int = remembered("sizes", state, lambda: _without_memory(count))

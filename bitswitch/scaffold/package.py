@@ -17,18 +17,9 @@ GROUPS: dict[Kind, str] = {
 }
 """Plugin group of every kind of package."""
 TAKEN: dict[Kind, tuple[str, ...]] = {
-    "method": (
-        *("annotated", "card", "codes", "field", "method"),
-        *("quantizer", "strict", "tensor", "width"),
-    ),
-    "sensitivity": (
-        *("annotated", "field", "findings", "score"),
-        *("sensitivity", "strict", "subject"),
-    ),
-    "search": (
-        *("candidate", "infeasiblebudgeterror", "layerbits", "literal"),
-        *("problem", "search", "strict"),
-    ),
+    "method": ("annotated", "field", "tensor"),
+    "sensitivity": ("annotated", "field"),
+    "search": ("literal",),
 }
 """Names whose class would hide one that the module imports."""
 
@@ -104,7 +95,7 @@ def _check(kind: Kind, name: str) -> None:
         )
     if class_of(name).lower() in TAKEN[kind]:
         raise SpecError(
-            f"'{name}' cannot be the name of a {kind}: bitswitch has a class '{class_of(name)}'."
+            f"'{name}' cannot be the name of a {kind}: its module imports a '{class_of(name)}'."
             f"\n  Say what is particular about it, e.g. '{name}-scaled'."
         )
     if name in registry.names(GROUPS[kind]):

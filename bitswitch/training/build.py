@@ -77,7 +77,7 @@ class Parts:
             keep_freed_memory()
         with plugin_errors(f"method '{self.spec.method.name}'", "quantization"):
             ends, image = self.model.first_last(net), self.dataset.shape()
-            model = quantize(net, self.method, self.spec.keep, ends, image)
+            model = quantize(net, self.method, keep=self.spec.keep, ends=ends, image=image)
             self.method.on_quantized(model, self.dataset.outputs)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:

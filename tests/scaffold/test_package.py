@@ -30,7 +30,7 @@ def test_its_name_is_everywhere():
     points = project["project"]["entry-points"]["bitswitch.methods"]
     assert points == {"my-method": "bitswitch_my_method:MyMethod"}
     assert project["tool"]["setuptools"]["packages"] == ["bitswitch_my_method"]
-    assert "class MyMethod(Method):" in files["bitswitch_my_method/__init__.py"]
+    assert "class MyMethod(bs.Method):" in files["bitswitch_my_method/__init__.py"]
     assert 'Subject.of("my-method")' in files["tests/test_contract.py"]
     assert "bitswitch check-plugin my-method" in files["README.md"]
     assert not any("{{" in text or "MODULE" in text for text in files.values())
@@ -52,7 +52,7 @@ def test_every_kind_of_package_enters_its_group(kind, group):
     files = rendered(kind, "my-own")
     points = tomllib.loads(files["pyproject.toml"])["project"]["entry-points"]
     assert points == {f"bitswitch.{group}": {"my-own": "bitswitch_my_own:MyOwn"}}
-    assert f"class MyOwn({kind.capitalize()}):" in files["bitswitch_my_own/__init__.py"]
+    assert f"class MyOwn(bs.{kind.capitalize()}):" in files["bitswitch_my_own/__init__.py"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_bad_name_is_one_message(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("double-rounding", "installed already"), ("card", "has a class 'Card'")],
+    [("double-rounding", "installed already"), ("field", "imports a 'Field'")],
 )
 def test_a_taken_name_is_one_message(tmp_path, name, message):
     with pytest.raises(SpecError, match=message):

@@ -113,7 +113,7 @@ def test_the_how_to_names_what_can_be_overridden():
     named = {name for cell in table for name in re.findall(r"`(\w+)", cell)}
     public = {name for name in vars(Method) if not name.startswith("_")}
     assert named <= public | {"card"}
-    assert public - named <= {"weight_quantizer", "attach"}
+    assert public - named <= {"weight_quantizer"}
 
 
 def test_an_installed_method_is_listed_and_its_suite_valid(reader):

@@ -1,0 +1,158 @@
+import ast
+import inspect
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import bitswitch as bs
+from bitswitch import contracts, errors
+from bitswitch.methods.double_rounding import DoubleRounding
+from bitswitch.scaffold.package import GROUPS, rendered
+from tests.nn.small_network import float_net
+
+TOP = Path(__file__).resolve().parents[1]
+CONTRACTS = [module.name for module in pkgutil.iter_modules(contracts.__path__)]
+INTERNAL = {"Evaluate"}
+"""Protocols that only the package implements and only calls describe."""
+
+PROGRAM = '''"""What a program that trains and deploys by itself writes."""
+
+from pathlib import Path
+
+import torch
+
+import bitswitch as bs
+
+net = bs.create("models", "resnet20", {}).build(classes=10, seed=0)
+model: bs.QuantizedModel = bs.quantize(net, "double-rounding", bitset=(8, 4), rounding="double")
+again: bs.QuantizedModel = bs.quantize(net, bs.create("methods", "lsq", {}, (8,)), keep=["fc"])
+deployed: bs.IntegerModel = bs.load(Path("model.safetensors"))
+logits: torch.Tensor = deployed(torch.zeros(1, 3, 32, 32))
+'''
+WRONG = """import bitswitch as bs
+
+bs.quantise
+bs.quantize(bs.create("models", "resnet20", {}), "lsq", bitset=(8,))
+deployed: int = bs.load("model.safetensors")
+"""
+
+
+def typed_imports():
+    """Return what type checkers are told: names by module."""
+    tree = ast.parse(Path(bs.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    return {
+        node.module.removeprefix("bitswitch."): sorted(alias.name for alias in node.names)
+        for node in block.body
+    }
+
+
+def test_type_checkers_and_programs_are_told_the_same():
+    assert typed_imports() == {
+        module: sorted(names.split()) for module, names in bs._MODULES.items()
+    }
+    assert sorted(bs.__all__) == sorted(bs._HOMES)
+
+
+@pytest.mark.parametrize("name", bs.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(bs, name) is getattr(import_module(bs._HOMES[name]), name)
+    assert name in dir(bs)
+
+
+def test_no_public_name_is_that_of_a_module():
+    modules = {module.name for module in pkgutil.iter_modules(bs.__path__)}
+    assert not modules & set(bs.__all__)
+
+
+def test_another_name_is_none():
+    with pytest.raises(AttributeError, match="no attribute 'quantise'"):
+        _ = bs.quantise
+    assert not hasattr(bs, "__wrapped__")
+
+
+def classes(module):
+    found = inspect.getmembers(module, inspect.isclass)
+    return {name for name, cls in found if cls.__module__ == module.__name__ and name[0] != "_"}
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_all_that_contracts_define_is_public(contract):
+    assert classes(import_module(f"bitswitch.contracts.{contract}")) - INTERNAL <= set(bs.__all__)
+
+
+def test_every_error_is_public():
+    assert classes(errors) <= set(bs.__all__)
+
+
+def test_it_is_imported_at_once_and_without_torch():
+    code = (
+        "import sys, time; start = time.perf_counter()\n"
+        "import bitswitch as bs; print(time.perf_counter() - start)\n"
+        "bs.SpecError, bs.Card, dir(bs); assert not {'torch', 'numpy'} & sys.modules.keys()"
+    )
+    times = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
+    assert min(times) <= 0.1
+
+
+def test_a_method_may_be_given_by_name_or_as_an_instance():
+    named = bs.quantize(
+        float_net(), "double-rounding", bitset=[4, 2], gradient="printed", keep=["3"]
+    )
+    options = DoubleRounding.Options(gradient="printed")
+    instance = bs.quantize(float_net(), DoubleRounding(options, (4, 2)), keep=["3"])
+    assert named.bitset == instance.bitset == (4, 2)
+    assert str(named) == str(instance)
+    states = named.state_dict(), instance.state_dict()
+    assert states[0].keys() == states[1].keys()
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"method": "double-roundin", "bitset": (8,)}, "UnknownPlugin", "mean 'double-rounding'"),
+        ({"method": "lsq"}, "Spec", r"needs a bit set.\n.*'lsq', bitset=\(8, 6, 4, 2\)"),
+        ({"method": "lsq", "bitset": (9, 8)}, "BitWidth", "2 to 8"),
+        ({"method": "lsq", "bitset": (2, 4)}, "BitWidth", r"write \(4, 2\)"),
+        ({"method": "double-rounding", "bitset": (8,), "rouding": 1}, "Spec", "mean 'rounding'"),
+        ({"method": DoubleRounding, "bitset": (8,)}, "Spec", "bitset cannot be given"),
+        ({"method": DoubleRounding, "rounding": "double"}, "Spec", "rounding cannot be given"),
+    ],
+)
+def test_what_cannot_be_quantized_so_is_one_message(arguments, error, message):
+    method = arguments.pop("method")
+    if method is DoubleRounding:
+        method = DoubleRounding(DoubleRounding.Options(), (8, 4))
+    with pytest.raises(getattr(bs, f"{error}Error"), match=message) as caught:
+        bs.quantize(float_net(), method, **arguments)
+    assert len(str(caught.value).splitlines()) <= 3
+
+
+def mypy(folder):
+    """Return what mypy says of the files of ``folder``; it reads what it knows of the package."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", TOP / ".mypy_cache"]
+    files = sorted(folder.glob("*.py"))
+    answer = subprocess.run(
+        [*command, *files], cwd=TOP, capture_output=True, text=True, check=False
+    )
+    return answer.stdout
+
+
+@pytest.mark.slow
+def test_what_authors_write_is_typed(tmp_path):
+    for kind in GROUPS:
+        source = rendered(kind, "mine")["bitswitch_mine/__init__.py"]
+        (tmp_path / f"{kind}.py").write_text(source)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    problems = [line for line in mypy(tmp_path).splitlines() if ": error:" in line]
+    assert {line.partition(": ")[0].rpartition("/")[2] for line in problems} == {
+        "wrong.py:3",
+        "wrong.py:4",
+        "wrong.py:5",
+    }
