@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 from bitswitch.deployment.narrowing import RoundingRule
 from bitswitch.nn.norm_grid import pair, pairs
 from bitswitch.nn.transitional import transition, transitions
+from bitswitch.quant.per_bit import Key
 from bitswitch.spec.run import Choice
 from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Strict
 
@@ -50,14 +51,14 @@ class LayerFacts(Strict):
 class NormKind(NamedTuple):
     """How a batch norm finds its copy."""
 
-    keys: Callable[[BitSet], BitSet]
-    """Keys of all copies, first to last, from the bit set."""
-    key: Callable[[Operands, Operands], int]
-    """The key at (bit-widths of the quantized layer before, of the one before that)."""
+    keys: Callable[[BitSet], tuple[Key, ...]]
+    """Names of all copies, first to last, from the bit set."""
+    key: Callable[[Operands, Operands], Key]
+    """The name at (bit-widths of the quantized layer before, of the one before that)."""
 
 
 NORM_KINDS: dict[str, NormKind] = {
-    "shared": NormKind(lambda bitset: (0,), lambda here, before: 0),
+    "shared": NormKind(lambda bitset: ("shared",), lambda here, before: "shared"),
     "bits": NormKind(lambda bitset: bitset, lambda here, before: min(here)),
     "transition": NormKind(transitions, lambda here, before: transition(min(before), min(here))),
     "pair": NormKind(pairs, lambda here, before: pair(*here)),

@@ -1,5 +1,6 @@
 """Batch norms of evaluation as a multiplier and a shift per channel."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from bitswitch.errors import EncodingError
 from bitswitch.nn.norm import SwitchableBatchNorm
 from bitswitch.nn.norm_grid import BatchNormGrid
 from bitswitch.nn.transitional import TransitionalBatchNorm
-from bitswitch.quant.per_bit import PerBit, Switchable
+from bitswitch.quant.per_bit import Key, PerBit, Switchable
 from bitswitch.types import BitSet
 
 Kind = Literal["shared", "bits", "transition", "pair"]
@@ -69,9 +70,9 @@ def fold(
 
 def _switchable(name: str, norm: SwitchableBatchNorm, bitset: BitSet) -> FoldedNorm:
     kind = SWITCHABLE.get(type(norm))
-    keys = norm.bitset
+    keys = norm.copies
     if isinstance(norm, BatchNormGrid) and norm.alone:
-        kind, keys = "shared", norm.bitset[:1]
+        kind, keys = "shared", norm.copies[:1]
     if kind is None or (kind != "shared" and NORM_KINDS[kind].keys(bitset) != keys):
         raise EncodingError(
             f"Batch norm '{name}' cannot be exported: which copy of {type(norm).__name__} is used "
@@ -98,6 +99,6 @@ def _tracked(name: str, norm: nn.Module) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
-def _rows(values: PerBit | None, keys: BitSet) -> Tensor | None:
+def _rows(values: PerBit | None, keys: Sequence[Key]) -> Tensor | None:
     """Return the parameters of ``keys`` [keys, channels]."""
     return None if values is None else torch.stack([values.of(key).detach() for key in keys])

@@ -1,9 +1,12 @@
 """Layers of an integer network: exact sums of products of codes, rescaled once."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from bitswitch.deployment.snapshot import REQUEST, InputGrid, Operands
+from bitswitch.quant.per_bit import Key
 
 
 class IntegerLayer(nn.Module):
@@ -132,7 +135,7 @@ class FoldedBatchNorm(nn.Module):
 
     Args:
         name: In the network.
-        keys: Of the copies.
+        keys: Names of the copies.
         multiplier: float32 [copies, channels].
         shift: The same.
     """
@@ -140,15 +143,15 @@ class FoldedBatchNorm(nn.Module):
     multiplier: Tensor
     shift: Tensor
 
-    def __init__(self, name: str, keys: tuple[int, ...], multiplier: Tensor, shift: Tensor) -> None:
+    def __init__(self, name: str, keys: Sequence[Key], multiplier: Tensor, shift: Tensor) -> None:
         super().__init__()
         self.name = name
         self.keys = keys
         self.register_buffer("multiplier", multiplier)
         self.register_buffer("shift", shift)
-        self._copies: dict[int, tuple[Tensor, Tensor]] = {}
+        self._copies: dict[Key, tuple[Tensor, Tensor]] = {}
 
-    def of(self, key: int) -> tuple[Tensor, Tensor]:
+    def of(self, key: Key) -> tuple[Tensor, Tensor]:
         """Return multiplier and shift [channels] of one copy."""
         if not self._copies:
             rows = zip(self.multiplier, self.shift, strict=True)

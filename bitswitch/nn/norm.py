@@ -1,13 +1,14 @@
 """Batch normalisation with statistics and affine parameters for every bit-width."""
 
-from typing import NamedTuple
+from collections.abc import Mapping, MutableMapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.quant import per_bit
-from bitswitch.quant.per_bit import PerBit, Switchable
+from bitswitch.quant.per_bit import Key, PerBit, Switchable
 from bitswitch.runtime import transfers
 from bitswitch.types import BitSet
 
@@ -32,35 +33,51 @@ class SwitchableBatchNorm(Switchable):
 
     Args:
         norm: The float batch norm [channels].
-        bitset: Bit-widths, widest first; the widest is in use at first.
+        bitset: Bit-widths, widest first.
+        copies: Names of the copies, the first of which is in use at first; None: one per
+            bit-width, named by it.
 
     Source: jin2020adabits, section 4.2 (switchable batch normalisation).
     """
 
     running_mean: Tensor | None
-    """[bit-widths, channels], as the next two [bit-widths, ...]."""
+    """[copies, channels], as the next two [copies, ...]."""
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    former_names: Mapping[str, Key] = MappingProxyType({})
+    """Names in old state dicts of copies that have another name now."""
 
-    def __init__(self, norm: _BatchNorm, bitset: BitSet) -> None:
+    def __init__(
+        self, norm: _BatchNorm, bitset: BitSet, copies: Sequence[Key] | None = None
+    ) -> None:
         super().__init__()
         self.bitset = bitset
+        self.copies: tuple[Key, ...] = tuple(bitset if copies is None else copies)
         self.eps = norm.eps
         self.momentum = norm.momentum
-        self.weight = PerBit(bitset, norm.weight) if norm.affine else None
-        self.bias = PerBit(bitset, norm.bias) if norm.affine else None
+        self.weight = PerBit(self.copies, norm.weight) if norm.affine else None
+        self.bias = PerBit(self.copies, norm.bias) if norm.affine else None
         for name in STATISTICS:
             value = getattr(norm, name)
-            copies = None if value is None else torch.stack([value] * len(bitset))
-            self.register_buffer(name, copies)
+            stacked = None if value is None else torch.stack([value] * len(self.copies))
+            self.register_buffer(name, stacked)
         self._measured: int | None = None  # batches of a recalibration, which goes on
-        self.switch(bitset[0])
+        self.use(self.copies[0])
         self.train(norm.training)
 
     def switch(self, bits: int) -> None:
-        self.bits = bits
-        per_bit.switch(self, bits)
-        index = self.bitset.index(bits)
+        self.use(bits)
+
+    def use(self, copy: Key) -> None:
+        """Use one of ``copies`` from now on."""
+        self.copy = copy
+        self.pick()
+
+    def pick(self) -> None:
+        for values in (self.weight, self.bias):
+            if values is not None:
+                values.use(self.copy)
+        index = self.copies.index(self.copy)
         tables = (getattr(self, name) for name in STATISTICS)
         self._statistics = Statistics(*(None if t is None else t[index] for t in tables))
 
@@ -106,3 +123,26 @@ class SwitchableBatchNorm(Switchable):
         if self.momentum is None:
             return 0.0 if batches is None else 1.0 / transfers.to_host(batches)
         return self.momentum
+
+    def _load_from_state_dict(
+        self, state_dict: MutableMapping[str, Any], prefix: str, *args: Any
+    ) -> None:
+        """Load as every module does, also what was saved under former names."""
+        rename_copies(state_dict, prefix, self.former_names)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def rename_copies(
+    state: MutableMapping[str, Any], prefix: str, former_names: Mapping[str, Key]
+) -> None:
+    """Give parameters of one batch norm the names that they have now.
+
+    Args:
+        state: Of a model; is changed.
+        prefix: Of the batch norm's names, with a dot at its end.
+        former_names: The name now by the name in old state dicts.
+    """
+    for last in ("weight", "bias"):
+        for former, name in former_names.items():
+            if f"{prefix}{last}.{former}" in state:
+                state[f"{prefix}{last}.{name}"] = state.pop(f"{prefix}{last}.{former}")

@@ -3,26 +3,24 @@
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.quant.per_bit import Key
 from bitswitch.types import FLOAT_BITS, BitSet
 
-_WEIGHT = 10
-"""Decimal place of the weight's bit-width in the number of a pair; no bit-width has two digits."""
 
-
-def pair(weight: int, activation: int) -> int:
-    """Return the number of a pair of bit-widths: the bit-width itself where both are equal.
+def pair(weight: int, activation: int) -> Key:
+    """Return the name of a pair of bit-widths: the bit-width itself where both are equal.
 
     >>> pair(4, 4), pair(4, 2)
-    (4, 42)
+    (4, 'w4a2')
     """
-    return weight if weight == activation else _WEIGHT * weight + activation
+    return weight if weight == activation else f"w{weight}a{activation}"
 
 
-def pairs(bitset: BitSet) -> BitSet:
+def pairs(bitset: BitSet) -> tuple[Key, ...]:
     """Return all pairs from ``bitset``; those of equal bit-widths come first, widest first.
 
     >>> pairs((4, 2))
-    (4, 2, 42, 24)
+    (4, 2, 'w4a2', 'w2a4')
     """
     return (*bitset, *(pair(w, a) for w in bitset for a in bitset if w != a))
 
@@ -30,7 +28,7 @@ def pairs(bitset: BitSet) -> BitSet:
 class BatchNormGrid(SwitchableBatchNorm):
     """One batch norm per (weight, activation) bit-widths of the quantized layer before it.
 
-    All start as copies of a float one and are named by their pair: ``weight.42`` follows a layer
+    All start as copies of a float one and are named by their pair: ``weight.w4a2`` follows a layer
     with 4-bit weights and 2-bit activations, ``weight.4`` one with 4 bits for both.
 
     Args:
@@ -41,11 +39,12 @@ class BatchNormGrid(SwitchableBatchNorm):
     """
 
     def __init__(self, norm: _BatchNorm, bitset: BitSet) -> None:
-        super().__init__(norm, pairs(bitset))
+        super().__init__(norm, bitset, pairs(bitset))
+        self.former_names = {f"{w}{a}": pair(w, a) for w in bitset for a in bitset if w != a}
         self.alone = False
         """Whether no quantized layer comes before: then one copy serves every bit-width."""
 
     def follow(self, layer: tuple[int, int], before: tuple[int, int]) -> None:
         widest = self.bitset[0]
         weight, activation = (widest if bits == FLOAT_BITS else bits for bits in layer)
-        self.switch(widest if self.alone else pair(weight, activation))
+        self.use(widest if self.alone else pair(weight, activation))

@@ -5,34 +5,37 @@ from collections.abc import Iterable
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.nn.norm import STATISTICS, SwitchableBatchNorm
+from bitswitch.nn.norm import STATISTICS, SwitchableBatchNorm, rename_copies
+from bitswitch.quant.per_bit import Key
 from bitswitch.types import FLOAT_BITS, BitSet
 
-_BEFORE = 100
-"""Decimal place of the bit-width before, in the number of a transition."""
 
-
-def transition(before: int, bits: int) -> int:
-    """Return the number of a transition: ``bits`` itself where the bit-width stays.
+def transition(before: int, bits: int) -> Key:
+    """Return the name of a transition: ``bits`` itself where the bit-width stays.
 
     >>> transition(4, 4), transition(4, 2)
-    (4, 402)
+    (4, '4to2')
     """
-    return bits if before == bits else _BEFORE * before + bits
+    return bits if before == bits else f"{before}to{bits}"
 
 
-def transitions(bitset: BitSet) -> BitSet:
+def transitions(bitset: BitSet) -> tuple[Key, ...]:
     """Return all transitions of ``bitset``; those that change nothing come first, widest first.
 
     >>> transitions((4, 2))
-    (4, 2, 402, 204)
+    (4, 2, '4to2', '2to4')
     """
     return tuple(transition(before, bits) for before, bits in _changes(bitset))
 
 
 def _changes(bitset: BitSet) -> list[tuple[int, int]]:
-    """Return what ``transitions`` numbers, as (before, bits)."""
+    """Return what ``transitions`` names, as (before, bits)."""
     return [(b, b) for b in bitset] + [(a, b) for a in bitset for b in bitset if a != b]
+
+
+def _former_names(bitset: BitSet) -> dict[str, Key]:
+    """Return the transitions of ``bitset`` by their names in old state dicts."""
+    return {f"{100 * a + b}": transition(a, b) for a, b in _changes(bitset) if a != b}
 
 
 def spread(state: dict[str, Tensor], norms: Iterable[str], bitset: BitSet) -> dict[str, Tensor]:
@@ -49,6 +52,7 @@ def spread(state: dict[str, Tensor], norms: Iterable[str], bitset: BitSet) -> di
     filled = dict(state)
     rows = [bitset.index(bits) for _, bits in _changes(bitset)]
     for norm in norms:
+        rename_copies(filled, f"{norm}.", _former_names(bitset))
         for name in (f"{norm}.weight", f"{norm}.bias"):
             for before, bits in _changes(bitset) if f"{name}.{bitset[0]}" in state else ():
                 filled.setdefault(f"{name}.{transition(before, bits)}", state[f"{name}.{bits}"])
@@ -61,7 +65,7 @@ def spread(state: dict[str, Tensor], norms: Iterable[str], bitset: BitSet) -> di
 class TransitionalBatchNorm(SwitchableBatchNorm):
     """One batch norm per pair of bit-widths: of the layer before this one, and of this layer.
 
-    All start as copies of a float one and are named by their transition: ``weight.402`` follows a
+    All start as copies of a float one and are named by their transition: ``weight.4to2`` follows a
     layer of 2 bits that comes after one of 4, ``weight.4`` a layer of 4 bits after one of 4. At one
     bit-width for the whole network only the latter kind is in use, and so it always is after the
     first quantized layer, which comes after none.
@@ -74,10 +78,11 @@ class TransitionalBatchNorm(SwitchableBatchNorm):
     """
 
     def __init__(self, norm: _BatchNorm, bitset: BitSet) -> None:
-        super().__init__(norm, transitions(bitset))
+        super().__init__(norm, bitset, transitions(bitset))
+        self.former_names = _former_names(bitset)
 
     def follow(self, layer: tuple[int, int], before: tuple[int, int]) -> None:
-        self.switch(transition(self._bits(before), self._bits(layer)))
+        self.use(transition(self._bits(before), self._bits(layer)))
 
     def _bits(self, operands: tuple[int, int]) -> int:
         """Return the narrower bit-width of a layer, the widest where both operands are float."""

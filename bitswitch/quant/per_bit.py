@@ -1,11 +1,14 @@
 """What belongs to one bit-width: picked outside a compiled graph, so that the graph knows none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from torch import Tensor, nn
 
 from bitswitch.types import FLOAT_BITS, BitSet
+
+Key = int | str
+"""What tells copies apart: the bit-width that one is for, or its name."""
 
 
 class Switchable(nn.Module):
@@ -19,7 +22,7 @@ class Switchable(nn.Module):
     bitset: BitSet
     """Bit-widths, widest first."""
     bits: int
-    """The bit-width in use."""
+    """The bit-width in use, where nothing else tells copies apart."""
 
     def switch(self, bits: int) -> None:
         """Use ``bits`` from now on."""
@@ -38,20 +41,24 @@ class Switchable(nn.Module):
         bits = min(layer)
         self.switch(self.bitset[0] if bits == FLOAT_BITS else bits)
 
+    def pick(self) -> None:
+        """Put what is in use where ``forward`` reads it; tensors may have been replaced."""
+        self.switch(self.bits)
+
     def inactive_parameters(self) -> list[nn.Parameter]:
         """Return parameters of bit-widths that are not in use."""
         return inactive(self)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move or cast as every module does, then pick again: tensors may have been replaced."""
+        """Move or cast as every module does, then pick again."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.switch(self.bits)
+        self.pick()
         return self
 
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
         """Load as every module does, then pick again."""
         super()._load_from_state_dict(*args, **options)
-        self.switch(self.bits)
+        self.pick()
 
 
 class PerBit(Switchable):
@@ -60,20 +67,27 @@ class PerBit(Switchable):
     Those that a pass does not use get no gradient.
 
     Args:
-        bitset: Bit-widths, widest first; the widest is in use at first.
+        keys: Bit-widths, widest first, or other names of copies; the first is in use at first.
         value: Initial value of all of them.
     """
 
-    def __init__(self, bitset: BitSet, value: Tensor) -> None:
+    def __init__(self, keys: Sequence[Key], value: Tensor) -> None:
         super().__init__()
-        self.bitset = bitset
-        for bits in bitset:
-            self.register_parameter(str(bits), nn.Parameter(value.detach().clone()))
-        self.switch(bitset[0])
+        self.keys = tuple(keys)
+        for key in self.keys:
+            self.register_parameter(str(key), nn.Parameter(value.detach().clone()))
+        self.use(self.keys[0])
 
     def switch(self, bits: int) -> None:
-        self.bits = bits
-        self._active: tuple[Tensor] = (self.of(bits),)  # a tuple, so that it is not registered
+        self.use(bits)
+
+    def use(self, key: Key) -> None:
+        """Use the parameter of ``key`` from now on."""
+        self.key = key
+        self.pick()
+
+    def pick(self) -> None:
+        self._active: tuple[Tensor] = (self.of(self.key),)  # a tuple, so not registered
 
     @property
     def active(self) -> Tensor:
@@ -85,11 +99,11 @@ class PerBit(Switchable):
 
         Inside a compiled graph ``index`` is a tensor, and stands for the bit-width in use.
         """
-        return self.active if isinstance(index, Tensor) else self.of(self.bitset[index])
+        return self.active if isinstance(index, Tensor) else self.of(self.keys[index])
 
-    def of(self, bits: int) -> nn.Parameter:
-        """Return the parameter of ``bits``."""
-        return self.get_parameter(str(bits))
+    def of(self, key: Key) -> nn.Parameter:
+        """Return the parameter of ``key``."""
+        return self.get_parameter(str(key))
 
 
 def switch(module: nn.Module, bits: int) -> None:
@@ -104,7 +118,7 @@ def inactive(module: nn.Module) -> list[nn.Parameter]:
         parameter
         for part in _per_bits(module)
         for name, parameter in part.named_parameters()
-        if name != str(part.bits)
+        if name != str(part.key)
     ]
 
 

@@ -27,9 +27,9 @@ def batch_norm(**options):
 
 def distinct(norm):
     """Make every copy another one."""
-    for index, bits in enumerate(norm.bitset):
-        norm.weight.of(bits).data.add_(index)
-        norm.bias.of(bits).data.sub_(index)
+    for index, name in enumerate(norm.copies):
+        norm.weight.of(name).data.add_(index)
+        norm.bias.of(name).data.sub_(index)
         norm.running_mean[index] += index
         norm.running_var[index] += index
     return norm.eval()

@@ -87,7 +87,7 @@ def test_full_precision_has_batch_norms_of_its_own(options):
         model(torch.randn(2, 3, 9, 9, generator=generator("images")))
     moved = (norm.running_mean != before).any(1).tolist()
     assert moved == [True, False, False, False]
-    assert norm.bits == 8
+    assert norm.copy == 8
 
 
 def test_without_a_float_pass_it_has_none():

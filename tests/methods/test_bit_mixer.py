@@ -142,10 +142,10 @@ def test_batch_norms_are_those_of_the_transition():
     model = small_model()
     model.switch({"3": 3, "6": 4, "9": 2})
     norms = [module for module in model.modules() if isinstance(module, TransitionalBatchNorm)]
-    assert [norm.bits for norm in norms[2:]] == [transition(3, 4), transition(4, 2)]
+    assert [norm.copy for norm in norms[2:]] == [transition(3, 4), transition(4, 2)]
     model(images()).sum().backward()
     for norm in norms:
-        used = norm.bitset.index(norm.bits)
+        used = norm.copies.index(norm.copy)
         counts = [int(position == used) for position in range(9)]
         assert norm.num_batches_tracked.tolist() == counts
 

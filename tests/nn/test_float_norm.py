@@ -7,7 +7,7 @@ from bitswitch.types import FLOAT_BITS
 
 def test_full_precision_has_statistics_and_parameters_of_its_own():
     norm = FloatSwitchableBatchNorm(nn.BatchNorm2d(3), (8, 4))
-    assert norm.bits == 8
+    assert norm.copy == 8
     norm.follow((FLOAT_BITS, FLOAT_BITS), (8, 8))
     norm(torch.randn(4, 3, 2, 2) + 5).sum().backward()
     assert norm.running_mean[0].min() > 0
@@ -19,4 +19,4 @@ def test_full_precision_has_statistics_and_parameters_of_its_own():
 def test_it_follows_the_narrower_operand():
     norm = FloatSwitchableBatchNorm(nn.BatchNorm2d(3), (8, 4))
     norm.follow((FLOAT_BITS, 4), (8, 8))
-    assert norm.bits == 4
+    assert norm.copy == 4

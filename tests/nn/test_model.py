@@ -66,12 +66,12 @@ def test_an_unknown_policy_leaves_the_old_one(model, images):
 def test_batch_norm_follows_the_layer_before_it(model):
     model.switch({"3": (8, 2), "6": 4, "9": 4})
     first, second = model.net[1], model.net[4]
-    assert (first.bits, second.bits) == (2, 2)
+    assert (first.copy, second.copy) == (2, 2)
     model.switch({"3": FLOAT_BITS, "6": 4, "9": 4})
-    assert second.bits == 8
+    assert second.copy == 8
     for policy in (4, dict.fromkeys(model.layers, 4)):
         model.switch(policy)
-        assert (first.bits, second.bits) == (4, 4)
+        assert (first.copy, second.copy) == (4, 4)
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)

@@ -50,7 +50,7 @@ def test_every_transition_starts_as_the_float_norm(norm, before, bits):
 def test_only_the_transition_in_use_is_touched(norm, before, bits):
     follow(norm, before, bits)
     norm(images()).square().sum().backward()
-    row = norm.bitset.index(transition(before, bits))
+    row = norm.copies.index(transition(before, bits))
     expected = [int(position == row) for position in range(len(PAIRS))]
     assert norm.num_batches_tracked.tolist() == expected
     assert norm.running_mean.abs().sum(1).bool().tolist() == [bool(one) for one in expected]
@@ -69,16 +69,16 @@ def test_there_is_a_copy_for_every_pair(norm):
 
 def test_the_narrower_operand_counts_and_float_is_the_widest(norm):
     norm.follow((8, 4), (2, 8))
-    assert norm.bits == transition(2, 4)
+    assert norm.copy == transition(2, 4)
     norm.follow((FLOAT_BITS, 2), (FLOAT_BITS, FLOAT_BITS))
-    assert norm.bits == transition(8, 2)
+    assert norm.copy == transition(8, 2)
 
 
 def test_a_network_of_one_bit_width_uses_the_copies_named_by_it():
     model = quantized()
     for bits in BITSET:
         model.switch(bits)
-        assert [model.net[i].bits for i in (1, 4)] == [bits, bits]
+        assert [model.net[i].copy for i in (1, 4)] == [bits, bits]
 
 
 def test_a_norm_is_told_of_the_two_layers_before_it():
@@ -89,22 +89,22 @@ def test_a_norm_is_told_of_the_two_layers_before_it():
     )
     model = quantize(net, Transitional(Transitional.Options(), BITSET))
     model.switch({"2": 4, "4": 2, "6": 8})
-    assert [net[i].bits for i in (5, 7)] == [transition(4, 2), transition(2, 8)]
+    assert [net[i].copy for i in (5, 7)] == [transition(4, 2), transition(2, 8)]
 
 
 def test_moving_and_loading_keep_the_transition_in_use(norm):
     follow(norm, 8, 2)
     norm.double()
     norm(images().double())
-    assert norm.num_batches_tracked.tolist()[norm.bitset.index(802)] == 1
+    assert norm.num_batches_tracked.tolist()[norm.copies.index("8to2")] == 1
     state = {name: torch.full_like(value, 2) for name, value in norm.state_dict().items()}
     norm.load_state_dict(state, assign=True)
     x = images().double()
     expected = nn.functional.batch_norm(x, *[torch.full((4,), 2.0).double() for _ in range(4)])
     torch.testing.assert_close(norm.eval()(x), expected)
     norm.train()(x)
-    counts = dict(zip(norm.bitset, norm.num_batches_tracked.tolist(), strict=True))
-    assert counts.pop(802) == 3
+    counts = dict(zip(norm.copies, norm.num_batches_tracked.tolist(), strict=True))
+    assert counts.pop("8to2") == 3
     assert set(counts.values()) == {2}
 
 
@@ -113,7 +113,7 @@ def test_a_deep_copy_is_independent(norm):
     other = copy.deepcopy(norm)
     other(images())
     assert norm.num_batches_tracked.sum() == 0
-    assert other.num_batches_tracked.tolist()[norm.bitset.index(402)] == 1
+    assert other.num_batches_tracked.tolist()[norm.copies.index("4to2")] == 1
 
 
 def test_one_graph_serves_every_transition():
@@ -147,7 +147,26 @@ def test_recalibration_measures_the_copies_in_use_alone():
     recalibrate(model, lambda: [x])
     for norm in (model.net[1], model.net[4]):
         measured = [(row != 9).all().item() for row in norm.running_mean]
-        assert measured == [key in BITSET for key in norm.bitset]
+        assert measured == [key in BITSET for key in norm.copies]
+
+
+def test_state_dicts_that_number_transitions_are_read(norm):
+    for name, value in norm.named_parameters():
+        value.data.fill_(len(name))
+        value.data[0] = sum(map(ord, name))
+    new = norm.state_dict()
+    old = {}
+    for name, value in new.items():
+        last, _, copy_name = name.partition(".")
+        before, to, bits = copy_name.partition("to")
+        old[f"{last}.{100 * int(before) + int(bits)}" if to else name] = value
+    assert {name for name in old if name not in new} > {"weight.802", "bias.204"}
+    fresh = TransitionalBatchNorm(nn.BatchNorm2d(4), BITSET)
+    fresh.load_state_dict(old)
+    assert all(torch.equal(value, new[name]) for name, value in fresh.state_dict().items())
+    filled = spread({f"norm.{name}": value for name, value in old.items()}, ["norm"], BITSET)
+    assert {name.removeprefix("norm.") for name in filled} == set(new)
+    assert all(torch.equal(filled[f"norm.{name}"], value) for name, value in new.items())
 
 
 def test_copies_per_bit_width_are_spread_over_transitions():

@@ -27,12 +27,11 @@ class GridChoice(PerBit):
 
     def __init__(self, bitset: BitSet, deployed: Variant) -> None:
         nn.Module.__init__(self)
-        self.bitset = bitset
+        self.keys = bitset
         self.deployed = deployed
-        self.switch(bitset[0])
+        self.use(bitset[0])
 
-    def switch(self, bits: int) -> None:
-        self.bits = bits
+    def pick(self) -> None:
         self.variant = self.deployed
 
 

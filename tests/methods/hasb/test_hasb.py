@@ -248,7 +248,7 @@ def test_it_starts_from_a_network_trained_at_several_bit_widths():
     mine, theirs = model.net[1], start.net[1]
     for before in BITSET:
         for bits in BITSET:
-            row = mine.bitset.index(transition(before, bits))
+            row = mine.copies.index(transition(before, bits))
             assert torch.equal(mine.running_var[row], theirs.running_var[BITSET.index(bits)])
             assert torch.equal(mine.bias.of(transition(before, bits)), theirs.bias.of(bits))
 

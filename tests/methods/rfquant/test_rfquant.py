@@ -192,9 +192,9 @@ def test_batch_norms_know_which_layer_is_before_them():
     model = train_state().model
     assert [model.net[i].alone for i in (1, 4, 7)] == [True, False, False]
     model.switch({"3": (4, 2), "6": (2, 8), "11": (8, 8)})
-    assert [model.net[i].bits for i in (1, 4, 7)] == [8, pair(4, 2), pair(2, 8)]
+    assert [model.net[i].copy for i in (1, 4, 7)] == [8, pair(4, 2), pair(2, 8)]
     model.switch(2)
-    assert [model.net[i].bits for i in (1, 4, 7)] == [8, 2, 2]
+    assert [model.net[i].copy for i in (1, 4, 7)] == [8, 2, 2]
 
 
 def test_the_end_takes_the_moving_average_and_measures_batch_norm():
@@ -215,11 +215,11 @@ def test_the_end_takes_the_moving_average_and_measures_batch_norm():
     norm = model.net[4]
     images = torch.cat([one.images for one in islice(batches(), 4)])
     with model.at(4):
-        counted = norm.num_batches_tracked[norm.bitset.index(4)]
+        counted = norm.num_batches_tracked[norm.copies.index(4)]
         hidden = [model.net[:4].train()(half) for half in images.split(len(batch().images))]
     assert counted == len(hidden)
     expected = torch.stack([h.mean((0, 2, 3)) for h in hidden]).mean(0)
-    measured = norm.running_mean[norm.bitset.index(4)]
+    measured = norm.running_mean[norm.copies.index(4)]
     torch.testing.assert_close(measured, expected, rtol=1e-3, atol=1e-4)
 
 
