@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli import datasets, deployment, extending, infer, policies, reports, runs, tools
+from bitswitch.cli import datasets, deployment, infer, old_names, policies, reports, runs, tools
+from bitswitch.cli import plugins as own
 from bitswitch.errors import BitswitchError
 
 app = typer.Typer(
@@ -17,40 +18,44 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Make, download and verify datasets.", no_args_is_help=True)
 policy = typer.Typer(help="Look at policies: a bit-width per layer.", no_args_is_help=True)
+plugins = typer.Typer(help="List, show, check and start plugins.", no_args_is_help=True)
 new = typer.Typer(help="Start a package of your own.", no_args_is_help=True)
 
-COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
-    app: (
-        runs.plan,
-        runs.validate,
-        runs.train,
-        runs.score,
-        runs.search,
-        runs.deploy,
-        deployment.export,
-        infer.infer,
-        runs.watch,
-        runs.show,
-        reports.collect,
-        reports.table,
-        reports.figure,
-        reports.report,
-        reports.errata,
-        extending.plugins,
-        extending.check_plugin,
-        tools.schema,
-        tools.bench,
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Run": (runs.plan, runs.validate, runs.train, runs.score, runs.search),
+    "Look": (
+        *(runs.watch, runs.show),
+        *(reports.collect, reports.table, reports.figure, reports.report, reports.errata),
     ),
-    data: (datasets.prepare, datasets.check),
-    policy: (policies.show, policies.diff, policies.evaluate, policies.plot),
-    new: (extending.method, extending.sensitivity, extending.search),
+    "Extend": (tools.schema, tools.bench),
+    "Deploy": (runs.deploy, deployment.export, infer.infer),
+    "Data": (),
 }
-for group, commands in COMMANDS.items():
+"""Commands by the part of the help that lists them."""
+GROUPS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
+    policy: (policies.show, policies.diff, policies.evaluate, policies.plot),
+    plugins: (own.list_, own.show, own.check),
+    new: (own.method, own.sensitivity, own.search),
+    data: (datasets.prepare, datasets.check),
+}
+"""Commands of each noun that has several."""
+
+
+def name_of(command: Callable[..., None]) -> str:
+    """Return what a user types for ``command``."""
+    return command.__name__.rstrip("_")
+
+
+for panel, commands in PANELS.items():
     for command in commands:
-        group.command()(command)
-app.add_typer(data, name="data")
-app.add_typer(policy, name="policy")
-app.add_typer(new, name="new")
+        app.command(name_of(command), rich_help_panel=panel)(command)
+for group, commands in GROUPS.items():
+    for command in commands:
+        group.command(name_of(command))(command)
+app.add_typer(policy, name="policy", rich_help_panel="Look")
+app.add_typer(plugins, name="plugins", rich_help_panel="Extend")
+app.add_typer(data, name="data", rich_help_panel="Data")
+plugins.add_typer(new, name="new")
 
 
 @app.callback()
@@ -63,7 +68,7 @@ def options(
 def main() -> None:
     """Run the command line; an expected error is one message and its exit code."""
     try:
-        app()
+        app(old_names.renamed(sys.argv[1:]))
     except (BitswitchError, OSError) as error:
         if "--debug" in sys.argv:
             raise

@@ -14,7 +14,7 @@ Storage = Literal["codes", "floats"]
 
 
 class Card(NamedTuple):
-    """Shown by ``bitswitch plugins`` and below tables."""
+    """Shown by ``bitswitch plugins show`` and below tables."""
 
     title: str
     """As the publication writes it."""

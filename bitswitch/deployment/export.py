@@ -88,7 +88,7 @@ def verify(integers: IntegerModel, model: QuantizedModel) -> None:
                 raise EncodingError(
                     f"Layer '{name}' cannot be exported: at {bits} bits, {apart} of its weights "
                     f"would not be those of training.\n  Is encode() of its quantizer what "
-                    f"forward() computes? `bitswitch check-plugin methods NAME` compares them."
+                    f"forward() computes? `bitswitch plugins check NAME` compares them."
                 )
 
 

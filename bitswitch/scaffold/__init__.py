@@ -1,1 +1,1 @@
-"""Start a package of your own: what ``bitswitch new`` writes."""
+"""Start a package of your own: what ``bitswitch plugins new`` writes."""

@@ -1,4 +1,4 @@
-"""What every plugin has to fulfil, as plain functions: for tests, and for ``check-plugin``."""
+"""What every plugin has to fulfil, as plain functions, run by ``bitswitch plugins check``."""
 
 from bitswitch.testing.failure import CheckFailed
 from bitswitch.testing.methods import CHECKS

@@ -10,6 +10,7 @@ import yaml
 from bitswitch import stages
 from bitswitch.bench.measured import Measured
 from bitswitch.cli import app as cli
+from bitswitch.cli.old_names import renamed
 from bitswitch.errors import DeviceError, Interrupted
 from bitswitch.planning import probe
 from bitswitch.plugins import registry
@@ -84,20 +85,20 @@ def test_help_imports_nothing_heavy():
 
 
 def test_plugins_are_listed_as_json(bitswitch):
-    code, out, _ = bitswitch("plugins", "--json")
+    code, out, _ = bitswitch("plugins", "list", "--json")
     assert code == 0
     assert json.loads(out) == {group: registry.names(group) for group in registry.GROUPS}
 
 
 def test_cards_are_listed_and_shown_whole(bitswitch):
-    _, out, _ = bitswitch("plugins")
+    _, out, _ = bitswitch("plugins", "list")
     (line,) = (line for line in out.splitlines() if line.startswith("double-rounding "))
     facts = ["double-rounding", "Double Rounding", "vectors", "codes", "not stated"]
     assert re.split("  +", line) == [*facts, "huang2025nearly"]
-    _, out, _ = bitswitch("plugins", "double-rounding")
+    _, out, _ = bitswitch("plugins", "show", "double-rounding")
     assert "left open: Eq. 13" in out
     assert "    rounding: double\n" in out
-    _, out, _ = bitswitch("plugins", "double-rounding", "--json")
+    _, out, _ = bitswitch("plugins", "show", "double-rounding", "--json")
     card = json.loads(out)
     assert card["storage"] == "codes"
     assert card["options"]["rounding"] == "double"
@@ -107,13 +108,13 @@ def test_a_method_is_checked(bitswitch, monkeypatch):
     found = [Result("a", "It works."), Result("b", "It fits.", "It is round.", "Make it square.")]
     monkeypatch.setattr("bitswitch.testing.run.run", lambda group, name: iter(found[:count]))
     count = 1
-    code, out, _ = bitswitch("check-plugin", "double-rounding")
+    code, out, _ = bitswitch("plugins", "check", "double-rounding")
     assert (code, out) == (0, "passed  It works.\ndouble-rounding: 1 checks, none failed\n")
     count = 2
-    code, out, _ = bitswitch("check-plugin", "double-rounding")
+    code, out, _ = bitswitch("plugins", "check", "double-rounding")
     assert code == 1
     assert "FAILED  It fits.\n          It is round.\n          Make it square.\n" in out
-    code, out, _ = bitswitch("check-plugin", "double-rounding", "--json")
+    code, out, _ = bitswitch("plugins", "check", "double-rounding", "--json")
     assert code == 1
     answer = json.loads(out)
     assert (answer["plugin"], answer["passed"]) == ("double-rounding", False)
@@ -121,7 +122,7 @@ def test_a_method_is_checked(bitswitch, monkeypatch):
 
 
 def test_a_new_method_is_written_once(bitswitch, tmp_path):
-    arguments = ("new", "method", "my-method", "--into", tmp_path)
+    arguments = ("plugins", "new", "method", "my-method", "--into", tmp_path)
     code, out, _ = bitswitch(*arguments)
     folder = tmp_path / "bitswitch-my-method"
     assert code == 0
@@ -199,11 +200,13 @@ WRONG = {
     "run": (["train", "{suite}", "double-rounding-resnet8"], 2, "Did you mean"),
     "table": (["table", "smoke", "tabel4"], 2, "Did you mean 'table4'?"),
     "figure": (["figure", "smoke", "figure-22"], 2, "Did you mean"),
-    "plugin": (["plugins", "doubel-rounding"], 2, "Did you mean 'double-rounding'?"),
-    "plugin nearest a method": (["plugins", "lsqq"], 2, "'lsq'? known: abn, adabits"),
-    "no method": (["plugins", "resnet8"], 2, "one of the models"),
-    "checked plugin": (["check-plugin", "digitz"], 2, "Did you mean 'digits'?"),
-    "new name": (["new", "method", "My_Method", "--into", "{tmp}"], 2, "lower-case"),
+    "plugin": (["plugins", "show", "doubel-rounding"], 2, "Did you mean 'double-rounding'?"),
+    "plugin nearest a method": (["plugins", "show", "lsqq"], 2, "'lsq'? known: abn, adabits"),
+    "no method": (["plugins", "show", "resnet8"], 2, "one of the models"),
+    "checked plugin": (["plugins", "check", "digitz"], 2, "Did you mean 'digits'?"),
+    "checked group": (["plugins", "check", "lsq", "--group", "searchs"], 2, "mean 'searches'?"),
+    "not in the group": (["plugins", "check", "lsq", "--group", "searches"], 2, "among the"),
+    "new name": (["plugins", "new", "method", "My_Method", "--into", "{tmp}"], 2, "lower-case"),
     "methods elsewhere": (["bench", "startup", "--methods", "all"], 2, "takes no --methods"),
     "only compiled": (["bench", "step", "--compiled"], 2, "belongs to --methods"),
     "measured method": (["bench", "step", "--methods", "float23"], 2, "Did you mean 'float32'?"),
@@ -253,10 +256,65 @@ def test_a_defect_is_not_hidden(suite, monkeypatch):
         cli.main()
 
 
+PREFIXES = {cli.policy: "policy", cli.plugins: "plugins", cli.new: "plugins new", cli.data: "data"}
+COMMANDS = [
+    *((cli.name_of(one), one) for commands in cli.PANELS.values() for one in commands),
+    *(
+        (f"{PREFIXES[group]} {cli.name_of(one)}", one)
+        for group, commands in cli.GROUPS.items()
+        for one in commands
+    ),
+]
+
+
 def test_every_command_says_what_it_does(bitswitch):
-    for group, commands in cli.COMMANDS.items():
-        prefix = {cli.data: ["data"], cli.new: ["new"], cli.policy: ["policy"]}.get(group, [])
-        for command in commands:
-            code, out, _ = bitswitch(*prefix, command.__name__.replace("_", "-"), "--help")
-            assert code == 0
-            assert (command.__doc__ or "").split()[0] in out
+    for words, command in COMMANDS:
+        code, out, _ = bitswitch(*words.split(), "--help")
+        assert code == 0
+        assert (command.__doc__ or "").split()[0] in out
+
+
+def test_help_groups_the_commands(bitswitch):
+    _, out, _ = bitswitch("--help")
+    panels = re.findall(r"^╭─ (\w+) ─+╮\n(.*?)^╰", out, flags=re.MULTILINE | re.DOTALL)
+    listed = {title: set(re.findall(r"^│ ([a-z-]+)", text, re.MULTILINE)) for title, text in panels}
+    nouns = {"Look": {"policy"}, "Extend": {"plugins"}, "Data": {"data"}}
+    assert [title for title, _ in panels] == ["Options", *cli.PANELS]
+    for title, commands in cli.PANELS.items():
+        assert listed[title] == {cli.name_of(one) for one in commands} | nouns.get(title, set())
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("plugins", "plugins list"),
+        ("plugins --json", "plugins list --json"),
+        ("plugins lsq", "plugins show lsq"),
+        ("plugins lsq --json", "plugins show lsq --json"),
+        ("--debug plugins lsq", "--debug plugins show lsq"),
+        ("check-plugin lsq --json", "plugins check lsq --json"),
+        ("new method mine --into here", "plugins new method mine --into here"),
+    ],
+)
+def test_a_former_name_works_with_a_notice(capsys, former, now):
+    assert renamed(former.split()) == now.split()
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "is now `bitswitch plugins" in written.err
+    assert renamed(now.split()) == now.split()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("line", ["", "--help", "plugins --help", "validate new", "show plugins"])
+def test_what_is_no_former_name_is_left_alone(capsys, line):
+    assert renamed(line.split()) == line.split()
+    assert capsys.readouterr().err == ""
+
+
+def test_documents_use_the_present_names(capsys):
+    files = [Path("README.md"), Path("Snakefile"), *Path("docs").rglob("*.md")]
+    files += [*Path("workflow").rglob("*.smk"), *Path("bitswitch").rglob("*.j2")]
+    for file in files:
+        for command in re.findall(r"\bbitswitch ((?:[a-z-]+ ?)+)", file.read_text()):
+            renamed(command.split())
+            assert capsys.readouterr().err == "", f"{file}: {command}"

@@ -32,7 +32,7 @@ def test_its_name_is_everywhere():
     assert project["tool"]["setuptools"]["packages"] == ["bitswitch_my_method"]
     assert "class MyMethod(bs.Method):" in files["bitswitch_my_method/__init__.py"]
     assert 'Subject.of("my-method")' in files["tests/test_contract.py"]
-    assert "bitswitch check-plugin my-method" in files["README.md"]
+    assert "bitswitch plugins check my-method" in files["README.md"]
     assert not any("{{" in text or "MODULE" in text for text in files.values())
 
 

@@ -95,7 +95,7 @@ def reader(project, target):
     """A reader who has started the package and installed it, and has written the suite."""
     reader = Reader(project, target)
     if not list(target.glob("*.dist-info")):
-        reader.type("bitswitch new method max-abs")
+        reader.type("bitswitch plugins new method max-abs")
         reader.type(f"pip install --editable ./{PACKAGE}")
     project.path.write_text(content_of("max-abs.yaml"))
     return reader
@@ -117,7 +117,7 @@ def test_the_how_to_names_what_can_be_overridden():
 
 
 def test_an_installed_method_is_listed_and_its_suite_valid(reader):
-    assert "max-abs" in json.loads(reader.bitswitch("plugins", "--json")[1])["methods"]
+    assert "max-abs" in json.loads(reader.bitswitch("plugins", "list", "--json")[1])["methods"]
     code, text = reader.bitswitch("validate", reader.project.path)
     assert code == 0
     assert text.startswith("max-abs: ")
@@ -143,7 +143,7 @@ def test_without_the_package_the_message_says_what_to_do(project):
 def test_the_how_to_works_as_written(project, tmp_path_factory):
     reader = Reader(project, tmp_path_factory.mktemp("environment"))
     printed = reader.follow(HOW_TO, "max-abs.yaml")
-    assert "none failed" in printed["bitswitch check-plugin max-abs"]
+    assert "none failed" in printed["bitswitch plugins check max-abs"]
     table = (project.folder / "results" / "max-abs" / "tables" / "table1.html").read_text()
     for label in ("max-abs", "max-abs clipped"):
         assert has_row(table, label)
@@ -161,7 +161,7 @@ def test_the_how_to_on_searches_works_as_written(project, tmp_path_factory):
     reader = Reader(project, tmp_path_factory.mktemp("environment"))
     printed = reader.follow(HOW_TO.with_name("add-a-search.md"), "tail-first.yaml")
     for name in ("noise", "tail-first"):
-        assert "none failed" in printed[f"bitswitch check-plugin {name}"]
+        assert "none failed" in printed[f"bitswitch plugins check {name}"]
     results = project.folder / "results"
     table = (results / "tail-first" / "tables" / "own-searches.html").read_text()
     for label in ("from the tail", "by noise"):

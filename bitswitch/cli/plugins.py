@@ -7,36 +7,38 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bitswitch.cli.arguments import AsJson, pick
+from bitswitch.cli.arguments import AsJson, check_name, pick
 from bitswitch.errors import SpecError
 from bitswitch.plugins import facts, registry
 
 GIST = ("fidelity", "storage", "licence")
 DETAILS = ("left_open", "deviations", "missing")
 
-PluginName = Annotated[str, typer.Argument(metavar="NAME", help="An installed plugin.")]
 
-
-def plugins(
-    name: Annotated[str, typer.Argument(help="Show the whole card of this method.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """List the installed plugins, or all that is known of one method."""
-    from bitswitch.plugins import registry as installed
-
-    if name:
-        _check_method(name)
-        card = facts.card(name)
-        options = registry.resolve("methods", name, {})
-        typer.echo(json.dumps(card | {"options": options}) if as_json else _card(card, options))
-        return
-    found = {group: installed.names(group) for group in installed.GROUPS}
+def list_(as_json: AsJson = False) -> None:
+    """List the installed plugins; of methods, the gist of what is known."""
+    found = {group: registry.names(group) for group in registry.GROUPS}
     typer.echo(json.dumps(found) if as_json else "\n".join(_listing(found)))
 
 
-def check_plugin(name: PluginName, as_json: AsJson = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed method.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show all that is known of the method NAME: its card, its options, its recipes."""
+    _check_method(name)
+    card = facts.card(name)
+    options = registry.resolve("methods", name, {})
+    typer.echo(json.dumps(card | {"options": options}) if as_json else _card(card, options))
+
+
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed plugin.")],
+    group: Annotated[str, typer.Option(help="Where several groups have a NAME: which.")] = "",
+    as_json: AsJson = False,
+) -> None:
     """Check that the installed plugin NAME keeps its contract; a method takes about a minute."""
-    group = _group_of(name)
+    group = _group_of(name, group)
     from bitswitch.testing.run import run
 
     results = []
@@ -77,21 +79,21 @@ def _new(kind: Literal["method", "sensitivity", "search"], name: str, into: Path
     from bitswitch.scaffold.package import new_package
 
     folder = new_package(kind, name, into)
-    typer.echo(f"{folder}\n  pip install --editable {folder}\n  bitswitch check-plugin {name}")
+    typer.echo(f"{folder}\n  pip install --editable {folder}\n  bitswitch plugins check {name}")
 
 
-def _group_of(name: str) -> str:
-    """Return the group that has a plugin ``name``, methods first.
+def _group_of(name: str, chosen: str = "") -> str:
+    """Return the group that has a plugin ``name``: the chosen one, else the first, methods first.
 
     Raises:
-        SpecError: none has.
+        SpecError: there is no such group, or none has.
     """
-    from bitswitch.plugins import registry as installed
-
+    if chosen:
+        check_name(chosen, registry.GROUPS, "There is no group of plugins")
     groups: dict[str, str] = {}
-    for group in installed.GROUPS:
-        groups |= {one: group for one in installed.names(group) if one not in groups}
-    return pick(groups, name, "There is no plugin")
+    for group in [chosen] if chosen else registry.GROUPS:
+        groups |= {one: group for one in registry.names(group) if one not in groups}
+    return pick(groups, name, f"There is no plugin{f' among the {chosen}' if chosen else ''}")
 
 
 def _check_method(name: str) -> None:
@@ -117,7 +119,7 @@ def _listing(found: dict[str, list[str]]) -> list[str]:
         for row in rows
     ]
     others = [f"{group}: {', '.join(names)}" for group, names in found.items()]
-    return [*lines, "", *others[1:], "", "bitswitch plugins NAME shows all that a card says."]
+    return [*lines, "", *others[1:], "", "bitswitch plugins show NAME shows all that a card says."]
 
 
 def _card(card: dict[str, Any], options: dict[str, Any]) -> str:
