@@ -80,8 +80,8 @@ rule all:
 onstart:
     with suppress(OSError):
         os.environ[stopping.SCHEDULER_VARIABLE] = stopping.identity(os.getpid())
-    if path := prefork.start(SUITE_FILE):
-        os.environ[prefork.SOCKET_VARIABLE] = path
+    if path := fork_server.start(SUITE_FILE):
+        os.environ[fork_server.SOCKET_VARIABLE] = path
 
 
 onsuccess:

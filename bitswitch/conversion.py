@@ -126,7 +126,7 @@ def convert(net: nn.Module, method: Method, chosen: Roles) -> nn.Module:
     for module in net.modules():
         role: Role | None = module.__dict__.pop(_MARK, None)
         if role == "inner":
-            replacements[module] = _quantized(module, method)
+            replacements[module] = quantized_layer(module, method)
         elif role in ("first", "last") and method.first_last_bits is not None:
             replacements[module] = _pinned(module, role == "first", method)
         elif isinstance(module, _BatchNorm):
@@ -156,14 +156,19 @@ def _pinned(layer: nn.Module, is_first: bool, method: Method) -> QuantizedLayer:
     assert bits is not None
     sibling = type(method)(method.options, (bits,))
     sibling.is_first_last = True
-    quantized = _quantized(layer, sibling)
+    quantized = quantized_layer(layer, sibling)
     quantized.pinned = (bits, FLOAT_BITS if is_first else bits)
     quantized.switch(*quantized.pinned)
     return quantized
 
 
-def _quantized(layer: nn.Module, method: Method) -> QuantizedLayer:
-    """Return the replacement of one layer, which is of exactly one of two types."""
+def quantized_layer(layer: nn.Module, method: Method) -> QuantizedLayer:
+    """Return what replaces a float ``layer``: one that quantizes its weight and its input.
+
+    Args:
+        layer: A convolution or a linear layer; its parameters are taken over.
+        method: Where the quantizers come from.
+    """
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     weight, activation = method.weight_quantizer(layer.weight), method.activation_quantizer()
     if isinstance(layer, nn.Conv2d):

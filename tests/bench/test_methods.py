@@ -4,7 +4,7 @@ from bitswitch.bench import methods
 from bitswitch.bench.alternating import Side
 from bitswitch.bench.methods import chosen, measure
 from bitswitch.errors import SpecError, UnknownPluginError
-from bitswitch.plugins import registry
+from bitswitch.plugins import facts, registry
 
 
 def test_all_means_every_method_but_the_reference():
@@ -54,13 +54,13 @@ def test_a_method_for_one_bit_width_is_measured_at_one(compared, monkeypatch):
     def refusal(run):
         return "one at a time" if len(run.bitset) > 1 else None
 
-    monkeypatch.setattr(registry, "refusal", refusal)
+    monkeypatch.setattr(facts, "refusal", refusal)
     measure(["double-rounding"])
     assert compared == [(False, {"double-rounding": (8,)})]
 
 
 def test_what_cannot_be_measured_says_why(compared, monkeypatch):
-    monkeypatch.setattr(registry, "refusal", lambda run: "not today")
+    monkeypatch.setattr(facts, "refusal", lambda run: "not today")
     measured = measure(["double-rounding"])
     assert compared == [(False, {})]
     assert "double-rounding is not measured: not today" in measured.title

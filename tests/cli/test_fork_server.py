@@ -23,8 +23,8 @@ from bitswitch.cli import fork_server
 
 sys.modules["bitswitch.cli.app"] = SimpleNamespace(main=lambda: exec(sys.argv[1], globals()))
 if hashes := {hashes}:
-    prefork.code_hash = lambda parts, left=iter(hashes): next(left)
-prefork.Server(Path(sys.argv[1])).serve()
+    fork_server.code_hash = lambda parts, left=iter(hashes): next(left)
+fork_server.Server(Path(sys.argv[1])).serve()
 """
 CLIENT = """
 import sys

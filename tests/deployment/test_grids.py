@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch import nn
 
+from bitswitch.conversion import quantized_layer
 from bitswitch.deployment.grids import input_grids, weight_grids
 from bitswitch.deployment.narrowing import narrow
 from bitswitch.errors import EncodingError
 from bitswitch.methods.adabits import AdaBits
 from bitswitch.methods.lsq.affine import AffineActivationQuantizer
-from bitswitch.nn.layers import QuantizedConv2d
 from bitswitch.quant.clipped import LearnedClipQuantizer
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
@@ -20,7 +20,7 @@ BITSET = (8, 4, 2)
 
 def layer(method=None, **options):
     torch.manual_seed(0)
-    return QuantizedConv2d(nn.Conv2d(3, 5, 3), method or double_rounding(BITSET, **options))
+    return quantized_layer(nn.Conv2d(3, 5, 3), method or double_rounding(BITSET, **options))
 
 
 @pytest.mark.parametrize("per_channel", [False, True])

@@ -105,7 +105,7 @@ def test_the_widest_network_of_the_same_stage_may_teach(step):
         return
     teacher, student = passes
     assert (student.bits, student.policy) == (alone.bits, alone.policy)
-    assert (student.teacher, student.soft) == (0, 0.3)
+    assert (student.teacher, student.distill_weight) == (0, 0.3)
     assert teacher.teacher is None
     widest = {(FLOAT_BITS, 4)} if step == 20 else {4}
     assert set(teacher.policy.values() if teacher.policy else [teacher.bits]) == widest

@@ -35,7 +35,7 @@ def test_modes_match_the_one_above_or_full_precision(teacher, positions):
 
 
 def test_consistency_is_the_teachers_share():
-    assert [one.soft for one in passes(consistency=0.25)[1:]] == [0.25] * 3
+    assert [one.distill_weight for one in passes(consistency=0.25)[1:]] == [0.25] * 3
 
 
 @pytest.mark.parametrize(("update", "expected"), [("conventional", False), ("separate", True)])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch.nn.layers import QuantizedConv2d, QuantizedLinear
+from bitswitch.conversion import quantized_layer
 from bitswitch.types import FLOAT_BITS
 
 from .small_network import BITSET, double_rounding, unshared
@@ -28,7 +28,7 @@ def test_a_convolution_keeps_its_geometry(options):
     conv = nn.Conv2d(4, 8, 3, **options)
     x = torch.rand(2, 4, 9, 9)
     expected = conv(x)
-    layer = QuantizedConv2d(conv, double_rounding())
+    layer = quantized_layer(conv, double_rounding())
     layer.switch(FLOAT_BITS, FLOAT_BITS)
     assert torch.equal(layer(x), expected)
     layer.activation_quantizer.initialize(x)
@@ -41,7 +41,7 @@ def test_a_convolution_keeps_its_geometry(options):
 def test_a_linear_layer_takes_any_leading_shape(shape):
     linear = nn.Linear(6, 4)
     x = torch.linspace(0, 1, prod(shape)).reshape(shape)
-    layer = QuantizedLinear(linear, double_rounding())
+    layer = quantized_layer(linear, double_rounding())
     layer.activation_quantizer.initialize(x)
     torch.testing.assert_close(layer(x), linear(x), atol=0.05, rtol=0.05)
     layer(x).sum().backward()
@@ -50,7 +50,7 @@ def test_a_linear_layer_takes_any_leading_shape(shape):
 
 @pytest.mark.parametrize("bits", BITSET)
 def test_weights_and_inputs_are_on_their_grids(bits):
-    layer = QuantizedLinear(nn.Linear(6, 4, bias=False), double_rounding())
+    layer = quantized_layer(nn.Linear(6, 4, bias=False), double_rounding())
     x = torch.rand(3, 6)
     layer.activation_quantizer.initialize(x)
     layer.switch(bits, bits)
@@ -62,7 +62,7 @@ def test_weights_and_inputs_are_on_their_grids(bits):
 
 
 def test_operands_may_differ():
-    layer = QuantizedLinear(nn.Linear(6, 4), double_rounding())
+    layer = quantized_layer(nn.Linear(6, 4), double_rounding())
     x = torch.rand(3, 6)
     layer.activation_quantizer.initialize(x)
     outputs = []
@@ -73,7 +73,7 @@ def test_operands_may_differ():
 
 
 def test_inactive_parameters_are_those_without_gradient():
-    layer = QuantizedLinear(nn.Linear(6, 4), unshared())
+    layer = quantized_layer(nn.Linear(6, 4), unshared())
     layer.switch(4, 2)
     layer(torch.rand(3, 6)).sum().backward()
     idle = {id(p) for p in layer.inactive_parameters()}

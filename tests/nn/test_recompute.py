@@ -2,15 +2,15 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch.nn.layers import QuantizedConv2d, QuantizedLinear
+from bitswitch.conversion import quantized_layer
 from bitswitch.nn.recompute import quantized_again_in_backward
 
 from .small_network import double_rounding
 
 LAYERS = {
-    "convolution": (lambda: QuantizedConv2d(nn.Conv2d(4, 8, 3), double_rounding()), (2, 4, 9, 9)),
-    "linear": (lambda: QuantizedLinear(nn.Linear(6, 4), double_rounding()), (3, 6)),
-    "tokens": (lambda: QuantizedLinear(nn.Linear(6, 4), double_rounding()), (2, 3, 6)),
+    "convolution": (lambda: quantized_layer(nn.Conv2d(4, 8, 3), double_rounding()), (2, 4, 9, 9)),
+    "linear": (lambda: quantized_layer(nn.Linear(6, 4), double_rounding()), (3, 6)),
+    "tokens": (lambda: quantized_layer(nn.Linear(6, 4), double_rounding()), (2, 3, 6)),
 }
 
 

@@ -61,7 +61,7 @@ def test_passes_are_counted_once_for_a_run_and_its_probe(measured, tiny_run, mon
 
 def test_what_finishes_a_run_is_counted(measured, tiny_run, monkeypatch):
     alone = estimate(tiny_run(), "cpu", gpu=False).time_s
-    monkeypatch.setattr(estimates.plugins, "finish_work", lambda run, extent: ImagePasses(32, 64))
+    monkeypatch.setattr(estimates.facts, "finish_work", lambda run, extent: ImagePasses(32, 64))
     images = 64 + 32 * estimates.FORWARD_SHARE
     more = images / 16 * 0.25 / 3  # three bit-widths a step
     assert estimate(tiny_run(), "cpu", gpu=False).time_s == pytest.approx(alone + more)
@@ -137,7 +137,7 @@ def test_costs_add_up():
 
 def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch):
     monkeypatch.setattr(
-        estimates.plugins,
+        estimates.facts,
         "scoring_work",
         lambda _, images, classes: ImagePasses(trained=classes * images),
     )
@@ -151,7 +151,7 @@ def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch
 
 def test_a_search_is_evaluations_tests_training_and_retraining(measured, tiny_run, monkeypatch):
     budgets = [{"cost": "average-bits", "at_most": 4}, {"cost": "size", "share": 0.5}]
-    monkeypatch.setattr(estimates.plugins, "search_work", lambda *_: ImagePasses(trained=7))
+    monkeypatch.setattr(estimates.facts, "search_work", lambda *_: ImagePasses(trained=7))
     run = tiny_run()
     spec = SearchSpec(
         search="random",

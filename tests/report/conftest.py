@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from bitswitch.plugins import registry
+from bitswitch.plugins import facts, registry
 from bitswitch.report.collect import collect
 from bitswitch.results.result import write_result
 from bitswitch.spec.run import RunSpec
@@ -95,12 +95,12 @@ def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def know_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer for every plugin name."""
     monkeypatch.setattr(registry, "resolve", lambda group, name, options: options)
-    monkeypatch.setattr(registry, "refusal", lambda spec: None)
-    monkeypatch.setattr(registry, "dataset_facts", lambda name, options: FACTS)
-    monkeypatch.setattr(registry, "card", make_card)
-    monkeypatch.setattr(registry, "first_last_bits", lambda spec: None)
-    monkeypatch.setattr(registry, "storage", lambda spec: make_card(spec.method.name)["storage"])
-    monkeypatch.setattr(registry, "search_facts", make_search_facts)
+    monkeypatch.setattr(facts, "refusal", lambda spec: None)
+    monkeypatch.setattr(facts, "dataset_facts", lambda name, options: FACTS)
+    monkeypatch.setattr(facts, "card", make_card)
+    monkeypatch.setattr(facts, "first_last_bits", lambda spec: None)
+    monkeypatch.setattr(facts, "storage", lambda spec: make_card(spec.method.name)["storage"])
+    monkeypatch.setattr(facts, "search_facts", make_search_facts)
 
 
 def make_card(name: str) -> dict[str, Any]:

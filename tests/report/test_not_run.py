@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.plugins import registry
+from bitswitch.plugins import facts, registry
 from bitswitch.report.analysis import health
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
@@ -54,7 +54,7 @@ def test_rows_without_a_run_say_nothing_of_themselves(
     kind: str, state: str, results: Path, monkeypatch: pytest.MonkeyPatch
 ):
     if state == "skipped":
-        monkeypatch.setattr(registry, "refusal", lambda spec: "too small")
+        monkeypatch.setattr(facts, "refusal", lambda spec: "too small")
     frames, built = all_tables(SUITES[kind](), results)
     for table in built:
         for line in reproduced(table):

@@ -12,7 +12,7 @@ LAYERS = ["3", "6", "11"]
 
 def subject_of(method="limpq", bitset=BITSET, scored=None, **options):
     """Return the calibrated network of the checks at full precision, in evaluation mode."""
-    model = testing.ScoringInput.of(method, options, bitset).train_state().model.eval()
+    model = testing.Subject.of(method, options, bitset).train_state().model.eval()
     model.switch(FLOAT_BITS)
     return ScoringInput(model, scored or bitset, batches, generator("test", 0))
 

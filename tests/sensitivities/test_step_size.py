@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bitswitch.contracts.sensitivity import Scores
 from bitswitch.errors import SpecError
 from bitswitch.sensitivities.step_size import FORBIDDEN, StepSize, without_outliers
-from bitswitch.testing.subject import ScoringInput, train
+from bitswitch.testing.subject import Subject, train
 
 from .subjects import BITSET, LAYERS, state_of, subject_of
 
@@ -27,7 +27,7 @@ def test_scores_are_the_learned_steps_of_both_operands():
 
 
 def test_what_training_changes_is_what_is_scored():
-    train_state = ScoringInput.of("limpq", {}, BITSET).train_state()
+    train_state = Subject.of("limpq", {}, BITSET).train_state()
     subject = subject_of()
     before = {row[:3]: row.value for row in findings(subject).scores}
     train(train_state, 3)

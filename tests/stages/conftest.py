@@ -15,6 +15,12 @@ from bitswitch.stages.training_job import run_job
 from bitswitch.training.clock import Instant
 from bitswitch.training.trained import load_trained
 from tests.conftest import TINY
+from tests.training.conftest import (  # noqa: F401  (fixtures)
+    batch,
+    make_learner,
+    open_session,
+    step_info,
+)
 
 BUDGETS = ({"cost": "average-bits", "at_most": 4},)
 

@@ -1,4 +1,5 @@
 """A deployment from its first file to its last."""
+# ruff: noqa: F811  (fixtures are arguments)
 
 import pytest
 
@@ -8,6 +9,7 @@ from bitswitch.errors import CheckpointError, EncodingError
 from bitswitch.results.files import read_json, read_lines
 from bitswitch.results.result import write_result
 from tests.deployment import exported
+from tests.deployment.conftest import trained  # noqa: F401  (a fixture)
 
 FILES = {
     *("model.safetensors", "parity.jsonl", "storage.jsonl", "rounding.jsonl"),

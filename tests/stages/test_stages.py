@@ -99,7 +99,7 @@ def test_a_step_is_measured_without_data(tiny_run):
 @pytest.mark.parametrize(("seconds", "steps"), [(0.25, 4), (2.0, 1)])
 def test_a_long_step_is_measured_once(tiny_run, monkeypatch, seconds, steps):
     times = iter(seconds * count for count in range(100))
-    monkeypatch.setattr(stages, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(probe, "perf_counter", lambda: next(times))
     monkeypatch.setattr(probe, "synthetic_step", lambda run, device: lambda: taken.append(run))
     taken = []
     assert probe.measure_step(tiny_run(), "cpu") == seconds

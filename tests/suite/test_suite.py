@@ -242,9 +242,9 @@ def test_a_missing_file_is_refused_with_the_nearest_name(write):
 
 
 def test_a_skipped_cell_has_no_run(write, monkeypatch):
-    from bitswitch.plugins import registry
+    from bitswitch.plugins import facts
 
-    monkeypatch.setattr(registry, "refusal", lambda run: "too big" if run.seed else None)
+    monkeypatch.setattr(facts, "refusal", lambda run: "too big" if run.seed else None)
     suite = load_suite(write())
     assert [cell.skipped for cell in suite.cells] == [None, "too big"]
     assert {run.seed for run in suite.runs.values()} == {0}
@@ -352,7 +352,7 @@ def recipes(monkeypatch):
         options={"per_channel": True},
     )
     monkeypatch.setattr(DoubleRounding, "published_recipes", {"cifar10": published})
-    monkeypatch.setattr("bitswitch.plugins.registry.remembered", lambda group, key, make: make())
+    monkeypatch.setattr("bitswitch.plugins.facts.remembered", lambda group, key, make: make())
 
 
 def test_the_faithful_preset_takes_the_published_recipe(write, recipes):

@@ -7,7 +7,7 @@ from bitswitch.plugins.resolve import resolved_choice
 from bitswitch.results.result import write_result
 from bitswitch.spec.run import Choice
 from bitswitch.training import checkpoint
-from bitswitch.training.build import Parts, calibrate, convert_state_dict, load_float, start_model
+from bitswitch.training.build import Parts, calibrate, inherit, load_float, start_model
 
 CPU = torch.device("cpu")
 
@@ -65,9 +65,9 @@ def test_a_method_may_change_what_it_inherits(tmp_path, tiny_run, monkeypatch):
     def double(_, state):
         return {name: 2 * value for name, value in state.items()}
 
-    monkeypatch.setattr(type(parts.method), "inherit", double)
+    monkeypatch.setattr(type(parts.method), "convert_state_dict", double)
     model = parts.quantized(parts.float_net(), CPU)
-    convert_state_dict(model, parts, start, tmp_path / start.run_id)
+    inherit(model, parts, start, tmp_path / start.run_id)
     assert all((scale == 1).all() for scale in model.scale_parameters().values())
 
 
@@ -76,10 +76,11 @@ def test_the_method_that_inherits_is_to_blame(tmp_path, tiny_run, monkeypatch):
     save_trained(tmp_path / start.run_id, start)
     method = resolved_choice(Choice(name="adabits"), "methods")
     parts = Parts.of(start.model_copy(update={"method": method}))
-    monkeypatch.setattr(type(parts.method), "inherit", lambda self, state: state["nothing"])
+    broken = lambda self, state: state["nothing"]  # noqa: E731
+    monkeypatch.setattr(type(parts.method), "convert_state_dict", broken)
     model = parts.quantized(parts.float_net(), CPU)
     with pytest.raises(PluginError, match="method 'adabits'"):
-        convert_state_dict(model, parts, start, tmp_path / start.run_id)
+        inherit(model, parts, start, tmp_path / start.run_id)
 
 
 def test_a_start_must_be_finished(tmp_path, tiny_run, tiny_data):

@@ -15,8 +15,8 @@ NOTES = (
     "KD: trained with soft targets; methods with and without are not compared.",
     "Stored: bits per weight that must be kept to run at every bit-width; published: as printed.",
     "Recipe: equal, every method is trained as this network is, from the same start; "
-    "published-recipe, the method's own recipe is laid over that; own, what its publication used. Rows "
-    "trained in another way than the printed one are not set against it.",
+    "published-recipe, the method's own recipe is laid over that; own, what its publication used. "
+    "Rows trained in another way than the printed one are not set against it.",
 )
 
 Entries = tuple[Entry, ...]

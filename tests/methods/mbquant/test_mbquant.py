@@ -109,7 +109,7 @@ def test_the_widest_teaches_all_others_half():
     training = TrainingSpec(epochs=1, batch_size=1)
     passes = method().passes(training, StepInfo(0, 1, 0, 1, torch.Generator()), [])
     assert [(one.bits, one.teacher) for one in passes] == [(8, None), (6, 0), (4, 0), (2, 0)]
-    assert {one.soft for one in passes[1:]} == {0.5}
+    assert {one.distill_weight for one in passes[1:]} == {0.5}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError
-from bitswitch.plugins import registry
+from bitswitch.plugins import facts
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.suite.suite import Suite
@@ -75,7 +75,7 @@ def test_only_bit_widths_at_chance_count_as_collapsed(suite: Suite, results: Pat
 
 
 def test_a_skipped_cell_keeps_the_reason(results: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(registry, "refusal", lambda spec: "no GPU" if 3 in spec.bitset else None)
+    monkeypatch.setattr(facts, "refusal", lambda spec: "no GPU" if 3 in spec.bitset else None)
     suite = make_suite()
     write_all(suite, results)
     rows = reproduced(collect.collect(suite, results))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError
-from bitswitch.plugins import registry
+from bitswitch.plugins import facts
 from bitswitch.report.collect import collect, mixed_precision_rows
 from bitswitch.report.collect.frames import Frames
 from bitswitch.suite.suite import Suite
@@ -63,7 +63,7 @@ def test_a_search_that_diverged_keeps_its_diagnosis(suite: Suite, results: Path)
 
 
 def test_skipped_networks_are_not_searched(results: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(registry, "refusal", lambda spec: "no GPU")
+    monkeypatch.setattr(facts, "refusal", lambda spec: "no GPU")
     suite = make_mixed("search-comparison")
     frames = collect.collect(suite, results)
     assert set(searched(frames).status) == {"skipped"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.plugins import registry
+from bitswitch.plugins import facts
 from bitswitch.report.collect import collect
 from bitswitch.report.render.table import Line, Section, Table
 from bitswitch.report.tables import accuracy_table
@@ -65,7 +65,7 @@ def test_only_rows_trained_as_printed_are_set_against_print(table1: Table):
 
 def test_a_faithful_row_is_set_against_print(results: Path, monkeypatch: pytest.MonkeyPatch):
     recipe = {"training": {"epochs": 9}, "options": {}}
-    monkeypatch.setattr(registry, "recipe", lambda name, dataset: recipe, raising=False)
+    monkeypatch.setattr(facts, "recipe", lambda name, dataset: recipe, raising=False)
     variants = {
         "kure": {
             "preset": "published-recipe",

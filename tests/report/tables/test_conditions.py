@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.plugins import registry
+from bitswitch.plugins import facts
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
@@ -48,7 +48,7 @@ def test_reproduced_rows_say_what_they_need(of):
 def test_a_row_stores_what_its_options_need(of, monkeypatch):
     unshared = {"weight_scales": "unshared"}
     kept = {False: "codes", True: "floats"}
-    monkeypatch.setattr(registry, "storage", lambda run: kept[run.method.options == unshared])
+    monkeypatch.setattr(facts, "storage", lambda run: kept[run.method.options == unshared])
     components = of("components")
     assert texts(components.reproduced("hasb"))[1] == "32"
     assert texts(components.reproduced("double-rounding-hasb"))[1] == "8"

@@ -1,0 +1,1 @@
+from tests.nn.conftest import images, model  # noqa: F401  (fixtures)

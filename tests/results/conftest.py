@@ -1,0 +1,1 @@
+from tests.report.conftest import known_plugins, results, suite  # noqa: F401  (fixtures)
