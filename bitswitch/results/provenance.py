@@ -90,7 +90,7 @@ def commit() -> dict[str, str | None]:
     Uncommitted changes are marked by ``-dirty``.
     """
     try:
-        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        _git("ls-files", "--error-unmatch", "__init__.py")
         found = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except subprocess.CalledProcessError as error:  # no repository, or one of another owner
         return {"commit": None, "commit_unknown": error.stderr.partition("\n")[0]}

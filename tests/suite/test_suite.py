@@ -257,7 +257,7 @@ def test_conventional_training_with_adaptive_rates_is_refused(write):
 
 
 def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
-    monkeypatch.chdir(Path(__file__).parent.parent)
+    monkeypatch.chdir(Path(__file__).parents[2])
     suite = (Path("config/suites/smoke.yaml")).read_text()
     mine = tmp_path / "mine.yaml"
     mine.write_text(suite)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bitswitch.errors import ReportError
 
-_PLACES = (Path(__file__).resolve().parents[2] / "report", Path("report"))
+_PLACES = (Path(__file__).resolve().parents[3] / "report", Path("report"))
 
 
 def asset(*parts: str) -> Path:

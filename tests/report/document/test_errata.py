@@ -8,7 +8,7 @@ from bitswitch.report.document import errata
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import write_run
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 
 def test_the_committed_page_is_the_generated_one():

@@ -1,8 +1,6 @@
 """Tests of ``bitswitch.report.render.assets``, and of the files it finds."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from bitswitch.errors import ReportError
 from bitswitch.report.render.assets import asset
 
-PACKAGE = Path(__file__).parents[2] / "bitswitch"
+PACKAGE = Path(__file__).parents[3] / "bitswitch"
 
 
 def test_a_missing_asset_is_named():
@@ -26,9 +24,3 @@ def test_every_cited_key_is_in_the_references():
             cited |= set(re.findall(r"\b[a-z]+(?:19|20)\d\d[a-z]+\b", line))
     assert cited
     assert cited <= known
-
-
-def test_the_report_imports_no_torch():
-    modules = [f"bitswitch.report.{path.stem}" for path in (PACKAGE / "report").glob("*.py")]
-    code = f"import sys, {', '.join(modules)}; print('torch' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
