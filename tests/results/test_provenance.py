@@ -98,24 +98,26 @@ STAGES_RUN = """
 import json, sys
 from pathlib import Path
 from bitswitch import stages
-from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
+from bitswitch.plugins.resolve import resolved
+from bitswitch.spec.run import RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 
 data, results, tiny = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 loaded = lambda: {name for name in sys.modules if name.partition(".")[0] == "bitswitch"}
 training = {"epochs": 1, "batch_size": 16, "update": "conventional", "alrs": {"reading": "off"}}
-run = RunSpec(method="double-rounding", model="resnet8", dataset=tiny, bitset=(4, 2), seed=0,
-              training=training).resolved()
+run = resolved(RunSpec(method="double-rounding", model="resnet8", dataset=tiny, bitset=(4, 2), seed=0,
+              training=training))
 stages.train(run, results, data, "cpu")
 train = loaded()
 stages.deploy(run, results, data, "cpu")
 deploy = loaded() - train
 before = loaded()
-scores = SensitivitySpec(sensitivity="hawq-v2", run=run, bitset=(4, 2), images=2).resolved()
+scores = SensitivitySpec(sensitivity="hawq-v2", run=run, bitset=(4, 2), images=2)
+scores = resolved(scores)
 stages.score(scores, results, data, "cpu")
 budget = {"cost": "average-bits", "at_most": 3}
-stages.search(SearchSpec(search="ilp", run=run, sensitivity=scores, budgets=[budget],
-                         retraining=training).resolved(), results, data, "cpu")
+stages.search(resolved(SearchSpec(search="ilp", run=run, sensitivity=scores, budgets=[budget],
+                         retraining=training)), results, data, "cpu")
 explore = loaded() - before
 print(json.dumps([sorted(found) for found in (train, train | deploy, train | explore)]))
 """

@@ -285,12 +285,12 @@ def _method_rows(suite: Suite) -> Iterator[Row]:
     specs = {cell.run.method.name: cell.run for cell in suite.cells}
     for name, run in specs.items():
         card = facts.card(name)
-        published_recipes = json.dumps(card["published_recipes"]) if card["published_recipes"] else None
+        recipes = json.dumps(card["published_recipes"]) if card["published_recipes"] else None
         first_last_bits = facts.first_last_bits(run)
         yield card | {
             "method": name,
             "first_last_bits": first_last_bits,
-            "published_recipes": published_recipes,
+            "published_recipes": recipes,
         }
 
 

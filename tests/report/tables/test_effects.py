@@ -64,9 +64,9 @@ def test_components_stand_against_the_row_without_them(of):
 def test_recipes_do_not_mix(results: Path):
     suite = make_shared("table2", "resnet18")
     variants = suite.experiments["table2"].variants
-    published_recipes = variants["double-rounding-kd"].model_copy(update={"preset": "published-recipe"})
+    changed = variants["double-rounding-kd"].model_copy(update={"preset": "published-recipe"})
     frames = collect.collect(suite, results)
     values = Values(frames, "table2")
-    values.recipe.variants["double-rounding-kd"] = published_recipes
+    values.recipe.variants["double-rounding-kd"] = changed
     effects = Effects(Grid(values, values.networks[0]))
     assert not any(entry.text for entry in effects.published("double-rounding-kd"))
