@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
     from bitswitch.quant.per_bit import PerBit, Switchable
     from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
+    from bitswitch.quant.scale import Scale
     from bitswitch.quant.ste import on_grid
     from bitswitch.spec.run import RunSpec
     from bitswitch.spec.training import TrainingSpec
@@ -147,6 +148,7 @@ __all__ = [
     "Rows",
     "RunDirectoryError",
     "RunSpec",
+    "Scale",
     "Score",
     "Scores",
     "ScoringInput",
@@ -216,6 +218,7 @@ _MODULES = {
     "quant.lsq": "ActivationQuantizer WeightQuantizer",
     "quant.per_bit": "PerBit Switchable",
     "quant.quantizer": "Codes Number Quantizer Width",
+    "quant.scale": "Scale",
     "quant.ste": "on_grid",
     "spec.run": "RunSpec",
     "spec.training": "TrainingSpec",

@@ -3,13 +3,14 @@
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bitswitch.quant.clipped_grid import ClippedGrid, on_clipped_grid
 from bitswitch.quant.grid import at_least_float32, integers
 from bitswitch.quant.initial import measured, percentile_range
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
+from bitswitch.quant.scale import Scale
 from bitswitch.runtime import transfers
 from bitswitch.types import BitSet
 
@@ -84,10 +85,9 @@ class LearnedClipQuantizer(ClippedQuantizer):
         init: ClipInit = "constant",
     ) -> None:
         super().__init__(signed)
-        value = torch.tensor(float(initial))
-        scale = PerBit(bitset, value) if per_bit else nn.Parameter(value)
         self.init = init
-        self.scale: PerBit | nn.Parameter = scale
+        scale = Scale(torch.tensor(float(initial)))
+        self.scale: PerBit | Scale = PerBit(bitset, scale) if per_bit else scale
 
     def clip(self, width: Width) -> Tensor:
         return self.scale.at(width.index) if isinstance(self.scale, PerBit) else self.scale

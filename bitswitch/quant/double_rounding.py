@@ -3,13 +3,14 @@
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bitswitch.errors import EncodingError
 from bitswitch.quant.grid import Rounding, grid_codes, integers
 from bitswitch.quant.initial import three_sigma_step
 from bitswitch.quant.integer import shift_half_even
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
+from bitswitch.quant.scale import Scale
 from bitswitch.quant.ste import on_grid
 from bitswitch.types import BitSet
 
@@ -48,7 +49,7 @@ class DoubleRoundingQuantizer(Quantizer):
         self.rounding = rounding
         self.gradient = gradient
         self.gradient_scale = gradient_scale
-        self.scale = nn.Parameter(three_sigma_step(weight, max(bitset), per_channel))
+        self.scale = Scale(three_sigma_step(weight, max(bitset), per_channel))
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
         x = x.to(self.scale.dtype)

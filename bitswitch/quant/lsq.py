@@ -9,6 +9,7 @@ from bitswitch.quant.grid import at_least_float32, grid_codes, integers
 from bitswitch.quant.initial import mean_step, measured, percentile_range, three_sigma_step
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
+from bitswitch.quant.scale import Scale
 from bitswitch.quant.ste import on_grid
 from bitswitch.runtime import transfers
 from bitswitch.types import BitSet
@@ -48,7 +49,7 @@ class StepQuantizer(Quantizer):
         self.bitset = bitset
         self.gradient_scale = gradient_scale
         self.gradient_count = gradient_count
-        self.scale = PerBit(bitset, step)
+        self.scale = PerBit(bitset, Scale(step))
 
     def bounds(self, width: Width) -> tuple[Number, Number]:
         """Return the smallest and the largest code."""

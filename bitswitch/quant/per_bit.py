@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
+from bitswitch.quant.scale import Scale, ScaleHolder
 from bitswitch.types import FLOAT_BITS, BitSet
 
 Key = int | str
@@ -61,21 +62,22 @@ class Switchable(nn.Module):
         self.pick()
 
 
-class PerBit(Switchable):
+class PerBit(Switchable, ScaleHolder):
     """Independent parameters, one per bit-width, named by it: ``scale.8``, ``scale.6``.
 
     Those that a pass does not use get no gradient.
 
     Args:
         keys: Bit-widths, widest first, or other names of copies; the first is in use at first.
-        value: Initial value of all of them.
+        value: Initial value of all of them, which are scales if it is a ``Scale``.
     """
 
     def __init__(self, keys: Sequence[Key], value: Tensor) -> None:
         super().__init__()
         self.keys = tuple(keys)
+        kind = Scale if isinstance(value, Scale) else nn.Parameter
         for key in self.keys:
-            self.register_parameter(str(key), nn.Parameter(value.detach().clone()))
+            self.register_parameter(str(key), kind(value.detach().clone()))
         self.use(self.keys[0])
 
     def switch(self, bits: int) -> None:

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from bitswitch.quant.scale import Scale, ScaleHolder
 from bitswitch.types import BitSet
 
 Number = float | Tensor
@@ -59,13 +60,12 @@ class Codes(NamedTuple):
         return self.values.to(self.scale.dtype) * self.scale + self.offset
 
 
-class Quantizer(nn.Module):
+class Quantizer(ScaleHolder):
     """Fake quantization of one operand of one layer at every bit-width of a bit set.
 
-    A subclass implements ``forward`` and ``encode``. Learned scales are parameters whose
-    name starts with ``scale`` (the optimizer for scales finds them so); one that belongs
-    to a single bit-width lives in a ``PerBit``. ``forward`` is deterministic: a layer calls it
-    again in backward rather than keep its result.
+    A subclass implements ``forward`` and ``encode``. A learned scale is a ``Scale``; one for every
+    bit-width is a ``PerBit`` of a ``Scale``. ``forward`` is deterministic: a layer calls it again
+    in backward rather than keep its result.
     """
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
@@ -87,6 +87,6 @@ class Quantizer(nn.Module):
     def initialize(self, observed: Tensor) -> None:
         """Set the scales from ``observed`` values of the operand; default: nothing to set."""
 
-    def scales(self) -> dict[str, nn.Parameter]:
+    def scales(self) -> dict[str, Scale]:
         """Return the learned scales of all bit-widths, by name inside the quantizer."""
-        return {name: p for name, p in self.named_parameters() if name.startswith("scale")}
+        return {name: p for name, p in self.named_parameters() if isinstance(p, Scale)}

@@ -11,7 +11,15 @@ from torch.nn.functional import cross_entropy
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.testing.failure import CheckFailed, require
 from bitswitch.testing.passes import trained_widths
-from bitswitch.testing.subject import Subject, batch, double_precision, logits, take_step, train
+from bitswitch.testing.subject import (
+    Subject,
+    batch,
+    double_precision,
+    logits,
+    quantized,
+    take_step,
+    train,
+)
 from bitswitch.training.step import PassResult, TrainState
 from bitswitch.types import FLOAT_BITS
 
@@ -21,6 +29,21 @@ LONG = 40
 """Within so many training steps every scale and weight must get a gradient."""
 RELATIVE, ABSOLUTE = 1e-6, 1e-7
 """How far compiled and eager may be apart, in float64."""
+
+
+def scales_are_marked(subject: Subject) -> None:
+    """What is named as a scale is a ``Scale``, so that the optimizer for scales trains it."""
+    for name, layer in quantized(subject.method()).quantized_layers.items():
+        for operand, quantizer in layer.quantizers.items():
+            scales = quantizer.scales()
+            for inner, _ in quantizer.named_parameters():
+                require(
+                    inner in scales or not inner.startswith("scale"),
+                    f"Parameter '{inner}' of the {operand} quantizer of layer '{name}' is trained "
+                    f"as a weight: it is no Scale.",
+                    "Write Scale(value) instead of nn.Parameter(value), and PerBit(bitset, "
+                    "Scale(value)) for one of every bit-width; or name it otherwise.",
+                )
 
 
 def gradients_are_finite_and_reach_everything(subject: Subject) -> None:

@@ -25,6 +25,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     learning.gradients_are_finite_and_reach_everything,
     learning.training_lowers_the_loss,
     learning.finishing_leaves_it_ready,
+    learning.scales_are_marked,
     learning.compiled_is_eager,
 )
 """Each raises ``CheckFailed``; the first line of its docstring says what holds if it does not."""

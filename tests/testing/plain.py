@@ -7,6 +7,7 @@ from bitswitch.contracts.method import Method
 from bitswitch.quant.grid import grid_codes, integers
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Quantizer
+from bitswitch.quant.scale import Scale
 from bitswitch.quant.ste import on_grid
 
 CARD = Card("Plain", fidelity="equations", storage="floats", licence="MIT")
@@ -15,7 +16,7 @@ CARD = Card("Plain", fidelity="equations", storage="floats", licence="MIT")
 class PlainQuantizer(Quantizer):
     def __init__(self, weight, bitset):
         super().__init__()
-        self.scale = PerBit(bitset, weight.detach().abs().max() / 2)
+        self.scale = PerBit(bitset, Scale(weight.abs().max() / 2))
 
     def forward(self, x, width):
         step = self.scale.at(width.index)

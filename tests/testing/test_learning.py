@@ -1,11 +1,13 @@
 import pytest
 import torch
 
+from bitswitch.quant.per_bit import PerBit
 from bitswitch.testing import CheckFailed
 from bitswitch.testing.learning import (
     compiled_is_eager,
     finishing_leaves_it_ready,
     gradients_are_finite_and_reach_everything,
+    scales_are_marked,
     training_lowers_the_loss,
 )
 from tests.testing.plain import Plain, PlainQuantizer
@@ -44,6 +46,12 @@ class InSinglePrecision(PlainQuantizer):
         return super().forward(x, width).float()
 
 
+class Unmarked(PlainQuantizer):
+    def __init__(self, weight, bitset):
+        super().__init__(weight, bitset)
+        self.scale = PerBit(bitset, weight.abs().max() / 2)
+
+
 class Unlearns(Plain):
     def loss(self, context):
         return -super().loss(context)
@@ -76,6 +84,7 @@ BROKEN = {
         "is not finite in training step 0|Training diverges",
     ),
     "wrong direction": (training_lowers_the_loss, Unlearns, "At 8 bit, 10 training steps"),
+    "unmarked scale": (scales_are_marked, with_quantizer(Unmarked), "'scale.8' of the weight"),
     "broken end": (finishing_leaves_it_ready, FinishesBadly, "not finite"),
     "compiled": (compiled_is_eager, with_quantizer(OtherWhenCompiled), "Compiled, the"),
     "compiled, slightly": (

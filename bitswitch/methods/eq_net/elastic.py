@@ -9,6 +9,7 @@ from bitswitch.quant.initial import measured
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
 from bitswitch.quant.range_search import Range
+from bitswitch.quant.scale import Scale
 from bitswitch.quant.shifted_grid import on_shifted_grid, shifted_codes
 from bitswitch.quant.ste import on_grid
 from bitswitch.types import BitSet
@@ -60,7 +61,7 @@ class ElasticQuantizer(Quantizer):
         # Where scales are listed, the last one of an operand stands for it: the deployed one.
         for variant, shape in shapes.items():
             ones = torch.ones(shape, device=device)
-            setattr(self, f"scale_{_name(variant)}", PerBit(bitset, ones))
+            setattr(self, f"scale_{_name(variant)}", PerBit(bitset, Scale(ones)))
             if not variant[0]:
                 setattr(self, f"offset_{_name(variant)}", PerBit(bitset, torch.zeros_like(ones)))
         self.choice = GridChoice(bitset, variant)

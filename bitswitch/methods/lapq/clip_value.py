@@ -1,12 +1,13 @@
 """Grids given by a clip value: the largest magnitude they reach."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.initial import measured, sampled
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.range_search import search_range
+from bitswitch.quant.scale import Scale
 from bitswitch.quant.shifted_grid import on_shifted_grid, shifted_codes
 from bitswitch.quant.ste import on_grid
 from bitswitch.runtime import transfers
@@ -121,7 +122,7 @@ class LearnedClip(ClipQuantizer):
 
     def __init__(self, bitset: BitSet, weight: Tensor | None = None) -> None:
         super().__init__(bitset, weight)
-        self.scale = nn.Parameter(torch.ones((), device=_device(weight)))
+        self.scale = Scale(torch.ones((), device=_device(weight)))
         if weight is not None:
             self.reach(weight)
 

@@ -7,6 +7,7 @@ from bitswitch.quant.initial import least_squares_grid
 from bitswitch.quant.lsq import GradientCount
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
+from bitswitch.quant.scale import Scale
 from bitswitch.quant.shifted_grid import on_shifted_grid, shifted_codes
 from bitswitch.types import BitSet
 
@@ -31,7 +32,7 @@ class AffineActivationQuantizer(Quantizer):
         self.bitset = bitset
         self.gradient_scale = gradient_scale
         self.gradient_count = gradient_count
-        self.scale = PerBit(bitset, torch.ones(()))
+        self.scale = PerBit(bitset, Scale(torch.ones(())))
         self.offset = PerBit(bitset, torch.zeros(()))
 
     def forward(self, x: Tensor, width: Width) -> Tensor:

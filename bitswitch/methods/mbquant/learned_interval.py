@@ -3,13 +3,14 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bitswitch.methods.mbquant.interval import interval_codes, on_interval
 from bitswitch.quant.grid import at_least_float32, integers
 from bitswitch.quant.initial import measured
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
+from bitswitch.quant.scale import Scale
 from bitswitch.types import BitSet
 
 HALF_NORMAL = math.sqrt(1 - 2 / math.pi)
@@ -40,7 +41,7 @@ class IntervalWeightQuantizer(Quantizer):
         super().__init__()
         self.high = 2.0**bits - 1
         spread = measured(3 * _deviation(at_least_float32(weight.detach())))
-        self.scale = nn.Parameter(spread.repeat(2))
+        self.scale = Scale(spread.repeat(2))
         self.register_buffer("middle", torch.zeros(()))
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
@@ -74,7 +75,7 @@ class IntervalActivationQuantizer(Quantizer):
     def __init__(self, bitset: BitSet) -> None:
         super().__init__()
         self.bitset = bitset
-        self.scale = PerBit(bitset, torch.ones(2))
+        self.scale = PerBit(bitset, Scale(torch.ones(2)))
         self.register_buffer("middle", torch.zeros(()))
 
     def forward(self, x: Tensor, width: Width) -> Tensor:

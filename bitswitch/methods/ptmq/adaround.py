@@ -7,6 +7,7 @@ from bitswitch.methods.ptmq.squared_error import squared_error_step
 from bitswitch.quant.grid import at_least_float32, grid_codes, integers
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
+from bitswitch.quant.scale import Scale
 from bitswitch.quant.ste import on_grid
 from bitswitch.types import BitSet
 
@@ -58,7 +59,7 @@ class AdaRoundQuantizer(Quantizer):
         super().__init__()
         self.bitset = bitset
         shape = (len(weight), *[1] * (weight.dim() - 1))
-        self.scale = PerBit(bitset, torch.ones(shape, device=weight.device))
+        self.scale = PerBit(bitset, Scale(torch.ones(shape, device=weight.device)))
         table = len(bitset), len(weight), weight[0].numel()
         self.register_buffer("rounding", torch.zeros(table, dtype=torch.int8, device=weight.device))
         self._logits: Tensor | None = None
