@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.contracts.method import Method
 from bitswitch.errors import SpecError
-from bitswitch.nn.dataflow import FirstLast
+from bitswitch.nn.dataflow import Example, FirstLast
 from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.roles import Role, Roles, roles
@@ -27,7 +27,7 @@ def quantize(
     *,
     keep: Collection[str] = (),
     ends: FirstLast | None = None,
-    image: Sequence[int] | None = None,
+    example: Example | None = None,
 ) -> QuantizedModel: ...
 @overload
 def quantize(
@@ -38,7 +38,7 @@ def quantize(
     bitset: Sequence[int],
     keep: Collection[str] = (),
     ends: FirstLast | None = None,
-    image: Sequence[int] | None = None,
+    example: Example | None = None,
     **options: Any,
 ) -> QuantizedModel: ...
 def quantize(
@@ -49,7 +49,7 @@ def quantize(
     bitset: Sequence[int] | None = None,
     keep: Collection[str] = (),
     ends: FirstLast | None = None,
-    image: Sequence[int] | None = None,
+    example: Example | None = None,
     **options: Any,
 ) -> QuantizedModel:
     """Return ``net`` with convolutions and linear layers that run at every bit-width of ``method``.
@@ -67,7 +67,8 @@ def quantize(
             patterns such as ``blocks.*.attn.qkv``.
         ends: First and last layers, which stay at full precision or at the method's
             ``first_last_bits``; None: those are found by running a copy of the network.
-        image: (channels, height, width) of an image, for that run; None: some are tried.
+        example: Two inputs or more [n, ...] for that run, or the shape of one, say (3, 32, 32);
+            None: some shapes are tried.
         options: Of a method given by name, as in a suite; the others keep their defaults.
 
     Raises:
@@ -80,7 +81,7 @@ def quantize(
     count = sum(value.numel() for value in net.parameters())
     if method.bitset == (FLOAT_BITS,):
         return QuantizedModel(net, method.bitset, count)
-    chosen = roles(net, keep, ends, image, method.first_last_bits is not None)
+    chosen = roles(net, keep, ends, example, method.first_last_bits is not None)
     net = convert(net, method, chosen)
     return QuantizedModel(net, method.bitset, count, chosen.ends)
 

@@ -1,4 +1,4 @@
-"""Models and datasets: float networks, and labelled images in three disjoint splits."""
+"""Models and datasets: float networks, and labelled examples in three disjoint splits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,37 +21,37 @@ class Model(Plugin):
 
     pretrained: bool = False
     """Whether all weights of the network that ``build`` returned last, its classifier's included,
-    were trained on the classes of the data; they are then tried on a batch before any training."""
+    were trained on the targets of the data; they are then tried on a batch before any training."""
 
-    def build(self, classes: int, seed: int) -> nn.Module:
-        """Return the network for ``classes`` outputs, initialised from ``seed``."""
+    def build(self, outputs: int, seed: int) -> nn.Module:
+        """Return the network with so many ``outputs``, initialised from ``seed``."""
         raise NotImplementedError
 
     def first_last(self, net: nn.Module) -> FirstLast | None:
         """Return the names of the first and the last layers of ``net``, as ``build`` made it.
 
-        Default: None; they are found by running it. They are the layers that see the image, and
+        Default: None; they are found by running it. They are the layers that see the inputs, and
         those whose output is the network's, through no other layer.
         """
         return None
 
 
 class Batch(NamedTuple):
-    """Images and what they show."""
+    """Examples, and what a network should say of them."""
 
-    images: Tensor
-    """float32 [n, 3, height, width], normalised."""
+    inputs: Tensor
+    """[n, ...], as the network takes them: images are float32 [n, 3, height, width], normalised."""
     targets: Tensor
-    """int64 [n], class indices."""
+    """[n, ...], as the task of the dataset reads them: class indices are int64 [n]."""
     indices: Tensor
-    """int64 [n], position of each image in its split."""
+    """int64 [n], position of each example in its split."""
 
 
 class OpenDataset:
     """A dataset ready to be read on one device. Stateless: same arguments, same batches."""
 
     def size(self, split: str) -> int:
-        """Return the number of images of ``split``: ``train``, ``held_out`` or ``test``."""
+        """Return the number of examples of ``split``: ``train``, ``held_out`` or ``test``."""
         raise NotImplementedError
 
     def train_batches(
@@ -71,12 +71,12 @@ class OpenDataset:
         raise NotImplementedError
 
     def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
-        """Yield all images of ``split`` once, in order, not augmented, last batch incomplete."""
+        """Yield all examples of ``split`` once, in order, not augmented, last batch incomplete."""
         raise NotImplementedError
 
 
 class Dataset(Plugin):
-    """Labelled images in three disjoint splits; ``held_out`` is part of the training data."""
+    """Labelled examples in three disjoint splits; ``held_out`` is part of the training data."""
 
     task: Task
     """What a network is trained for, and judged by."""
@@ -85,12 +85,20 @@ class Dataset(Plugin):
     stamp: str
     """What tables and figures say of it, e.g. ``embedded digits 16x16``."""
 
-    def shape(self) -> tuple[int, int, int]:
-        """Return (channels, height, width) of an image as the network sees it."""
+    def example(self, count: int, generator: torch.Generator) -> Batch:
+        """Return made-up examples on the CPU; known without the data.
+
+        Their shapes and types are those of real batches, their values of no meaning. Plans measure
+        with them, and networks are traced by them.
+
+        Args:
+            count: How many.
+            generator: On the CPU; all that is random comes from it.
+        """
         raise NotImplementedError
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of images per split; known without the data."""
+        """Return the number of examples per split; known without the data."""
         raise NotImplementedError
 
     def prepare(self, root: Path) -> None:
@@ -106,7 +114,7 @@ class Dataset(Plugin):
         raise NotImplementedError
 
     def network_input(self, image: "Image") -> Tensor:
-        """Return what the network sees of one picture, float32 of ``shape()``, as in evaluation.
+        """Return what the network sees of one picture, as in evaluation, without a batch axis.
 
         Only `bitswitch infer` needs it, and a dataset without it is one that it cannot serve.
 

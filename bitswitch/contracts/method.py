@@ -160,7 +160,7 @@ class Method(Plugin):
         """Return what replaces a batch norm; default: one copy for every bit-width."""
         return SwitchableBatchNorm(norm, self.bitset)
 
-    def on_quantized(self, model: QuantizedModel, classes: int) -> None:
+    def on_quantized(self, model: QuantizedModel, outputs: int) -> None:
         """Add to the quantized ``model`` what the method needs besides; default: nothing.
 
         ``model.memory`` may become a module of the method's own: it is saved and moved with the

@@ -128,11 +128,11 @@ class Sensitivity(Plugin):
         """
         raise NotImplementedError
 
-    def work(self, images: int, classes: int) -> ImagePasses:
+    def work(self, images: int, outputs: int) -> ImagePasses:
         """Return what passes through the network, about; default: nothing.
 
         Args:
             images: That it sees.
-            classes: Outputs of the network.
+            outputs: Of the network.
         """
         return ImagePasses()

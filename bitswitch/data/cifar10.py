@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bitswitch.contracts.data import Dataset, OpenDataset
+from bitswitch.contracts.data import Batch, Dataset, OpenDataset
 from bitswitch.data.files import advise, prepare_again
 from bitswitch.data.memory import InMemory, Split, Transform
-from bitswitch.data.pixels import scaled
+from bitswitch.data.pixels import noise, scaled
 from bitswitch.tasks.classification import Classification
 from bitswitch.types import Strict
 
@@ -44,8 +44,8 @@ class Cifar10(Dataset):
 
     options: Options
 
-    def shape(self) -> tuple[int, int, int]:
-        return 3, 32, 32
+    def example(self, count: int, generator: torch.Generator) -> Batch:
+        return noise(count, 32, self.outputs, generator)
 
     def sizes(self) -> dict[str, int]:
         held_out = self.options.held_out

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from bitswitch.contracts.data import Dataset, OpenDataset
+from bitswitch.contracts.data import Batch, Dataset, OpenDataset
 from bitswitch.data import files
 from bitswitch.data.memory import InMemory, Split, Transform
-from bitswitch.data.pixels import scaled
+from bitswitch.data.pixels import noise, scaled
 from bitswitch.data.rendering import CLASSES, RENDERING, SPLITS, render
 from bitswitch.errors import DatasetError
 from bitswitch.runtime.cache import digest
@@ -57,8 +57,8 @@ class Digits(Dataset):
         """What tables say of the data."""
         return f"embedded digits {self.options.size}x{self.options.size}"
 
-    def shape(self) -> tuple[int, int, int]:
-        return 3, self.options.size, self.options.size
+    def example(self, count: int, generator: torch.Generator) -> Batch:
+        return noise(count, self.options.size, self.outputs, generator)
 
     def sizes(self) -> dict[str, int]:
         return {split: getattr(self.options, split) for split in SPLITS}

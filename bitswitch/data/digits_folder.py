@@ -7,10 +7,11 @@ import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from bitswitch.contracts.data import Dataset, OpenDataset
+from bitswitch.contracts.data import Batch, Dataset, OpenDataset
 from bitswitch.data import files
 from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
 from bitswitch.data.layout import Expected, Layout, facts
+from bitswitch.data.pixels import noise
 from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render
 from bitswitch.runtime.cache import digest
 from bitswitch.tasks.classification import Classification
@@ -62,8 +63,8 @@ class DigitsFolder(Dataset):
         """What tables say of the data."""
         return f"embedded digits as JPEG folder {self.options.crop}x{self.options.crop}"
 
-    def shape(self) -> tuple[int, int, int]:
-        return 3, self.options.crop, self.options.crop
+    def example(self, count: int, generator: torch.Generator) -> Batch:
+        return noise(count, self.options.crop, self.outputs, generator)
 
     def sizes(self) -> dict[str, int]:
         options = self.options

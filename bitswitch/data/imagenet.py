@@ -7,9 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bitswitch.contracts.data import Dataset, OpenDataset
+from bitswitch.contracts.data import Batch, Dataset, OpenDataset
 from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
 from bitswitch.data.layout import Expected, Layout, facts
+from bitswitch.data.pixels import noise
 from bitswitch.tasks.classification import Classification
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class ImageNet(Dataset):
 
     options: Options
 
-    def shape(self) -> tuple[int, int, int]:
-        return 3, self.options.crop, self.options.crop
+    def example(self, count: int, generator: torch.Generator) -> Batch:
+        return noise(count, self.options.crop, self.outputs, generator)
 
     def sizes(self) -> dict[str, int]:
         held_out = self.options.held_out

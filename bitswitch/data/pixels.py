@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bitswitch.contracts.data import Batch
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -28,6 +30,20 @@ class Normalise:
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 of ``images``, uint8 [n, 3, height, width]."""
         return (images - self.mean) * self.scale
+
+
+def noise(count: int, size: int, classes: int, generator: torch.Generator) -> Batch:
+    """Return made-up images, normal in every pixel, of made-up classes.
+
+    Args:
+        count: How many.
+        size: Height and width in pixels.
+        classes: How many there are.
+        generator: On the CPU.
+    """
+    images = torch.randn(count, 3, size, size, generator=generator)
+    targets = torch.randint(classes, (count,), generator=generator)
+    return Batch(images, targets, torch.arange(count))
 
 
 def scaled(image: "Image", size: int, mean: Channels, std: Channels) -> Tensor:

@@ -67,7 +67,7 @@ def export(run: RunSpec, runs: Path, file: Path) -> None:
     refuse(run)
     parts = eager_parts(run)
     model = trained_model(run, parts, runs, torch.device("cpu"), by="export")
-    artifact = artifact_of(model, run, parts.dataset.outputs, parts.dataset.shape())
+    artifact = artifact_of(model, run, parts.dataset.outputs, parts.example(1).inputs.shape[1:])
     verify(assembled(*artifact.content, file), model)
     write_bytes(file, container.encoded(*artifact.content))
 

@@ -118,7 +118,7 @@ class AdaBits(Method):
             init=options.clip_init,
         )
 
-    def on_quantized(self, model: "QuantizedModel", classes: int) -> None:
+    def on_quantized(self, model: "QuantizedModel", outputs: int) -> None:
         """Start the clips of linear layers, and make them evaluate as published if asked to."""
         for layer in model.quantized_layers.values():
             if not isinstance(layer, QuantizedLinear):

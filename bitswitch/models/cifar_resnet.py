@@ -129,9 +129,9 @@ class _CifarResNet(Model):
 
     options: Options
 
-    def build(self, classes: int, seed: int) -> nn.Module:
+    def build(self, outputs: int, seed: int) -> nn.Module:
         with seeded("model", seed):
-            return CifarResNet(self.blocks, classes, self.options.form == "preactivation")
+            return CifarResNet(self.blocks, outputs, self.options.form == "preactivation")
 
 
 class ResNet8(_CifarResNet):

@@ -73,13 +73,13 @@ class Timm(Model):
 
     options: Options
 
-    def build(self, classes: int, seed: int) -> nn.Module:
+    def build(self, outputs: int, seed: int) -> nn.Module:
         import timm
 
         name = self.options.architecture
         arguments: dict[str, Any] = {**self.options.arguments}
         with seeded("model", seed):
-            net: nn.Module = timm.create_model(name, num_classes=classes, **arguments)
+            net: nn.Module = timm.create_model(name, num_classes=outputs, **arguments)
         published = partial(_download, name)
         self.pretrained = load_weights(net, self.options, published, _address(name))
         return net

@@ -27,11 +27,11 @@ class _Torchvision(Model):
 
     options: Options
 
-    def build(self, classes: int, seed: int) -> nn.Module:
+    def build(self, outputs: int, seed: int) -> nn.Module:
         from torchvision import models
 
         with seeded("model", seed):
-            net: nn.Module = models.get_model(self.name, weights=None, num_classes=classes)
+            net: nn.Module = models.get_model(self.name, weights=None, num_classes=outputs)
         url = models.get_model_weights(self.name)[PUBLISHED].url
         self.pretrained = load_weights(net, self.options, lambda: _download(url), url)
         return net

@@ -12,6 +12,8 @@ from bitswitch.errors import BitWidthError
 from bitswitch.nn.kinds import weighted_layers
 from bitswitch.runtime.randomness import generator
 
+Example = Tensor | Sequence[int]
+"""Inputs [n, ...], or the shape of one."""
 _SIDES = (*range(32, 0, -1), 64, 224, 256, 384)
 """Of images that are tried on a network that does not say what it takes."""
 
@@ -41,47 +43,62 @@ class Flow(NamedTuple):
     """Layers whose weight is used by another function than themselves."""
 
 
-def trace(net: nn.Module, image: Sequence[int] | None = None) -> Flow | None:
+def trace(net: nn.Module, example: Example | None = None) -> Flow | None:
     """Return how data flows through ``net``, which is left as it is.
 
-    Two images go through a copy of it, once in evaluation and once in training. Every layer cuts
+    Two examples go through a copy of it, once in evaluation and once in training. Every layer cuts
     the graph that autograd records, so that it leads from a value back to the layers and to the
     input which that value was made of directly.
 
     Args:
         net: Float network.
-        image: Shape of one input; None: some that networks commonly take are tried.
+        example: Two inputs or more [n, ...], or the shape of one; None: some shapes that networks
+            commonly take are tried.
 
     Returns:
-        None where no ``image`` was given and none of the usual ones fits.
+        None where no ``example`` was given and none of the usual ones fits.
 
     Raises:
-        BitWidthError: the network cannot be copied, or does not take ``image``.
+        BitWidthError: the network cannot be copied, or does not take ``example``.
     """
     net = _copied(net)
-    for shape in _usual(net) if image is None else [image]:
+    for tried in _usual(net) if example is None else [example]:
+        inputs = inputs_of(tried, 2, next(net.parameters()))
         try:
-            return _trace(net, shape)
+            return _trace(net, inputs)
         except Exception as error:  # whatever a forward() says of inputs that it does not take
-            if image is not None:
+            if example is not None:
                 raise BitWidthError(
-                    f"{type(net).__name__} does not take inputs of shape {list(image)}: {error}"
+                    f"{type(net).__name__} does not take inputs of shape "
+                    f"{list(inputs.shape[1:])}: {error}"
                 ) from error
     return None
 
 
-def _trace(net: nn.Module, image: Sequence[int]) -> Flow:
-    place = next(net.parameters())
-    images = torch.randn(2, *image, generator=generator("trace")).to(place)
+def inputs_of(example: Example, count: int, place: Tensor) -> Tensor:
+    """Return ``count`` inputs [count, ...] where ``place`` is, noise where a shape is given.
+
+    Args:
+        example: So many inputs or more, or the shape of one.
+        count: How many are needed.
+        place: Floating-point inputs get its type.
+    """
+    if not isinstance(example, Tensor):
+        example = torch.randn(count, *example, generator=generator("trace"))
+    inputs = example[:count].to(place.device)
+    return inputs.to(place.dtype) if inputs.is_floating_point() else inputs
+
+
+def _trace(net: nn.Module, inputs: Tensor) -> Flow:
     devices = {p.device for p in net.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices=list(devices)), torch.enable_grad():
         torch.default_generator.manual_seed(0)
-        evaluated = _Pass(net.eval(), images)
+        evaluated = _Pass(net.eval(), inputs)
         net.train()
         for module in net.modules():
             if isinstance(module, _BatchNorm):
                 module.eval()  # a single pixel has no deviation
-        trained = _Pass(net, images)
+        trained = _Pass(net, inputs)
     order = list(weighted_layers(net))
     ends = FirstLast(
         tuple(name for name in order if name in evaluated.first | trained.first),
@@ -112,13 +129,13 @@ class _Pass:
 
     Args:
         net: In the mode of interest.
-        images: [n, ...].
+        inputs: [n, ...].
     """
 
-    def __init__(self, net: nn.Module, images: Tensor) -> None:
+    def __init__(self, net: nn.Module, inputs: Tensor) -> None:
         self.first: set[str] = set()
         self.ran: set[str] = set()
-        self._images = images.clone().requires_grad_(True)
+        self._inputs = inputs.clone().requires_grad_(inputs.is_floating_point())
         self._outputs: dict[int, tuple[str, Tensor]] = {}
         layers = weighted_layers(net)
         self._weights = {
@@ -132,7 +149,7 @@ class _Pass:
             handles.append(layer.register_forward_pre_hook(self._before(name), with_kwargs=True))
             handles.append(layer.register_forward_hook(self._after(name)))
         try:
-            output = net(self._images.clone())
+            output = net(self._inputs.clone())
         finally:
             for handle in handles:
                 handle.remove()
@@ -142,7 +159,9 @@ class _Pass:
     def _before(self, name: str) -> Any:
         def note(module: nn.Module, args: Any, kwargs: Any) -> None:
             self.ran.add(name)
-            if id(self._images) in self._sources((args, kwargs)):
+            sources = self._sources((args, kwargs))
+            traced = self._inputs.requires_grad  # through integers, no graph leads
+            if id(self._inputs) in sources if traced else sources.isdisjoint(self._outputs):
                 self.first.add(name)
 
         return note

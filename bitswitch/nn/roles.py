@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from torch import nn
 
 from bitswitch.errors import BitWidthError, hint
-from bitswitch.nn.dataflow import NO_ENDS, FirstLast, Flow, trace
+from bitswitch.nn.dataflow import NO_ENDS, Example, FirstLast, Flow, trace
 from bitswitch.nn.kinds import FLOAT_KINDS, weighted_layers
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.types import FLOAT_BITS
@@ -33,7 +33,7 @@ def roles(
     net: nn.Module,
     keep: Collection[str],
     ends: FirstLast | None,
-    image: Sequence[int] | None,
+    example: Example | None,
     pinned: bool,
 ) -> Roles:
     """Return what becomes of the layers of the float network ``net``.
@@ -42,7 +42,8 @@ def roles(
         net: It is not changed.
         keep: Names or patterns of layers that stay float.
         ends: First and last layers; None: they are traced.
-        image: Shape of one input; None: some that networks commonly take are tried.
+        example: Two inputs or more [n, ...], or the shape of one; None: some shapes that networks
+            commonly take are tried.
         pinned: Whether first and last layers are quantized too, at bit-widths of their own.
 
     Raises:
@@ -55,7 +56,7 @@ def roles(
             f"float network; switch this one by its at() or switch()."
         )
     kept = _named(keep, layers)
-    flow = trace(net, image) if layers else None
+    flow = trace(net, example) if layers else None
     if not layers:
         ends = NO_ENDS
     if ends is None:
@@ -63,7 +64,7 @@ def roles(
             raise BitWidthError(
                 f"No input that networks commonly take fits {type(net).__name__}, so that its "
                 f"first and last layers cannot be found.\n  Say which shape one input has: "
-                f"quantize(net, method, image=(3, 32, 32)); or which layers they are: ends="
+                f"quantize(net, method, example=(3, 32, 32)); or which layers they are: ends="
             )
         ends = flow.ends
     _named([*ends.first, *ends.last], layers)

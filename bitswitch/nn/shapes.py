@@ -1,6 +1,6 @@
 """What every layer with weights of a network computes, measured by one forward pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from bitswitch.costs import LayerShape
+from bitswitch.nn.dataflow import Example, inputs_of
 from bitswitch.nn.kinds import kind_of, macs_of, weighted_layers, weights_of
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
@@ -23,14 +24,14 @@ class Seen(NamedTuple):
 
 
 @torch.no_grad()
-def layer_shapes(model: QuantizedModel, image: Sequence[int]) -> list[LayerShape]:
+def layer_shapes(model: QuantizedModel, example: Example) -> list[LayerShape]:
     """Return the shapes of all layers of ``model`` that run, in registration order.
 
     Of a float layer whose weight is given to a function, the function is counted.
 
     Args:
         model: Its modes, policy and statistics are left as they are.
-        image: (channels, height, width) of one image.
+        example: Inputs [n, ...], of which the first is used, or the shape of one.
     """
     layers = weighted_layers(model.net)
     seen: dict[str, Seen] = {}
@@ -41,7 +42,7 @@ def layer_shapes(model: QuantizedModel, image: Sequence[int]) -> list[LayerShape
     try:
         model.eval()
         with model.at(FLOAT_BITS), borrowed:
-            model(torch.zeros(1, *image, device=place.device, dtype=place.dtype))
+            model(inputs_of(example, 1, place))
     finally:
         for handle in handles:
             handle.remove()

@@ -1,14 +1,15 @@
 """What one training run, sensitivity, search or deployment takes: steps, time, disk; needs no data.
 
-Time comes from one measured training step per kind of run, on synthetic images, and is remembered
-in ``.cache``. Where a batch is too big for the processor, a step at full precision on a few images
-is measured instead, and counted once for every image and bit-width.
+Time comes from one measured training step per kind of run, on made-up examples, and is
+remembered in ``.cache``. Where a batch is too big for the processor, a step at full precision on a
+few examples is measured instead, and counted once for every example and bit-width.
 """
 
 import platform
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bitswitch.contracts.card import ImagePasses, Workload
 from bitswitch.errors import BitswitchError, PluginError
@@ -18,8 +19,11 @@ from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 from bitswitch.types import FLOAT_BITS
 
-MEASURED_PIXELS = 2**17
-"""On the processor, a step is measured at no more than this many pixels per batch."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MEASURED_ELEMENTS = 3 * 2**17
+"""On the processor, a step is measured at no more than this many elements of inputs."""
 PROBE_LEARNING_RATE = 1e-12
 FORWARD_SHARE = 1 / 3
 """Of a training pass, for one image in evaluation."""
@@ -136,11 +140,19 @@ def _facts(run: RunSpec) -> dict[str, Any]:
     return facts.dataset_facts(run.dataset.name, run.dataset.options)
 
 
+def _inputs(run: RunSpec, count: int) -> "Tensor":
+    """Return made-up inputs of the dataset of ``run``."""
+    from bitswitch.runtime.randomness import generator
+
+    dataset = registry.create("datasets", run.dataset.name, run.dataset.options)
+    inputs: Tensor = dataset.example(count, generator("example")).inputs
+    return inputs
+
+
 def data_bytes(dataset: Choice) -> int:
-    """Return the size of ``dataset`` as uncompressed pixels."""
+    """Return the size of ``dataset`` in memory, images as uncompressed pixels."""
     found = facts.dataset_facts(dataset.name, dataset.options)
-    channels, height, width = found["shape"]
-    return int(sum(found["sizes"].values()) * channels * height * width)
+    return int(sum(found["sizes"].values()) * prod(found["shape"]))
 
 
 def _passes(run: RunSpec) -> float:
@@ -196,15 +208,14 @@ def is_scaled(run: RunSpec) -> bool:
 
 
 def _fitting_batch(run: RunSpec) -> int:
-    """Return the largest batch that the processor measures, two images at least."""
-    _, height, width = _facts(run)["shape"]
-    return max(2, MEASURED_PIXELS // int(height * width))
+    """Return the largest batch that the processor measures, two examples at least."""
+    return max(2, MEASURED_ELEMENTS // int(prod(_facts(run)["shape"])))
 
 
 def _probed(run: RunSpec, gpu: bool) -> RunSpec:
     """Return what is measured: random weights that stay as they are; on noise, training diverges.
 
-    Where that takes the processor long, it is a full-precision step on few images.
+    Where that takes the processor long, it is a full-precision step on few examples.
     """
     training: dict[str, Any] = {"learning_rate": PROBE_LEARNING_RATE}
     changes: dict[str, Any] = {"model": _unweighted(run).model, "start": None}
@@ -223,10 +234,10 @@ def _unweighted(run: RunSpec) -> RunSpec:
 
 
 def network_size(run: RunSpec) -> dict[str, int]:
-    """Return the number of parameters, of layers, and of operations to train on one image once.
+    """Return the number of parameters, of layers, and of operations to train on one example once.
 
     Raises:
-        PluginError: the network cannot be built, or does not take an image of the dataset.
+        PluginError: the network cannot be built, or does not take an input of the dataset.
     """
     bare = _unweighted(run)
     key = digest(run.model.name, bare.model.options, _facts(run), code_state("bitswitch"))
@@ -271,7 +282,7 @@ def float_layers(run: RunSpec) -> FloatLayers:
 
         with warnings.catch_warnings(action="ignore"):  # of layers that this returns
             model, net = _built(device, bare)
-            found = roles(net, bare.keep, model.first_last(net), _facts(bare)["shape"], pinned)
+            found = roles(net, bare.keep, model.first_last(net), _inputs(bare, 2), pinned)
         ends = {*found.ends.first, *found.ends.last}
         names = [name for name, role in found.layers.items() if role == "kept" and name not in ends]
         sizes = {name: weights_of(layer) for name, layer in weighted_layers(net).items()}
@@ -299,8 +310,9 @@ def switchable_layers(run: RunSpec) -> int:
             model, net = _built(device, bare)
             with plugin_errors(f"method '{run.method.name}'", "quantization"):
                 method = registry.create("methods", run.method.name, run.method.options, run.bitset)
-                ends, shape = model.first_last(net), _facts(bare)["shape"]
-                return len(quantize(net, method, keep=bare.keep, ends=ends, image=shape).layers)
+                ends, example = model.first_last(net), _inputs(bare, 2)
+                made = quantize(net, method, keep=bare.keep, ends=ends, example=example)
+                return len(made.layers)
 
     state = digest(key, run.method.model_dump(), run.bitset, code_state("bitswitch"))
     found: int = remembered("sizes", state, lambda: _without_memory(count))
@@ -335,14 +347,17 @@ def _size_on(device: str, run: RunSpec) -> dict[str, int]:
 
     about, who = _facts(run), f"model '{run.model.name}'"
     _, net = _built(device, run)
-    images = torch.zeros(1, *about["shape"], device=device)
+    inputs = _inputs(run, 1).to(device)
     shape = " x ".join(map(str, about["shape"]))
-    hook = f"forward() of a {shape} image of dataset '{run.dataset.name}'"
+    hook = f"forward() of a {shape} input of dataset '{run.dataset.name}'"
     with FlopCounterMode(display=False) as counter, torch.no_grad(), plugin_errors(who, hook):
-        outputs = net.eval()(images)
-    if tuple(outputs.shape) != (1, about["outputs"]):
+        outputs = net.eval()(inputs)
+    if isinstance(outputs, torch.Tensor) and outputs.shape[:: len(outputs.shape) - 1] != (
+        1,
+        about["outputs"],
+    ):
         raise PluginError(
-            f"{who} gives an output of shape {list(outputs.shape)} for one image; dataset "
+            f"{who} gives an output of shape {list(outputs.shape)} for one example; dataset "
             f"'{run.dataset.name}' has {about['outputs']} outputs"
         )
     parameters = sum(value.numel() for value in net.parameters())

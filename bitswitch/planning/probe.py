@@ -1,10 +1,9 @@
-"""A training step on synthetic images, to measure, and how many passes one has."""
+"""A training step on made-up examples, to measure, and how many passes one has."""
 
 from collections.abc import Callable, Iterator
 from statistics import fmean, median
 from time import perf_counter
 
-import torch
 from torch import nn
 
 from bitswitch.contracts.data import Batch
@@ -32,14 +31,10 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
         device: See ``bitswitch.runtime.devices.resolve``.
     """
     parts, place, size = Parts.of(run), resolve(device), run.training.batch_size
-    batch = Batch(
-        images=torch.randn(size, *parts.dataset.shape()).to(place),
-        targets=torch.randint(parts.dataset.outputs, (size,)).to(place),
-        indices=torch.arange(size, device=place),
-    )
+    batch = Batch(*(part.to(place) for part in parts.example(size)))
     model = parts.quantized(parts.float_net(), place).train()
     if not run.is_float:
-        model.calibrate([batch.images])
+        model.calibrate([batch.inputs])
     _tell(parts.method, run, model)
     train_state = parts.train_state(model, size)
     # Every pass reads its loss, which waits for the device.
@@ -77,7 +72,7 @@ def _tell(method: Method, run: RunSpec, model: QuantizedModel) -> None:
 
 
 def measure_step(run: RunSpec, device: str = "auto") -> float:
-    """Return the seconds that one training step of ``run`` takes, on synthetic images.
+    """Return the seconds that one training step of ``run`` takes, on made-up examples.
 
     The first step warms up. Where it is a long one on a processor, that hardly matters, and no
     other is taken.

@@ -96,9 +96,9 @@ def search_work(choice: Choice, extent: Workload, evaluations: int) -> ImagePass
     return _work("searches", choice, (), "work", extent, evaluations)
 
 
-def scoring_work(choice: Choice, images: int, classes: int) -> ImagePasses:
+def scoring_work(choice: Choice, images: int, outputs: int) -> ImagePasses:
     """Return what a sensitivity does; remembered."""
-    return _work("sensitivities", choice, (), "work", images, classes)
+    return _work("sensitivities", choice, (), "work", images, outputs)
 
 
 def _work(
@@ -151,8 +151,8 @@ def recipe(name: str, dataset: str) -> dict[str, Any] | None:
 def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what can be said of a dataset without its data; remembered.
 
-    These are ``stamp``, ``outputs``, ``sizes`` and ``shape``, and of its task ``metrics``, the
-    headline first, ``note``, ``chance`` and ``chance_bound`` on the test split.
+    These are ``stamp``, ``outputs``, ``sizes``, and ``shape`` and ``type`` of an input; of its task
+    ``metrics``, the headline first, ``note``, ``chance``, and ``chance_bound`` on the test split.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
@@ -164,13 +164,17 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dataset_facts`` does, from the plugin itself."""
+    from bitswitch.runtime.randomness import generator
+
     dataset = create("datasets", name, options)
     task, outputs, sizes = dataset.task, dataset.outputs, dataset.sizes()
+    inputs = dataset.example(1, generator("facts")).inputs
     return {
         "stamp": dataset.stamp,
         "outputs": outputs,
         "sizes": sizes,
-        "shape": list(dataset.shape()),
+        "shape": list(inputs.shape[1:]),
+        "type": str(inputs.dtype),
         "metrics": [metric._asdict() for metric in task.metrics],
         "note": task.note,
         "chance": task.chance(outputs),

@@ -47,10 +47,10 @@ class HawqV2(Sensitivity):
 
     options: Options
 
-    def work(self, images: int, classes: int) -> ImagePasses:
-        once = work_of(self.options, images, classes).trained
+    def work(self, images: int, outputs: int) -> ImagePasses:
+        once = work_of(self.options, images, outputs).trained
         gauss_newton = self.options.model_copy(update={"estimator": "gauss-newton"})
-        for_inputs = images + work_of(gauss_newton, images, classes).trained
+        for_inputs = images + work_of(gauss_newton, images, outputs).trained
         by_operand = {"weights": once, "inputs": for_inputs, "both": once + for_inputs}
         return ImagePasses(trained=by_operand[self.options.operands])
 

@@ -21,8 +21,8 @@ class HessianTrace(Sensitivity):
 
     options: Options
 
-    def work(self, images: int, classes: int) -> ImagePasses:
-        return work_of(self.options, images, classes)
+    def work(self, images: int, outputs: int) -> ImagePasses:
+        return work_of(self.options, images, outputs)
 
     def score(self, subject: ScoringInput) -> SensitivityScores:
         samples = traced(subject, self.options, "hessian-trace")

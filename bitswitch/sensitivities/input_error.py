@@ -58,8 +58,8 @@ def squared_input_errors(
             hook: Callable[..., Any] = partial(see, name)
             stack.callback(layer.register_forward_pre_hook(hook).remove)
         for batch in batches():
-            model(batch.images)
-            images += len(batch.images)
+            model(batch.inputs)
+            images += len(batch.inputs)
     order = [(name, bits) for name in model.layers for bits in bitset]
     errors = transfers.to_host(torch.stack([found[key] for key in order])) if order else []
     return InputErrors(

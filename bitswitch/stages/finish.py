@@ -84,7 +84,7 @@ def _recalibrated(session: TrainingRun) -> list[dict[str, Any]]:
         size = session.spec.training.batch_size
         batches = session.dataset.batches("held_out", size)
         for _, batch in zip(range(session.spec.training.recalibration), batches, strict=False):
-            yield batch.images
+            yield batch.inputs
 
     with session.clock.phase("evaluate"):
         recalibrate(session.train_state.model, images)

@@ -38,7 +38,7 @@ def evaluate_policy(
     sums = Sums(next(model.parameters()).device)
     with model.at(policy), _measured_anew(model, policy, recalibration):
         for batch in batches():
-            sums.add(model(batch.images), batch.targets)
+            sums.add(model(batch.inputs), batch.targets)
     return Evaluation(*sums.means())
 
 
@@ -88,6 +88,6 @@ def recalibration_images(
         found = dataset.train_batches(
             run.training.batch_size, Stream("recalibration"), run.seed, skip=0
         )
-        return (batch.images for batch in islice(found, batches))
+        return (batch.inputs for batch in islice(found, batches))
 
     return give

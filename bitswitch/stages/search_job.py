@@ -92,7 +92,7 @@ def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
 
 def cost_model(trained: Trained, spec: SearchSpec) -> CostModel:
     """Return what policies of a trained network cost."""
-    shapes = layer_shapes(trained.model, trained.parts.dataset.shape())
+    shapes = layer_shapes(trained.model, trained.parts.example(1).inputs)
     latencies = None if spec.latency_table is None else read_latencies(spec.latency_table)
     return CostModel(shapes, spec.first_last, latencies)
 

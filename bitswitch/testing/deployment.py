@@ -30,7 +30,7 @@ def operands(model: QuantizedModel, bits: int) -> Iterator[Operand]:
     model.switch(bits)
     layers = model.quantized_layers
     with torch.no_grad(), observe_inputs(layers) as observed:
-        model(batch().images)
+        model(batch().inputs)
     for name, layer in layers.items():
         for operand, quantizer, switch, values in (
             ("weight", layer.weight_quantizer, layer.weight_switch, layer.weight.detach()),

@@ -33,7 +33,7 @@ def trained_network() -> QuantizedModel:
     method: Method = registry.create("methods", "lsq", {}, BITSET)
     model = quantize(network(), method)
     method.on_quantized(model, CLASSES)
-    model.calibrate([batch().images])
+    model.calibrate([batch().inputs])
     return model.eval()
 
 

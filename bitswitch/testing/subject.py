@@ -139,7 +139,7 @@ class Subject:
         method = self.method()
         model = quantized(method)
         if self.bitset != (FLOAT_BITS,):
-            model.calibrate([batch().images])
+            model.calibrate([batch().inputs])
         memory = Distillation(self.training, IMAGES, CLASSES)
         return TrainState.of(method, model.train(), self.training, memory)
 
@@ -246,5 +246,5 @@ def take_step(train_state: TrainState, step: int) -> list[PassResult]:
 def logits(model: QuantizedModel, bits: int) -> Tensor:
     """Return what ``model`` says of a batch at ``bits``, [16, 4]."""
     with model.at(bits), torch.no_grad():
-        output: Tensor = model(batch().images)
+        output: Tensor = model(batch().inputs)
         return output

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from bitswitch.contracts.data import Dataset, Model, OpenDataset
+from bitswitch.contracts.data import Batch, Dataset, Model, OpenDataset
 from bitswitch.contracts.method import Method
 from bitswitch.contracts.streams import Stream
 from bitswitch.conversion import quantize
@@ -18,6 +18,7 @@ from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.result import read_result
 from bitswitch.runtime.allocator import keep_freed_memory
+from bitswitch.runtime.randomness import generator
 from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint, predictions
 from bitswitch.training.distillation import Distillation
@@ -62,6 +63,11 @@ class Parts:
         with plugin_errors(f"dataset '{self.spec.dataset.name}'", "open()"):
             return self.dataset.open(data, device)
 
+    def example(self, count: int) -> Batch:
+        """Return so many made-up examples, always the same."""
+        with plugin_errors(f"dataset '{self.spec.dataset.name}'", "example()"):
+            return self.dataset.example(count, generator("example"))
+
     def float_net(self) -> nn.Module:
         """Return the network as its plugin initialises it."""
         with plugin_errors(f"model '{self.spec.model.name}'", "build()"):
@@ -76,8 +82,8 @@ class Parts:
         if device.type == "cpu":
             keep_freed_memory()
         with plugin_errors(f"method '{self.spec.method.name}'", "quantization"):
-            ends, image = self.model.first_last(net), self.dataset.shape()
-            model = quantize(net, self.method, keep=self.spec.keep, ends=ends, image=image)
+            ends, example = self.model.first_last(net), self.example(2).inputs
+            model = quantize(net, self.method, keep=self.spec.keep, ends=ends, example=example)
             self.method.on_quantized(model, self.dataset.outputs)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:
@@ -152,7 +158,7 @@ def calibrate(model: QuantizedModel, spec: RunSpec, dataset: OpenDataset) -> Non
     with plugin_errors(
         f"method '{spec.method.name}' on dataset '{spec.dataset.name}'", "calibration"
     ):
-        model.calibrate(batch.images for batch in islice(batches, CALIBRATION_BATCHES))
+        model.calibrate(batch.inputs for batch in islice(batches, CALIBRATION_BATCHES))
 
 
 def start_model(

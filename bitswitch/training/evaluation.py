@@ -41,7 +41,7 @@ def evaluate(
         check()
         for bits, counted in sums.items():
             model.switch(bits)
-            counted.add(model(batch.images), batch.targets)
+            counted.add(model(batch.inputs), batch.targets)
     return {bits: Score(*counted.means()) for bits, counted in sums.items()}
 
 

@@ -33,7 +33,7 @@ def check_pretrained(
     images = min(IMAGES, dataset.size("train"))
     batch = next(dataset.train_batches(images, Stream("pretrained check"), spec.seed, skip=0))
     trial = deepcopy(net).to(device).eval()
-    correct = int((trial(batch.images).argmax(1) == batch.targets).sum())
+    correct = int((trial(batch.inputs).argmax(1) == batch.targets).sum())
     if at_chance({0: 100 * correct / images}, classes, images):
         raise WeightsError(
             f"Model '{spec.model.name}' with weights '{spec.model.options.get('weights')}' "

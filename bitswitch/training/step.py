@@ -163,7 +163,7 @@ def _run_pass(
     _switch(model, part)
     gradients = _gradients(train_state, part)
     before = gradients.vector()
-    logits = model(batch.images)
+    logits = model(batch.inputs)
     context = PassContext(part, logits, targets, batch, tuple(earlier), model, step_info)
     loss = train_state.method.loss(context)
     loss.backward()  # type: ignore[no-untyped-call]

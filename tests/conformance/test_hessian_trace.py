@@ -129,7 +129,7 @@ def test_batches_count_by_their_size(batch_size):
 def test_probes_of_batches_count_by_their_size():
     probes, model = fixed_probes(WEIGHTS), trained()
     parts = [
-        forms(model, WEIGHTS, probes, batch.images, batch.targets)
+        forms(model, WEIGHTS, probes, batch.inputs, batch.targets)
         for batch in batches(torch.float64, UNEVEN)
     ]
     samples = TraceSamples(torch.stack(parts), torch.tensor(UNEVEN).double())

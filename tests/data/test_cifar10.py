@@ -9,6 +9,7 @@ from torchvision.datasets import CIFAR10
 from bitswitch.data.cifar10 import LOOK
 from bitswitch.errors import DatasetError
 from bitswitch.plugins import registry
+from bitswitch.runtime.randomness import generator
 
 CPU = torch.device("cpu")
 BATCHES = CIFAR10.base_folder
@@ -27,7 +28,10 @@ def stored_image(root, name, number):
 def test_sizes_are_known_without_data():
     dataset = cifar10(1000)
     assert dataset.sizes() == {"train": 49_000, "held_out": 1000, "test": 10_000}
-    assert (dataset.shape(), dataset.outputs) == ((3, 32, 32), 10)
+    assert (dataset.example(2, generator("example")).inputs.shape, dataset.outputs) == (
+        (2, 3, 32, 32),
+        10,
+    )
 
 
 def test_the_published_files_are_read(cifar_root):
@@ -36,7 +40,7 @@ def test_the_published_files_are_read(cifar_root):
     batch = next(data.batches("test", 40))
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in (LOOK.mean, LOOK.std))
     expected = (stored_image(cifar_root, "test_batch", 7) / 255 - mean) / std
-    torch.testing.assert_close(batch.images[7], expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(batch.inputs[7], expected, atol=1e-5, rtol=1e-5)
     assert batch.targets[7] == 7
 
 
@@ -45,9 +49,9 @@ def test_held_out_images_are_the_last_of_each_class(cifar_root):
     held_out = data.splits["held_out"]
     assert held_out.targets.bincount().tolist() == [2] * 10
     last = stored_image(cifar_root, "data_batch_5", 39).permute(1, 2, 0)
-    assert torch.equal(held_out.images[-1], last)
+    assert torch.equal(held_out.inputs[-1], last)
     train = data.splits["train"].images.flatten(1).unique(dim=0)
-    both = torch.cat([train, held_out.images.flatten(1)]).unique(dim=0)
+    both = torch.cat([train, held_out.inputs.flatten(1)]).unique(dim=0)
     assert len(both) == len(train) + 20
 
 
@@ -118,5 +122,5 @@ def test_a_picture_is_seen_as_in_evaluation(cifar_root):
     dataset = registry.create("datasets", "cifar10", {"held_out": 10})
     data = dataset.open(cifar_root, torch.device("cpu"))
     batch = next(data.batches("test", 3))
-    for image, seen in zip(data.splits["test"].images, batch.images, strict=False):
+    for image, seen in zip(data.splits["test"].images, batch.inputs, strict=False):
         assert torch.equal(dataset.network_input(Image.fromarray(image.numpy())), seen)

@@ -5,6 +5,7 @@ from PIL import Image
 from bitswitch.data.digits import Digits
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.plugins import registry
+from bitswitch.runtime.randomness import generator
 
 CPU = torch.device("cpu")
 SMALL = {"train": 60, "held_out": 20, "test": 30}
@@ -27,7 +28,7 @@ def copied(prepared, folder):
 
 def test_shape_and_sizes_are_known_without_data():
     dataset = Digits(Digits.Options())
-    assert dataset.shape() == (3, 16, 16)
+    assert dataset.example(2, generator("example")).inputs.shape == (2, 3, 16, 16)
     assert dataset.sizes() == {"train": 3600, "held_out": 400, "test": 1000}
     assert dataset.stamp == "embedded digits 16x16"
 
@@ -37,7 +38,9 @@ def test_opened_data_are_what_was_announced(prepared):
     data = dataset.open(root, CPU)
     assert {split: data.size(split) for split in dataset.sizes()} == dataset.sizes()
     batch = next(data.batches("test", 30))
-    assert batch.images.shape[1:] == dataset.shape()
+    example = dataset.example(30, generator("example"))
+    assert [part.shape for part in example] == [part.shape for part in batch]
+    assert [part.dtype for part in example] == [part.dtype for part in batch]
     assert set(batch.targets.tolist()) == set(range(dataset.outputs))
 
 
@@ -45,13 +48,13 @@ def test_a_picture_is_seen_as_in_evaluation(prepared):
     dataset, root = prepared
     data = dataset.open(root, CPU)
     batch = next(data.batches("test", 3))
-    for image, seen in zip(data.splits["test"].images, batch.images, strict=False):
+    for image, seen in zip(data.splits["test"].images, batch.inputs, strict=False):
         assert torch.equal(dataset.network_input(Image.fromarray(image.numpy())), seen)
 
 
 def test_training_images_are_about_normalised(prepared):
     dataset, root = prepared
-    images = next(dataset.open(root, CPU).batches("train", 60)).images
+    images = next(dataset.open(root, CPU).batches("train", 60)).inputs
     assert images.mean().abs() < 0.2
     assert 0.8 < images.std() < 1.2
 

@@ -5,6 +5,7 @@ from bitswitch.contracts.streams import Stream
 from bitswitch.data.rendering import render
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.plugins import registry
+from bitswitch.runtime.randomness import generator
 
 CPU = torch.device("cpu")
 SMALL = {"train": 40, "held_out": 20, "test": 30}
@@ -45,14 +46,18 @@ def test_batches_have_the_announced_shape(prepared):
         next(data.train_batches(8, Stream("training"), 0, 0)),
         next(data.batches("test", 8)),
     ):
-        assert batch.images.shape[1:] == dataset.shape() == (3, 32, 32)
+        assert (
+            batch.inputs.shape[1:]
+            == dataset.example(1, generator("example")).inputs.shape[1:]
+            == (3, 32, 32)
+        )
 
 
 def test_a_picture_is_seen_as_in_evaluation(prepared):
     dataset, root = prepared
     data = dataset.open(root, CPU)
     batch = next(data.batches("test", 3))
-    for image, seen in zip(data.splits["test"].kept, batch.images, strict=False):
+    for image, seen in zip(data.splits["test"].kept, batch.inputs, strict=False):
         assert torch.equal(dataset.network_input(image), seen)
 
 

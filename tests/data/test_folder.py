@@ -52,7 +52,7 @@ def test_evaluation_is_resize_centre_crop_and_normalise(image_folder):
         small = image.resize((24, 16), Image.Resampling.BILINEAR).crop((6, 2, 18, 14))
     expected = (np.asarray(small) / 255 - folder.MEAN) / folder.STD
     torch.testing.assert_close(
-        batch.images[3].permute(1, 2, 0).double(), torch.from_numpy(expected), atol=1e-5, rtol=0
+        batch.inputs[3].permute(1, 2, 0).double(), torch.from_numpy(expected), atol=1e-5, rtol=0
     )
     assert (batch.targets[3], batch.indices[3]) == (1, 3)
 
@@ -61,8 +61,8 @@ def test_an_epoch_shows_each_image_once_in_whole_batches(image_folder):
     batches = train(opened(image_folder))
     assert [len(batch.targets) for batch in batches] == [4, 4, 4]
     assert torch.cat([batch.indices for batch in batches]).sort().values.tolist() == list(range(12))
-    assert batches[0].images.shape == (4, 3, 12, 12)
-    assert batches[0].images.is_contiguous()
+    assert batches[0].inputs.shape == (4, 3, 12, 12)
+    assert batches[0].inputs.is_contiguous()
 
 
 def test_a_resumed_epoch_continues_with_the_very_batches(image_folder):

@@ -6,6 +6,7 @@ from bitswitch.data import imagenet
 from bitswitch.data.layout import Expected
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.plugins import registry
+from bitswitch.runtime.randomness import generator
 
 CPU = torch.device("cpu")
 
@@ -27,7 +28,8 @@ def tiny(image_folder, monkeypatch):
 def test_sizes_are_known_without_data():
     dataset = registry.create("datasets", "imagenet", {})
     assert dataset.sizes() == {"train": 1_271_167, "held_out": 10_000, "test": 50_000}
-    assert (dataset.shape(), dataset.outputs, dataset.stamp) == ((3, 224, 224), 1000, "ImageNet")
+    assert dataset.example(1, generator("example")).inputs.shape == (1, 3, 224, 224)
+    assert (dataset.outputs, dataset.stamp) == (1000, "ImageNet")
 
 
 def test_a_complete_folder_is_read(tiny):
@@ -36,7 +38,7 @@ def test_a_complete_folder_is_read(tiny):
     assert dataset.check(root)["decoded"] == "6"
     data = dataset.open(root, CPU)
     assert {split: data.size(split) for split in dataset.sizes()} == dataset.sizes()
-    assert next(data.train_batches(4, Stream("training"), 0, 0)).images.shape == (4, 3, 12, 12)
+    assert next(data.train_batches(4, Stream("training"), 0, 0)).inputs.shape == (4, 3, 12, 12)
 
 
 def test_the_held_out_part_is_never_trained_on(tiny):

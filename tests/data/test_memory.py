@@ -45,7 +45,7 @@ def windows(image: torch.Tensor, padding: int, flip: bool) -> list[torch.Tensor]
 def test_training_images_are_crops_of_the_padded_image(padding, flip, seed):
     data = opened(padding, flip)
     batch = next(data.train_batches(3, TRAINING, seed=seed, skip=0))
-    for image, index in zip(batch.images, batch.indices, strict=True):
+    for image, index in zip(batch.inputs, batch.indices, strict=True):
         candidates = windows(data.splits["train"].images[index], padding, flip)
         assert min((image - window).abs().max() for window in candidates) < 1e-3
 
@@ -55,7 +55,7 @@ def test_every_corner_and_mirroring_occurs():
     same = Split(image.expand(2000, -1, -1, -1), torch.zeros(2000, dtype=torch.int64))
     look = Transform((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), 1, True)
     data = InMemory({"train": same, "test": same}, look, CPU)
-    images = next(data.train_batches(2000, TRAINING, 0, 0)).images.round()
+    images = next(data.train_batches(2000, TRAINING, 0, 0)).inputs.round()
     assert len(images.unique(dim=0)) == 3 * 3 * 2
 
 
@@ -103,7 +103,7 @@ def test_evaluation_reads_all_images_in_order_as_they_are():
     data = opened()
     batches = list(data.batches("test", 3))
     assert [len(batch.targets) for batch in batches] == [3, 3, 1]
-    images = torch.cat([batch.images for batch in batches])
+    images = torch.cat([batch.inputs for batch in batches])
     torch.testing.assert_close(images, data.splits["test"].images.permute(0, 3, 1, 2).float())
     assert torch.equal(torch.cat([batch.indices for batch in batches]), torch.arange(7))
     assert torch.equal(torch.cat([batch.targets for batch in batches]), torch.arange(7) % 3)
@@ -112,8 +112,8 @@ def test_evaluation_reads_all_images_in_order_as_they_are():
 
 def test_batches_are_contiguous_float():
     batch = next(opened().train_batches(5, TRAINING, 0, 0))
-    assert batch.images.is_contiguous()
-    assert batch.images.dtype == torch.float32
+    assert batch.inputs.is_contiguous()
+    assert batch.inputs.dtype == torch.float32
     assert batch.targets.dtype == batch.indices.dtype == torch.int64
 
 
@@ -126,6 +126,6 @@ def test_batches_are_the_same_on_the_gpu():
         cpu.train_batches(5, TRAINING, 0, 0), gpu.train_batches(5, TRAINING, 0, 0), strict=True
     )
     for expected, batch in pairs:
-        assert batch.images.is_cuda
-        torch.testing.assert_close(batch.images.cpu(), expected.images)
+        assert batch.inputs.is_cuda
+        torch.testing.assert_close(batch.inputs.cpu(), expected.inputs)
         assert torch.equal(batch.indices.cpu(), expected.indices)

@@ -45,7 +45,7 @@ def test_meta_device_evaluates_a_policy_in_one_transfer(trained, host):
     images = batches_of(trained.dataset, "test", 15)
 
     def again():
-        return (batch.images for batch in images())
+        return (batch.inputs for batch in images())
 
     evaluate_policy(trained.model, policy, images, again)
     assert host.since() == 1
@@ -75,7 +75,7 @@ TRAINING_SEARCHES = {
 @pytest.mark.parametrize("kind", TRAINING_SEARCHES)
 def test_meta_device_searches_that_train(kind, trained, monkeypatch):
     monkeypatch.setattr(HashSplit, "is_share", lambda self, indices: torch.arange(len(indices)) < 8)
-    shapes = layer_shapes(trained.model, trained.parts.dataset.shape())
+    shapes = layer_shapes(trained.model, trained.parts.example(1).inputs)
     limit = Constraint("average-bits", 3)
     found = replace(
         problem(CostModel(shapes), limit, bitset=BITSET),

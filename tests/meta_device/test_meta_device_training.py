@@ -55,7 +55,7 @@ def learner_of(name, recipes=RECIPES[-1:]):
     method = subject.method()
     model = quantized(method).to(META)
     if name != "float32":
-        model.calibrate([on_meta().images])
+        model.calibrate([on_meta().inputs])
     memory = Distillation(training, IMAGES, CLASSES)
     return TrainState.of(method, model.train(), training, memory)
 
@@ -86,7 +86,7 @@ def test_meta_device_waits_once_per_pass_and_once_for_the_scales_and_bit_widths(
         assert host.since() <= len(outcomes) + bool(train_state.scales) + remembered
     assert set(evaluate(model, Data(), "test", lambda: None)) == set(model.bitset)
     assert host.since() == len(model.bitset)
-    recalibrate(model, lambda: [on_meta().images])
+    recalibrate(model, lambda: [on_meta().inputs])
     assert host.since() == 0
     model.load_state_dict(model.state_dict())
 
@@ -101,8 +101,8 @@ def test_meta_device_finishes(name):
 def test_meta_device_quantizes_a_network_that_is_there_already(name):
     model = quantize(network().to(META), Subject.of(name, OPTIONS.get(name), *BITSETS).method())
     if name != "float32":
-        model.calibrate([on_meta().images])
-    model(on_meta().images)
+        model.calibrate([on_meta().inputs])
+    model(on_meta().inputs)
 
 
 def test_meta_device_summarises_gradients_of_scales(host):

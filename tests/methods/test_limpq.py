@@ -109,7 +109,7 @@ def published_network(state, policy, signed):
         weight, bias = (state[f"net.{name}.{kind}.{bits}"] for kind in ("weight", "bias"))
         return batch_norm(x, None, None, weight, bias, training=True, eps=1e-5)
 
-    x = conv2d(batch().images, state["net.0.weight"], state["net.0.bias"], padding=1)
+    x = conv2d(batch().inputs, state["net.0.weight"], state["net.0.bias"], padding=1)
     x = relu(norm(x, 1, "3"))
     x = relu(norm(conv2d(*operands(x, "3"), padding=1), 4, "3"))
     x = norm(conv2d(*operands(x, "6"), stride=2, padding=1, groups=8), 7, "6")

@@ -40,14 +40,14 @@ def test_inputs_are_watched_only_inside_the_block():
 
 def test_steps_start_at_the_mean_of_the_plain_inputs():
     model = quantized(Subject.of("limpq", None, (4, 2)).method())
-    model.calibrate([batch(0).images, batch(1).images])
+    model.calibrate([batch(0).inputs, batch(1).inputs])
     name, layer = next(iter(model.layers.items()))
     seen = []
     layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten()))
     model.eval().switch(32)
     with torch.no_grad():
         for number in range(2):
-            model(batch(number).images)
+            model(batch(number).inputs)
     mean = float(torch.cat(seen).abs().mean())
     for bits in (4, 2):
         step = layer.activation_quantizer.scale.of(bits).item()

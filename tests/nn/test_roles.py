@@ -11,7 +11,7 @@ from bitswitch.conversion import quantize
 from bitswitch.costs import CostModel
 from bitswitch.errors import BitWidthError
 from bitswitch.methods.lsq.lsq import Lsq
-from bitswitch.nn.dataflow import NO_ENDS, FirstLast
+from bitswitch.nn.dataflow import NO_ENDS, FirstLast, trace
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.plugins import registry
 
@@ -207,7 +207,7 @@ def test_layers_of_other_kinds_stay_float_and_are_counted_and_named_once(
     middle, before, after, weights, macs
 ):
     with pytest.warns(UserWarning, match=type(middle).__name__) as found:
-        model = quantize(Middle(middle, before, after), double_rounding(), image=IMAGE)
+        model = quantize(Middle(middle, before, after), double_rounding(), example=IMAGE)
     assert len([one for one in found if "full precision" in str(one.message)]) == 1
     assert list(model.layers) == ["body"]
     shape = {one.name: one for one in layer_shapes(model, IMAGE)}["middle"]
@@ -218,7 +218,7 @@ def test_layers_of_other_kinds_stay_float_and_are_counted_and_named_once(
         assert 2 * macs == counter.get_total_flops()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        quantize(Middle(middle, before, after), double_rounding(), ["middle"], image=IMAGE)
+        quantize(Middle(middle, before, after), double_rounding(), keep=["middle"], example=IMAGE)
 
 
 def test_transformer_layers_of_torch_run_their_layers_in_evaluation():
@@ -227,7 +227,7 @@ def test_transformer_layers_of_torch_run_their_layers_in_evaluation():
         nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),
         nn.Linear(4, 2),
     )
-    model = quantize(net, double_rounding(), keep=["1.self_attn"], image=(5, 4)).eval()
+    model = quantize(net, double_rounding(), keep=["1.self_attn"], example=(5, 4)).eval()
     assert list(model.layers) == ["1.linear1", "1.linear2"]
     x = images(shape=(5, 4))
     model.calibrate([x])
@@ -262,3 +262,26 @@ def test_networks_of_timm_are_refused_until_layers_are_kept(architecture, argume
     priced = {shape.name for shape in layer_shapes(model, (3, 32, 32))}
     assert {name for name in model.layers} <= priced
     assert all(bits in BITSET for bits in model.bitset)
+
+
+class Tokens(nn.Module):
+    """Reads integers: what sees them first is an embedding, which no method quantizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(5, 4)
+        self.inner = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, tokens):
+        return self.head(self.inner(self.table(tokens.long())).relu().mean(1))
+
+
+@pytest.mark.filterwarnings("ignore:Layers of these kinds")
+def test_inputs_may_be_integers():
+    tokens = torch.zeros(3, 6, dtype=torch.int32)
+    flow = trace(Tokens(), tokens)
+    assert "inner" not in flow.ends.first
+    assert flow.ends.last == ("head",)
+    model = quantize(Tokens(), double_rounding(), example=tokens)
+    assert [one.name for one in layer_shapes(model, tokens) if not one.is_first_last] == ["inner"]

@@ -139,7 +139,7 @@ def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch
     monkeypatch.setattr(
         estimates.facts,
         "scoring_work",
-        lambda _, images, classes: ImagePasses(trained=classes * images),
+        lambda _, images, outputs: ImagePasses(trained=outputs * images),
     )
     spec = SensitivitySpec(
         sensitivity="quantization-error", run=tiny_run(), bitset=(8, 4), images=32

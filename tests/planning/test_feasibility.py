@@ -137,7 +137,7 @@ def test_a_network_with_other_outputs_is_refused(check, monkeypatch):
 
     from bitswitch.models.cifar_resnet import ResNet8
 
-    def build(self, classes, seed):
+    def build(self, outputs, seed):
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))
 
     monkeypatch.setattr(ResNet8, "build", build)

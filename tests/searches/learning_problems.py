@@ -84,10 +84,10 @@ def trained_network(seed: int = 0) -> QuantizedModel:
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(200):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(net(batch.images), batch.targets).backward()
+        nn.functional.cross_entropy(net(batch.inputs), batch.targets).backward()
         optimizer.step()
     model = quantize(net, DoubleRounding(DoubleRounding.Options(), BITSET), ["first", "last"])
-    model.calibrate([batch.images])
+    model.calibrate([batch.inputs])
     return model.eval()
 
 

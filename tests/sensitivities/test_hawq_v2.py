@@ -37,7 +37,7 @@ def fix_traces(monkeypatch):
 def exact_traces(subject):
     """Return the traces of the layers from all rows of their Hessians, float64."""
     model = subject.model.double()
-    loss = cross_entropy(model(batch().images.double()), batch().targets)
+    loss = cross_entropy(model(batch().inputs.double()), batch().targets)
     found = {}
     for name, layer in model.layers.items():
         (gradient,) = torch.autograd.grad(loss, layer.weight, create_graph=True)
@@ -172,7 +172,7 @@ def test_a_layer_that_suffers_from_its_input_ranks_first(operands, most):
     for name in (None, *LAYERS):
         policy = {layer: 4 if layer == name else FLOAT_BITS for layer in LAYERS}
         with torch.no_grad(), subject.model.at(policy) as model:
-            losses[name] = float(cross_entropy(model(batch().images), batch().targets))
+            losses[name] = float(cross_entropy(model(batch().inputs), batch().targets))
     rises = {name: abs(losses[name] - losses[None]) for name in LAYERS}
     assert max(rises, key=rises.get) == "3"
     ranked = max(LAYERS, key=lambda name: scores.of_policy(name, 4, 4))

@@ -24,7 +24,7 @@ def read(model):
     ]
     with torch.no_grad(), model.eval().at(FLOAT_BITS):
         for batch in batches():
-            model(batch.images)
+            model(batch.inputs)
     for hook in hooks:
         hook.remove()
     return kept

@@ -73,7 +73,7 @@ def test_a_method_finishes_once_on_training_batches(session, monkeypatch):
     class Finishing(type(session.train_state.method)):
         def finish(self, model, batches):
             first, again = next(batches()), next(batches())
-            assert first.images.equal(again.images)
+            assert first.inputs.equal(again.inputs)
             seen.append(len(first.targets))
             with torch.no_grad():
                 next(model.parameters()).fill_(3.0)

@@ -71,7 +71,7 @@ def test_it_follows_its_recipe(trained, policy, spec_of, steps):
     for epoch in range(2):
         expected = trained.dataset.train_batches(16, Stream("training", epoch), 3, skip=0)
         for batch, (found, *_) in zip(expected, steps[3 * epoch : 3 * epoch + 3], strict=True):
-            assert torch.equal(batch.images, found.images)
+            assert torch.equal(batch.inputs, found.inputs)
 
 
 @pytest.mark.parametrize(("update", "expected"), [("separate", True), ("conventional", False)])

@@ -110,10 +110,10 @@ def test_batches_are_the_same_every_time_and_no_more_than_asked_for(score, tiny_
     score(tiny_run(), images=20, seed=1)
     few, all_of_them, others = seen
     for first, second in seen:
-        assert all(torch.equal(a.images, b.images) for a, b in zip(first, second, strict=True))
+        assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(first, second, strict=True))
     assert [sum(len(batch.targets) for batch in one[0]) for one in seen] == [20, 48, 20]
     assert all(len(batch.targets) <= BATCH_SIZE for batch in all_of_them[0])
-    assert not torch.equal(few[0][0].images, others[0][0].images)
+    assert not torch.equal(few[0][0].inputs, others[0][0].inputs)
 
 
 def test_random_numbers_are_those_of_the_seed(score, tiny_run, watch):

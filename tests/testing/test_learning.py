@@ -69,7 +69,7 @@ class FinishesWell(Plain):
     trains = False
 
     def finish(self, model, batches):
-        model.calibrate(batch.images for batch in batches())
+        model.calibrate(batch.inputs for batch in batches())
 
 
 BROKEN = {

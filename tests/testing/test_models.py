@@ -15,50 +15,50 @@ from bitswitch.types import Strict
 
 
 class Small(Model):
-    def build(self, classes, seed):
+    def build(self, outputs, seed):
         with seeded("small", seed):
             return nn.Sequential(
                 nn.Conv2d(3, 4, 3),
                 nn.Conv2d(4, 4, 3),
                 nn.AdaptiveAvgPool2d(1),
                 nn.Flatten(),
-                nn.Linear(4, classes),
+                nn.Linear(4, outputs),
             )
 
 
 class ManyLogits(Small):
-    def build(self, classes, seed):
-        return super().build(classes + 1, seed)
+    def build(self, outputs, seed):
+        return super().build(outputs + 1, seed)
 
 
 class Idle(Small):
-    def build(self, classes, seed):
-        net = super().build(classes, seed)
+    def build(self, outputs, seed):
+        net = super().build(outputs, seed)
         net.register_parameter("idle", nn.Parameter(torch.ones(())))
         return net
 
 
 class Thin(Model):
-    def build(self, classes, seed):
-        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))
+    def build(self, outputs, seed):
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, outputs))
 
 
 class Unseeded(Small):
-    def build(self, classes, seed):
-        return super().build(classes, int(torch.randint(2**40, ())))
+    def build(self, outputs, seed):
+        return super().build(outputs, int(torch.randint(2**40, ())))
 
 
 class OwnDraws(Small):
     count = 0
 
-    def build(self, classes, seed):
+    def build(self, outputs, seed):
         type(self).count += 1
-        return super().build(classes, self.count)
+        return super().build(outputs, self.count)
 
 
 class OneSeed(Small):
-    def build(self, classes, seed):
-        return super().build(classes, 0)
+    def build(self, outputs, seed):
+        return super().build(outputs, 0)
 
 
 BROKEN = {

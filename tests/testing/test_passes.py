@@ -94,7 +94,7 @@ class FloatTraining(Plain):
 
 class QuantizesAtTheEnd(FloatTraining):
     def finish(self, model, batches):
-        model.calibrate(batch.images for batch in batches())
+        model.calibrate(batch.inputs for batch in batches())
 
 
 def test_full_precision_may_be_quantized_at_the_end(subject_of):

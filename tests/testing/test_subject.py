@@ -32,7 +32,7 @@ def test_an_unknown_method_is_told():
 def test_everything_is_the_same_every_time(subject_of):
     first, second = network().state_dict(), network().state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert torch.equal(batch().images, batch().images)
+    assert torch.equal(batch().inputs, batch().inputs)
     draws = [torch.rand((), generator=step_info(step).generator) for step in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
     first, second = subject_of(Plain), subject_of(Plain)

@@ -23,7 +23,7 @@ from bitswitch.training.step import TrainState
 def batch() -> Batch:
     draw = torch.Generator().manual_seed(0)
     return Batch(
-        images=torch.randn(8, 3, 8, 8, generator=draw),
+        inputs=torch.randn(8, 3, 8, 8, generator=draw),
         targets=torch.randint(10, (8,), generator=draw),
         indices=torch.arange(8),
     )
@@ -35,7 +35,7 @@ def make_learner(batch: Batch) -> Callable[..., TrainState]:
         parts = Parts.of(run)
         model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
         if not run.is_float:
-            model.calibrate([batch.images])
+            model.calibrate([batch.inputs])
         return parts.train_state(model, images=48, folder=folder)
 
     return make

@@ -23,7 +23,7 @@ def gradients(model, batch, bits):
     state = {name: value.clone() for name, value in model.state_dict().items()}
     model.zero_grad()
     model.switch(bits)
-    cross_entropy(model(batch.images), batch.targets).backward()
+    cross_entropy(model(batch.inputs), batch.targets).backward()
     found = {
         name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
         for name, p in model.named_parameters()
@@ -137,7 +137,7 @@ def test_outcomes_report_loss_and_hits(make_learner, tiny_run, batch, step_info)
     for bits in (8, 4, 2):
         state = {name: value.clone() for name, value in model.state_dict().items()}
         with model.at(bits), torch.no_grad():
-            logits = model(batch.images)
+            logits = model(batch.inputs)
         model.load_state_dict(state)
         hits = int((logits.argmax(1) == batch.targets).sum())
         expected[bits] = float(cross_entropy(logits, batch.targets)), hits
@@ -167,7 +167,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
 ):
     train_state = make_learner(tiny_run())
     before = values(train_state.model)
-    broken = batch._replace(images=batch.images * math.nan)
+    broken = batch._replace(inputs=batch.inputs * math.nan)
     with pytest.raises(Diverged, match="nan at 8 bit in step 5"):
         train_step(train_state, broken, RATE, step_info(5))
     assert all(

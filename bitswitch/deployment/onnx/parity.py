@@ -55,8 +55,8 @@ def compare(
     counts, largest = torch.zeros(4, dtype=torch.int64), 0.0
     for batch in batches:
         with integers.at(policy):
-            exact = integers(batch.images).cpu()
-        fast, targets = session(batch.images), batch.targets.cpu()
+            exact = integers(batch.inputs).cpu()
+        fast, targets = session(batch.inputs), batch.targets.cpu()
         first, second = exact.argmax(1), fast.argmax(1)
         hits = (targets == targets, first == targets, second == targets, first != second)
         counts += torch.stack(hits).sum(1)

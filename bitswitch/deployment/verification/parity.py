@@ -104,9 +104,9 @@ def compare(
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     with trained.at(policy), integers.at(policy), exact:
         for batch in batches:
-            after = integers(batch.images, trace.observe)
+            after = integers(batch.inputs, trace.observe)
             with causes_in(trained, trace, len(after)) as causes:
-                before = trained(batch.images)
+                before = trained(batch.inputs)
             counts += _count(before, after, batch.targets, causes).cpu()
             largest = max(largest, float((before - after).abs().max()))
     found = dict(zip(_COUNTED, counts.tolist(), strict=True))

@@ -80,7 +80,7 @@ class CoQuant(Method):
     def activation_quantizer(self) -> Quantizer:
         return LearnedClipQuantizer(self.bitset, CLIP, init=self.options.clip_init)
 
-    def on_quantized(self, model: "QuantizedModel", classes: int) -> None:
+    def on_quantized(self, model: "QuantizedModel", outputs: int) -> None:
         model.memory = self._distances = Distances(len(self.bitset))
 
     def passes(

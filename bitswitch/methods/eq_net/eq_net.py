@@ -153,7 +153,7 @@ class EqNet(Method):
 
     def finish(self, model: "QuantizedModel", batches: Callable[[], Iterator[Batch]]) -> None:
         count = self.options.recalibration_batches
-        recalibrate(model, lambda: (batch.images for batch in islice(batches(), count)))
+        recalibrate(model, lambda: (batch.inputs for batch in islice(batches(), count)))
 
     def finish_work(self, extent: Workload) -> ImagePasses:
         images = extent.images(self.options.recalibration_batches)

@@ -108,7 +108,7 @@ class Hasb(DoubleRounding):
     def normalization(self, norm: _BatchNorm) -> nn.Module:
         return TransitionalBatchNorm(norm, self.bitset)
 
-    def on_quantized(self, model: "QuantizedModel", classes: int) -> None:
+    def on_quantized(self, model: "QuantizedModel", outputs: int) -> None:
         """Note where batch norms are; the model needs nothing besides."""
         parts = model.named_modules()
         self._norms = [name for name, part in parts if isinstance(part, TransitionalBatchNorm)]

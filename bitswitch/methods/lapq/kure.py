@@ -116,7 +116,7 @@ class Kure(Method):
     def finish(self, model: "QuantizedModel", batches: Callable[[], Iterator[Batch]]) -> None:
         options = self.options
         if self._post_training:
-            pairs = ((batch.images, batch.targets) for batch in batches())
+            pairs = ((batch.inputs, batch.targets) for batch in batches())
             budget = Budget(options.iterations, options.evaluations)
             fit_clips(model, pairs, options.images, budget)
 

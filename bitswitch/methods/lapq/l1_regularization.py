@@ -75,7 +75,7 @@ class L1Regularization(Method):
     def normalization(self, norm: _BatchNorm) -> nn.Module:
         return SharedBatchNorm(norm, self.bitset)
 
-    def on_quantized(self, model: "QuantizedModel", classes: int) -> None:
+    def on_quantized(self, model: "QuantizedModel", outputs: int) -> None:
         """Have the inputs of quantized layers noted: their gradients are penalised."""
         if self.options.activation_strength:
             model.memory = inputs = _Inputs()
@@ -107,7 +107,7 @@ class L1Regularization(Method):
 
     def finish(self, model: "QuantizedModel", batches: Callable[[], Iterator[Batch]]) -> None:
         options = self.options
-        pairs = ((batch.images, batch.targets) for batch in batches())
+        pairs = ((batch.inputs, batch.targets) for batch in batches())
         if options.clips == "max":
             reach_values(model, pairs, options.images)
         else:

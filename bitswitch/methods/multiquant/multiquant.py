@@ -71,9 +71,9 @@ class MultiQuant(Method):
     def activation_quantizer(self) -> Quantizer:
         return ActivationQuantizer(self.bitset, self.options.activation_init)
 
-    def on_quantized(self, model: "QuantizedModel", classes: int) -> None:
+    def on_quantized(self, model: "QuantizedModel", outputs: int) -> None:
         """Give the model labels to adapt."""
-        model.memory = AdaptiveLabels(classes)
+        model.memory = AdaptiveLabels(outputs)
 
     def passes(
         self, training: "TrainingSpec", step_info: StepInfo, layers: Sequence[str]

@@ -99,7 +99,7 @@ def first_images(batches: Iterator[Batch], count: int) -> Tensor:
     """Return the first ``count`` images [n, ...]; all, where there are fewer."""
     parts: list[Tensor] = []
     for batch in batches:
-        parts.append(batch.images)
+        parts.append(batch.inputs)
         if sum(map(len, parts)) >= count:
             break
     return torch.cat(parts)[:count]

@@ -135,7 +135,7 @@ class RFQuant(Method):
     def normalization(self, norm: _BatchNorm) -> nn.Module:
         return BatchNormGrid(norm, self.bitset)
 
-    def on_quantized(self, model: QuantizedModel, classes: int) -> None:
+    def on_quantized(self, model: QuantizedModel, outputs: int) -> None:
         """Find the batch norms behind every layer, and make room for what is remembered."""
         self._layer_before, norms = {}, {}
         layer: str | None = None
@@ -187,8 +187,8 @@ class RFQuant(Method):
         def images() -> Iterator[Tensor]:
             left = RECALIBRATION_IMAGES
             for batch in batches():
-                yield batch.images
-                left -= len(batch.images)
+                yield batch.inputs
+                left -= len(batch.inputs)
                 if left <= 0:
                     return
 

@@ -119,10 +119,10 @@ class Dnas(Search):
             temperature = self.temperature(epoch)
             if not trains_gates:
                 drawn = mixture.draw(temperature, problem.generator).detach()
-                _descend(network, cross_entropy(mixture(batch.images, drawn), batch.targets))
+                _descend(network, cross_entropy(mixture(batch.inputs, drawn), batch.targets))
             elif epoch >= warmup:
                 drawn = mixture.draw(temperature, problem.generator)
-                error = cross_entropy(mixture(batch.images, drawn), batch.targets)
+                error = cross_entropy(mixture(batch.inputs, drawn), batch.targets)
                 expected = cost(drawn if options.loss == "product" else mixture.probabilities())
                 loss = self.loss(error, expected, problem.limit.value)
                 (mixture.logits.grad,) = torch.autograd.grad(loss, [mixture.logits])

@@ -35,7 +35,7 @@ def fine_tuned(
     batches = chain.from_iterable(problem.train_batches(epoch) for epoch in count())
     for batch in islice(batches, steps):
         optimizer.zero_grad()
-        loss = cross_entropy(model(batch.images), batch.targets)
+        loss = cross_entropy(model(batch.inputs), batch.targets)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return model

@@ -70,7 +70,7 @@ def sample_traces(
         source, needed = Hutchinson(model, list(weights.values())), list(weights.values())
     else:
         with _looked_at(model, weights.values()):
-            require_piecewise_linear(model, weights, next(iter(batches())).images[:1])
+            require_piecewise_linear(model, weights, next(iter(batches())).inputs[:1])
         source, needed = GaussNewton(model, layers), []
     with _looked_at(model, needed):
         return _until(source, batches, seed, relative_error, max_probes, batch_size)
@@ -152,7 +152,7 @@ def _parts(batches: "Iterable[Batch]", size: int) -> Iterator[tuple[Tensor, Tens
     """Yield images and labels, at most ``size`` at a time."""
     for batch in batches:
         yield from zip(
-            torch.split(batch.images, size), torch.split(batch.targets, size), strict=True
+            torch.split(batch.inputs, size), torch.split(batch.targets, size), strict=True
         )
 
 

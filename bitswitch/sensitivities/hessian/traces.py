@@ -39,7 +39,7 @@ class TraceOptions(Strict):
     """Images that go through the network at a time."""
 
 
-def work_of(options: TraceOptions, images: int, classes: int) -> ImagePasses:
+def work_of(options: TraceOptions, images: int, outputs: int) -> ImagePasses:
     """Return what an estimation takes: a pass for every probe and image.
 
     How many probes there will be was fitted to ResNets and MobileNetV2 on digits; probes of the
@@ -47,7 +47,7 @@ def work_of(options: TraceOptions, images: int, classes: int) -> ImagePasses:
     """
     if options.estimator == "hutchinson":
         return ImagePasses(trained=3 * options.max_probes * images)
-    all_signs = population(classes)
+    all_signs = population(outputs)
     probes = 1 / (images * options.relative_error**2 / _VARIANCE + 1 / all_signs)
     return ImagePasses(trained=min(max(probes, 2), options.max_probes) * images)
 

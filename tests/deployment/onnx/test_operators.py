@@ -41,11 +41,11 @@ def made(monkeypatch):
     """Return integers of a network with a step and a convolution of one's own."""
 
     def make(step=functional.relu, **convolution):
-        def build(model, classes, seed):
+        def build(model, outputs, seed):
             with torch.random.fork_rng():
                 torch.manual_seed(0)
                 with torch.device("cpu" if seed is None else torch.get_default_device()):
-                    return Net(step, classes, **convolution)
+                    return Net(step, outputs, **convolution)
 
         monkeypatch.setattr(ResNet8, "build", build)
         run = exported.run_of(bitset=(4, 2))

@@ -15,7 +15,7 @@ def batch(count, seed):
 def test_both_are_counted(pair):
     integers, batches = pair[1], [batch(8, 1), batch(4, 2)]
     found = compare(integers, batches, 4)
-    hits = [exact(integers, b.images, 4).argmax(1) == b.targets for b in batches]
+    hits = [exact(integers, b.inputs, 4).argmax(1) == b.targets for b in batches]
     assert (found.images, found.policy) == (12, 4)
     assert found.top1_integer == pytest.approx(100 * float(torch.cat(hits).float().mean()))
     assert abs(found.top1_integer - found.top1_onnxruntime) <= 100 * found.differing / 12

@@ -33,7 +33,7 @@ def test_a_step_has_one_pass(host, bits):
 def test_the_penalty_is_a_mean_over_convolutions_but_the_first(strength):
     model = quantized(method())
     model.switch(FLOAT_BITS)
-    logits = model(batch().images)
+    logits = model(batch().inputs)
     context = PassContext(
         Pass(FLOAT_BITS), logits, batch().targets, batch(), (), model, step_info()
     )

@@ -28,7 +28,7 @@ def context(one):
     """Return a lesson in double precision, on which differences can be taken."""
     model = quantized(one).double()
     model.switch(FLOAT_BITS)
-    images = batch().images.double()
+    images = batch().inputs.double()
     return PassContext(
         Pass(FLOAT_BITS), model(images), batch().targets, batch(), (), model, step_info()
     )
@@ -40,7 +40,7 @@ def weights(model):
 
 def penalty(model, strength):
     """Return the penalty on weights for the state ``model`` is in."""
-    loss = cross_entropy(model(batch().images.double()), batch().targets)
+    loss = cross_entropy(model(batch().inputs.double()), batch().targets)
     gradients = torch.autograd.grad(loss, weights(model))
     return strength * sum(g.abs().sum() for g in gradients)
 
@@ -91,7 +91,7 @@ def test_activations_are_penalised_by_their_own_strength():
 def test_nothing_is_kept_in_evaluation():
     model = quantized(method()).eval()
     model.switch(FLOAT_BITS)
-    model(batch().images)
+    model(batch().inputs)
     assert not model.memory.seen
 
 

@@ -33,11 +33,11 @@ def network(preactivation=False):
 def quantized(preactivation=False, **options):
     method = Ptmq(Ptmq.Options(**SHORT | options), BITSET)
     model = quantize(network(preactivation), method).eval()
-    model.calibrate([next(batches()).images])
+    model.calibrate([next(batches()).inputs])
     return method, model
 
 
-IMAGES = next(batches()).images
+IMAGES = next(batches()).inputs
 
 
 def outputs(model):

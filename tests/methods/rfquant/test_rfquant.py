@@ -29,7 +29,7 @@ def begin(there, part):
     """Switch as a training step does, and return the logits."""
     there.model.switch(part.bits if part.policy is None else part.policy)
     part.setup(there.model)
-    return there.model(batch().images)
+    return there.model(batch().inputs)
 
 
 def context(there, part, logits, earlier, step):
@@ -213,10 +213,10 @@ def test_the_end_takes_the_moving_average_and_measures_batch_norm():
     for p, before, last in zip(model.parameters(), history[2], history[3], strict=True):
         torch.testing.assert_close(p.data, 0.75 * before + 0.25 * last)
     norm = model.net[4]
-    images = torch.cat([one.images for one in islice(batches(), 4)])
+    images = torch.cat([one.inputs for one in islice(batches(), 4)])
     with model.at(4):
         counted = norm.num_batches_tracked[norm.copies.index(4)]
-        hidden = [model.net[:4].train()(half) for half in images.split(len(batch().images))]
+        hidden = [model.net[:4].train()(half) for half in images.split(len(batch().inputs))]
     assert counted == len(hidden)
     expected = torch.stack([h.mean((0, 2, 3)) for h in hidden]).mean(0)
     measured = norm.running_mean[norm.copies.index(4)]
@@ -257,4 +257,4 @@ def test_edges_are_those_of_the_options():
         "12": (8, 8),
     }
     assert isinstance(model.net[12], nn.Linear)
-    assert model(batch().images).shape[1] == CLASSES
+    assert model(batch().inputs).shape[1] == CLASSES

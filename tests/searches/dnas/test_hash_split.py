@@ -33,7 +33,7 @@ def test_no_image_is_ever_in_both_parts_and_batches_are_full():
         for is_share, batch in split.parted(batches(200, 16, epoch)):
             assert len(batch.targets) == 16
             assert torch.equal(batch.targets, batch.indices * 10)
-            assert torch.equal(batch.images[:, 0].long(), batch.indices)
+            assert torch.equal(batch.inputs[:, 0].long(), batch.indices)
             seen[is_share] += batch.indices.tolist()
     assert not set(seen[False]) & set(seen[True])
     assert len(seen[True]) > 0.2 * 3 * 192

@@ -13,7 +13,7 @@ POLICY = {"matters": (2, 2), "hardly": (4, 8)}
 def loss(model):
     batch = images()
     with torch.no_grad(), model.eval().at(POLICY):
-        return float(cross_entropy(model(batch.images), batch.targets))
+        return float(cross_entropy(model(batch.inputs), batch.targets))
 
 
 def test_the_loss_at_the_policy_falls():
