@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,24 +14,12 @@ from bitswitch.deployment.description import (
 )
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.packing import packed_size
-
-
-class Stored(NamedTuple):
-    """One form of a network."""
-
-    form: str
-    """``fp32``, ``separate``, ``file`` or ``memory``."""
-    bits: int | None
-    """Bit-width of a separate model, or in use in memory; None: all."""
-    quantized: int
-    """Bytes of quantized layers: weights or codes, and all scales."""
-    rest: int
-    """Bytes of everything else."""
+from bitswitch.results.deployments import Storage
 
 
 def forms(
     file: Path, tensors: Mapping[str, Tensor], model: IntegerModel, net: nn.Module
-) -> list[Stored]:
+) -> list[Storage]:
     """Return the bytes of all forms of one network.
 
     Args:
@@ -50,14 +37,14 @@ def forms(
     ]
 
 
-def _full_precision(net: nn.Module, names: list[str]) -> Stored:
+def _full_precision(net: nn.Module, names: list[str]) -> Storage:
     """Return the float network, without what only training needs."""
     sizes = {name: _bytes(value) for name, value in net.state_dict().items()}
     weights = sum(sizes[f"{name}.weight"] for name in names)
-    return Stored("fp32", None, weights, sum(sizes.values()) - weights)
+    return Storage(form="fp32", bits=None, quantized=weights, rest=sum(sizes.values()) - weights)
 
 
-def _separate(model: IntegerModel, tensors: Mapping[str, Tensor], bits: int) -> Stored:
+def _separate(model: IntegerModel, tensors: Mapping[str, Tensor], bits: int) -> Storage:
     """Return a model of ``bits`` alone: its codes side by side, one copy of every batch norm."""
     facts = model.facts
     layers = {layer.name: layer for layer in facts.layers}
@@ -74,25 +61,26 @@ def _separate(model: IntegerModel, tensors: Mapping[str, Tensor], bits: int) -> 
         else:  # scales and offsets: one row per bit-width, or one for all
             one_for_all = part == SCALE and len(values) == 1
             quantized += _bytes(values) // (1 if one_for_all else len(layers[owner].widths))
-    return Stored("separate", bits, quantized, rest)
+    return Storage(form="separate", bits=bits, quantized=quantized, rest=rest)
 
 
-def _whole(file: Path, names: list[str], tensors: Mapping[str, Tensor]) -> Stored:
+def _whole(file: Path, names: list[str], tensors: Mapping[str, Tensor]) -> Storage:
     """Return the file; its description counts as rest."""
     sizes = {name: _bytes(value) for name, value in tensors.items()}
     owned = [key for key in sizes if _owner(key)[0] in names and _owner(key)[1] != "bias"]
     quantized = sum(sizes[key] for key in owned)
-    return Stored("file", None, quantized, file.stat().st_size - quantized)
+    rest = file.stat().st_size - quantized
+    return Storage(form="file", bits=None, quantized=quantized, rest=rest)
 
 
-def _in_memory(model: IntegerModel) -> list[Stored]:
+def _in_memory(model: IntegerModel) -> list[Storage]:
     """Return the loaded model at every bit-width."""
     found = []
     for bits in model.bitset:
         model.switch(bits)
         held = model.storage()
         quantized = held.codes + held.narrow + held.scales
-        found.append(Stored("memory", bits, quantized, held.rest))
+        found.append(Storage(form="memory", bits=bits, quantized=quantized, rest=held.rest))
     model.switch(model.bitset[0])
     return found
 

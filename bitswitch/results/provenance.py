@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Self
+
+from pydantic import Field
 
 from bitswitch.results.closure import closure
+from bitswitch.results.record import Record
 from bitswitch.runtime.cache import code_state, digest, remembered
 
 PACKAGE = Path(__file__).parents[1]
@@ -115,14 +118,61 @@ def _git(*arguments: str) -> str:
     return answer.stdout.strip()
 
 
+class Provenance(Record):
+    """``provenance.json``: what made the numbers of a job."""
+
+    bitswitch_version: str | None = None
+    commit: str | None = None
+    commit_unknown: str | None = None
+    """Why the commit is."""
+    code_hash: str | None = None
+    """Of the source code that decides the numbers; None here: the job diverged before it began."""
+    plugin_hashes: dict[str, str] = Field(default_factory=dict)
+    """Of the packages of foreign plugins, by name."""
+    python: str | None = None
+    torch: str | None = None
+    torchvision: str | None = None
+    device: str | None = None
+    device_name: str | None = None
+    """What it is sold as."""
+    threads: int | None = None
+    platform: str | None = None
+    started: str | None = None
+    finished: str | None = None
+
+    @property
+    def code(self) -> tuple[str | None, dict[str, str]]:
+        """All hashes of code."""
+        return self.code_hash, self.plugin_hashes
+
+    def after(self, before: Self) -> Self:
+        """Return the provenance of a job that started as ``before`` and goes on as this one.
+
+        A job that more than one version of the code has worked on carries all their hashes, joined
+        by ``+``, and so is never taken for a job of one of them.
+        """
+        plugins = {
+            name: _joined(before.plugin_hashes.get(name), digest)
+            for name, digest in self.plugin_hashes.items()
+        }
+        changes = {"plugin_hashes": plugins, "started": before.started}
+        if self.code_hash is not None:
+            changes["code_hash"] = _joined(before.code_hash, self.code_hash)
+        return self.model_copy(update=changes)
+
+    def ended(self) -> Self:
+        """Return the same of a job that ends now."""
+        return self.model_copy(update={"finished": now()})
+
+
 def collect(
     modules: Iterable[str],
     device: str,
     device_name: str,
     threads: int,
     stage: Stage = "train",
-) -> dict[str, Any]:
-    """Return the content of ``provenance.json`` for a run that starts now.
+) -> Provenance:
+    """Return the provenance of a job that starts now.
 
     Args:
         modules: Modules of the plugins in use.
@@ -131,45 +181,28 @@ def collect(
         threads: Processor threads of torch.
         stage: Whose code decides the numbers.
     """
-    return {
-        "bitswitch_version": installed("bitswitch"),
+    return Provenance(
+        bitswitch_version=installed("bitswitch"),
         **commit(),
-        "code_hash": code_hash(stage),
-        "plugin_hashes": plugin_hashes(modules),
-        "python": platform.python_version(),
-        "torch": installed("torch"),
-        "torchvision": installed("torchvision"),
-        "device": device,
-        "device_name": device_name,
-        "threads": threads,
-        "platform": platform.platform(),
-        "started": now(),
-        "finished": None,
-    }
+        code_hash=code_hash(stage),
+        plugin_hashes=plugin_hashes(modules),
+        python=platform.python_version(),
+        torch=installed("torch"),
+        torchvision=installed("torchvision"),
+        device=device,
+        device_name=device_name,
+        threads=threads,
+        platform=platform.platform(),
+        started=now(),
+        finished=None,
+    )
 
 
-def continued(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """Return the provenance of a run that started as ``before`` and goes on as ``now``.
-
-    A run that more than one version of the code has worked on carries all their hashes, joined
-    by ``+``, and so is never taken for a run of one of them.
-    """
-    plugins = {
-        name: _joined(before["plugin_hashes"].get(name, digest), digest)
-        for name, digest in now["plugin_hashes"].items()
-    }
-    return {
-        **now,
-        "code_hash": _joined(before["code_hash"], now["code_hash"]),
-        "plugin_hashes": plugins,
-        "started": before["started"],
-    }
-
-
-def _joined(before: str, now: str) -> str:
+def _joined(before: str | None, now: str) -> str:
     """Return all hashes of ``before``, and ``now`` if it is none of them."""
-    hashes = before.split("+")
-    return before if now in hashes else f"{before}+{now}"
+    if before is None or now in before.split("+"):
+        return before or now
+    return f"{before}+{now}"
 
 
 def installed(package: str) -> str | None:

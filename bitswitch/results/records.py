@@ -1,27 +1,23 @@
-"""Read run directories, strictly: a record that does not say what it should is named by line."""
+"""Files of runs, sensitivities and searches, one class each, for who writes and who reads them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from bitswitch.contracts.sensitivity import Score
 from bitswitch.errors import RecordError
 from bitswitch.results import files
 from bitswitch.results.policies import PolicyFile
+from bitswitch.results.provenance import Provenance
+from bitswitch.results.record import Finding, Record, TimeKind
 from bitswitch.results.result import read_result
 from bitswitch.results.scores import read_scores
 from bitswitch.spec.run import SensitivitySpec
 
 Status = Literal["complete", "diverged", "collapsed"]
-
-
-class Record(BaseModel):
-    """A line or file of a run; keys this version does not know are left alone."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Metric(Record):
@@ -52,13 +48,13 @@ class EpochBits(Record):
     """What one epoch gave at one bit-width."""
 
     loss: float | None = None
-    """None here and below: no pass of the epoch was at this bit-width."""
+    """None here and in what follows: no pass of the epoch was at this bit-width."""
     top1: float | None = None
-    held_out_loss: float | None = None
-    held_out_top1: float | None = None
     scale_learning_rate: float | None = None
     negative_share: float | None = None
     mean_gradient: float | None = None
+    held_out_loss: float
+    held_out_top1: float
 
 
 class Epoch(Record):
@@ -68,28 +64,48 @@ class Epoch(Record):
     steps: int
     learning_rate: float
     bits: dict[int, EpochBits]
-    scale_gradients: dict[str, dict[int, dict[str, ScaleGradient]]] = {}
+    scale_gradients: dict[str, dict[int, dict[str, ScaleGradient]]] = Field(default_factory=dict)
+
+
+class Step(Record):
+    """One line of ``steps.jsonl``: what one step gave, by bit-width."""
+
+    step: int
+    loss: dict[int, float]
+    scale_learning_rate: dict[int, float]
+    mean_gradient: dict[int, float]
+
+
+class Timing(Record):
+    """One line of ``timing.jsonl``: what one epoch took."""
+
+    epoch: int
+    train_time_s: float
+    evaluate_time_s: float
+    step_time_s: float
+    peak_memory_mib: float
 
 
 class Result(Record):
-    """``result.json``, written last."""
+    """``result.json`` of a run."""
 
     run_id: str
     status: Status
     diagnosis: str | None = None
+    parameters: int | None = None
+    """Of the float network; None: it was never made."""
     steps: int
     epochs: int
     train_time_s: float
-    time_kind: Literal["cpu", "wall"]
+    time_kind: TimeKind
     evaluate_time_s: float = 0.0
     other_time_s: float = 0.0
     wall_time_s: float
     peak_memory_mib: float | None = None
-    parameters: int | None = None
+    reflections: int = 0
+    negative_share: dict[int, float] = Field(default_factory=dict)
     threads: int | None = None
     device_name: str = ""
-    negative_share: dict[int, float] = {}
-    reflections: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,10 +115,7 @@ class RunRecord:
     result: Result
     metrics: list[Metric]
     epochs: list[Epoch]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-
-AnyRecord = TypeVar("AnyRecord", bound=Record)
+    provenance: Provenance
 
 
 def read_run(folder: Path) -> RunRecord | None:
@@ -114,13 +127,13 @@ def read_run(folder: Path) -> RunRecord | None:
     path = folder / "result.json"
     if not path.is_file():
         return None
-    result = checked(Result, read_result(folder), str(path))
+    result = Result.of(read_result(folder), str(path))
     if result.run_id != folder.name:
-        raise RecordError(f"{path} belongs to another run: '{result.run_id}'.\n{REMEDY}")
+        raise RecordError(f"{path} belongs to another run: '{result.run_id}'.\n  {files.REMEDY}")
     return RunRecord(
         result=result,
-        metrics=lines_of(Metric, folder / "metrics.jsonl"),
-        epochs=lines_of(Epoch, folder / "train.jsonl"),
+        metrics=Metric.read_lines(folder / "metrics.jsonl"),
+        epochs=Epoch.read_lines(folder / "train.jsonl"),
         provenance=_provenance(folder / "provenance.json"),
     )
 
@@ -129,12 +142,13 @@ class ScoringResult(Record):
     """``result.json`` of a sensitivity."""
 
     identifier: str
-    status: Literal["complete", "diverged"]
+    status: Finding
     diagnosis: str | None = None
     time_s: float
+    time_kind: TimeKind = "cpu"
     wall_time_s: float
     peak_memory_mib: float | None = None
-    facts: dict[str, float] = {}
+    facts: dict[str, int | float] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,7 +157,7 @@ class ScoringRecord:
 
     result: ScoringResult
     scores: tuple[Score, ...]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance
 
 
 class BudgetResult(Record):
@@ -166,12 +180,13 @@ class BudgetResult(Record):
 class SearchResult(Record):
     """``result.json`` of a search."""
 
-    identifier: str
-    status: Literal["complete", "diverged"]
+    status: Finding
     diagnosis: str | None = None
     budgets: dict[str, BudgetResult]
-    infeasible: dict[str, str] = {}
+    infeasible: dict[str, str] = Field(default_factory=dict)
     """Why no policy meets a budget, by name."""
+    identifier: str
+    time_kind: TimeKind = "cpu"
     wall_time_s: float
     peak_memory_mib: float | None = None
 
@@ -184,7 +199,7 @@ class SearchRecord:
     policies: Mapping[str, PolicyFile]
     """By name of the budget."""
     metrics: list[Metric]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance
 
 
 def read_scoring(folder: Path, spec: SensitivitySpec) -> ScoringRecord | None:
@@ -197,9 +212,9 @@ def read_scoring(folder: Path, spec: SensitivitySpec) -> ScoringRecord | None:
     if not path.is_file():
         return None
     return ScoringRecord(
-        result=checked(ScoringResult, read_result(folder), str(path)),
+        result=ScoringResult.of(read_result(folder), str(path)),
         scores=read_scores(folder, spec).rows,
-        provenance=files.read_json(folder / "provenance.json"),
+        provenance=Provenance.read(folder / "provenance.json"),
     )
 
 
@@ -212,44 +227,21 @@ def read_search(folder: Path) -> SearchRecord | None:
     path = folder / "result.json"
     if not path.is_file():
         return None
-    result = checked(SearchResult, read_result(folder), str(path))
+    result = SearchResult.of(read_result(folder), str(path))
     return SearchRecord(
         result=result,
         policies={
             budget: PolicyFile.read(folder / "policies" / f"{budget}.json")
             for budget in result.budgets
         },
-        metrics=lines_of(Metric, folder / "metrics.jsonl"),
-        provenance=files.read_json(folder / "provenance.json"),
+        metrics=Metric.read_lines(folder / "metrics.jsonl"),
+        provenance=Provenance.read(folder / "provenance.json"),
     )
 
 
-def lines_of(kind: type[AnyRecord], path: Path) -> list[AnyRecord]:
-    """Return the records of ``kind`` in ``path``."""
-    return [
-        checked(kind, content, f"{path}, line {number}")
-        for number, content in enumerate(files.read_lines(path), start=1)
-    ]
-
-
-def checked(kind: type[AnyRecord], content: Mapping[str, Any], where: str) -> AnyRecord:
-    """Return ``content`` as a record; ``where`` is named when it is none."""
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        message = f"'{key}': {problem['msg']}" if key else problem["msg"]
-        what = f"no {kind.__name__.lower()} record ({message})"
-        raise RecordError(f"{where}: {what}: {str(content)[:80]}\n{REMEDY}") from None
-
-
-def _provenance(path: Path) -> Mapping[str, Any]:
-    """Return the provenance record."""
-    content = files.read_json(path)
-    if "code_hash" not in content:
-        raise RecordError(f"{path} names no code_hash.\n{REMEDY}")
-    return content
-
-
-REMEDY = "  The file was damaged or edited: delete its folder and run again to make it anew."
+def _provenance(path: Path) -> Provenance:
+    """Return the provenance of a run, which names its code."""
+    found = Provenance.read(path)
+    if found.code_hash is None:
+        raise RecordError(f"{path} names no code_hash.\n  {files.REMEDY}")
+    return found

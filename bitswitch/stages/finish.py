@@ -10,7 +10,8 @@ from bitswitch.contracts.method import Method
 from bitswitch.contracts.streams import Stream
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.plugins.guard import plugin_errors
-from bitswitch.results.files import read_lines, write_lines
+from bitswitch.results.record import write_lines
+from bitswitch.results.records import Epoch, Metric
 from bitswitch.runtime.randomness import seed_step
 from bitswitch.training.clock import Clock
 from bitswitch.training.evaluation import Score
@@ -70,14 +71,13 @@ def _batches(session: TrainingRun) -> Iterator[Batch]:
 
 def _last_scores(session: TrainingRun) -> dict[int, Score]:
     """Return the scores on the held-out split after the last epoch."""
-    last = read_lines(session.directory.path / "train.jsonl")[-1]["bits"]
+    last = Epoch.read_lines(session.directory.path / "train.jsonl")[-1]
     return {
-        int(bits): Score(found["held_out_top1"], found["held_out_loss"])
-        for bits, found in last.items()
+        bits: Score(found.held_out_top1, found.held_out_loss) for bits, found in last.bits.items()
     }
 
 
-def _recalibrated(session: TrainingRun) -> list[dict[str, Any]]:
+def _recalibrated(session: TrainingRun) -> list[Metric]:
     """Return test metrics with batch norm recalibrated on held-out images; not saved."""
 
     def images() -> Iterator[Tensor]:
@@ -91,10 +91,10 @@ def _recalibrated(session: TrainingRun) -> list[dict[str, Any]]:
         return _metrics("test", score(session, "test"), suffix="_recalibrated")
 
 
-def _metrics(split: str, scores: dict[int, Score], suffix: str = "") -> list[dict[str, Any]]:
+def _metrics(split: str, scores: dict[int, Score], suffix: str = "") -> list[Metric]:
     """Return two lines of ``metrics.jsonl`` per bit-width."""
     return [
-        {"split": split, "policy": str(bits), "metric": name + suffix, "value": value, "unit": unit}
+        Metric(split=split, policy=str(bits), metric=name + suffix, value=value, unit=unit)
         for bits, found in scores.items()
         for name, value, unit in (
             ("top1", found.top1, "percent"),
@@ -104,19 +104,16 @@ def _metrics(split: str, scores: dict[int, Score], suffix: str = "") -> list[dic
 
 
 def measured(at: Progress, clock: Clock) -> dict[str, Any]:
-    """Return the measured part of ``result.json``."""
+    """Return the fields of a run's result that other jobs do not have."""
     spent = clock.read()
     return {
         "steps": at.step,
         "epochs": at.epoch,
         "train_time_s": spent["train"],
-        "time_kind": clock.kind,
         "evaluate_time_s": spent["evaluate"],
         "other_time_s": spent["other"],
-        "wall_time_s": spent["wall"],
-        "peak_memory_mib": clock.peak_memory_mib(),
         "reflections": at.reflections,
         "negative_share": {
-            str(bits): count / at.step if at.step else 0.0 for bits, count in at.negative.items()
+            bits: count / at.step if at.step else 0.0 for bits, count in at.negative.items()
         },
     }

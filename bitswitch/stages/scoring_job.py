@@ -1,76 +1,65 @@
 """One sensitivity from its first file to its last."""
 
-import logging
 from collections.abc import Iterator
 from math import isfinite
-
-import torch
 
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.sensitivity import ScoringInput, Sensitivity, SensitivityScores
 from bitswitch.contracts.streams import Stream
-from bitswitch.errors import Diverged, PluginError
+from bitswitch.errors import PluginError
 from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
-from bitswitch.results import provenance
-from bitswitch.results.files import write_bytes, write_json
-from bitswitch.results.result import write_result
+from bitswitch.results.records import ScoringResult
 from bitswitch.results.scores import NAME, write_scores
-from bitswitch.runtime import devices
-from bitswitch.runtime.drafts import remove_lost
 from bitswitch.runtime.randomness import generator
-from bitswitch.spec import yaml_text
 from bitswitch.spec.run import SensitivitySpec
 from bitswitch.stages.execution import Execution
-from bitswitch.training.clock import Clock, Instant
+from bitswitch.stages.job import Job
+from bitswitch.training.clock import Instant
 from bitswitch.training.trained import Trained, load_trained
 from bitswitch.types import FLOAT_BITS
-
-log = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
 
 
-def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> None:
-    """Write ``scores.csv`` and ``result.json`` of ``spec``; see ``bitswitch.stages.score``."""
-    torch.set_num_threads(execution.threads)
-    folder, clock = execution.sensitivities / spec.identifier, Clock(execution.device, began)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_lost(folder)
-    content = yaml_text.dump(spec.model_dump(mode="json"))
-    write_bytes(folder / "spec.yaml", content.encode())
-    facts, status, diagnosis, findings = {}, "complete", None, SensitivityScores([])
-    try:
+class ScoringJob(Job):
+    """The scores of all layers of one network."""
+
+    stage = "explore"
+
+    def __init__(self, spec: SensitivitySpec, execution: Execution, began: Instant) -> None:
+        super().__init__(execution.sensitivities / spec.identifier, spec, execution, began)
+        self.spec = spec
+        self.found = SensitivityScores([])
+
+    def score(self) -> None:
+        """Score the layers."""
+        spec, execution = self.spec, self.execution
         trained = load_trained(
             spec.run, execution.runs, execution.data, execution.device, spec.identifier, spec.epoch
         )
         plugin = registry.create("sensitivities", spec.sensitivity.name, spec.sensitivity.options)
-        facts = provenance.collect(
-            [type(plugin).__module__, *trained.parts.modules],
-            str(execution.device),
-            devices.product_name(execution.device),
-            execution.threads,
-            "explore",
+        self.identify(self.facts([type(plugin).__module__, *trained.parts.modules]))
+        with self.clock.phase("evaluate"):
+            self.found = scored(plugin, trained, spec)
+
+    def write(self) -> tuple[str]:
+        write_scores(self.folder, self.found.scores)
+        return (NAME,)
+
+    def result(self) -> ScoringResult:
+        return ScoringResult(
+            identifier=self.spec.identifier,
+            time_s=self.clock.read()["evaluate"],
+            facts=dict(self.found.facts),
+            **self.ending(),
         )
-        with clock.phase("evaluate"):
-            findings = scored(plugin, trained, spec)
-    except Diverged as finding:
-        status, diagnosis = "diverged", str(finding)
-    write_scores(folder, findings.scores)
-    write_json(folder / "provenance.json", {**facts, "finished": provenance.now()})
-    spent = clock.read()
-    outcome = {
-        "identifier": spec.identifier,
-        "status": status,
-        "diagnosis": diagnosis,
-        "time_s": spent["evaluate"],
-        "time_kind": clock.kind,
-        "wall_time_s": spent["wall"],
-        "peak_memory_mib": clock.peak_memory_mib(),
-        "facts": dict(findings.facts),
-    }
-    write_result(folder, outcome, ("provenance.json", NAME))
-    log.info("%s: %s", spec.identifier, status)
+
+
+def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> None:
+    """Write ``scores.csv`` and ``result.json`` of ``spec``; see ``bitswitch.stages.score``."""
+    with ScoringJob(spec, execution, began) as job:
+        job.score()
 
 
 def scored(plugin: Sensitivity, trained: Trained, spec: SensitivitySpec) -> SensitivityScores:

@@ -4,29 +4,25 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bitswitch.contracts.search import Evaluation, Problem, Search
 from bitswitch.contracts.sensitivity import Scores
 from bitswitch.contracts.streams import Stream
 from bitswitch.costs import Constraint, CostModel, read_latencies
-from bitswitch.errors import Diverged, InfeasibleBudgetError, TooFewEvaluationsError
+from bitswitch.errors import InfeasibleBudgetError, TooFewEvaluationsError
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
-from bitswitch.results import provenance
-from bitswitch.results.files import read_json, write_bytes, write_json, write_lines
 from bitswitch.results.policies import PolicyFile, costs_record
-from bitswitch.results.result import write_result
+from bitswitch.results.provenance import Provenance
+from bitswitch.results.record import write_lines
+from bitswitch.results.records import BudgetResult, Metric, SearchResult
 from bitswitch.results.scores import read_scores
-from bitswitch.runtime import devices
-from bitswitch.runtime.drafts import remove_lost
 from bitswitch.runtime.randomness import generator
-from bitswitch.spec import yaml_text
 from bitswitch.spec.search import Budget, SearchSpec
 from bitswitch.stages.choosing import best_of
 from bitswitch.stages.evaluator import Evaluator
 from bitswitch.stages.execution import Execution
+from bitswitch.stages.job import Job
 from bitswitch.stages.retraining import retrained
 from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.trained import Trained, load_trained
@@ -34,60 +30,65 @@ from bitswitch.training.trained import Trained, load_trained
 log = logging.getLogger(__name__)
 
 
-def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
-    """Write policies, metrics and ``result.json`` of ``spec``; see ``bitswitch.stages.search``."""
-    torch.set_num_threads(execution.threads)
-    folder, clock = execution.searches / spec.identifier, Clock(execution.device, began)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_lost(folder)
-    content = yaml_text.dump(spec.model_dump(mode="json"))
-    write_bytes(folder / "spec.yaml", content.encode())
-    facts: dict[str, Any] = {}
-    outcome: dict[str, Any] = {
-        "status": "complete",
-        "diagnosis": None,
-        "budgets": {},
-        "infeasible": {},
-    }
-    lines: list[dict[str, Any]] = []
-    try:
+class SearchJob(Job):
+    """The policies that one search finds, one for every budget that can be met."""
+
+    stage = "explore"
+
+    def __init__(self, spec: SearchSpec, execution: Execution, began: Instant) -> None:
+        super().__init__(execution.searches / spec.identifier, spec, execution, began)
+        self.spec = spec
+        self.budgets: dict[str, BudgetResult] = {}
+        self.infeasible: dict[str, str] = {}
+        self.metrics: list[Metric] = []
+
+    def search(self) -> None:
+        """Search within every budget."""
+        spec, execution = self.spec, self.execution
         trained = load_trained(
             spec.run, execution.runs, execution.data, execution.device, spec.identifier
         )
         plugin = registry.create("searches", spec.search.name, spec.search.options)
-        facts = provenance.collect(
-            [type(plugin).__module__, *trained.parts.modules],
-            str(execution.device),
-            devices.product_name(execution.device),
-            execution.threads,
-            "explore",
-        )
-        _take_up(folder, facts)
+        self._take_up(self.facts([type(plugin).__module__, *trained.parts.modules]))
         scores = _scores(spec, execution.sensitivities)
         costs = cost_model(trained, spec)
         for budget in spec.budgets:
             try:
-                found, measured = _one(spec, budget, plugin, trained, costs, scores, folder, clock)
+                found, measured = _one(
+                    spec, budget, plugin, trained, costs, scores, self.folder, self.clock
+                )
             except (InfeasibleBudgetError, TooFewEvaluationsError) as finding:  # others go on
                 log.warning("%s, %s: %s", spec.identifier, budget.name, finding)
-                outcome["infeasible"][budget.name] = str(finding).splitlines()[0]
+                self.infeasible[budget.name] = str(finding).splitlines()[0]
                 continue
-            lines += measured
-            outcome["budgets"][budget.name] = found
-    except Diverged as finding:
-        outcome |= {"status": "diverged", "diagnosis": str(finding)}
-    write_lines(folder / "metrics.jsonl", lines)
-    write_json(folder / "provenance.json", {**facts, "finished": provenance.now()})
-    spent = clock.read()
-    outcome |= {
-        "identifier": spec.identifier,
-        "time_kind": clock.kind,
-        "wall_time_s": spent["wall"],
-        "peak_memory_mib": clock.peak_memory_mib(),
-    }
-    policies = (f"policies/{name}.json" for name in outcome["budgets"])
-    write_result(folder, outcome, ("provenance.json", "metrics.jsonl", *policies))
-    log.info("%s: %s", spec.identifier, outcome["status"])
+            self.metrics += measured
+            self.budgets[budget.name] = found
+
+    def _take_up(self, facts: Provenance) -> None:
+        """Say what code searches; drop what other code has evaluated in the same folder before."""
+        before = self.before()
+        if before is None or before.code != facts.code:
+            for evaluations in self.folder.glob("evaluations-*.jsonl"):
+                evaluations.unlink()
+        self.identify(facts)
+
+    def write(self) -> list[str]:
+        write_lines(self.folder / "metrics.jsonl", self.metrics)
+        return ["metrics.jsonl", *(f"policies/{name}.json" for name in self.budgets)]
+
+    def result(self) -> SearchResult:
+        return SearchResult(
+            budgets=self.budgets,
+            infeasible=self.infeasible,
+            identifier=self.spec.identifier,
+            **self.ending(),
+        )
+
+
+def run_search(spec: SearchSpec, execution: Execution, began: Instant) -> None:
+    """Write policies, metrics and ``result.json`` of ``spec``; see ``bitswitch.stages.search``."""
+    with SearchJob(spec, execution, began) as job:
+        job.search()
 
 
 def cost_model(trained: Trained, spec: SearchSpec) -> CostModel:
@@ -123,7 +124,7 @@ def _one(
     scores: Scores | None,
     folder: Path,
     clock: Clock,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[BudgetResult, list[Metric]]:
     """Search within one budget and write its policy.
 
     Returns:
@@ -178,23 +179,23 @@ def _one(
             retraining_time_s = clock.read()["evaluate"] - before
         again = evaluator.on(best.policy, "test", model=tuned)
         lines += _lines(budget, "test", again, "_retrained")
-    found = {
-        "limit": problem.limit.value,
-        "cost": costs.total(budget.cost, best.policy),
-        "objective": best.objective,
-        "candidates": len(candidates),
-        "evaluations": evaluator.count,
-        "search_time_s": search_time_s,
-        "retraining_epochs": spec.retraining.epochs if spec.retraining else 0,
-        "retraining_time_s": retraining_time_s,
+    found = BudgetResult(
+        limit=problem.limit.value,
+        cost=costs.total(budget.cost, best.policy),
+        objective=best.objective,
+        candidates=len(candidates),
+        evaluations=evaluator.count,
+        search_time_s=search_time_s,
+        retraining_epochs=spec.retraining.epochs if spec.retraining else 0,
+        retraining_time_s=retraining_time_s,
         **uniform,
-    }
+    )
     return found, lines
 
 
 def _uniform(
     problem: Problem, budget: Budget, evaluator: Evaluator
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], list[Metric]]:
     """Test the widest bit-width for all layers within the budget, as policies are tested.
 
     Returns:
@@ -215,20 +216,9 @@ def evaluations_name(budget: Budget) -> str:
     return f"evaluations-{budget.name}.jsonl"
 
 
-def _take_up(folder: Path, facts: dict[str, Any]) -> None:
-    """Say what code searches in ``folder``; drop what other code has evaluated there before."""
-    path = folder / "provenance.json"
-    keys = ("code_hash", "plugin_hashes")
-    before = read_json(path) if path.exists() else {}
-    if any(before.get(key) != facts[key] for key in keys):
-        for evaluations in folder.glob("evaluations-*.jsonl"):
-            evaluations.unlink()
-    write_json(path, facts)
-
-
-def _lines(budget: Budget, split: str, found: Evaluation, suffix: str = "") -> list[dict[str, Any]]:
+def _lines(budget: Budget, split: str, found: Evaluation, suffix: str = "") -> list[Metric]:
     """Return two lines of ``metrics.jsonl``, in the form of those of a run."""
     return [
-        {"split": split, "policy": budget.name, "metric": name + suffix, "value": value, "unit": u}
+        Metric(split=split, policy=budget.name, metric=name + suffix, value=value, unit=u)
         for name, value, u in (("top1", found.top1, "percent"), ("loss", found.loss, "nats"))
     ]

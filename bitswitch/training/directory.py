@@ -9,6 +9,7 @@ from typing import IO, Any, Self
 
 from bitswitch.errors import LockError, RunDirectoryError
 from bitswitch.results.files import START, Lines, Mark, write_json, writing
+from bitswitch.results.record import Record
 from bitswitch.runtime.drafts import remove_lost
 from bitswitch.runtime.locks import try_lock
 
@@ -81,9 +82,9 @@ class RunDirectory:
             file = Lines(self.path / f"{name}.jsonl", marks.get(name, START))
             self._lines[name] = self._stack.enter_context(file)
 
-    def append(self, name: str, record: dict[str, Any]) -> None:
+    def append(self, name: str, record: Record) -> None:
         """Add a line to a growing file."""
-        self._lines[name].append(record)
+        self._lines[name].append(record.content())
 
     def sync(self) -> dict[str, Mark]:
         """Bring the growing files onto the disk and return what they hold."""

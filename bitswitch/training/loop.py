@@ -6,6 +6,7 @@ from bitswitch.contracts.method import StepInfo
 from bitswitch.contracts.streams import Stream
 from bitswitch.errors import Interrupted
 from bitswitch.plugins.guard import guarded_batches, plugin_errors
+from bitswitch.results.records import Epoch, EpochBits, Step, Timing
 from bitswitch.runtime.randomness import generator, seed_step
 from bitswitch.training.evaluation import Score, evaluate
 from bitswitch.training.health import check_loss
@@ -94,15 +95,13 @@ def _record_step(session: TrainingRun, outcomes: list[PassResult]) -> None:
     if step % session.line_interval == 0:
         uniform = [one for one in outcomes if one.bits is not None]
         quantized = [] if session.spec.is_float else uniform
-        session.directory.append(
-            "steps",
-            {
-                "step": step,
-                "loss": {str(one.bits): one.loss for one in uniform},
-                "scale_learning_rate": {str(o.bits): o.scale_learning_rate for o in quantized},
-                "mean_gradient": {str(one.bits): one.mean_gradient for one in quantized},
-            },
+        line = Step(
+            step=step,
+            loss={one.bits: one.loss for one in uniform},
+            scale_learning_rate={one.bits: one.scale_learning_rate for one in quantized},
+            mean_gradient={one.bits: one.mean_gradient for one in quantized},
         )
+        session.directory.append("steps", line)
 
 
 def _close_epoch(session: TrainingRun, scores: dict[int, Score]) -> None:
@@ -127,39 +126,39 @@ def _summary(scores: dict[int, Score]) -> str:
     return "held-out top-1 " + ", ".join(held_out)
 
 
-def _epoch_record(session: TrainingRun, scores: dict[int, Score]) -> dict[str, object]:
+def _epoch_record(session: TrainingRun, scores: dict[int, Score]) -> Epoch:
     """Return the line of ``train.jsonl``."""
     at = session.at
     gradients = {bits: sums.summary() for bits, sums in session.train_state.gradients.items()}
-    return {
-        "epoch": at.epoch,
-        "steps": at.step,
-        "learning_rate": scheduled(session.spec.training, at.step - 1, session.steps),
-        "bits": {
-            str(bits): {
+    return Epoch(
+        epoch=at.epoch,
+        steps=at.step,
+        learning_rate=scheduled(session.spec.training, at.step - 1, session.steps),
+        bits={
+            bits: EpochBits(
                 **meter.summary(with_scales=not session.spec.is_float),
-                "held_out_loss": scores[bits].loss,
-                "held_out_top1": scores[bits].top1,
-            }
+                held_out_loss=scores[bits].loss,
+                held_out_top1=scores[bits].top1,
+            )
             for bits, meter in at.tallies.items()
         },
-        "scale_gradients": {
-            operand: {str(bits): found[operand] for bits, found in gradients.items()}
+        scale_gradients={
+            operand: {bits: found[operand] for bits, found in gradients.items()}
             for operand in OPERANDS
         },
-    }
+    )
 
 
-def _timing_record(session: TrainingRun) -> dict[str, object]:
+def _timing_record(session: TrainingRun) -> Timing:
     """Return the line of ``timing.jsonl``, and mark the end of the epoch."""
     at, spent = session.at, session.clock.read()
     train = spent["train"] - at.train_time_s
     evaluation = spent["evaluate"] - at.evaluate_time_s
     at.train_time_s, at.evaluate_time_s = spent["train"], spent["evaluate"]
-    return {
-        "epoch": at.epoch,
-        "train_time_s": train,
-        "evaluate_time_s": evaluation,
-        "step_time_s": train / session.steps_per_epoch,
-        "peak_memory_mib": session.clock.peak_memory_mib(),
-    }
+    return Timing(
+        epoch=at.epoch,
+        train_time_s=train,
+        evaluate_time_s=evaluation,
+        step_time_s=train / session.steps_per_epoch,
+        peak_memory_mib=session.clock.peak_memory_mib(),
+    )

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError
-from bitswitch.report.collect import deployment_rows
-from bitswitch.results import records
+from bitswitch.results import deployments, records
 from tests.report import deployment_records, mixed
 
 RUNS = ("result.json", "provenance.json", "metrics.jsonl", "train.jsonl")
@@ -51,7 +50,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Call
         "runs": (run, lambda: records.read_run(run)),
         "sensitivities": (scoring, lambda: records.read_scoring(scoring, scored)),
         "searches": (search, lambda: records.read_search(search)),
-        "deployments": (deployment, lambda: deployment_rows.read_deployment(deployment)),
+        "deployments": (deployment, lambda: deployments.read_deployment(deployment)),
     }
 
 

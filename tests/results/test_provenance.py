@@ -8,10 +8,10 @@ import pytest
 from bitswitch.plugins import registry
 from bitswitch.results import provenance
 from bitswitch.results.provenance import (
+    Provenance,
     code_hash,
     collect,
     commit,
-    continued,
     plugin_hashes,
     sources,
 )
@@ -210,24 +210,29 @@ def test_provenance_names_versions_and_machine():
     import torch
 
     facts = collect([], "cpu", "a processor", threads=2)
-    assert facts["torch"] == torch.__version__.partition("+")[0]
-    assert facts["python"] == sys.version.split()[0]
-    assert facts["device_name"] == "a processor"
-    assert facts["threads"] == 2
-    assert facts["started"].endswith("+00:00")
-    assert facts["finished"] is None
+    assert facts.torch == torch.__version__.partition("+")[0]
+    assert facts.python == sys.version.split()[0]
+    assert facts.device_name == "a processor"
+    assert facts.threads == 2
+    assert facts.started.endswith("+00:00")
+    assert facts.finished is None
+    assert facts.ended().finished.endswith("+00:00")
 
 
 def test_a_run_continued_by_the_same_code_keeps_its_hash():
-    before = {"code_hash": "a", "plugin_hashes": {"p": "c"}, "started": "then"}
-    now = {"code_hash": "a", "plugin_hashes": {"p": "c"}, "started": "now", "torch": "2"}
-    assert continued(before, now) == {**before, "torch": "2"}
+    before = Provenance(code_hash="a", plugin_hashes={"p": "c"}, started="then")
+    now = Provenance(code_hash="a", plugin_hashes={"p": "c"}, started="now", torch="2")
+    assert now.after(before) == before.model_copy(update={"torch": "2"})
 
 
 def test_a_run_continued_by_other_code_carries_all_hashes():
-    facts = {"code_hash": "a", "plugin_hashes": {"p": "a"}, "started": "then"}
+    facts = Provenance(code_hash="a", plugin_hashes={"p": "a"}, started="then")
     for code in ("b", "a", "b"):
-        now = {"code_hash": code, "plugin_hashes": {"p": code}, "started": "now"}
-        facts = continued(facts, now)
-    assert facts["plugin_hashes"] == {"p": "a+b"}
-    assert facts["code_hash"] == "a+b"
+        now = Provenance(code_hash=code, plugin_hashes={"p": code}, started="now")
+        facts = now.after(facts)
+    assert facts.code == ("a+b", {"p": "a+b"})
+    assert facts.started == "then"
+
+
+def test_a_job_that_never_began_names_no_code_but_its_end():
+    assert list(Provenance().ended().content()) == ["finished"]

@@ -10,6 +10,7 @@ import pytest
 
 from bitswitch.errors import RecordError, RunDirectoryError
 from bitswitch.results.files import mark_of, read_json, read_lines
+from bitswitch.results.record import Record
 from bitswitch.training import directory
 from bitswitch.training.directory import RunDirectory
 
@@ -73,16 +74,20 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         RunDirectory(tmp_path / "results" / "run").__enter__()
 
 
+class Line(Record):
+    epoch: int
+
+
 def test_growing_files_are_cut_back_to_the_checkpoint(tmp_path):
     with RunDirectory(tmp_path) as run:
         run.open_lines({})
-        run.append("train", {"epoch": 0})
+        run.append("train", Line(epoch=0))
         sizes = run.sync()
-        run.append("train", {"epoch": 1})
-        run.append("steps", {"step": 0})
+        run.append("train", Line(epoch=1))
+        run.append("steps", Line(epoch=0))
     with RunDirectory(tmp_path) as run:
         run.open_lines(sizes)
-        run.append("train", {"epoch": 10})
+        run.append("train", Line(epoch=10))
     assert read_lines(tmp_path / "train.jsonl") == [{"epoch": 0}, {"epoch": 10}]
     assert read_lines(tmp_path / "steps.jsonl") == []
 

@@ -5,7 +5,8 @@ import torch
 
 from bitswitch.contracts.method import StepInfo
 from bitswitch.errors import CheckpointError, SpecError
-from bitswitch.results.files import read_json
+from bitswitch.results.files import read_json, read_lines
+from bitswitch.results.records import Step
 from bitswitch.runtime.randomness import generator
 from bitswitch.training import checkpoint
 from bitswitch.training.step import PassResult, train_step
@@ -45,17 +46,21 @@ def test_steps_with_a_negative_rate_are_counted(open_session, tiny_run):
     assert at.tallies[2].images == 32
 
 
+def line_of(step):
+    return Step(step=step, loss={}, scale_learning_rate={}, mean_gradient={})
+
+
 @pytest.mark.parametrize("distillation", ["none", "ps-kd"])
 def test_everything_that_changes_survives(open_session, tiny_run, batch, distillation):
     run = tiny_run(distillation=distillation)
     first = open_session(run)
     first.directory.open_lines({})
-    first.directory.append("steps", {"step": 0})
+    first.directory.append("steps", line_of(0))
     advance(first, batch)
     first.save()
     expected = [p.detach().clone() for p in first.train_state.model.parameters()]
     advance(first, batch)
-    first.directory.append("steps", {"step": 1})
+    first.directory.append("steps", line_of(1))
     first.directory.__exit__()
 
     second = open_session(run)
@@ -63,7 +68,7 @@ def test_everything_that_changes_survives(open_session, tiny_run, batch, distill
     second.directory.open_lines(state["lines"])
     second.resume(state)
     assert second.at.step == 1
-    assert (second.directory.path / "steps.jsonl").read_text() == '{"step": 0}\n'
+    assert [line["step"] for line in read_lines(second.directory.path / "steps.jsonl")] == [0]
     for value, before in zip(second.train_state.model.parameters(), expected, strict=True):
         assert torch.equal(value, before)
     advance(second, batch)

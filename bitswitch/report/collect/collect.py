@@ -11,7 +11,6 @@ import pandas as pd
 from bitswitch.errors import RecordError
 from bitswitch.plugins import facts
 from bitswitch.report.collect import deployment_rows, mixed_precision_rows, published
-from bitswitch.report.collect.deployment_rows import DeploymentRecord, read_deployment
 from bitswitch.report.collect.frames import (
     CURVES,
     DEPLOYMENTS,
@@ -32,6 +31,7 @@ from bitswitch.report.collect.frames import (
     frame,
 )
 from bitswitch.report.collect.statistics import GUESSING, guessing_bound
+from bitswitch.results.deployments import DeploymentRecord, read_deployment
 from bitswitch.results.records import (
     Metric,
     RunRecord,
@@ -119,9 +119,9 @@ def _refuse_mixed_code(
     """Raise unless all of them were made by the same numeric code, that of plugins included."""
     by_code: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for run_id, record in records.items():
-        if record is not None and "code_hash" in record.provenance:
-            by_code["bitswitch"][str(record.provenance["code_hash"])].append(run_id)
-            for package, code in record.provenance.get("plugin_hashes", {}).items():
+        if record is not None and record.provenance.code_hash is not None:
+            by_code["bitswitch"][record.provenance.code_hash].append(run_id)
+            for package, code in record.provenance.plugin_hashes.items():
                 by_code[package][code].append(run_id)
     lines = [
         f"  {package} {code}: {len(ids)} runs, e.g. {ids[0]}"
@@ -315,7 +315,7 @@ def _run_row(run: RunSpec, record: RunRecord | None, datasets: Mapping[str, Any]
     if record is not None:
         measured = record.result.model_dump(exclude={"run_id", "epochs"})
         measured["negative_share"] = json.dumps(measured["negative_share"])
-        row |= {key: value for key, value in record.provenance.items() if key in RUNS} | measured
+        row |= record.provenance.model_dump(include=set(RUNS)) | measured
     return row
 
 

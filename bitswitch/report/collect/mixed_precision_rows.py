@@ -28,8 +28,8 @@ def sensitivity_rows(suite: Suite, records: Mapping[str, ScoringRecord | None]) 
         record = records[key]
         if record is not None:
             result = record.result.model_dump(exclude={"identifier", "facts"})
-            facts = json.dumps(record.result.facts)
-            row |= result | {"facts": facts, "code_hash": record.provenance.get("code_hash")}
+            facts = json.dumps({key: float(fact) for key, fact in record.result.facts.items()})
+            row |= result | {"facts": facts, "code_hash": record.provenance.code_hash}
         yield row
 
 
@@ -104,7 +104,7 @@ def policy_rows(suite: Suite, records: Mapping[str, SearchRecord | None]) -> Ite
                 if budget.name in record.result.infeasible:
                     why = record.result.infeasible[budget.name]
                     row |= {"status": "infeasible", "diagnosis": why}
-                row["code_hash"] = record.provenance.get("code_hash")
+                row["code_hash"] = record.provenance.code_hash
             if record is not None and budget.name in record.policies:
                 file = record.policies[budget.name]
                 row |= record.result.budgets[budget.name].model_dump()
