@@ -7,18 +7,24 @@ inputs in their range. A program decides itself where it computes with integers;
 ``bitswitch.deployment.onnx.runtime.kernels`` for what onnxruntime makes of a graph.
 """
 
+from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import onnx
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
 
 from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.onnx import patterns
 from bitswitch.deployment.onnx.graph import INPUT, Graph
-from bitswitch.deployment.onnx.layers import numpy, product, quantized_input, quantized_layer
-from bitswitch.deployment.onnx.operators import FUNCTIONS, MODULES, Call, UnsupportedError, written
+from bitswitch.deployment.onnx.layers import numpy, quantized_input, quantized_layer
+from bitswitch.deployment.onnx.operators.calls import Call, Form, Size, UnsupportedError, Value
+from bitswitch.deployment.onnx.operators.products import float_product
+from bitswitch.deployment.onnx.operators.tables import FUNCTIONS, MODULES, written
+from bitswitch.deployment.onnx.tracing import FORM, trace
 from bitswitch.deployment.snapshot import Snapshot
 from bitswitch.errors import EncodingError
 from bitswitch.results.files import write_bytes
@@ -49,38 +55,30 @@ def float_graph_of(model: IntegerModel) -> onnx.ModelProto:
     return _translated(model, model.snapshot(model.bitset[0]), _Walk)
 
 
-class _Tracer(fx.Tracer):
-    """Finds the steps of a network; layers are one step each."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = isinstance(m, IntegerLayer | FoldedBatchNorm) or type(m) in MODULES
-        return known or super().is_leaf_module(m, module_qualified_name)
-
-
 def _translated(
     model: IntegerModel, snapshot: Snapshot, translation: "type[_Walk]"
 ) -> onnx.ModelProto:
+    name, image = model.facts.model.name, model.facts.image
     try:
-        traced = _Tracer().trace(model.net)
+        traced = trace(model.net, image)
     except Exception as error:  # whatever a forward() meets that was not written for symbols
+        first = str(error).partition("\n")[0]
         raise EncodingError(
-            f"Model '{model.facts.model.name}' cannot be written as ONNX: its forward() cannot be "
-            f"traced ({error})."
+            f"Model '{name}' cannot be written as ONNX: its forward() cannot be traced ({first})."
         ) from error
     walk = translation(model, snapshot, traced)
-    output = ""
     for node in traced.nodes:
-        output = walk.visit(node)
+        walk.visit(node)
     try:
-        return walk.graph.finish(output, model.facts.image, model.facts.classes)
+        return walk.graph.finish(walk.output, image, walk.output.shape[1:])
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise EncodingError(
-            f"Model '{model.facts.model.name}' cannot be written as ONNX: {error}"
-        ) from error
+        raise EncodingError(f"Model '{name}' cannot be written as ONNX: {error}") from error
 
 
 class _Walk:
     """Translates the steps of a network, in order, to float32.
+
+    Steps that do not depend on the images are computed here, and are constants of the graph.
 
     Args:
         model: The network.
@@ -88,59 +86,86 @@ class _Walk:
         traced: Its steps.
     """
 
+    output: Value
+    """The logits, once the last step is translated."""
+
     def __init__(self, model: IntegerModel, snapshot: Snapshot, traced: fx.Graph) -> None:
         self.name = model.facts.model.name
         self.modules = dict(model.net.named_modules(remove_duplicate=False))
+        self.net = model.net
         self.snapshot = snapshot
         self.graph = Graph()
-        self.names: dict[fx.Node, str] = {}
-        """Values of the ONNX graph by the step that makes them."""
+        self.results: dict[fx.Node, Any] = {}
+        """What each step gives: names of the ONNX graph, numbers, tensors that are constants."""
 
-    def visit(self, node: fx.Node) -> str:
-        """Translate one step; return the name of what it makes.
+    def visit(self, node: fx.Node) -> None:
+        """Translate one step.
 
         Raises:
             EncodingError: it has no translation.
         """
-        args: Any
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), self.names.__getitem__)
-        module = self.modules[str(node.target)] if node.op == "call_module" else None
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), self.results.__getitem__)
         try:
-            if isinstance(module, IntegerLayer):
-                name = self.layer(node, module, args[0])
-            elif isinstance(module, FoldedBatchNorm):
-                name = self.norm(node, module, args[0])
-            else:
-                name = self.other(node, Call(self.graph, args, kwargs, module))
+            result = self._result(node, args, kwargs)
         except UnsupportedError as error:
             raise EncodingError(
                 f"Model '{self.name}' cannot be written as ONNX: step '{node.name}' is {error}."
             ) from None
-        self.names[node] = name
-        return name
+        self.results[node] = _named(result, node.meta[FORM])
+        if _is_in_place(node, self.modules):
+            self.results[node.args[0]] = self.results[node]  # type: ignore[index]
 
-    def layer(self, node: fx.Node, layer: IntegerLayer, x: str) -> str:
+    def _result(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        if node.op == "placeholder":
+            return self._images()
+        if node.op == "get_attr":
+            return attrgetter(str(node.target))(self.net)
+        if node.op == "output":
+            return self._end(args[0])
+        module = self.modules[str(node.target)] if node.op == "call_module" else None
+        if not (isinstance(module, IntegerLayer | FoldedBatchNorm) or _of_graph((args, kwargs))):
+            return _computed(node, module, args, kwargs)
+        args, kwargs = fx.node.map_aggregate((args, kwargs), self._constant)
+        if isinstance(module, IntegerLayer):
+            return self.layer(node, module, args[0])
+        if isinstance(module, FoldedBatchNorm):
+            return self.norm(node, module, args[0])
+        return self.other(node, Call(self.graph, args, kwargs, module))
+
+    def _images(self) -> str:
+        if INPUT in self.results.values():
+            raise UnsupportedError("a second input")
+        return INPUT
+
+    def _end(self, result: Any) -> str:
+        if not isinstance(result, Value):
+            raise UnsupportedError("an output that is not one tensor of logits")
+        self.output = result
+        return result
+
+    def _constant(self, value: Any) -> Any:
+        """Return a tensor as a constant of the graph; anything else as it is."""
+        if not isinstance(value, Tensor):
+            return value
+        return Value(self.graph.tensor(value), Form(tuple(value.shape), value.dtype))
+
+    def layer(self, node: fx.Node, layer: IntegerLayer, x: Value) -> str:
         """Translate a quantized layer."""
-        weight = self.graph.constant(numpy(self.snapshot.layers[layer.name].weight()))
+        weight = numpy(self.snapshot.layers[layer.name].weight())
         bias = None if layer.bias is None else numpy(layer.bias)
-        return product(self.graph, layer, x, weight, bias)
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        return float_product(self.graph, layer, x, weight, bias)
 
-    def norm(self, node: fx.Node, norm: FoldedBatchNorm, x: str) -> str:
+    def norm(self, node: fx.Node, norm: FoldedBatchNorm, x: Value) -> str:
         """Translate a batch norm."""
         multiplier, shift = (
-            self.graph.constant(numpy(values).reshape(-1, 1, 1))
+            self.graph.constant(numpy(values).reshape(-1, *[1] * (len(x.shape) - 2)))
             for values in self.snapshot.norms[norm.name]
         )
         return self.graph.add("Add", self.graph.add("Mul", x, multiplier), shift)
 
-    def other(self, node: fx.Node, call: Call) -> str:
+    def other(self, node: fx.Node, call: Call) -> Any:
         """Translate any other step."""
-        if node.op == "placeholder":
-            return INPUT
-        if node.op == "output":
-            if not isinstance(call.args[0], str):
-                raise UnsupportedError("an output that is not one tensor of logits")
-            return call.args[0]
         target = node.target if call.module is None else type(call.module)
         known = FUNCTIONS.get(target) if call.module is None else MODULES.get(target)  # type: ignore[arg-type]
         if known is None:
@@ -153,6 +178,44 @@ class _Walk:
         return known(call)
 
 
+def _is_in_place(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Return whether a step changes its first argument, which may be read again."""
+    if node.op == "call_module":
+        return bool(getattr(modules[str(node.target)], "inplace", False))
+    name = getattr(node.target, "__name__", str(node.target))
+    changes = name.endswith("_") or name in ("iadd", "imul") or node.kwargs.get("inplace", False)
+    return node.op in ("call_function", "call_method") and bool(changes)
+
+
+def _named(result: Any, form: Any) -> Any:
+    """Return what a translation gave, its names with the forms of what they stand for."""
+    if isinstance(result, str) and isinstance(form, Form):
+        return Value(result, form)
+    return tuple(map(_named, result, form)) if isinstance(result, list) else result
+
+
+def _of_graph(arguments: Any) -> bool:
+    """Return whether anything in ``arguments`` is computed by the graph."""
+    if isinstance(arguments, dict):
+        return _of_graph(tuple(arguments.values()))
+    if isinstance(arguments, slice):
+        return _of_graph((arguments.start, arguments.stop, arguments.step))
+    if isinstance(arguments, tuple | list):
+        return any(map(_of_graph, arguments))
+    return isinstance(arguments, Value | Size)
+
+
+def _computed(node: fx.Node, module: nn.Module | None, args: Any, kwargs: Any) -> Any:
+    """Return what a step gives that does not depend on the images."""
+    with torch.no_grad():
+        if module is not None:
+            return module(*args, **kwargs)
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        assert callable(node.target)
+        return node.target(*args, **kwargs)
+
+
 class _Integers(_Walk):
     """Translates quantized layers to codes and their scales."""
 
@@ -160,7 +223,7 @@ class _Integers(_Walk):
         super().__init__(model, snapshot, traced)
         self.patterns = patterns.find(traced.nodes, self.modules, snapshot.layers)
 
-    def layer(self, node: fx.Node, layer: IntegerLayer, x: str) -> str:
+    def layer(self, node: fx.Node, layer: IntegerLayer, x: Value) -> str:
         part = self.snapshot.layers[layer.name]
         activation = self.patterns.activations.get(node)
         ends = None if activation is None else patterns.ends(activation, self.modules)
@@ -173,9 +236,8 @@ class _Integers(_Walk):
         x = quantized_input(self.graph, x, part.grid, ends, requantized)
         return quantized_layer(self.graph, layer, part, x, folded, requantized)
 
-    def norm(self, node: fx.Node, norm: FoldedBatchNorm, x: str) -> str:
+    def norm(self, node: fx.Node, norm: FoldedBatchNorm, x: Value) -> str:
         return x if node in self.patterns.norms.values() else super().norm(node, norm, x)
 
-    def other(self, node: fx.Node, call: Call) -> str:
-        taken = node in self.patterns.activations.values()
-        return str(call.args[0]) if taken else super().other(node, call)
+    def other(self, node: fx.Node, call: Call) -> Any:
+        return call.x if node in self.patterns.activations.values() else super().other(node, call)

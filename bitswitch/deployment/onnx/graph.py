@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
 
 OPSET = 17
 """Scales per channel need 13."""
@@ -28,27 +30,37 @@ class Graph:
         self._constants.append(numpy_helper.from_array(array, name))
         return name
 
+    def tensor(self, values: Tensor) -> str:
+        """Return the name of a new constant: float32, int64 or bool as ``values`` are."""
+        dtype: type[np.generic] = np.float32
+        if not values.is_floating_point():
+            dtype = np.bool_ if values.dtype == torch.bool else np.int64
+        return self.constant(values.detach().cpu().numpy(), dtype)
+
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Append a node; return the name of its output."""
         name = f"n{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name
 
-    def finish(self, output: str, image: tuple[int, ...], classes: int) -> onnx.ModelProto:
-        """Return the model, checked.
+    def finish(
+        self, output: str, image: tuple[int, ...], logits: tuple[int | None, ...]
+    ) -> onnx.ModelProto:
+        """Return the model, checked; what the logits do not need is left out.
 
         Args:
             output: Name of the logits.
             image: (channels, height, width).
-            classes: Number of outputs.
+            logits: Their shape after the number of images: (classes,).
         """
         self._nodes.append(helper.make_node("Identity", [output], [OUTPUT], OUTPUT))
+        needed = self._needed()
         graph = helper.make_graph(
-            self._nodes,
+            [node for node in self._nodes if node.output[0] in needed],
             "bitswitch",
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", *image])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", classes])],
-            self._constants,
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", *logits])],
+            [constant for constant in self._constants if constant.name in needed],
         )
         opset = helper.make_opsetid("", OPSET)
         model: onnx.ModelProto = helper.make_model(
@@ -56,3 +68,11 @@ class Graph:
         )
         onnx.checker.check_model(model, full_check=True)
         return model
+
+    def _needed(self) -> set[str]:
+        """Return the names of all values that the output depends on."""
+        needed = {OUTPUT}
+        for node in reversed(self._nodes):
+            if node.output[0] in needed:
+                needed.update(node.input)
+        return needed

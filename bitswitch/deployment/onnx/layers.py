@@ -7,7 +7,7 @@ what a code of the output is worth, so narrow codes are shifted to the top of th
 values, in finer steps. Where no integer kernel can follow, the bias stays float32.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +15,11 @@ from torch import Tensor
 
 from bitswitch.deployment.layers import IntegerConv2d, IntegerLayer
 from bitswitch.deployment.onnx.graph import Graph
-from bitswitch.deployment.onnx.operators import convolution, linear
+from bitswitch.deployment.onnx.operators.calls import Value
+from bitswitch.deployment.onnx.operators.products import Array, has_columns, product
 from bitswitch.deployment.packing import BYTE
 from bitswitch.deployment.snapshot import InputGrid, Operands
 from bitswitch.deployment.stored import INT32_MAX
-
-Array = np.ndarray[Any, Any]
 
 
 class Worth(NamedTuple):
@@ -37,7 +36,7 @@ def quantized_layer(
     graph: Graph,
     layer: IntegerLayer,
     part: Operands,
-    x: str,
+    x: Value,
     norm: tuple[Array, ...] | None,
     requantized: bool,
 ) -> str:
@@ -55,7 +54,7 @@ def quantized_layer(
     worth = Worth(numpy(part.weight_scale), None if layer.bias is None else numpy(layer.bias))
     if norm is not None:
         worth = fold(worth, *norm)
-    weight = _weight(graph, part, worth.scale)
+    weight = _weight(graph, part, worth.scale, has_columns(layer, x))
     if worth.bias is None or (requantized and fits(worth, part)):
         return product(graph, layer, x, weight, worth.bias)
     shape = (-1, 1, 1) if isinstance(layer, IntegerConv2d) else (-1,)
@@ -65,11 +64,11 @@ def quantized_layer(
 
 def quantized_input(
     graph: Graph,
-    x: str,
+    x: Value,
     grid: InputGrid | None,
     clipped: tuple[float, float] | None,
     shifted: bool,
-) -> str:
+) -> Value:
     """Return ``x`` on its grid.
 
     Args:
@@ -82,9 +81,10 @@ def quantized_input(
     if grid is None:
         return x
     offset = None if grid.offset is None else graph.constant(numpy(grid.offset))
-    x = x if offset is None else graph.add("Sub", x, offset)
+    moved = x if offset is None else graph.add("Sub", x, offset)
     zero, scale = -grid.low, numpy(grid.scale)
-    codes = graph.add("QuantizeLinear", x, graph.constant(scale), graph.constant(zero, np.uint8))
+    grid_of_codes = graph.constant(scale), graph.constant(zero, np.uint8)
+    codes = graph.add("QuantizeLinear", moved, *grid_of_codes)
     ends = (grid.low, grid.high) if clipped is None else grid.encode(torch.tensor(clipped)).tolist()
     low, high = (int(end) + zero for end in ends)
     if (low, high) != (0, 2**BYTE - 1):
@@ -94,14 +94,7 @@ def quantized_input(
         codes = graph.add("BitShift", codes, graph.constant(room, np.uint8), direction="LEFT")
     step = graph.constant(scale / np.float32(2**room))
     worth = graph.add("DequantizeLinear", codes, step, graph.constant(zero << room, np.uint8))
-    return worth if offset is None else graph.add("Add", worth, offset)
-
-
-def product(graph: Graph, layer: IntegerLayer, x: str, weight: str, bias: Array | None) -> str:
-    """Return what ``layer`` computes of ``x`` and ``weight`` [out, in, ...]."""
-    if isinstance(layer, IntegerConv2d):
-        return convolution(graph, layer, x, weight, bias)
-    return linear(graph, x, weight, bias)
+    return Value(worth if offset is None else graph.add("Add", worth, offset), x.form)
 
 
 def fold(worth: Worth, multiplier: Array, shift: Array) -> Worth:
@@ -139,14 +132,17 @@ def numpy(values: Tensor) -> Array:
     return array
 
 
-def _weight(graph: Graph, part: Operands, scale: Array) -> str:
-    """Return the weight that codes and ``scale`` [1 or out] are worth."""
+def _weight(graph: Graph, part: Operands, scale: Array, columns: bool) -> str:
+    """Return the weight that codes and ``scale`` [1 or out] are worth: [out, ...] or [in, out]."""
     room = 2 ** (BYTE - part.bits[0])
-    codes = graph.constant(numpy(part.codes) * room, np.int8)
+    shifted = numpy(part.codes) * room
+    codes = graph.constant(shifted.T if columns else shifted, np.int8)
     step = scale / np.float32(room) if len(scale) > 1 else scale[0] / np.float32(room)
     zero = graph.constant(np.zeros(np.shape(step)), np.int8)
-    worth = graph.add("DequantizeLinear", codes, graph.constant(step), zero, axis=0)
+    axis = 1 if columns else 0
+    worth = graph.add("DequantizeLinear", codes, graph.constant(step), zero, axis=axis)
     if part.weight_offset is None:
         return worth
-    offset = numpy(part.weight_offset).reshape(-1, *[1] * (part.codes.dim() - 1))
-    return graph.add("Add", worth, graph.constant(offset))
+    offset = numpy(part.weight_offset)
+    by_row = offset if columns else offset.reshape(-1, *[1] * (part.codes.dim() - 1))
+    return graph.add("Add", worth, graph.constant(by_row))

@@ -12,11 +12,16 @@ from typing import NamedTuple
 from torch import fx, nn
 
 from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
-from bitswitch.deployment.onnx.operators import FUNCTIONS, MODULES, relu, relu6
+from bitswitch.deployment.onnx.operators.elementwise import relu, relu6
+from bitswitch.deployment.onnx.operators.tables import FUNCTIONS, MODULES
+from bitswitch.deployment.onnx.tracing import FORM
 from bitswitch.deployment.snapshot import Operands
 
 ENDS = {relu: (0.0, inf), relu6: (0.0, 6.0)}
 """Smallest and largest output of the activations that a grid can take up."""
+
+MATRIX = 2
+"""Dimensions of a matrix."""
 
 
 class Patterns(NamedTuple):
@@ -27,7 +32,8 @@ class Patterns(NamedTuple):
     activations: dict[fx.Node, fx.Node]
     """Layer to the activation before it that its input grid takes up."""
     requantized: set[fx.Node]
-    """Layers whose output nothing but the grid of one other layer reads."""
+    """Layers whose output nothing but the grid of one other layer reads, and whose integer kernel
+    takes up the bias: products of rows that have places keep theirs in float32."""
 
 
 def find(
@@ -47,7 +53,7 @@ def find(
             continue
         part = layers[layer.name]
         end, norm = node, _reader(node)
-        if norm is not None and part.weight_offset is None and _is_norm(norm, modules):
+        if norm is not None and part.weight_offset is None and _takes(node, norm, modules):
             found.norms[node] = end = norm
         if part.grid is not None:
             _follow(node, end, found, modules, layers)
@@ -77,7 +83,8 @@ def _follow(
     grid = layers[layer.name].grid
     if grid is None or grid.offset is not None:
         return
-    found.requantized.add(node)
+    if not _has_places(node, modules):
+        found.requantized.add(node)
     if activation is not None:
         found.activations[after] = activation
 
@@ -91,8 +98,15 @@ def _called(node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module | None
     return modules[str(node.target)] if node.op == "call_module" else None
 
 
-def _is_norm(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
-    return isinstance(_called(node, modules), FoldedBatchNorm)
+def _takes(node: fx.Node, norm: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Return whether ``norm`` is a batch norm over the channels that the layer ``node`` gives."""
+    return isinstance(_called(norm, modules), FoldedBatchNorm) and not _has_places(node, modules)
+
+
+def _has_places(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Return whether ``node`` is a linear layer of rows [n, places, in], channels last."""
+    linear = isinstance(_called(node, modules), nn.Linear)
+    return linear and len(node.meta[FORM].shape) != MATRIX
 
 
 def _activation(node: fx.Node, modules: Mapping[str, nn.Module]) -> object | None:

@@ -14,9 +14,9 @@ from bitswitch.deployment.onnx.export import graph_of
 from bitswitch.deployment.onnx.graph import INPUT, OUTPUT
 from bitswitch.types import Policy
 
-LAYERS = frozenset(("Conv", "Gemm"))
-"""Operators of the layers of a graph."""
-INTEGER_KERNELS = frozenset(("QLinearConv", "QGemm"))
+LAYERS = frozenset(("Conv", "Gemm", "MatMul"))
+"""Operators of the layers of a graph; MatMul where it has a weight."""
+INTEGER_KERNELS = frozenset(("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"))
 """What onnxruntime makes of those that it computes in integers."""
 EXACT = "session.x64quantprecision"
 """Without this, sums are wrong on processors that lack VNNI instructions: pairs of products of
@@ -64,12 +64,20 @@ def kernels(graph: onnx.ModelProto) -> Kernels:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "optimized.onnx"
         _session(graph, 1, path)
-        integer = _count(onnx.load(path), INTEGER_KERNELS)
-    return Kernels(integer, _count(graph, LAYERS) - integer)
+        optimized = onnx.load(path).graph.node
+    integer = sum(node.op_type in INTEGER_KERNELS for node in optimized)
+    return Kernels(integer, _layers(graph) - integer)
 
 
-def _count(graph: onnx.ModelProto, operators: frozenset[str]) -> int:
-    return sum(node.op_type in operators for node in graph.graph.node)
+def _layers(graph: onnx.ModelProto) -> int:
+    """Return the number of products with weights: with values that are no activations."""
+    fixed = {constant.name for constant in graph.graph.initializer}
+    count = 0
+    for node in graph.graph.node:
+        count += node.op_type in LAYERS and node.input[1] in fixed
+        if fixed.issuperset(node.input):
+            fixed.update(node.output)
+    return count
 
 
 def _session(

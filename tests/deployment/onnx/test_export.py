@@ -10,11 +10,16 @@ from bitswitch.deployment.onnx.graph import INPUT
 from bitswitch.errors import BitWidthError, EncodingError
 from tests.deployment import exported
 
+VIT = {
+    "architecture": "vit_tiny_patch16_224",
+    "arguments": {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2},
+}
 NETWORKS = {
     "preactivation": ("resnet8", {}, 8),
     "original": ("resnet8", {"form": "original"}, 8),
     "mobilenetv2": ("mobilenetv2", {"weights": "none"}, 32),
     "resnet18": ("resnet18", {"weights": "none"}, 32),
+    "vision transformer": ("timm", VIT, 8),
 }
 
 
@@ -49,6 +54,30 @@ def test_a_graph_computes_what_the_integer_model_does(model, options, size):
     for bits in integers.bitset:
         found = as_written(graph_of(integers, bits), images)
         assert_same(found, exact(integers, images, bits))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"class_token": False, "global_pool": "avg", "init_values": 0.5, "qk_norm": True},
+        {"class_token": False, "global_pool": "map", "fc_norm": True},
+        {"reg_tokens": 2, "no_embed_class": True, "pre_norm": True},
+    ],
+    ids=" ".join,
+)
+def test_variants_of_vision_transformers(arguments):
+    integers = made("timm", VIT | {"arguments": VIT["arguments"] | {"depth": 1} | arguments})
+    images = exported.images(count=8)
+    found = as_written(graph_of(integers, 4), images)
+    assert_same(found, exact(integers, images, 4))
+
+
+@pytest.mark.parametrize("options", [{"per_channel": True}, {"first_last_bits": 8}], ids=str)
+def test_linear_layers_of_places(options):
+    integers, images = made("timm", VIT, **options), exported.images(count=8)
+    for bits in integers.bitset:
+        graph = graph_of(integers, bits)
+        assert_same(as_written(graph, images), exact(integers, images, bits))
 
 
 @pytest.mark.parametrize(
@@ -152,6 +181,18 @@ def test_it_is_written(pair, tmp_path):
 def test_unknown_bit_widths_are_told(pair):
     with pytest.raises(BitWidthError, match="3"):
         graph_of(pair[1], 3)
+
+
+def test_what_the_logits_do_not_need_is_left_out():
+    integers = made()
+    integers.net.stages.append(Glance())
+    assert not {node.op_type for node in graph_of(integers, 8).graph.node} & {"Shape", "Tanh"}
+
+
+class Glance(nn.Module):
+    def forward(self, x):
+        torch.tanh(x).view(x.shape[0], x.shape[1], -1)
+        return x
 
 
 class Sorted(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from bitswitch.deployment.onnx.export import graph_of
-from bitswitch.deployment.onnx.operators import FUNCTIONS, MODULES, written
+from bitswitch.deployment.onnx.operators.tables import FUNCTIONS, MODULES, written
 from bitswitch.errors import EncodingError
 from bitswitch.models.cifar_resnet import ResNet8
 from tests.deployment import exported
@@ -85,11 +85,79 @@ def _sized(x):
     return x.view(x.size(0), -1, x.shape[2], 8).contiguous()
 
 
+def _in_place(x):
+    y = x * 1
+    y.relu_()
+    z = y - 0.5
+    nn.functional.relu(z, inplace=True)
+    return y + z
+
+
+def _attended(x, **options):
+    """Attention over places [n, heads, places, width]; queries, keys and values differ."""
+    tokens = x.flatten(2).transpose(1, 2)
+    n, places, width = tokens.shape
+    heads = torch.cat([tokens, tokens * 2, tokens - 0.5], -1)
+    heads = heads.reshape(n, places, 3, 2, width // 2).permute(2, 0, 3, 1, 4)
+    query, key, value = heads.unbind(0)
+    found = functional.scaled_dot_product_attention(query, key, value, **options)
+    return found.transpose(1, 2).reshape(n, places, width).permute(0, 2, 1).unsqueeze(-1)
+
+
+def _attended_by_hand(x):
+    """Causal attention of one head."""
+    tokens = x.flatten(2, -1).transpose(-1, -2)
+    query, key, value = torch.cat([tokens, tokens + 1, tokens], dim=2).chunk(3, dim=-1)
+    scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
+    scores = scores.masked_fill(torch.ones(64, 64).tril() == 0, -torch.inf)
+    return torch.matmul(scores.softmax(dim=-1), value).transpose(1, 2).unsqueeze(3)
+
+
+def _rotated(x):
+    """Positions as turns, and heads that share their keys."""
+    half = x.shape[-1] // 2
+    turns = torch.outer(torch.arange(8.0), 10.0 ** -torch.arange(4.0)).repeat(1, 2)
+    turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
+    x = x * turns.cos() + turned * turns.sin()
+    n = x.shape[0]
+    return x[:, :, None].expand(n, 6, 2, 8, 8).reshape(n * 6, 2, 8, 8)[:, 1].reshape(n, 6, 8, 8)
+
+
+def _split(x):
+    first, rest = x.split((1, 5), 1)
+    left, right = torch.split(rest, 4, dim=-1)
+    return torch.cat([first, torch.cat((right, left), 3)], 1)
+
+
+TABLE = torch.randn(7, 64, generator=torch.Generator().manual_seed(3))
+
+
+def _looked_up(x):
+    """Rows of a table by number, and others by place."""
+    rows = functional.embedding(x.mean((2, 3)).clamp(0, 6).long(), TABLE)
+    return (rows + functional.embedding(torch.arange(6), TABLE)).reshape(x.size(0), 6, 8, 8)
+
+
 STEPS = {
+    "in place": _in_place,
+    "attention": _attended,
+    "causal attention": lambda x: _attended(x, is_causal=True, scale=0.3),
+    "masked attention": lambda x: _attended(x, attn_mask=torch.ones(64, 64).tril().bool()),
+    "attention by hand": _attended_by_hand,
+    "turns": _rotated,
+    "tables": _looked_up,
+    "layer_norm": lambda x: functional.layer_norm(x, (8, 8), eps=0.1),
+    "rms_norm": lambda x: functional.rms_norm(x, (8,), torch.arange(8.0), 0.1),
+    "rms_norm by hand": lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-3),
+    "places": lambda x: x[:, 0:, 0].unsqueeze(1).squeeze(1)[..., None] + x[:, -1:, :, 1:3],
+    "split": _split,
+    "where": lambda x: torch.where(torch.eye(8).bool(), x, torch.sqrt(x**2 + 1)),
+    "sizes of several images": lambda x: x.reshape(x.shape[0] * 3, 2, 8, 8).view(-1, 6, 8, 8),
     "relu_": functional.relu_,
     "relu_ of a tensor": lambda x: x.relu_(),
     "silu": functional.silu,
     "gelu": functional.gelu,
+    "gelu by tanh": lambda x: functional.gelu(x, approximate="tanh"),
     "hardswish": functional.hardswish,
     "hardsigmoid": functional.hardsigmoid,
     "leaky_relu": lambda x: functional.leaky_relu(x, 0.2),
@@ -109,6 +177,7 @@ STEPS = {
     "modules": nn.Sequential(
         *(nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.LeakyReLU(0.3), nn.Dropout2d()),
         *(nn.AvgPool2d(3, 2, 1), nn.Sigmoid(), nn.Hardsigmoid(), nn.Tanh(), nn.Softmax(1)),
+        *(nn.LayerNorm(4), nn.LayerNorm((4, 4), bias=False), nn.RMSNorm(4, eps=1e-3)),
     ),
 }
 
@@ -123,8 +192,9 @@ def test_steps_compute_what_they_do_in_torch(made, step):
     [
         (lambda x: torch.einsum("nchw->ncwh", x), r"'torch.einsum', which has no translation"),
         (nn.PReLU(), r"'nn.PReLU', which has no translation\.\n.*F\.silu.*nn\.Conv2d.*x\.view"),
-        (lambda x: functional.gelu(x, approximate="tanh"), "an approximation"),
-        (lambda x: x.view(x.shape[0] * 1, 6, 8, 8), "arithmetic with other things"),
+        (lambda x: x[(x[:, 0, 0, 0] * 0).long()], "an index of other things"),
+        (lambda x: x.flatten(0, 1).view(-1, 6, 8, 8), "all images"),
+        (lambda x: torch.cat(x.unbind()).view(-1, 6, 8, 8), "of the images"),
         (lambda x: x + x.size(0), "arithmetic with other things"),
         (lambda x: x * x.mean(), "over all images"),
         (lambda x: functional.dropout(x, 0.5), "training=self.training"),

@@ -6,7 +6,7 @@ from bitswitch.deployment.onnx.export import float_graph_of, graph_of
 from bitswitch.deployment.onnx.graph import Graph
 from bitswitch.deployment.onnx.runtime import Kernels, Session, kernels
 from tests.deployment import exported
-from tests.deployment.onnx.test_export import exact, made
+from tests.deployment.onnx.test_export import VIT, assert_same, exact, made
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
@@ -45,18 +45,34 @@ def test_linear_layers_run_in_integers():
     assert found.integer >= 4
 
 
-def test_products_of_large_codes_do_not_overflow():
+@pytest.mark.parametrize("bits", [8, 2])
+def test_linear_layers_of_places_run_in_integers(bits):
+    """All of both blocks; patches and classes stay float, products of activations are no layers."""
+    integers, images = made("timm", VIT), exported.images(count=32)
+    graph = graph_of(integers, bits)
+    assert kernels(graph) == Kernels(8, 2)
+    found, expected = Session(graph)(images), exact(integers, images, bits)
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize("product", ["Conv", "MatMul"])
+def test_products_of_large_codes_do_not_overflow(product):
     """Of two such products each, 16 bits hold no sum: 2 * 255 * 127 > 2 ** 15."""
     graph, count = Graph(), 64
     one, zero = graph.constant(1.0), graph.constant(0, np.uint8)
     codes = graph.add("QuantizeLinear", "images", one, zero)
     x = graph.add("DequantizeLinear", codes, one, zero)
-    weight = graph.constant(np.full((8, count, 1, 1), 127), np.int8)
+    columns = product == "MatMul"
+    shape = (count, 8) if columns else (8, count, 1, 1)
+    weight = graph.constant(np.full(shape, 127), np.int8)
     weight = graph.add("DequantizeLinear", weight, graph.constant(1.0), graph.constant(0, np.int8))
-    y = graph.add("Conv", x, weight, kernel_shape=(1, 1))
-    step, zero = graph.constant(255 * 127 * count / 200), graph.constant(0, np.uint8)
-    y = graph.add("DequantizeLinear", graph.add("QuantizeLinear", y, step, zero), step, zero)
-    model = graph.finish(graph.add("Flatten", y, axis=1), (count, 1, 1), 8)
+    if columns:
+        x = graph.add("Reshape", x, graph.constant([0, 1, count], np.int64))
+    y = graph.add(product, x, weight, **({} if columns else {"kernel_shape": (1, 1)}))
+    if not columns:  # else it is QLinearMatMul, which no network has: biases come between
+        step, zero = graph.constant(255 * 127 * count / 200), graph.constant(0, np.uint8)
+        y = graph.add("DequantizeLinear", graph.add("QuantizeLinear", y, step, zero), step, zero)
+    model = graph.finish(graph.add("Flatten", y, axis=1), (count, 1, 1), (8,))
     assert kernels(model).integer == 1
     found = Session(model)(torch.full((1, count, 1, 1), 255.0))
     assert torch.equal(found, torch.full((1, 8), 255.0 * 127 * count))
