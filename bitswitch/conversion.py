@@ -1,6 +1,7 @@
 """Turn a float network into one that runs at several bit-widths."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, overload
 
 from torch import nn
@@ -13,6 +14,7 @@ from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.roles import Role, Roles, roles
 from bitswitch.plugins import registry
+from bitswitch.quant.granularity import PerToken
 from bitswitch.types import FLOAT_BITS
 
 _MARK = "_role"
@@ -73,7 +75,8 @@ def quantize(
 
     Raises:
         UnknownPluginError: no installed package provides a method of this name.
-        SpecError: an option that the method does not have, or a value out of range.
+        SpecError: an option that the method does not have, a value out of range, or scales that
+            a layer cannot have.
         BitWidthError: a bit set that is none, a name that no layer has, a layer that cannot be
             quantized faithfully, or nothing that can be quantized.
     """
@@ -124,18 +127,45 @@ def convert(net: nn.Module, method: Method, chosen: Roles) -> nn.Module:
     net = method.transform_float(net)
     without_fast_path(net)
     replacements: dict[nn.Module, nn.Module] = {}
-    for module in net.modules():
+    for name, module in net.named_modules():
         role: Role | None = module.__dict__.pop(_MARK, None)
-        if role == "inner":
-            replacements[module] = quantized_layer(module, method)
-        elif role in ("first", "last") and method.first_last_bits is not None:
-            replacements[module] = _pinned(module, role == "first", method)
-        elif isinstance(module, _BatchNorm):
-            replacements[module] = _normalization(module, method)
+        with _naming(name):
+            if role == "inner":
+                replacements[module] = _has_scales(quantized_layer(module, method))
+            elif role in ("first", "last") and method.first_last_bits is not None:
+                replacements[module] = _has_scales(_pinned(module, role == "first", method))
+            elif isinstance(module, _BatchNorm):
+                replacements[module] = _normalization(module, method)
     for name, module in list(net.named_modules(remove_duplicate=False)):
         if module in replacements:
             net.set_submodule(name, replacements[module])
     return net
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say which layer it is that the options of a method do not fit."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(f"Layer '{name}' cannot be quantized: {error}") from None
+
+
+def _has_scales(layer: QuantizedLayer) -> QuantizedLayer:
+    """Return ``layer`` if an integer kernel can apply the scales of its input.
+
+    Raises:
+        SpecError: its input is no sequence of tokens, but has a scale for each.
+    """
+    quantized = layer.pinned is None or layer.pinned[1] != FLOAT_BITS
+    per_token = isinstance(layer.activation_quantizer.granularity, PerToken)
+    if quantized and per_token and isinstance(layer, QuantizedConv2d):
+        raise SpecError(
+            "the input of a convolution has no tokens; its sums go over positions of an image, "
+            "which have to share a scale.\n  Take activations per-tensor, or leave the layer at "
+            "full precision."
+        )
+    return layer
 
 
 def without_fast_path(net: nn.Module) -> None:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from bitswitch.conversion import quantize
-from bitswitch.errors import BitWidthError
+from bitswitch.errors import BitWidthError, SpecError
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.nn.norm import SwitchableBatchNorm
 from tests.nn.small_network import double_rounding, float_net
@@ -102,3 +102,37 @@ def test_a_method_may_prepare_the_network():
     weight = float_net()[3].weight
     model = quantize(float_net(), Doubled(DoubleRounding.Options(), (4, 2)))
     torch.testing.assert_close(model.layers["3"].weight, 2 * weight)
+
+
+GROUPS = {"weight_granularity": "per-group-4", "activation_granularity": "per-token"}
+
+
+@pytest.mark.parametrize("method", ["double-rounding", "double-rounding-unshared", "lsq"])
+def test_linear_layers_have_scales_by_group_and_by_token(method):
+    net = nn.Sequential(nn.Linear(3, 8), nn.Linear(8, 6), nn.Linear(6, 2))
+    bitset = (4,) if method == "lsq" else (8, 4)
+    model = quantize(net, method, bitset=bitset, example=(3,), **GROUPS)
+    x = torch.randn(5, 7, 3)
+    model.calibrate([x])
+    model.switch(4)
+    model(x).square().sum().backward()
+    layer = model.layers["1"]
+    assert list(model.active_scales()) == [("1", "weight")]
+    scale = model.active_scales()["1", "weight"]
+    assert scale.shape == (6, 2, 1)
+    assert (scale.grad != 0).all()
+    assert (layer.weight.grad != 0).any()
+    assert list(layer.activation_quantizer.parameters()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"weight_granularity": "per-group-3"}, "groups of 3"),
+        ({"activation_granularity": "per-token"}, "the input of a convolution has no tokens"),
+    ],
+)
+def test_scales_that_a_layer_cannot_have_name_the_layer(options, said):
+    with pytest.raises(SpecError, match="Layer '") as caught:
+        quantize(float_net(), "double-rounding", bitset=(8, 4), **options)
+    assert said in str(caught.value)

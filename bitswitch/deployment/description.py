@@ -105,11 +105,11 @@ class Description(Strict):
         return self
 
 
-CODES, SCALE, OFFSET = "weight.codes", "weight.scale", "weight.offset"
+CODES, SCALE, ZERO_POINT = "weight.codes", "weight.scale", "weight.zero_point"
 """Of a quantized layer, after its name: int8, or packed in uint8 [bytes] below 8 bits; float32
 [1 or widths, 1 or out], one row where narrow scales are powers of two apart; the same where code
 zero is not worth 0."""
-INPUT_SCALE, INPUT_OFFSET = "input.scale", "input.offset"
+INPUT_SCALE, INPUT_ZERO_POINT = "input.scale", "input.zero_point"
 """float32 [widths]; the latter where code zero is not worth 0."""
 MULTIPLIER, SHIFT = "multiplier", "shift"
 """Of a batch norm, float32 [copies, channels]."""

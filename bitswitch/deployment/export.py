@@ -11,12 +11,12 @@ from bitswitch.contracts.method import Method
 from bitswitch.deployment import container
 from bitswitch.deployment.description import (
     CODES,
-    INPUT_OFFSET,
     INPUT_SCALE,
+    INPUT_ZERO_POINT,
     MULTIPLIER,
-    OFFSET,
     SCALE,
     SHIFT,
+    ZERO_POINT,
     Description,
     LayerFacts,
     NormFacts,
@@ -171,14 +171,14 @@ def _layer(name: str, layer: QuantizedLayer, tensors: dict[str, Tensor]) -> Laye
     weights = weight_grids(name, layer, bitset)
     stored = weights.codes if bitset[0] == BYTE else pack(weights.codes, bitset[0])
     tensors |= {f"{name}.{CODES}": stored, f"{name}.{SCALE}": weights.scale}
-    if weights.offset is not None:
-        tensors[f"{name}.{OFFSET}"] = weights.offset
+    if weights.zero_point is not None:
+        tensors[f"{name}.{ZERO_POINT}"] = weights.zero_point
     signed = None
     if layer.pinned is None or layer.pinned[1] != FLOAT_BITS:
         inputs = input_grids(name, layer.activation_quantizer, bitset)
         tensors[f"{name}.{INPUT_SCALE}"] = inputs.scale
-        if inputs.offset is not None:
-            tensors[f"{name}.{INPUT_OFFSET}"] = inputs.offset
+        if inputs.zero_point is not None:
+            tensors[f"{name}.{INPUT_ZERO_POINT}"] = inputs.zero_point
         signed = inputs.signed
     return LayerFacts(
         name=name, widths=bitset, pinned=layer.pinned, rounding=weights.rounding, signed=signed

@@ -26,7 +26,7 @@ class WeightGrids(NamedTuple):
     rounding: RoundingRule
     scale: Tensor
     """float32 [1 or widths, 1 or out]."""
-    offset: Tensor | None
+    zero_point: Tensor | None
     """float32 [widths, 1 or out]."""
 
 
@@ -77,11 +77,11 @@ def _rule(name: str, codes: Tensor, encoded: list[Codes], bitset: BitSet) -> Rou
 
 
 def _worth(encoded: list[Codes], widths: list[Width]) -> tuple[Tensor, Tensor | None]:
-    """Return scales and offsets: one row of scales where narrow ones are powers of two apart."""
+    """Return scales and zero points: one row of scales where narrow ones double."""
     scales = torch.stack([codes.scale.detach().float().flatten() for codes in encoded])
-    if any(torch.as_tensor(codes.offset).any() for codes in encoded):
-        offsets = [torch.as_tensor(codes.offset).float().flatten() for codes in encoded]
-        return scales, torch.stack([o.expand(scales.shape[1]) for o in offsets]).contiguous()
+    if any(torch.as_tensor(codes.zero_point).any() for codes in encoded):
+        zero_points = [torch.as_tensor(codes.zero_point).float().flatten() for codes in encoded]
+        return scales, torch.stack([o.expand(scales.shape[1]) for o in zero_points]).contiguous()
     ratios = torch.tensor([float(width.ratio) for width in widths])
     shared = torch.equal(scales, scales[0] * ratios[:, None])
     return scales[:1].clone() if shared else scales, None
@@ -93,7 +93,7 @@ class InputGrids(NamedTuple):
     signed: bool
     scale: Tensor
     """float32 [widths]."""
-    offset: Tensor | None
+    zero_point: Tensor | None
     """float32 [widths]."""
 
 
@@ -106,16 +106,16 @@ def input_grids(name: str, quantizer: Quantizer, bitset: BitSet) -> InputGrids:
         bitset: Its bit-widths, widest first.
 
     Raises:
-        EncodingError: a grid is not that of a scale and an offset.
+        EncodingError: a grid is not that of a scale and a zero point.
     """
     found = [_grid(name, quantizer, Width.of(bits, bitset)) for bits in bitset]
     signed = {grid.low < 0 for grid in found}
     if len(signed) > 1:
         raise EncodingError(f"Input of '{name}' is signed at some bit-widths alone.")
-    offsets = [g.scale.new_zeros(()) if g.offset is None else g.offset for g in found]
-    some = any(grid.offset is not None for grid in found)
+    zeros = [g.scale.new_zeros(()) if g.zero_point is None else g.zero_point for g in found]
+    some = any(grid.zero_point is not None for grid in found)
     return InputGrids(
-        signed.pop(), torch.stack([g.scale for g in found]), torch.stack(offsets) if some else None
+        signed.pop(), torch.stack([g.scale for g in found]), torch.stack(zeros) if some else None
     )
 
 
@@ -124,17 +124,18 @@ def _grid(name: str, quantizer: Quantizer, width: Width) -> InputGrid:
     ends = quantizer.encode(torch.tensor([-FAR, FAR]), width)
     low, high = ends.values.tolist()
     bits = int(width.bits)
-    offset = torch.as_tensor(ends.offset).detach().float()
+    zero_point = torch.as_tensor(ends.zero_point).detach().float()
     scale = ends.scale.detach().float()
     problem = None
     if (low, high) not in (signed_range(bits), (0, 2**bits - 1)):
         problem = f"its codes at {bits} bits are {low} to {high}"
-    elif scale.numel() != 1 or offset.numel() != 1:
+    elif scale.numel() != 1 or zero_point.numel() != 1:
         problem = "it has several scales, not one for the whole input"
     else:
-        grid = InputGrid(scale.reshape(()), offset.reshape(()) if offset.any() else None, low, high)
+        zero = zero_point.reshape(()) if zero_point.any() else None
+        grid = InputGrid(scale.reshape(()), zero, low, high)
         inside = torch.arange(low - 2, high + 2)[:, None] + torch.tensor([-0.4, 0.0, 0.4])
-        values = inside.flatten() * scale + offset
+        values = inside.flatten() * scale + zero_point
         if torch.equal(grid.encode(values), quantizer.encode(values, width).values.float()):
             return grid
         problem = f"its grid at {bits} bits is not even"

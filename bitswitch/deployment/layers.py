@@ -33,27 +33,27 @@ class IntegerLayer(nn.Module):
         if request.observe is not None:
             request.observe(self.name, codes, sums)
         values = sums * self._factor(part.weight_scale, part.grid.scale)
-        output = self._with_offsets(values, codes, weight, part, part.grid).float()
+        output = self._with_zero_points(values, codes, weight, part, part.grid).float()
         return output if self.bias is None else output + self._by_channel(self.bias)
 
     def products(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the sums of products of ``x`` and ``weight``, in their precision."""
         raise NotImplementedError
 
-    def _with_offsets(
+    def _with_zero_points(
         self, values: Tensor, codes: Tensor, weight: Tensor, part: Operands, grid: InputGrid
     ) -> Tensor:
         """Return ``values`` plus what codes of zero are worth; padded zeros are worth 0."""
         ones = torch.ones_like
-        if grid.offset is not None:
+        if grid.zero_point is not None:
             sums = self.products(ones(codes), weight)
-            values = values + sums * self._factor(part.weight_scale, grid.offset)
-        if part.weight_offset is not None:
+            values = values + sums * self._factor(part.weight_scale, grid.zero_point)
+        if part.weight_zero_point is not None:
             sums = self.products(codes, ones(weight))
-            values = values + sums * self._factor(part.weight_offset, grid.scale)
-            if grid.offset is not None:
+            values = values + sums * self._factor(part.weight_zero_point, grid.scale)
+            if grid.zero_point is not None:
                 sums = self.products(ones(codes), ones(weight))
-                values = values + sums * self._factor(part.weight_offset, grid.offset)
+                values = values + sums * self._factor(part.weight_zero_point, grid.zero_point)
         return values
 
     def _factor(self, weight: Tensor, grid: Tensor) -> Tensor:

@@ -12,13 +12,13 @@ from bitswitch.conversion import with_fused_parts, without_fast_path
 from bitswitch.deployment import container
 from bitswitch.deployment.description import (
     CODES,
-    INPUT_OFFSET,
     INPUT_SCALE,
+    INPUT_ZERO_POINT,
     MULTIPLIER,
     NORM_KINDS,
-    OFFSET,
     SCALE,
     SHIFT,
+    ZERO_POINT,
     Description,
     LayerFacts,
 )
@@ -132,12 +132,12 @@ def _codes(facts: LayerFacts, shape: torch.Size, stored: Tensor) -> Tensor:
 def _scales(facts: LayerFacts, tensors: Mapping[str, Tensor]) -> Scales:
     weight = _positive(f"{facts.name}.{SCALE}", tensors)
     if facts.signed is None:
-        return Scales(weight, _optional(f"{facts.name}.{OFFSET}", tensors), None, None)
+        return Scales(weight, _optional(f"{facts.name}.{ZERO_POINT}", tensors), None, None)
     return Scales(
         weight,
-        _optional(f"{facts.name}.{OFFSET}", tensors),
+        _optional(f"{facts.name}.{ZERO_POINT}", tensors),
         _positive(f"{facts.name}.{INPUT_SCALE}", tensors),
-        _optional(f"{facts.name}.{INPUT_OFFSET}", tensors),
+        _optional(f"{facts.name}.{INPUT_ZERO_POINT}", tensors),
     )
 
 

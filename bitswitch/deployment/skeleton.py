@@ -12,13 +12,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bitswitch.contracts.data import Model
 from bitswitch.deployment.description import (
     CODES,
-    INPUT_OFFSET,
     INPUT_SCALE,
+    INPUT_ZERO_POINT,
     MULTIPLIER,
     NORM_KINDS,
-    OFFSET,
     SCALE,
     SHIFT,
+    ZERO_POINT,
     Description,
     LayerFacts,
 )
@@ -131,17 +131,17 @@ def _of_layer(
     size = packed_size(math.prod(shape), bits)
     codes = (torch.int8, shape) if bits == BYTE else (torch.uint8, (size,))
     yield f"{facts.name}.{CODES}", codes
-    scale, offset = f"{facts.name}.{SCALE}", f"{facts.name}.{OFFSET}"
+    scale, zero_point = f"{facts.name}.{SCALE}", f"{facts.name}.{ZERO_POINT}"
     found = tuple(tensors[scale].shape) if scale in tensors else ()
-    rows = widths if offset in tensors or found[:1] != (1,) else 1
+    rows = widths if zero_point in tensors or found[:1] != (1,) else 1
     columns = shape[0] if found[1:] == (shape[0],) else 1
     yield scale, (torch.float32, (rows, columns))
-    if offset in tensors:
-        yield offset, (torch.float32, (rows, columns))
+    if zero_point in tensors:
+        yield zero_point, (torch.float32, (rows, columns))
     if facts.signed is not None:
         yield f"{facts.name}.{INPUT_SCALE}", (torch.float32, (widths,))
-        if f"{facts.name}.{INPUT_OFFSET}" in tensors:
-            yield f"{facts.name}.{INPUT_OFFSET}", (torch.float32, (widths,))
+        if f"{facts.name}.{INPUT_ZERO_POINT}" in tensors:
+            yield f"{facts.name}.{INPUT_ZERO_POINT}", (torch.float32, (widths,))
 
 
 def build(facts: Description) -> nn.Module:

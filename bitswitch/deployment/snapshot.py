@@ -10,23 +10,23 @@ from bitswitch.types import Policy
 
 
 class InputGrid(NamedTuple):
-    """The grid of a layer's input at one bit-width: code q is worth ``q * scale + offset``."""
+    """The grid of an input at one bit-width: code q stands for ``q * scale + zero_point``."""
 
     scale: Tensor
     """float32 []."""
-    offset: Tensor | None
-    """Worth of code zero, float32 []; None: 0."""
+    zero_point: Tensor | None
+    """Real value of code zero, float32 []; None: 0."""
     low: int
     high: int
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes of ``x``, as float32: the operations of training, in their order."""
-        shifted = x.float() if self.offset is None else x.float() - self.offset
+        shifted = x.float() if self.zero_point is None else x.float() - self.zero_point
         return (shifted / self.scale).clamp_(self.low, self.high).round_()
 
 
 class Operands(NamedTuple):
-    """One quantized layer at one policy: weight code q is worth ``q * scale + offset``."""
+    """One quantized layer at one policy: weight code q stands for ``q * scale + zero_point``."""
 
     bits: tuple[int, int]
     """(weight, input); 32 where the input stays float."""
@@ -34,7 +34,7 @@ class Operands(NamedTuple):
     """int8 [out, in / groups, ...]."""
     weight_scale: Tensor
     """float32 [1 or out]."""
-    weight_offset: Tensor | None
+    weight_zero_point: Tensor | None
     """float32 [1 or out]; None: 0."""
     grid: InputGrid | None
     """None: the input stays float."""
@@ -43,7 +43,8 @@ class Operands(NamedTuple):
         """Return what the codes are worth, float32: the weight that training used."""
         shape = (-1, *[1] * (self.codes.dim() - 1))
         values = self.codes.float() * self.weight_scale.view(shape)
-        return values if self.weight_offset is None else values + self.weight_offset.view(shape)
+        zero_point = self.weight_zero_point
+        return values if zero_point is None else values + zero_point.view(shape)
 
 
 class Snapshot(NamedTuple):

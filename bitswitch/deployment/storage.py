@@ -58,7 +58,7 @@ def _separate(model: IntegerModel, tensors: Mapping[str, Tensor], bits: int) -> 
         elif part == CODES:
             pinned = layers[owner].pinned
             quantized += packed_size(codes[owner], pinned[0] if pinned else bits)
-        else:  # scales and offsets: one row per bit-width, or one for all
+        else:  # scales and zero points: one row per bit-width, or one for all
             one_for_all = part == SCALE and len(values) == 1
             quantized += _bytes(values) // (1 if one_for_all else len(layers[owner].widths))
     return Storage(form="separate", bits=bits, quantized=quantized, rest=rest)

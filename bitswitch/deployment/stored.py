@@ -19,12 +19,12 @@ class Scales(NamedTuple):
 
     weight: Tensor
     """float32 [1 or widths, 1 or out]; one row: the widest, powers of two below."""
-    weight_offset: Tensor | None
-    """float32 [widths, 1 or out], worth of code zero; None: 0."""
+    weight_zero_point: Tensor | None
+    """float32 [widths, 1 or out], real value of code zero; None: 0."""
     inputs: Tensor | None
     """float32 [widths]; None: the input stays float."""
-    input_offset: Tensor | None
-    """float32 [widths], worth of code zero; None: 0."""
+    input_zero_point: Tensor | None
+    """float32 [widths], real value of code zero; None: 0."""
 
     def to(self, device: object) -> "Scales":
         """Return the same on ``device``."""
@@ -99,17 +99,17 @@ class StoredLayer:
         return codes
 
     def _worth(self, row: int) -> tuple[Tensor, Tensor | None]:
-        """Return scale and offset of weights at one bit-width."""
+        """Return scale and zero point of weights at one bit-width."""
         scales, widths = self.scales, self.facts.widths
-        offset = None if scales.weight_offset is None else scales.weight_offset[row]
+        zero_point = None if scales.weight_zero_point is None else scales.weight_zero_point[row]
         if len(scales.weight) > 1:
-            return scales.weight[row], offset
-        return scales.weight[0] * 2.0 ** (widths[0] - widths[row]), offset
+            return scales.weight[row], zero_point
+        return scales.weight[0] * 2.0 ** (widths[0] - widths[row]), zero_point
 
-    def _input_grids(self, steps: Tensor) -> Iterator[tuple[int, InputGrid]]:
+    def _input_grids(self, inputs: Tensor) -> Iterator[tuple[int, InputGrid]]:
         """Yield the grid of the input at every bit-width."""
-        offsets = self.scales.input_offset
+        zero_points = self.scales.input_zero_point
         for row, bits in enumerate(self.facts.widths):
             low, high = signed_range(bits) if self.facts.signed else (0, 2**bits - 1)
-            offset = None if offsets is None else offsets[row]
-            yield bits, InputGrid(steps[row], offset, low, high)
+            zero_point = None if zero_points is None else zero_points[row]
+            yield bits, InputGrid(inputs[row], zero_point, low, high)

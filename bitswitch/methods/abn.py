@@ -10,6 +10,7 @@ from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method, Pass, StepInfo
 from bitswitch.nn.policy import random_policy
 from bitswitch.quant.floor import FloorQuantizer
+from bitswitch.quant.granularity import PER_TENSOR, WeightGranularity
 from bitswitch.quant.lsq import ActivationQuantizer, InitName
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import Strict
@@ -52,15 +53,15 @@ class Abn(Method):
         """Passes per step with a bit-width drawn for every layer."""
         distillation_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
         """Share of the teacher in the loss; the rest goes to the labels."""
-        per_channel: bool = False
-        """A weight scale per output channel instead of one per layer."""
+        weight_granularity: WeightGranularity = PER_TENSOR
+        """Which weights share a scale."""
         activation_init: InitName = "mean"
         """How activation scales start."""
 
     options: Options
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
-        return FloorQuantizer(weight, self.bitset, self.options.per_channel)
+        return FloorQuantizer(weight, self.bitset, self.options.weight_granularity)
 
     def activation_quantizer(self) -> Quantizer:
         return ActivationQuantizer(self.bitset, self.options.activation_init)

@@ -15,6 +15,7 @@ from bitswitch.nn.policy import random_policy
 from bitswitch.nn.transitional import TransitionalBatchNorm
 from bitswitch.quant.double_rounding import GradientName
 from bitswitch.quant.floor import FloorQuantizer
+from bitswitch.quant.granularity import PER_TENSOR, WeightGranularity
 from bitswitch.quant.lsq import ActivationQuantizer, InitName
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import FLOAT_BITS, LayerBits, Strict
@@ -70,8 +71,8 @@ class BitMixer(Method):
         """``widest``: a pass at the widest bit-width comes first and teaches."""
         distillation_weight: Share = 0.5
         """Share of the teacher in the loss; the rest goes to the labels."""
-        per_channel: bool = False
-        """A weight scale per output channel instead of one per layer."""
+        weight_granularity: WeightGranularity = PER_TENSOR
+        """Which weights share a scale."""
         gradient: GradientName = "derivative"
         """Of weight scales; ``printed``: as re-implemented in the code of huang2025nearly."""
         activation_init: InitName = "mean"
@@ -87,7 +88,7 @@ class BitMixer(Method):
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options
-        return FloorQuantizer(weight, self.bitset, options.per_channel, options.gradient)
+        return FloorQuantizer(weight, self.bitset, options.weight_granularity, options.gradient)
 
     def activation_quantizer(self) -> Quantizer:
         return ActivationQuantizer(self.bitset, self.options.activation_init)

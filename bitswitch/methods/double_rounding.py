@@ -8,8 +8,9 @@ from torch import Tensor
 from bitswitch.contracts.card import Card, Recipe, Storage
 from bitswitch.contracts.method import Method
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
+from bitswitch.quant.granularity import PER_TENSOR, ActivationGranularity, WeightGranularity
 from bitswitch.quant.grid import Rounding
-from bitswitch.quant.lsq import ActivationQuantizer, InitName
+from bitswitch.quant.lsq import InitName, activation_quantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import MAX_BITS, MIN_BITS, Strict
 
@@ -31,7 +32,7 @@ RECIPES = {
 
 
 class DoubleRounding(Method):
-    """One integer weight tensor and one step per layer, for all bit-widths."""
+    """One integer weight tensor and one scale per layer, for all bit-widths."""
 
     source = "huang2025nearly"
     card: ClassVar[Card] = Card(
@@ -50,8 +51,10 @@ class DoubleRounding(Method):
     class Options(Strict):
         """Defaults as published."""
 
-        per_channel: bool = False
-        """A weight scale per output channel; Eq. 1 has one per layer."""
+        weight_granularity: WeightGranularity = PER_TENSOR
+        """Which weights share a scale; Eq. 1 has one per layer, ``per-tensor``."""
+        activation_granularity: ActivationGranularity = PER_TENSOR
+        """Which input values share a scale: learned, or ``per-token``, computed as they come."""
         rounding: Rounding = "double"
         """How narrow codes come about; ``single`` and ``floor`` need the float weights."""
         gradient: GradientName = "derivative"
@@ -74,7 +77,7 @@ class DoubleRounding(Method):
         return DoubleRoundingQuantizer(
             weight,
             self.bitset,
-            per_channel=options.per_channel,
+            granularity=options.weight_granularity,
             rounding=options.rounding,
             gradient=options.gradient,
             gradient_scale=options.gradient_scale,
@@ -82,4 +85,9 @@ class DoubleRounding(Method):
 
     def activation_quantizer(self) -> Quantizer:
         options = self.options
-        return ActivationQuantizer(self.bitset, options.activation_init, options.gradient_scale)
+        return activation_quantizer(
+            options.activation_granularity,
+            self.bitset,
+            options.activation_init,
+            options.gradient_scale,
+        )

@@ -1,4 +1,4 @@
-"""Double Rounding: one step and one stored integer tensor serve every bit-width."""
+"""Double Rounding: one scale and one stored integer tensor serve every bit-width."""
 
 from typing import Literal
 
@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from bitswitch.errors import EncodingError
+from bitswitch.quant.granularity import PER_TENSOR, Granularity
 from bitswitch.quant.grid import Rounding, grid_codes, integers
-from bitswitch.quant.initial import three_sigma_step
+from bitswitch.quant.initial import three_sigma_scale
 from bitswitch.quant.integer import shift_half_even
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.scale import Scale
@@ -22,13 +23,13 @@ whatever the forward does, without a factor 2^(h-b)."""
 class DoubleRoundingQuantizer(Quantizer):
     """Weights whose narrow codes are roundings of the widest codes.
 
-    The step of b bits is ``scale * 2 ** (widest - b)``; ``scale`` is the only parameter and is
+    The scale of b bits is ``scale * 2 ** (widest - b)``; ``scale`` is the only parameter and is
     used as it is: a training loop has to notice when it reaches zero.
 
     Args:
         weight: Float weights [out, in, ...] that set the initial scale.
         bitset: Bit-widths, widest first.
-        per_channel: One scale per output channel instead of one per layer.
+        granularity: Which weights share a scale.
         rounding: How the narrow codes come about.
         gradient: Which gradient the scale gets.
         gradient_scale: Multiply it by 1 / sqrt(weights per scale * largest code).
@@ -40,16 +41,17 @@ class DoubleRoundingQuantizer(Quantizer):
         self,
         weight: Tensor,
         bitset: BitSet,
-        per_channel: bool = False,
+        granularity: Granularity = PER_TENSOR,
         rounding: Rounding = "double",
         gradient: GradientName = "derivative",
         gradient_scale: bool = True,
     ) -> None:
         super().__init__()
+        self.granularity = granularity
         self.rounding = rounding
         self.gradient = gradient
         self.gradient_scale = gradient_scale
-        self.scale = Scale(three_sigma_step(weight, max(bitset), per_channel))
+        self.scale = Scale(three_sigma_scale(weight, max(bitset), granularity))
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
         x = x.to(self.scale.dtype)
@@ -73,9 +75,9 @@ class DoubleRoundingQuantizer(Quantizer):
         """Return the codes of ``width``, by integer operations from the widest where possible."""
         if self.rounding in ("double", "shift"):
             return self.narrow(Codes(self.stored(x, width), self.scale.clone()), width)
-        x, step = x.to(self.scale.dtype), self.scale * width.ratio
-        codes = grid_codes(x, step, width.signed_low, width.signed_high, self.rounding)
-        return Codes(integers(codes), step)
+        x, scale = x.to(self.scale.dtype), self.scale * width.ratio
+        codes = grid_codes(x, scale, width.signed_low, width.signed_high, self.rounding)
+        return Codes(integers(codes), scale)
 
     @torch.no_grad()
     def narrow(self, codes: Codes, width: Width) -> Codes:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
+from bitswitch.quant.granularity import PER_TENSOR, Granularity
 from bitswitch.quant.quantizer import Codes, Width
 from bitswitch.types import BitSet
 
@@ -17,7 +18,7 @@ class FloorQuantizer(DoubleRoundingQuantizer):
     Args:
         weight: Float weights [out, in, ...] that set the initial scale.
         bitset: Bit-widths, widest first.
-        per_channel: One scale per output channel instead of one per layer.
+        granularity: Which weights share a scale.
         gradient: Which gradient the scale gets.
         gradient_scale: Multiply it by 1 / sqrt(weights per scale * largest code).
 
@@ -28,11 +29,11 @@ class FloorQuantizer(DoubleRoundingQuantizer):
         self,
         weight: Tensor,
         bitset: BitSet,
-        per_channel: bool = False,
+        granularity: Granularity = PER_TENSOR,
         gradient: GradientName = "derivative",
         gradient_scale: bool = True,
     ) -> None:
-        super().__init__(weight, bitset, per_channel, "floor", gradient, gradient_scale)
+        super().__init__(weight, bitset, granularity, "floor", gradient, gradient_scale)
 
     @torch.no_grad()
     def narrow(self, codes: Codes, width: Width) -> Codes:

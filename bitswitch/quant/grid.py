@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.errors import EncodingError
+from bitswitch.quant.granularity import grouped, ungrouped
 from bitswitch.quant.quantizer import Number
 from bitswitch.runtime import transfers
 
@@ -59,7 +60,7 @@ def clip(values: Tensor, low: Number, high: Number, out: Tensor | None = None) -
 
 def grid_codes(
     x: Tensor,
-    step: Tensor,
+    scale: Tensor,
     low: Number,
     high: Number,
     rounding: Rounding = "single",
@@ -72,7 +73,8 @@ def grid_codes(
 
     Args:
         x: Real values, any shape; NaN stays NaN, infinities go to the bounds.
-        step: Worth of one code, in units of ``x``, positive; broadcasts to ``x``.
+        scale: Distance of two codes in units of ``x``, positive; broadcasts to ``x``, or has a
+            dimension more (``PerGroup``).
         low: Smallest code.
         high: Largest code.
         rounding: How a code becomes an integer.
@@ -81,8 +83,8 @@ def grid_codes(
     >>> grid_codes(torch.tensor([-9.0, 0.6, 1.5]), torch.tensor(1.0), -2.0, 1.0)
     tensor([-2.,  1.,  1.])
     """
-    ratios = x / step
-    return ROUNDINGS[rounding](clip(ratios, low, high, out=ratios), ratio)
+    ratios = grouped(x, scale) / scale
+    return ungrouped(ROUNDINGS[rounding](clip(ratios, low, high, out=ratios), ratio), x)
 
 
 def integers(codes: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
-"""Initial steps, measured on the values they will quantize."""
+"""Initial scales, measured on the values they will quantize."""
 
 import math
 
 import torch
 from torch import Tensor
 
+from bitswitch.quant.granularity import PER_TENSOR, Granularity
 from bitswitch.quant.grid import at_least_float32
 
 _GOLDEN = 0.6180339887498949
@@ -18,24 +19,23 @@ _FITTED_SHARES = (1.0, 0.6, 0.3)
 _FITTING_ROUNDS = 25
 
 
-def three_sigma_step(weight: Tensor, bits: int, per_channel: bool = False) -> Tensor:
-    """Return max(|mean - 3 std|, |mean + 3 std|) / 2^(bits-1).
+def three_sigma_scale(weight: Tensor, bits: int, granularity: Granularity = PER_TENSOR) -> Tensor:
+    """Return max(|mean - 3 std|, |mean + 3 std|) / 2^(bits-1) of the weights that share a scale.
 
-    A single value has no deviation: there the step is its magnitude over 2^(bits-1).
+    A single value has no deviation: there the scale is its magnitude over 2^(bits-1).
 
     Args:
         weight: Float weights [out, in, ...].
         bits: Bit-width of the grid.
-        per_channel: One step per output channel [out, 1, ...] instead of a single number.
+        granularity: Which weights share a scale; it says the shape of the scales.
 
     Source: the public code of huang2025nearly.
     """
-    rows = at_least_float32(weight.detach()).reshape(len(weight) if per_channel else 1, -1)
+    rows = granularity.rows(at_least_float32(weight.detach()))
     mean = rows.mean(1)
     spread = 3 * rows.std(1, correction=min(1, rows.shape[1] - 1))
-    step = torch.maximum((mean - spread).abs(), (mean + spread).abs()) / 2 ** (bits - 1)
-    shape = [-1, *[1] * (weight.dim() - 1)] if per_channel else []
-    return measured(step).reshape(shape)
+    scale = torch.maximum((mean - spread).abs(), (mean + spread).abs()) / 2 ** (bits - 1)
+    return measured(scale).reshape(granularity.scale_shape(weight.shape))
 
 
 def sampled(values: Tensor, most: int) -> Tensor:
@@ -49,18 +49,18 @@ def sampled(values: Tensor, most: int) -> Tensor:
     count = values.numel()
     if count <= most:
         return values
-    step = round(_GOLDEN * count)
-    while math.gcd(step, count) > 1:
-        step += 1
-    sample = values[torch.arange(most, device=values.device) * step % count]
+    stride = round(_GOLDEN * count)
+    while math.gcd(stride, count) > 1:
+        stride += 1
+    sample = values[torch.arange(most, device=values.device) * stride % count]
     ends = values.aminmax()
     low, high = sample.argmin(), sample.argmax()
     high = torch.where(high == low, (low + 1) % len(sample), high)  # all of the sample are equal
     return sample.scatter_(0, torch.stack([low, high]), torch.stack(ends))
 
 
-def mean_step(mean: Tensor, high: int) -> Tensor:
-    """Return 2 mean / sqrt(high), the step for values of that mean magnitude.
+def mean_scale(mean: Tensor, high: int) -> Tensor:
+    """Return 2 mean / sqrt(high), the scale for values of that mean magnitude.
 
     Source: esser2020learned, section 2.1.
     """
@@ -77,18 +77,19 @@ def percentile_range(values: Tensor) -> Tensor:
 
 
 def least_squares_grid(values: Tensor, high: int) -> tuple[Tensor, Tensor]:
-    """Return step and offset of a grid with codes 0 to ``high`` that fits ``values`` closely.
+    """Return scale and zero point of a grid with codes 0 to ``high`` that fits ``values`` closely.
 
     From several starting grids, two moves alternate that can only lower the mean squared error:
-    nearest codes for the values, and the least-squares step and offset for these codes. The best
-    of the local optima is returned.
+    nearest codes for the values, and the least-squares scale and zero point for these codes. The
+    best of the local optima is returned.
 
     Args:
         values: [n]; where they are not finite, the grid is 1 and 0.
         high: Largest code.
 
     Returns:
-        Step, positive, and offset, both 0-d and of the precision of ``values``, float32 at least.
+        Scale, positive, and zero point (in units of ``values``), both 0-d and of the precision of
+        ``values``, float32 at least.
 
     Source: bhalgat2020lsq (the objective; the publication minimises it by gradient descent).
     """
@@ -98,28 +99,28 @@ def least_squares_grid(values: Tensor, high: int) -> tuple[Tensor, Tensor]:
     shares, centre = x.new_tensor(_FITTED_SHARES), x.mean()
     ends = [centre + shares * (end - centre) for end in (x.min(), x.max())]
     low, top = torch.cartesian_prod(*ends).T[..., None]
-    step, offset = measured((top - low) / high), low
+    scale, zero_point = measured((top - low) / high), low
     for _ in range(_FITTING_ROUNDS):
-        codes = _nearest(x, step, offset, high)
+        codes = _nearest(x, scale, zero_point, high)
         deviation = codes - codes.mean(1, keepdim=True)
         slope = (deviation * x).sum(1, keepdim=True) / deviation.square().sum(1, keepdim=True)
-        step = torch.where(slope > 0, slope, step)  # NaN where all codes are equal
-        offset = centre - step * codes.mean(1, keepdim=True)
-    error = (step * _nearest(x, step, offset, high) + offset - x).square().mean(1)
+        scale = torch.where(slope > 0, slope, scale)  # NaN where all codes are equal
+        zero_point = centre - scale * codes.mean(1, keepdim=True)
+    error = (scale * _nearest(x, scale, zero_point, high) + zero_point - x).square().mean(1)
     best = error.argmin()[None]
-    found = (part[:, 0].index_select(0, best)[0].to(kept) for part in (step, offset))
-    step, offset = (torch.where(x.isfinite().all(), part, torch.nan) for part in found)
-    return measured(step), offset.nan_to_num(0.0)
+    found = (part[:, 0].index_select(0, best)[0].to(kept) for part in (scale, zero_point))
+    scale, zero_point = (torch.where(x.isfinite().all(), part, torch.nan) for part in found)
+    return measured(scale), zero_point.nan_to_num(0.0)
 
 
-def _nearest(x: Tensor, step: Tensor, offset: Tensor, high: int) -> Tensor:
-    return ((x - offset) / step).round_().clamp_(0, high)
+def _nearest(x: Tensor, scale: Tensor, zero_point: Tensor, high: int) -> Tensor:
+    return ((x - zero_point) / scale).round_().clamp_(0, high)
 
 
-def measured(step: Tensor) -> Tensor:
-    """Return ``step`` where it is positive and finite, 1 where nothing could be measured.
+def measured(scale: Tensor) -> Tensor:
+    """Return ``scale`` where it is positive and finite, 1 where nothing could be measured.
 
     >>> measured(torch.tensor([0.5, 0.0, float("nan")]))
     tensor([0.5000, 1.0000, 1.0000])
     """
-    return torch.where(step.isfinite() & (step > 0), step, torch.ones_like(step))
+    return torch.where(scale.isfinite() & (scale > 0), scale, torch.ones_like(scale))

@@ -108,6 +108,17 @@ class PerBit(Switchable, ScaleHolder):
         return self.get_parameter(str(key))
 
 
+def read_offsets(state: dict[str, Any], prefix: str) -> None:
+    """Give the zero points in ``state`` their name: state dicts once called them offsets.
+
+    Args:
+        state: Is changed.
+        prefix: Of the quantizer whose zero points they are.
+    """
+    for name in [name for name in state if name.startswith(f"{prefix}offset")]:
+        state[name.replace(f"{prefix}offset", f"{prefix}zero_point", 1)] = state.pop(name)
+
+
 def switch(module: nn.Module, bits: int) -> None:
     """Use ``bits`` in every ``PerBit`` inside ``module``."""
     for part in _per_bits(module):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bitswitch.quant.granularity import PER_TENSOR, Granularity, grouped, ungrouped
 from bitswitch.quant.scale import Scale, ScaleHolder
 from bitswitch.types import BitSet
 
@@ -46,18 +47,19 @@ class Width(NamedTuple):
 
 
 class Codes(NamedTuple):
-    """Integers as deployed, and what they are worth: ``values * scale + offset``."""
+    """Integers as deployed, and the real values they stand for: ``values * scale + zero_point``."""
 
     values: Tensor
     """int32, the shape of the encoded tensor."""
     scale: Tensor
-    """Worth of one step, broadcasts to ``values``."""
-    offset: Tensor | float = 0.0
-    """Worth of code zero."""
+    """Distance of two codes; broadcasts to ``values``, or has a dimension more (``PerGroup``)."""
+    zero_point: Tensor | float = 0.0
+    """Real value of code zero, in units of the encoded tensor; it need not be on the grid."""
 
     def decode(self) -> Tensor:
         """Return the real values, as precise as the scale; bit for bit what ``forward`` gave."""
-        return self.values.to(self.scale.dtype) * self.scale + self.offset
+        values = grouped(self.values, self.scale).to(self.scale.dtype)
+        return ungrouped(values * self.scale + self.zero_point, self.values)
 
 
 class Quantizer(ScaleHolder):
@@ -67,6 +69,9 @@ class Quantizer(ScaleHolder):
     bit-width is a ``PerBit`` of a ``Scale``. ``forward`` is deterministic: a layer calls it again
     in backward rather than keep its result.
     """
+
+    granularity: Granularity = PER_TENSOR
+    """Which values of the operand share a scale."""
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
         """Return ``x`` on the grid of ``width``, same shape, with straight-through gradients."""

@@ -19,10 +19,10 @@ rounding in sums."""
 class Range(NamedTuple):
     """A grid for every row of values."""
 
-    step: Tensor
-    """Worth of one code, positive, [rows, 1]."""
-    offset: Tensor
-    """Worth of code zero, [rows, 1]."""
+    scale: Tensor
+    """Distance of two codes, positive, [rows, 1]."""
+    zero_point: Tensor
+    """Real value of code zero, [rows, 1]."""
 
 
 @torch.no_grad()
@@ -37,13 +37,13 @@ def search_range(
     """Return the candidate grid with the least mean |quantized - value| ^ power in every row.
 
     Candidate i spans both ends times 1 - i / 100; of equal ones the widest is taken, and so it is
-    where a value is so large that errors overflow. Where the ends coincide, the step is 1.
+    where a value is so large that errors overflow. Where the ends coincide, the scale is 1.
 
     Args:
         rows: Values [rows, n].
         ends: Where the full range begins and ends, [rows, 1] each.
         codes: Smallest and largest code.
-        centred: Code zero is worth zero; otherwise the smallest code is worth the lower end.
+        centred: Code zero stands for zero; otherwise the smallest code stands for the lower end.
         candidates: How many there are, 1 to 100.
         power: Exponent of the error.
 
@@ -57,8 +57,8 @@ def search_range(
         error = _error(rows, _nearest(rows, found, codes), power)
         better = (error < least[left]) | (index == 0)
         least[left] = torch.where(better, error, least[left])
-        best.step[left] = torch.where(better, found.step, best.step[left])
-        best.offset[left] = torch.where(better, found.offset, best.offset[left])
+        best.scale[left] = torch.where(better, found.scale, best.scale[left])
+        best.zero_point[left] = torch.where(better, found.zero_point, best.zero_point[left])
         if index % _LOOK_EVERY == _LOOK_EVERY - 1:
             lost = _error(rows, _within_reach(rows, found, codes), power)
             hopeful = (lost <= least[left] * _MARGIN).flatten()
@@ -77,15 +77,15 @@ def _candidate(
 ) -> Range:
     low, high = codes
     start, end = (side * (1.0 - index * SHRINK) for side in ends)
-    step = (end - start) / (high - low)
-    step = torch.where(step > 0, step, torch.ones_like(step))
-    return Range(step, torch.zeros_like(step) if centred else start - step * low)
+    scale = (end - start) / (high - low)
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return Range(scale, torch.zeros_like(scale) if centred else start - scale * low)
 
 
 def _nearest(rows: Tensor, grid: Range, codes: tuple[float, float]) -> Tensor:
     """Return the nearest values on the grid."""
-    ratios = rows.sub(grid.offset).div_(grid.step)
-    return ratios.clamp_(*codes).round_().mul_(grid.step).add_(grid.offset)
+    ratios = rows.sub(grid.zero_point).div_(grid.scale)
+    return ratios.clamp_(*codes).round_().mul_(grid.scale).add_(grid.zero_point)
 
 
 def _within_reach(rows: Tensor, grid: Range, codes: tuple[float, float]) -> Tensor:
@@ -94,7 +94,7 @@ def _within_reach(rows: Tensor, grid: Range, codes: tuple[float, float]) -> Tens
     Narrower candidates are this grid, scaled towards zero: none of their points is any nearer to
     what is beyond. The error made here is therefore the least that they can have.
     """
-    low, high = (code * grid.step + grid.offset for code in codes)
+    low, high = (code * grid.scale + grid.zero_point for code in codes)
     return torch.minimum(torch.maximum(rows, low.clamp(max=0)), high.clamp(min=0))
 
 

@@ -6,39 +6,42 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bitswitch.quant.granularity import grouped, ungrouped
 from bitswitch.quant.grid import clip, grid_codes, integers
 from bitswitch.quant.quantizer import Codes, Number
 
 
 def on_shifted_grid(
-    x: Tensor, step: Tensor, offset: Tensor, low: Number, high: Number, gain: Number = 1.0
+    x: Tensor, scale: Tensor, zero_point: Tensor, low: Number, high: Number, gain: Number = 1.0
 ) -> Tensor:
-    """Return ``step * code + offset`` with straight-through gradients.
+    """Return ``scale * code + zero_point`` with straight-through gradients.
 
-    With v = (x - offset) / step and q its code, the gradient is 1 to ``x`` where
-    ``low <= v <= high`` (bounds included) and 0 elsewhere; to ``offset`` it is 0 inside and 1
-    outside; to ``step`` it is q - v inside and q outside. Those of ``step`` and ``offset`` are
-    summed over what shares them, and multiplied by ``gain``.
+    With v = (x - zero_point) / scale and q its code, the gradient is 1 to ``x`` where
+    ``low <= v <= high`` (bounds included) and 0 elsewhere; to ``zero_point`` it is 0 inside and 1
+    outside; to ``scale`` it is q - v inside and q outside. Both are summed over what shares them
+    and multiplied by ``gain``.
 
     Args:
         x: Real values, any shape.
-        step: Worth of one code, positive; broadcasts to ``x``.
-        offset: Worth of code zero; broadcasts to ``x``.
+        scale: Distance of two codes, positive; broadcasts to ``x``, or has a dimension more
+            (``PerGroup``).
+        zero_point: Real value of code zero, in units of ``x``; of the shape of ``scale``.
         low: Smallest code.
         high: Largest code.
-        gain: Factor on the gradients of ``step`` and ``offset``.
+        gain: Factor on the gradients of ``scale`` and ``zero_point``.
 
     Source: xu2023eqnet, public code.
     """
-    result: Tensor = _OnShiftedGrid.apply(x, step, offset, low, high, gain)
-    return result
+    values = grouped(x, scale)
+    result: Tensor = _OnShiftedGrid.apply(values, scale, zero_point, low, high, gain)
+    return ungrouped(result, x)
 
 
 @torch.no_grad()
-def shifted_codes(x: Tensor, step: Tensor, offset: Tensor, low: Number, high: Number) -> Codes:
+def shifted_codes(x: Tensor, scale: Tensor, zero_point: Tensor, low: Number, high: Number) -> Codes:
     """Return what is deployed for ``on_shifted_grid`` of the same arguments."""
-    codes = grid_codes(x - offset, step, low, high)
-    return Codes(integers(codes), step.detach().clone(), offset.detach().clone())
+    codes = ungrouped(grid_codes(grouped(x, scale) - zero_point, scale, low, high), x)
+    return Codes(integers(codes), scale.detach().clone(), zero_point.detach().clone())
 
 
 class _OnShiftedGrid(torch.autograd.Function):
@@ -48,31 +51,31 @@ class _OnShiftedGrid(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        step: Tensor,
-        offset: Tensor,
+        scale: Tensor,
+        zero_point: Tensor,
         low: Number,
         high: Number,
         gain: Number,
     ) -> Tensor:
-        ctx.save_for_backward(x, step, offset)
+        ctx.save_for_backward(x, scale, zero_point)
         ctx.grid = low, high, gain
-        return grid_codes(x - offset, step, low, high).mul_(step).add_(offset)
+        return grid_codes(x - zero_point, scale, low, high).mul_(scale).add_(zero_point)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        x, step, offset = ctx.saved_tensors
+        x, scale, zero_point = ctx.saved_tensors
         low, high, gain = ctx.grid
-        ratios = (x - offset).div_(step)
+        ratios = (x - zero_point).div_(scale)
         codes = clip(ratios, low, high)
         inside = torch.eq(codes, ratios, out=ratios)  # as numbers, which is faster
         to_x = grad * inside if ctx.needs_input_grad[0] else None
-        to_step = to_offset = None
+        to_scale = to_zero_point = None
         if ctx.needs_input_grad[2]:
-            to_offset = (1 - inside).mul_(grad).sum_to_size(offset.shape) * gain
+            to_zero_point = (1 - inside).mul_(grad).sum_to_size(zero_point.shape) * gain
         if ctx.needs_input_grad[1]:
             subtracted = inside.mul_(codes)
             error = codes.round_().sub_(subtracted)
-            to_step = error.mul_(grad).sum_to_size(step.shape) * gain
-        return to_x, to_step, to_offset, None, None, None
+            to_scale = error.mul_(grad).sum_to_size(scale.shape) * gain
+        return to_x, to_scale, to_zero_point, None, None, None

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bitswitch.quant.granularity import grouped, ungrouped
 from bitswitch.quant.grid import ROUNDINGS, Rounding, clip, grid_codes
 from bitswitch.quant.quantizer import Number
 
 
 def on_grid(
     x: Tensor,
-    step: Tensor,
+    scale: Tensor,
     low: Number,
     high: Number,
     rounding: Rounding = "single",
@@ -20,51 +21,53 @@ def on_grid(
     gain: Number = 1.0,
     slope: Rounding | None = None,
 ) -> Tensor:
-    """Return ``step * grid_codes(x, step, ...)`` with straight-through gradients.
+    """Return ``scale * grid_codes(x, scale, ...)`` with straight-through gradients.
 
-    With v = x / step and q its code, the gradient is 1 to ``x`` where ``low <= v <= high``
-    (bounds included, whatever the release of torch) and 0 elsewhere; to ``step`` it is
-    q - v inside and q outside, summed over what shares the step, times ``gain``.
+    With v = x / scale and q its code, the gradient is 1 to ``x`` where ``low <= v <= high``
+    (bounds included, whatever the release of torch) and 0 elsewhere; to ``scale`` it is
+    q - v inside and q outside, summed over what shares the scale, times ``gain``.
 
     Args:
         x: Real values, any shape.
-        step: Worth of one code; broadcasts to ``x``.
+        scale: Distance of two codes, positive; broadcasts to ``x``, or has a dimension more
+            (``PerGroup``).
         low: Smallest code.
         high: Largest code.
         rounding: How a code becomes an integer.
         ratio: 2 ** (widest - bits).
-        gain: Factor on the gradient of ``step``.
-        slope: Rounding that gives q in the gradient of ``step``; None: ``rounding`` itself.
+        gain: Factor on the gradient of ``scale``.
+        slope: Rounding that gives q in the gradient of ``scale``; None: ``rounding`` itself.
 
     Source: esser2020learned, Eq. 3-5; huang2025nearly, Eq. 13.
     """
-    result: Tensor = _OnGrid.apply(x, step, low, high, rounding, ratio, gain, slope)
-    return result
+    values = grouped(x, scale)
+    result: Tensor = _OnGrid.apply(values, scale, low, high, rounding, ratio, gain, slope)
+    return ungrouped(result, x)
 
 
 class _OnGrid(torch.autograd.Function):
     """Keeps ``x`` alone; codes are computed again in backward, in place on two buffers."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor, *grid: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, *grid: Any) -> Tensor:
         low, high, rounding, ratio, *_ = grid
-        ctx.save_for_backward(x, step)
+        ctx.save_for_backward(x, scale)
         ctx.grid = grid
-        return grid_codes(x, step, low, high, rounding, ratio).mul_(step)
+        return grid_codes(x, scale, low, high, rounding, ratio).mul_(scale)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        x, step = ctx.saved_tensors
+        x, scale = ctx.saved_tensors
         low, high, rounding, ratio, gain, slope = ctx.grid
-        ratios = x / step
+        ratios = x / scale
         codes = clip(ratios, low, high)
         inside = torch.eq(codes, ratios, out=ratios)  # as numbers: ten times faster than booleans
         to_x = grad * inside if ctx.needs_input_grad[0] else None
-        to_step = None
+        to_scale = None
         if ctx.needs_input_grad[1]:
             subtracted = inside.mul_(codes)
             error = ROUNDINGS[slope or rounding](codes, ratio).sub_(subtracted)
-            to_step = error.mul_(grad).sum_to_size(step.shape) * gain
-        return to_x, to_step, *[None] * 6
+            to_scale = error.mul_(grad).sum_to_size(scale.shape) * gain
+        return to_x, to_scale, *[None] * 6

@@ -43,7 +43,7 @@ def test_weights(bits, scheme, rescale):
     y, expected = quantizer(w, width), ADABITS[f"{prefix}_y"]
     assert (y - expected).abs().max() <= FORWARD
     codes = quantizer.encode(w, width)
-    published = ((expected - codes.offset) / codes.scale).round()
+    published = ((expected - codes.zero_point) / codes.scale).round()
     assert torch.equal(published, codes.values.float())
     for kind, upstream in upstreams(w).items():
         grads = torch.autograd.grad(y, w, upstream, retain_graph=True)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bitswitch.quant.floor import FloorQuantizer
+from bitswitch.quant.granularity import PerChannel
 from bitswitch.quant.quantizer import Width
 
 FORWARD = 6e-8  # absolute
@@ -25,7 +26,7 @@ def same_gradients(grads, expected):
 @pytest.mark.parametrize(("widest", "bits"), [(h, b) for h, bs in BITSETS.items() for b in bs])
 def test_floored_weights(widest, bits):
     w, width = ARRAYS["w"], Width.of(bits, BITSETS[widest])
-    quantizer = FloorQuantizer(w, BITSETS[widest], per_channel=True, gradient="printed")
+    quantizer = FloorQuantizer(w, BITSETS[widest], granularity=PerChannel(), gradient="printed")
     prefix = f"w_bitmixfloor_h{widest}_b{bits}"
     torch.testing.assert_close(quantizer.scale.flatten(), ARRAYS[f"s_h{widest}"], rtol=1e-6, atol=0)
     quantizer.scale.data = ARRAYS[f"s_h{widest}"].reshape(-1, 1, 1, 1)

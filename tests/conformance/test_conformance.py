@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
-from bitswitch.quant.initial import three_sigma_step
+from bitswitch.quant.granularity import PER_TENSOR, PerChannel
+from bitswitch.quant.initial import three_sigma_scale
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
 from bitswitch.quant.quantizer import Width
 from bitswitch.report.analysis import staircases
@@ -57,7 +58,9 @@ def upstreams(x):
 def test_double_rounding_weights(published, widest, bits):
     arrays, w = DOUBLE_ROUNDING, DOUBLE_ROUNDING["w"]
     rounding, width = ROUNDINGS[published], Width.of(bits, BITSETS[widest])
-    quantizer = DoubleRoundingQuantizer(w, BITSETS[widest], True, rounding, gradient="printed")
+    quantizer = DoubleRoundingQuantizer(
+        w, BITSETS[widest], PerChannel(), rounding, gradient="printed"
+    )
     quantizer.scale.data = arrays[f"s_h{widest}"].reshape(-1, 1, 1, 1)
     prefix = f"w_{published}_h{widest}_b{bits}"
     for kind, upstream in upstreams(w).items():
@@ -70,7 +73,7 @@ def test_double_rounding_weights(published, widest, bits):
 
 @pytest.mark.parametrize("widest", BITSETS)
 def test_initial_weight_scale(widest):
-    step = three_sigma_step(DOUBLE_ROUNDING["w"], widest, per_channel=True).flatten()
+    step = three_sigma_scale(DOUBLE_ROUNDING["w"], widest, granularity=PerChannel()).flatten()
     torch.testing.assert_close(step, DOUBLE_ROUNDING[f"s_h{widest}"], rtol=1e-6, atol=0)
 
 
@@ -106,13 +109,15 @@ def test_initial_activation_scale(bits, init, start):
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("granularity", [PER_TENSOR, PerChannel()], ids=str)
 @pytest.mark.parametrize("bits", [8, 6, 5, 4, 3, 2])
-def test_lsq_weights(bits, per_channel, symmetric):
+def test_lsq_weights(bits, granularity, symmetric):
     w = LSQ["w"]
-    shape = (-1, 1, 1, 1) if per_channel else ()
-    prefix = f"w_b{bits}_{'pc' if per_channel else 'pt'}_{'sym' if symmetric else 'full'}"
-    quantizer = WeightQuantizer(w, (bits,), per_channel, symmetric, gradient_count="tensor")
+    shape = granularity.scale_shape(w.shape)
+    prefix = (
+        f"w_b{bits}_{'pt' if granularity == PER_TENSOR else 'pc'}_{'sym' if symmetric else 'full'}"
+    )
+    quantizer = WeightQuantizer(w, (bits,), granularity, symmetric, gradient_count="tensor")
     step = quantizer.scale.of(bits)
     published = LSQ[f"{prefix}_s"].reshape(shape)
     torch.testing.assert_close(step.data, published, rtol=1e-6, atol=0)

@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch.nn.functional import softmax
 
+from bitswitch.methods.eq_net.elastic import Variant
 from bitswitch.methods.eq_net.elastic_quantizers import (
+    GRANULARITIES,
     ElasticActivationQuantizer,
     ElasticWeightQuantizer,
 )
 from bitswitch.nn.losses import distilled
+from bitswitch.quant.granularity import PER_TENSOR
 from bitswitch.quant.quantizer import Width
 from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty, standardized_moment
 from bitswitch.quant.shifted_grid import on_shifted_grid
@@ -24,10 +27,10 @@ BITS = (8, 6, 5, 4, 3, 2)
 with np.load(Path(__file__).parent / "eqnet.npz") as arrays:
     EQNET = {key: torch.from_numpy(arrays[key]) for key in arrays}
 
-WEIGHTS = ElasticWeightQuantizer(EQNET["w"], TABLE, offsets="magnitude", channel_candidates=5)
+WEIGHTS = ElasticWeightQuantizer(EQNET["w"], TABLE, zero_points="magnitude", channel_candidates=5)
 ACTIVATIONS = {}
 for name in ("a", "x"):
-    ACTIVATIONS[name] = ElasticActivationQuantizer(TABLE, offsets="magnitude")
+    ACTIVATIONS[name] = ElasticActivationQuantizer(TABLE, zero_points="magnitude")
     ACTIVATIONS[name].initialize(EQNET[name])
 
 
@@ -52,43 +55,47 @@ def same_gradients(grads, expected):
         assert (grad.reshape(e.shape) - e).abs().max() <= limit
 
 
-def same_initial_tables(quantizer, variant, scales, offsets):
+def same_initial_tables(quantizer, variant, scales, zero_points):
     for bits in TABLE:
         step = quantizer.table("scale", variant).of(bits).flatten()
         torch.testing.assert_close(step.data, scales[:, column(bits)], rtol=2e-6, atol=0)
-        if not variant[0]:
-            offset = quantizer.table("offset", variant).of(bits).flatten()
-            torch.testing.assert_close(offset.data, offsets[:, column(bits)], rtol=2e-5, atol=2e-8)
+        if not variant.symmetric:
+            zero_point = quantizer.table("zero_point", variant).of(bits).flatten()
+            torch.testing.assert_close(
+                zero_point.data, zero_points[:, column(bits)], rtol=2e-5, atol=2e-8
+            )
         else:
-            assert not offsets.any()
+            assert not zero_points.any()
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("per_channel", [True, False])
-def test_initial_ranges_of_weights(symmetric, per_channel):
-    suffix = f"{'sym' if symmetric else 'asym'}_{'channel' if per_channel else 'layer'}"
+@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
+def test_initial_ranges_of_weights(symmetric, granularity):
+    suffix = (
+        f"{'sym' if symmetric else 'asym'}_{'layer' if granularity == PER_TENSOR else 'channel'}"
+    )
     tables = published_tables("winit", suffix)
-    same_initial_tables(WEIGHTS, (symmetric, per_channel), *tables)
+    same_initial_tables(WEIGHTS, Variant(symmetric, granularity), *tables)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("name", ["a", "x"])
 def test_initial_ranges_of_activations(name, symmetric):
     tables = published_tables(f"ainit_{name}", "sym" if symmetric else "asym")
-    same_initial_tables(ACTIVATIONS[name], (symmetric, False), *tables)
+    same_initial_tables(ACTIVATIONS[name], Variant(symmetric), *tables)
 
 
 def run(quantizer, x, variant, bits, upstream):
-    """Return forward and gradients to x, step and offset, all at the tables in place."""
-    quantizer.choose(*variant)
+    """Return forward and gradients to x, step and zero_point, all at the tables in place."""
+    quantizer.choose(variant)
     x = x.clone().requires_grad_()
     width = Width.of(bits, TABLE)
     tables = [quantizer.table("scale", variant).of(bits)]
-    if not variant[0]:
-        tables.append(quantizer.table("offset", variant).of(bits))
+    if not variant.symmetric:
+        tables.append(quantizer.table("zero_point", variant).of(bits))
     y = quantizer(x, width)
     grads = torch.autograd.grad(y, [x, *tables], upstream)
-    if variant[0]:  # the public code gives the zero offset a gradient when it is made a leaf
+    if variant.symmetric:  # the public code gives a zero point of 0 a gradient, as a leaf
         step, zero = (t.detach() for t in quantizer.grid(width))
         zero.requires_grad_()
         again = on_shifted_grid(x, step, zero, *quantizer.bounds(width))
@@ -97,39 +104,43 @@ def run(quantizer, x, variant, bits, upstream):
 
 
 def matches(quantizer, x, upstream, variant, bits, prefix, operand, tables):
-    for kind, table in zip(("scale", "offset"), tables, strict=True):
-        if kind == "scale" or not variant[0]:
+    for kind, table in zip(("scale", "zero_point"), tables, strict=True):
+        if kind == "scale" or not variant.symmetric:
             load(quantizer, kind, variant, table)
     for which, values in (("R", upstream), ("1", torch.ones_like(upstream))):
-        y, grads, (step, offset) = run(quantizer, x, variant, bits, values)
+        y, grads, (step, zero_point) = run(quantizer, x, variant, bits, values)
         expected = EQNET[f"{prefix}_y"]
         assert (y - expected).abs().max() <= FORWARD
-        nearest = [((v - offset) / step).round() for v in (y, expected)]
+        nearest = [((v - zero_point) / step).round() for v in (y, expected)]
         assert torch.equal(*nearest)
-        to_scale, to_offset = (EQNET[f"{prefix}_d{k}_{which}"] for k in ("scale", "beta"))
+        to_scale, to_zero_point = (EQNET[f"{prefix}_d{k}_{which}"] for k in ("scale", "beta"))
         others = [c for c in range(7) if c != column(bits)]
         assert not to_scale[:, others].any()
-        assert not to_offset[:, others].any()
+        assert not to_zero_point[:, others].any()
         same_gradients(
             grads,
             (
                 EQNET[f"{prefix}_d{operand}_{which}"],
                 to_scale[:, column(bits)],
-                to_offset[:, column(bits)],
+                to_zero_point[:, column(bits)],
             ),
         )
 
 
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("per_channel", [True, False])
-def test_weights(per_channel, symmetric, bits):
-    suffix = f"{'sym' if symmetric else 'asym'}_{'channel' if per_channel else 'layer'}"
-    prefix = f"w_b{bits}_{'pc' if per_channel else 'pt'}_{'sym' if symmetric else 'asym'}"
-    quantizer = ElasticWeightQuantizer(EQNET["w"][:, :, :1, :1], TABLE, offsets="magnitude")
+@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
+def test_weights(granularity, symmetric, bits):
+    suffix = (
+        f"{'sym' if symmetric else 'asym'}_{'layer' if granularity == PER_TENSOR else 'channel'}"
+    )
+    prefix = (
+        f"w_b{bits}_{'pt' if granularity == PER_TENSOR else 'pc'}_{'sym' if symmetric else 'asym'}"
+    )
+    quantizer = ElasticWeightQuantizer(EQNET["w"][:, :, :1, :1], TABLE, zero_points="magnitude")
     tables = published_tables("winit", suffix)
     w, gw = EQNET["w"], EQNET["gw"]
-    matches(quantizer, w, gw, (symmetric, per_channel), bits, prefix, "w", tables)
+    matches(quantizer, w, gw, Variant(symmetric, granularity), bits, prefix, "w", tables)
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -137,11 +148,11 @@ def test_weights(per_channel, symmetric, bits):
 @pytest.mark.parametrize("name", ["a", "x"])
 def test_activations(name, symmetric, bits):
     suffix = "sym" if symmetric else "asym"
-    quantizer = ElasticActivationQuantizer(TABLE, offsets="magnitude")
+    quantizer = ElasticActivationQuantizer(TABLE, zero_points="magnitude")
     quantizer.signed = name == "x"
     tables = published_tables(f"ainit_{name}", suffix)
     prefix = f"a_{name}_b{bits}_{suffix}"
-    matches(quantizer, EQNET[name], EQNET["gx"], (symmetric, False), bits, prefix, "x", tables)
+    matches(quantizer, EQNET[name], EQNET["gx"], Variant(symmetric), bits, prefix, "x", tables)
 
 
 @pytest.mark.parametrize(

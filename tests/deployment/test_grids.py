@@ -23,19 +23,19 @@ def layer(method=None, **options):
     return quantized_layer(nn.Conv2d(3, 5, 3), method or double_rounding(BITSET, **options))
 
 
-@pytest.mark.parametrize("per_channel", [False, True])
-def test_double_rounding_stores_one_row_of_scales(per_channel):
-    conv = layer(per_channel=per_channel)
+@pytest.mark.parametrize(("granularity", "scales"), [("per-tensor", 1), ("per-channel", 5)])
+def test_double_rounding_stores_one_row_of_scales(granularity, scales):
+    conv = layer(weight_granularity=granularity)
     grids = weight_grids("c", conv, BITSET)
-    assert (grids.rounding, grids.offset) == ("half-even", None)
-    assert grids.scale.shape == (1, 5 if per_channel else 1)
+    assert (grids.rounding, grids.zero_point) == ("half-even", None)
+    assert grids.scale.shape == (1, scales)
     assert grids.codes.shape == conv.weight.shape
 
 
 def test_a_grid_that_is_scaled_anew_stores_a_row_per_width():
     grids = weight_grids("c", layer(AdaBits(AdaBits.Options(), BITSET)), BITSET)
     assert grids.rounding == "floor"
-    assert grids.scale.shape == grids.offset.shape == (3, 1)
+    assert grids.scale.shape == grids.zero_point.shape == (3, 1)
 
 
 @pytest.mark.parametrize("rounding", ["double", "shift"])
@@ -90,10 +90,10 @@ def test_grids_of_inputs(make, signed, offset):
     x = torch.rand(1000, generator=draw) * 4 + (-2 if signed else 0.5)
     quantizer.initialize(x)
     grids = input_grids("c", quantizer, BITSET)
-    assert (grids.signed, grids.offset is not None) == (signed, offset)
+    assert (grids.signed, grids.zero_point is not None) == (signed, offset)
     for row, bits in enumerate(BITSET):
         found = quantizer.encode(x, Width.of(bits, BITSET)).decode()
-        codes = (found - (grids.offset[row] if offset else 0)) / grids.scale[row]
+        codes = (found - (grids.zero_point[row] if offset else 0)) / grids.scale[row]
         torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-4)
 
 

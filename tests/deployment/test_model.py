@@ -14,7 +14,7 @@ from . import exported
 RUNS = {
     "double rounding": exported.run_of(bitset=(8, 6, 4, 2)),
     "three bit-widths": exported.run_of(bitset=(4, 3, 2)),
-    "per channel": exported.run_of(per_channel=True),
+    "per channel": exported.run_of(weight_granularity="per-channel"),
     "shifted": exported.run_of(rounding="shift"),
     "transitional batch norm": exported.run_of("bit-mixer"),
     "offsets of weights": exported.run_of("adabits", first_last_bits=8),

@@ -62,7 +62,7 @@ def test_every_pass_updates_if_the_recipe_says_so(update):
 
 def test_narrow_weights_are_shifted_wide_ones():
     weight = torch.randn(4, 3, 3, 3)
-    quantizer = method(per_channel=True).weight_quantizer(weight)
+    quantizer = method(weight_granularity="per-channel").weight_quantizer(weight)
     assert isinstance(quantizer, FloorQuantizer)
     assert quantizer.scale.shape == (4, 1, 1, 1)
     wide, narrow = (quantizer.encode(weight, Width.of(bits, BITSET)).values for bits in (4, 2))

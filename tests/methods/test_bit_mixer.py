@@ -176,7 +176,7 @@ def test_distillation_of_the_recipe_is_refused():
 
 def test_options_reach_the_quantizers():
     weight = torch.randn(4, 3, 3, 3)
-    chosen = method(per_channel=True, gradient="printed", activation_init="range")
+    chosen = method(weight_granularity="per-channel", gradient="printed", activation_init="range")
     quantizer = chosen.weight_quantizer(weight)
     assert quantizer.scale.shape == (4, 1, 1, 1)
     assert (quantizer.rounding, quantizer.gradient) == ("floor", "printed")

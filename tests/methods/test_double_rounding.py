@@ -23,7 +23,9 @@ def test_defaults_are_as_published():
 
 
 def test_options_reach_the_quantizers():
-    quantizer = method(per_channel=True, rounding="floor", gradient="printed", gradient_scale=False)
+    quantizer = method(
+        weight_granularity="per-channel", rounding="floor", gradient="printed", gradient_scale=False
+    )
     weights = quantizer.weight_quantizer(WEIGHT)
     assert (weights.rounding, weights.gradient, weights.gradient_scale) == (
         "floor",

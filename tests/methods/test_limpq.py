@@ -6,6 +6,7 @@ from torch.nn.functional import batch_norm, conv2d, cross_entropy, linear, relu
 
 from bitswitch.methods.limpq import Limpq
 from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.quant.granularity import PerTensor
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
 from bitswitch.testing.subject import Subject, batch, run_spec, step_info, take_step
 from bitswitch.types import FLOAT_BITS
@@ -60,7 +61,11 @@ def test_quantizers_are_those_of_the_public_code():
     )
     assert isinstance(weights, WeightQuantizer)
     assert isinstance(inputs, ActivationQuantizer)
-    assert (weights.init, weights.symmetric, weights.per_channel) == ("three-sigma", False, False)
+    assert (weights.init, weights.symmetric, weights.granularity) == (
+        "three-sigma",
+        False,
+        PerTensor(),
+    )
     assert (weights.gradient_count, inputs.gradient_count) == ("tensor", "tensor")
     assert inputs.init == "mean"
 

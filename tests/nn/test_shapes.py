@@ -71,7 +71,7 @@ def test_edges_have_their_own_bit_width(model):
     ("method", "scales"),
     [
         (double_rounding(), [0, 1, 1, 1, 0]),
-        (double_rounding(per_channel=True), [0, 8, 16, 12, 0]),
+        (double_rounding(weight_granularity="per-channel"), [0, 8, 16, 12, 0]),
         (unshared(), [0, 3, 3, 3, 0]),
     ],
 )

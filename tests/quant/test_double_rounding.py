@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from bitswitch.errors import EncodingError
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
+from bitswitch.quant.granularity import PerChannel
 from bitswitch.quant.grid import ROUNDINGS
 from bitswitch.quant.quantizer import Width
 
@@ -126,7 +127,7 @@ def test_gradient_scale_counts_weights_per_scale():
     weight, width = torch.randn(4, 5), Width.of(4, BITSET)
     grads = []
     for scaled in (True, False):
-        quantize = quantizer(weight, per_channel=True, gradient_scale=scaled)
+        quantize = quantizer(weight, granularity=PerChannel(), gradient_scale=scaled)
         quantize(weight, width).sum().backward()
         grads.append(quantize.scale.grad)
     torch.testing.assert_close(grads[0], grads[1] / (5 * 7) ** 0.5)

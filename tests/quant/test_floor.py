@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitswitch.quant.floor import FloorQuantizer
+from bitswitch.quant.granularity import PerChannel
 from bitswitch.quant.quantizer import Codes, Width
 
 BITSET = (8, 6, 4, 3, 2)
@@ -43,7 +44,7 @@ def test_narrow_codes_are_shifted_wide_ones_and_what_was_trained(weight, scale, 
 def test_narrowing_needs_the_widest_codes_alone(bits):
     weight = torch.randn(6, 50)
     weight[:, 0] = -5
-    quantize = quantizer(weight, per_channel=True)
+    quantize = quantizer(weight, granularity=PerChannel())
     expected = quantize.encode(weight, WIDTHS[bits])
     wide = quantize.encode(weight, WIDTHS[8])
     stored = Codes(wide.values.clone(), wide.scale.clone())

@@ -1,37 +1,38 @@
 import pytest
 import torch
 
+from bitswitch.quant.granularity import PerChannel
 from bitswitch.quant.initial import (
     least_squares_grid,
-    mean_step,
+    mean_scale,
     measured,
     percentile_range,
     sampled,
-    three_sigma_step,
+    three_sigma_scale,
 )
 
 
 def test_three_sigma_reaches_further_from_zero_on_the_heavier_side():
     weight = torch.tensor([[1.0, 2.0, 3.0]])
-    assert three_sigma_step(weight, 8).item() == pytest.approx((2 + 3 * 1) / 128)
-    assert three_sigma_step(-weight, 8) == three_sigma_step(weight, 8)
+    assert three_sigma_scale(weight, 8).item() == pytest.approx((2 + 3 * 1) / 128)
+    assert three_sigma_scale(-weight, 8) == three_sigma_scale(weight, 8)
 
 
 def test_three_sigma_per_channel_broadcasts_to_the_weight():
     weight = torch.randn(5, 3, 2, 2)
-    step = three_sigma_step(weight, 4, per_channel=True)
+    step = three_sigma_scale(weight, 4, granularity=PerChannel())
     assert step.shape == (5, 1, 1, 1)
-    torch.testing.assert_close(step[2].squeeze(), three_sigma_step(weight[2:3], 4))
+    torch.testing.assert_close(step[2].squeeze(), three_sigma_scale(weight[2:3], 4))
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_nothing_to_measure_gives_a_step_of_one(value):
-    assert three_sigma_step(torch.full((2, 3), value), 8) == 1
+    assert three_sigma_scale(torch.full((2, 3), value), 8) == 1
     assert measured(percentile_range(torch.full((7,), value))) == 1
 
 
 def test_one_value_has_no_deviation():
-    assert three_sigma_step(torch.tensor([[-0.5]]), 2) == 0.25
+    assert three_sigma_scale(torch.tensor([[-0.5]]), 2) == 0.25
 
 
 def test_constant_values_span_their_magnitude():
@@ -58,7 +59,7 @@ def test_percentile_range_ignores_outliers():
 
 
 def test_mean_step():
-    assert mean_step(torch.tensor(3.0), 4).item() == 3
+    assert mean_scale(torch.tensor(3.0), 4).item() == 3
 
 
 def grid_error(x, step, offset, high):

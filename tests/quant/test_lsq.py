@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitswitch.errors import EncodingError
+from bitswitch.quant.granularity import PER_TENSOR, PerChannel
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
 from bitswitch.quant.quantizer import Width
 
@@ -98,23 +99,23 @@ def test_symmetric_weights_leave_out_the_lowest_code(symmetric):
 
 def test_weight_scales_per_channel():
     weight = torch.randn(6, 3, 2, 2)
-    quantize = WeightQuantizer(weight, BITSET, per_channel=True)
+    quantize = WeightQuantizer(weight, BITSET, granularity=PerChannel())
     width = Width.of(4, BITSET)
     assert quantize.scale.of(4).shape == (6, 1, 1, 1)
     alone = WeightQuantizer(weight[2:3], BITSET)
     torch.testing.assert_close(quantize(weight, width)[2:3], alone(weight[2:3], width))
 
 
-@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("granularity", [PER_TENSOR, PerChannel()], ids=str)
 @pytest.mark.parametrize("bits", BITSET)
-def test_three_sigma_start(bits, per_channel):
+def test_three_sigma_start(bits, granularity):
     weight = torch.randn(6, 3, 2, 2)
-    quantize = WeightQuantizer(weight, BITSET, per_channel, init="three-sigma")
-    rows = weight.reshape(6, -1) if per_channel else weight.reshape(1, -1)
-    for row, step in zip(rows, quantize.scale.of(bits).flatten(), strict=True):
+    quantize = WeightQuantizer(weight, BITSET, granularity, init="three-sigma")
+    rows = weight.reshape(1 if granularity == PER_TENSOR else 6, -1)
+    for row, scale in zip(rows, quantize.scale.of(bits).flatten(), strict=True):
         mean, spread = row.mean().item(), 3 * row.std().item()
         expected = max(abs(mean - spread), abs(mean + spread)) / 2 ** (bits - 1)
-        assert step.item() == pytest.approx(expected, rel=1e-5)
+        assert scale.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_start_at_one_looks_at_signs_alone():
@@ -125,22 +126,22 @@ def test_a_start_at_one_looks_at_signs_alone():
 
 
 @pytest.mark.parametrize(
-    ("per_channel", "count", "values"),
-    [(False, "step", 12), (True, "step", 3), (True, "tensor", 12)],
+    ("granularity", "count", "values"),
+    [(PER_TENSOR, "scale", 12), (PerChannel(), "scale", 3), (PerChannel(), "tensor", 12)],
 )
-def test_weight_gradient_scale_counts_what_it_is_told(per_channel, count, values):
+def test_weight_gradient_scale_counts_what_it_is_told(granularity, count, values):
     weight, width = torch.randn(4, 3), Width.of(4, BITSET)
     grads = []
     for scaled in (True, False):
         quantize = WeightQuantizer(
-            weight, BITSET, per_channel, gradient_scale=scaled, gradient_count=count
+            weight, BITSET, granularity, gradient_scale=scaled, gradient_count=count
         )
         quantize(weight, width).sum().backward()
         grads.append(quantize.scale.of(4).grad)
     torch.testing.assert_close(grads[0], grads[1] / (values * 7) ** 0.5)
 
 
-@pytest.mark.parametrize(("count", "values"), [("step", 24), ("image", 6), ("tensor", 24)])
+@pytest.mark.parametrize(("count", "values"), [("scale", 24), ("image", 6), ("tensor", 24)])
 def test_activation_gradient_scale_counts_what_it_is_told(count, values):
     x, width = torch.rand(4, 6) * 9, Width.of(4, BITSET)
     grads = []

@@ -32,21 +32,21 @@ def test_it_finds_the_candidate_with_the_least_error(bits, centred):
     for index, row in enumerate(ROWS.tolist()):
         start, end = (side[index].item() for side in ends)
         step, offset = reference(row, start, end, low, high, centred, 80, 2.4)
-        assert found.step[index].item() == pytest.approx(step, rel=1e-12)
-        assert found.offset[index].item() == pytest.approx(offset, rel=1e-9, abs=1e-12)
+        assert found.scale[index].item() == pytest.approx(step, rel=1e-12)
+        assert found.zero_point[index].item() == pytest.approx(offset, rel=1e-9, abs=1e-12)
 
 
 def test_one_candidate_is_the_full_range():
     found = search_range(ROWS, (-PEAK, PEAK), (0.0, 15.0), False, 1, 2.0)
-    torch.testing.assert_close(found.step, 2 * PEAK / 15)
-    torch.testing.assert_close(found.offset, -PEAK)
+    torch.testing.assert_close(found.scale, 2 * PEAK / 15)
+    torch.testing.assert_close(found.zero_point, -PEAK)
 
 
 def test_more_candidates_never_have_a_larger_error():
     def error(candidates):
         found = search_range(ROWS, (-PEAK, PEAK), (-2.0, 1.0), True, candidates, 2.0)
-        codes = (ROWS / found.step).clamp(-2, 1).round()
-        return (codes * found.step - ROWS).square().mean(1)
+        codes = (ROWS / found.scale).clamp(-2, 1).round()
+        return (codes * found.scale - ROWS).square().mean(1)
 
     assert (error(80) <= error(5)).all()
     assert (error(80) < error(5)).any()
@@ -57,12 +57,12 @@ def test_the_widest_candidate_is_taken_where_errors_overflow():
     rows[0, 3] = 1e20
     peak = rows.abs().amax(1, keepdim=True)
     found = search_range(rows, (-peak, peak), (-8.0, 7.0), True, 80, 2.4)
-    assert float(found.step) == pytest.approx(2e20 / 15)
-    assert float(found.offset) == 0
+    assert float(found.scale) == pytest.approx(2e20 / 15)
+    assert float(found.zero_point) == 0
 
 
 def test_rows_without_a_range_get_a_step():
     zeros = torch.zeros(1, 5)
     found = search_range(zeros, (zeros[:, :1], zeros[:, :1]), (-2.0, 1.0), True, 80, 2.4)
-    assert found.step.item() == 1
-    assert found.offset.item() == 0
+    assert found.scale.item() == 1
+    assert found.zero_point.item() == 0

@@ -56,7 +56,7 @@ def test_a_shared_scale_doubles_with_every_bit_less():
 
 
 def test_steps_of_channels_count_by_their_mean():
-    subject = subject_of("multiquant", per_channel=True)
+    subject = subject_of("multiquant", weight_granularity="per-channel")
     steps = subject.model.layers["3"].weight_quantizer.scale.of(4)
     assert steps.numel() == 8
     with torch.no_grad():

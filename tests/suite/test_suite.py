@@ -349,7 +349,7 @@ def test_a_suite_too_large_to_expand_is_refused(write, monkeypatch):
 def recipes(monkeypatch):
     published = Recipe(
         training={"epochs": 90, "batch_size": 256, "optimizer": "sgd", "learning_rate": 0.1},
-        options={"per_channel": True},
+        options={"weight_granularity": "per-channel"},
     )
     monkeypatch.setattr(DoubleRounding, "published_recipes", {"cifar10": published})
     monkeypatch.setattr("bitswitch.plugins.facts.remembered", lambda group, key, make: make())
@@ -359,7 +359,7 @@ def test_the_faithful_preset_takes_the_published_recipe(write, recipes):
     published_recipes = {"preset": "published-recipe", "training": {"momentum": 0.5}}
     content = {**with_network(recipe="cifar10"), **with_arm(**published_recipes)}
     embedded = load_suite(write(**content)).cells[0].run
-    assert embedded.method.options["per_channel"]
+    assert embedded.method.options["weight_granularity"] == "per-channel"
     assert embedded.training.optimizer == "sgd"
     assert (embedded.training.learning_rate, embedded.training.momentum) == (0.1, 0.5)
     assert (embedded.training.epochs, embedded.training.batch_size) == (3, 64)

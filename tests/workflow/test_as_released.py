@@ -39,7 +39,7 @@ def test_what_was_released_is_what_was_printed_and_every_single_difference(suite
     printed, released = runs.pop("printed-kd"), runs.pop("released-kd")
     single = {variant: changes(printed, run) for variant, run in runs.items()}
     assert single == {
-        "per-channel-kd": {"method.options.per_channel": True},
+        "per-channel-kd": {"method.options.weight_granularity": "per-channel"},
         "gradient-kd": {"method.options.gradient": "printed"},
         "factors-kd": {
             "training.alrs.reading": "factor-only",

@@ -80,7 +80,7 @@ def quantized_input(
     """
     if grid is None:
         return x
-    offset = None if grid.offset is None else graph.constant(numpy(grid.offset))
+    offset = None if grid.zero_point is None else graph.constant(numpy(grid.zero_point))
     moved = x if offset is None else graph.add("Sub", x, offset)
     zero, scale = -grid.low, numpy(grid.scale)
     grid_of_codes = graph.constant(scale), graph.constant(zero, np.uint8)
@@ -141,8 +141,8 @@ def _weight(graph: Graph, part: Operands, scale: Array, columns: bool) -> str:
     zero = graph.constant(np.zeros(np.shape(step)), np.int8)
     axis = 1 if columns else 0
     worth = graph.add("DequantizeLinear", codes, graph.constant(step), zero, axis=axis)
-    if part.weight_offset is None:
+    if part.weight_zero_point is None:
         return worth
-    offset = numpy(part.weight_offset)
+    offset = numpy(part.weight_zero_point)
     by_row = offset if columns else offset.reshape(-1, *[1] * (part.codes.dim() - 1))
     return graph.add("Add", worth, graph.constant(by_row))

@@ -53,7 +53,7 @@ def find(
             continue
         part = layers[layer.name]
         end, norm = node, _reader(node)
-        if norm is not None and part.weight_offset is None and _takes(node, norm, modules):
+        if norm is not None and part.weight_zero_point is None and _takes(node, norm, modules):
             found.norms[node] = end = norm
         if part.grid is not None:
             _follow(node, end, found, modules, layers)
@@ -81,7 +81,7 @@ def _follow(
     if after is None or not isinstance(layer, IntegerLayer):
         return
     grid = layers[layer.name].grid
-    if grid is None or grid.offset is not None:
+    if grid is None or grid.zero_point is not None:
         return
     if not _has_places(node, modules):
         found.requantized.add(node)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from bitswitch.methods.eq_net.elastic import ElasticQuantizer, OffsetName, Variant
+from bitswitch.methods.eq_net.elastic import ElasticQuantizer, Variant, ZeroPointSign
+from bitswitch.quant.granularity import PER_TENSOR, PerChannel
 from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.initial import sampled
 from bitswitch.quant.quantizer import Number, Width
@@ -11,23 +12,27 @@ from bitswitch.quant.range_search import search_range
 from bitswitch.runtime import transfers
 from bitswitch.types import BitSet
 
+GRANULARITIES = PER_TENSOR, PerChannel()
+"""Of weights."""
+DEPLOYED = Variant(True, PerChannel())
+"""Of weights, unless another is chosen."""
 CANDIDATES = 80
 POWER = 2.4
 """Of the search for initial ranges; public code."""
-UNSIGNED_OFFSET = -1e-9
-"""Initial offset where no value is negative; public code."""
+UNSIGNED_ZERO_POINT = -1e-9
+"""Initial zero point where no value is negative; public code."""
 _MOST_VALUES = 2**13
 """A range is searched on so many evenly spaced activations."""
 
 
 class ElasticWeightQuantizer(ElasticQuantizer):
-    """Weights: symmetric or not, one step per layer or per output channel.
+    """Weights: symmetric or not, one scale per tensor or per output channel.
 
     Args:
         weight: Float weights [out, in, ...] that set the initial ranges.
         bitset: Bit-widths, widest first.
         deployed: Variant in use unless another is chosen.
-        offsets: How offsets are read.
+        zero_points: How zero points are read.
         channel_candidates: Candidates of the search per channel where symmetric.
     """
 
@@ -35,20 +40,20 @@ class ElasticWeightQuantizer(ElasticQuantizer):
         self,
         weight: Tensor,
         bitset: BitSet,
-        deployed: Variant = (True, True),
-        offsets: OffsetName = "signed",
+        deployed: Variant = DEPLOYED,
+        zero_points: ZeroPointSign = "signed",
         channel_candidates: int = CANDIDATES,
     ) -> None:
-        per_channel = [len(weight), *[1] * (weight.dim() - 1)]
-        variants = [(s, c) for s in (False, True) for c in (False, True) if (s, c) != deployed]
-        shapes = {v: per_channel if v[1] else [] for v in (*variants, deployed)}
-        super().__init__(bitset, shapes, offsets, weight.device)
+        variants = [Variant(s, g) for s in (False, True) for g in GRANULARITIES]
+        variants.sort(key=lambda variant: variant == deployed)  # goes last, others keep their order
+        shapes = {v: v.granularity.scale_shape(weight.shape) for v in variants}
+        super().__init__(bitset, shapes, zero_points, weight.device)
         self.channel_candidates = channel_candidates
         self.initialize(weight)
 
     def gain(self, x: Tensor, high: Number) -> Number:
         """Return 1 / sqrt(Qp * weights), or 2 / sqrt(Qp * weights / in) per channel."""
-        if not self.choice.variant[1]:
+        if self.choice.variant.granularity == PER_TENSOR:
             return super().gain(x, high)
         return 2 * (high * (x.numel() / x.shape[1])) ** -0.5
 
@@ -56,32 +61,30 @@ class ElasticWeightQuantizer(ElasticQuantizer):
     def initialize(self, observed: Tensor) -> None:
         """Search the range of every table entry on the weights."""
         for symmetric in (False, True):
-            for per_channel in (False, True):
-                rows = at_least_float32(observed.detach()).reshape(
-                    len(observed) if per_channel else 1, -1
-                )
-                few = symmetric and per_channel
+            for granularity in GRANULARITIES:
+                rows = granularity.rows(at_least_float32(observed.detach()))
+                few = symmetric and granularity != PER_TENSOR
                 candidates = self.channel_candidates if few else CANDIDATES
                 for bits in self.bitset:
                     codes = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
                     ends = _ends(rows, symmetric)
                     found = search_range(rows, ends, codes, symmetric, candidates, POWER)
-                    self.store((symmetric, per_channel), bits, found)
+                    self.store(Variant(symmetric, granularity), bits, found)
 
 
 class ElasticActivationQuantizer(ElasticQuantizer):
-    """Activations: symmetric or not, one step per layer; signed only where they need it.
+    """Activations: symmetric or not, one scale per tensor; signed only where they need it.
 
     Args:
         bitset: Bit-widths, widest first.
         symmetric: Variant in use unless another is chosen.
-        offsets: How offsets are read.
+        zero_points: How zero points are read.
     """
 
     def __init__(
-        self, bitset: BitSet, symmetric: bool = True, offsets: OffsetName = "signed"
+        self, bitset: BitSet, symmetric: bool = True, zero_points: ZeroPointSign = "signed"
     ) -> None:
-        super().__init__(bitset, {(not symmetric, False): [], (symmetric, False): []}, offsets)
+        super().__init__(bitset, {Variant(not symmetric): (), Variant(symmetric): ()}, zero_points)
         self.signed = False
 
     def bounds(self, width: Width) -> tuple[Number, Number]:
@@ -92,7 +95,7 @@ class ElasticActivationQuantizer(ElasticQuantizer):
     def initialize(self, observed: Tensor) -> None:
         """Set signedness, and search the ranges on ``observed`` values."""
         values = at_least_float32(observed.detach()).flatten()
-        self.signed = bool(transfers.to_host((values < UNSIGNED_OFFSET).any()))
+        self.signed = bool(transfers.to_host((values < UNSIGNED_ZERO_POINT).any()))
         rows = sampled(values, _MOST_VALUES)[None]
         for symmetric in (False, True):
             for bits in self.bitset:
@@ -103,8 +106,9 @@ class ElasticActivationQuantizer(ElasticQuantizer):
                     ends = torch.zeros_like(ends[0]), ends[1]
                 found = search_range(rows, ends, codes, symmetric, CANDIDATES, POWER)
                 if not symmetric and not self.signed:
-                    found = found._replace(offset=torch.full_like(found.offset, UNSIGNED_OFFSET))
-                self.store((symmetric, False), bits, found)
+                    zero_point = torch.full_like(found.zero_point, UNSIGNED_ZERO_POINT)
+                    found = found._replace(zero_point=zero_point)
+                self.store(Variant(symmetric), bits, found)
 
     def get_extra_state(self) -> Tensor:
         """Return the signedness, which the tables alone do not tell."""

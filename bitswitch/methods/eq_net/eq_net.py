@@ -12,14 +12,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bitswitch.contracts.card import Card, ImagePasses, Recipe, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
-from bitswitch.methods.eq_net.elastic import ElasticQuantizer, OffsetName
+from bitswitch.methods.eq_net.elastic import ElasticQuantizer, Variant, ZeroPointSign
 from bitswitch.methods.eq_net.elastic_quantizers import (
     CANDIDATES,
+    GRANULARITIES,
     ElasticActivationQuantizer,
     ElasticWeightQuantizer,
 )
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.nn.shared_norm import SharedBatchNorm
+from bitswitch.quant.granularity import Granularity, GranularityOption, PerChannel, PerTensor
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty
 from bitswitch.types import MAX_BITS, MIN_BITS, Strict
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from bitswitch.spec.run import RunSpec
     from bitswitch.spec.training import TrainingSpec
 
+LayerOrChannel = Annotated[
+    Granularity,
+    GranularityOption("EQ-Net's weights", (PerTensor, PerChannel), "subnets have no other grids"),
+]
 TEACHER_SHARE = 0.5
 """Of the loss of every subnet but the largest; public code."""
 
@@ -43,14 +49,14 @@ class EqNet(Method):
         storage="floats",
         licence="no licence stated",
         left_open="The publication evaluates all combinations of symmetry and granularity; a "
-        "bit-width is evaluated here with symmetric weights, a step per output channel, and "
+        "bit-width is evaluated here with symmetric weights, a scale per output channel, and "
         "symmetric activations. Batch norm is recalibrated for each bit-width on up to 257 "
         "training batches: statistics are reset and averaged evenly.",
-        deviations="Offsets keep their sign, and initial ranges of symmetric weights per channel "
-        "are searched in 80 steps like all others; the public code takes magnitudes of offsets "
-        "and 5 steps, which are options. Initial ranges of activations come from the network at "
-        "full precision. With first and last layers of 8 bit, the first one's input stays full "
-        "precision, and the largest subnet has them too.",
+        deviations="Zero points keep their sign, and initial ranges of symmetric weights per "
+        "channel are searched among 80 candidates like all others; the public code takes "
+        "magnitudes of zero points and 5 candidates, which are options. Initial ranges of "
+        "activations come from the network at full precision. With first and last layers of 8 "
+        "bit, the first one's input stays full precision, and the largest subnet has them too.",
     )
     published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(
@@ -80,14 +86,14 @@ class EqNet(Method):
         """Factor on the penalty on kurtosis, target 1.8."""
         skewness_strength: NonNegativeFloat = 1.0
         """Factor on the penalty on skewness, target 0."""
-        offsets: OffsetName = "signed"
-        """``magnitude``: the public code, which moves negative offsets to the other side."""
+        zero_points: ZeroPointSign = "signed"
+        """``magnitude``: the public code, which moves negative zero points to the other side."""
         channel_candidates: Annotated[int, Field(ge=1, le=100)] = CANDIDATES
         """Of the search for initial symmetric ranges per channel; 5 in the public code."""
         symmetric: bool = True
         """Whether weights and activations are symmetric in evaluation."""
-        per_channel: bool = True
-        """Whether weights have a step per output channel in evaluation."""
+        weight_granularity: LayerOrChannel = PerChannel()
+        """Which weights share a scale in evaluation."""
         recalibration_batches: PositiveInt = 257
         """Training batches on which batch norm is recalibrated for every bit-width."""
         first_last_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
@@ -100,14 +106,14 @@ class EqNet(Method):
         return ElasticWeightQuantizer(
             weight,
             self.bitset,
-            deployed=(options.symmetric, options.per_channel),
-            offsets=options.offsets,
+            deployed=Variant(options.symmetric, options.weight_granularity),
+            zero_points=options.zero_points,
             channel_candidates=options.channel_candidates,
         )
 
     def activation_quantizer(self) -> Quantizer:
         options = self.options
-        return ElasticActivationQuantizer(self.bitset, options.symmetric, options.offsets)
+        return ElasticActivationQuantizer(self.bitset, options.symmetric, options.zero_points)
 
     def normalization(self, norm: _BatchNorm) -> nn.Module:
         return SharedBatchNorm(norm, self.bitset)
@@ -169,9 +175,9 @@ def _choose_variants(model: "QuantizedModel", draw: torch.Generator) -> None:
     """Draw symmetry and granularity of every quantizer, until the bit-width is switched."""
     layers = model.quantized_layers.values()
     drawn = torch.randint(2, (len(layers), 3), generator=draw).bool().tolist()
-    for layer, (symmetric, per_channel, inputs_symmetric) in zip(layers, drawn, strict=True):
+    for layer, (symmetric, by_channel, inputs_symmetric) in zip(layers, drawn, strict=True):
         weights, activations = layer.weight_quantizer, layer.activation_quantizer
         assert isinstance(weights, ElasticQuantizer)
         assert isinstance(activations, ElasticQuantizer)
-        weights.choose(symmetric, per_channel)
-        activations.choose(inputs_symmetric)
+        weights.choose(Variant(symmetric, GRANULARITIES[by_channel]))
+        activations.choose(Variant(inputs_symmetric))

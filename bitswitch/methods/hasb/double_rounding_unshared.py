@@ -7,7 +7,8 @@ from torch import Tensor
 from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method
 from bitswitch.methods.double_rounding import RECIPES
-from bitswitch.quant.lsq import ActivationQuantizer, InitName, WeightInitName, WeightQuantizer
+from bitswitch.quant.granularity import PER_TENSOR, ActivationGranularity, WeightGranularity
+from bitswitch.quant.lsq import InitName, WeightInitName, WeightQuantizer, activation_quantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import Strict
 
@@ -31,8 +32,10 @@ class DoubleRoundingUnshared(Method):
     class Options(Strict):
         """Defaults as published."""
 
-        per_channel: bool = False
-        """A weight scale per output channel and bit-width."""
+        weight_granularity: WeightGranularity = PER_TENSOR
+        """Which weights share a scale at a bit-width."""
+        activation_granularity: ActivationGranularity = PER_TENSOR
+        """Which input values share a scale: learned, or ``per-token``, computed as they come."""
         gradient_scale: bool = True
         """Multiply scale gradients by 1 / sqrt(values per scale * largest code)."""
         weight_init: WeightInitName = "three-sigma"
@@ -47,11 +50,16 @@ class DoubleRoundingUnshared(Method):
         return WeightQuantizer(
             weight,
             self.bitset,
-            per_channel=options.per_channel,
+            granularity=options.weight_granularity,
             gradient_scale=options.gradient_scale,
             init=options.weight_init,
         )
 
     def activation_quantizer(self) -> Quantizer:
         options = self.options
-        return ActivationQuantizer(self.bitset, options.activation_init, options.gradient_scale)
+        return activation_quantizer(
+            options.activation_granularity,
+            self.bitset,
+            options.activation_init,
+            options.gradient_scale,
+        )

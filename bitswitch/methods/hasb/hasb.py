@@ -101,7 +101,7 @@ class Hasb(DoubleRounding):
         options = self.options
         if options.weight_scales == "shared":
             return super().weight_quantizer(weight)
-        shared = {key: getattr(options, key) for key in ("per_channel", "gradient_scale")}
+        shared = {key: getattr(options, key) for key in ("weight_granularity", "gradient_scale")}
         other = DoubleRoundingUnshared(DoubleRoundingUnshared.Options(**shared), self.bitset)
         return other.weight_quantizer(weight)
 

@@ -94,7 +94,7 @@ class ClipQuantizer(Quantizer):
         ends = (-end if self.signed else torch.zeros_like(end)), end
         codes = 0.0, 2.0**bits - 1
         found = search_range(rows, ends, codes, not self.signed, CANDIDATES, power)
-        return (found.step * codes[1] / (2 if self.signed else 1)).reshape(())
+        return (found.scale * codes[1] / (2 if self.signed else 1)).reshape(())
 
     def get_extra_state(self) -> Tensor:
         """Return the signedness, which clip values alone do not tell."""

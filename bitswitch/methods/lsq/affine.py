@@ -1,11 +1,13 @@
-"""Activations on an asymmetric grid: a learned step and a learned offset for every bit-width."""
+"""Activations on an asymmetric grid: learned scale and zero point by bit-width."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bitswitch.quant.initial import least_squares_grid
 from bitswitch.quant.lsq import GradientCount
-from bitswitch.quant.per_bit import PerBit
+from bitswitch.quant.per_bit import PerBit, read_offsets
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.scale import Scale
 from bitswitch.quant.shifted_grid import on_shifted_grid, shifted_codes
@@ -13,14 +15,14 @@ from bitswitch.types import BitSet
 
 
 class AffineActivationQuantizer(Quantizer):
-    """Activations on an unsigned range whose step and whose offset are learned.
+    """Activations on an unsigned range whose scale and zero point are learned.
 
-    Until ``initialize`` has seen values, every step is 1 and every offset 0.
+    Until ``initialize`` has seen values, every scale is 1 and every zero point 0.
 
     Args:
         bitset: Bit-widths, widest first.
-        gradient_scale: Multiply the gradients of step and offset by 1 / sqrt(count * largest code).
-        gradient_count: What is counted; a step belongs to the whole tensor.
+        gradient_scale: Multiply both gradients by 1 / sqrt(count * largest code).
+        gradient_count: What is counted; a scale belongs to the whole tensor.
 
     Source: bhalgat2020lsq, Eq. 3-5, configuration 4 (unsigned and asymmetric).
     """
@@ -33,24 +35,29 @@ class AffineActivationQuantizer(Quantizer):
         self.gradient_scale = gradient_scale
         self.gradient_count = gradient_count
         self.scale = PerBit(bitset, Scale(torch.ones(())))
-        self.offset = PerBit(bitset, torch.zeros(()))
+        self.zero_point = PerBit(bitset, torch.zeros(()))
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
-        step, offset = self.scale.at(width.index), self.offset.at(width.index)
+        scale, zero_point = self.scale.at(width.index), self.zero_point.at(width.index)
         high = width.unsigned_high
         count = x.numel() // (len(x) if self.gradient_count == "image" else 1)
         gain = (count * high) ** -0.5 if self.gradient_scale else 1.0
-        return on_shifted_grid(x.to(step.dtype), step, offset, 0.0, high, gain)
+        return on_shifted_grid(x.to(scale.dtype), scale, zero_point, 0.0, high, gain)
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
-        step, offset = self.scale.at(width.index), self.offset.at(width.index)
-        return shifted_codes(x.to(step.dtype), step, offset, 0.0, width.unsigned_high)
+        scale, zero_point = self.scale.at(width.index), self.zero_point.at(width.index)
+        return shifted_codes(x.to(scale.dtype), scale, zero_point, 0.0, width.unsigned_high)
 
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
-        """Set every step and offset to those of least mean squared error on ``observed``."""
+        """Set every scale and zero point to those of least mean squared error on ``observed``."""
         for bits in self.bitset:
-            step, offset = least_squares_grid(observed, 2**bits - 1)
-            self.scale.of(bits).copy_(step)
-            self.offset.of(bits).copy_(offset)
+            scale, zero_point = least_squares_grid(observed, 2**bits - 1)
+            self.scale.of(bits).copy_(scale)
+            self.zero_point.of(bits).copy_(zero_point)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load as every module does, under names of before too."""
+        read_offsets(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,4 +1,4 @@
-"""LSQ: learned step sizes, one network per bit-width."""
+"""LSQ: learned step sizes (scales), one network per bit-width."""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -7,7 +7,8 @@ from torch import Tensor
 
 from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method
-from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
+from bitswitch.quant.granularity import PER_TENSOR, ActivationGranularity, WeightGranularity
+from bitswitch.quant.lsq import WeightQuantizer, activation_quantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import MAX_BITS, MIN_BITS, Strict
 
@@ -56,15 +57,17 @@ class Lsq(Method):
     class Options(Strict):
         """Defaults as published, but for the layers at the first_last."""
 
-        per_channel: bool = False
-        """A weight step per output channel instead of one per layer."""
+        weight_granularity: WeightGranularity = PER_TENSOR
+        """Which weights share a scale; one per layer as published, ``per-tensor``."""
+        activation_granularity: ActivationGranularity = PER_TENSOR
+        """Which input values share a scale: learned, or ``per-token``, computed as they come."""
         symmetric: bool = False
         """Leave out the most negative code of weights."""
         activation_init: Literal["mean", "one"] = "mean"
-        """How activation steps start: 2 mean|x| / sqrt(Qp), or 1, as a public implementation."""
+        """How activation scales start: 2 mean|x| / sqrt(Qp), or 1, as a public implementation."""
         gradient_count: Literal["published", "tensor"] = "published"
-        """What the scale of a step's gradient counts: weights of the step and features of one
-        image; or everything in the tensor (all channels, the whole batch), as a public
+        """What the factor on a scale's gradient counts: weights that share the scale, features of
+        one image; or everything in the tensor (all channels, the whole batch), as a public
         implementation."""
         first_last_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
         """Of the first and last layer; the publication has 8. None: full precision."""
@@ -73,18 +76,25 @@ class Lsq(Method):
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options
-        count: Literal["step", "tensor"] = (
-            "step" if options.gradient_count == "published" else "tensor"
+        count: Literal["scale", "tensor"] = (
+            "scale" if options.gradient_count == "published" else "tensor"
         )
+        granularity = options.weight_granularity
         return WeightQuantizer(
-            weight, self.bitset, options.per_channel, options.symmetric, gradient_count=count
+            weight, self.bitset, granularity, options.symmetric, gradient_count=count
         )
 
     def activation_quantizer(self) -> Quantizer:
         count: Literal["image", "tensor"] = (
             "image" if self.options.gradient_count == "published" else "tensor"
         )
-        return ActivationQuantizer(self.bitset, self.options.activation_init, gradient_count=count)
+        options = self.options
+        return activation_quantizer(
+            options.activation_granularity,
+            self.bitset,
+            options.activation_init,
+            gradient_count=count,
+        )
 
     def skip(self, spec: "RunSpec") -> str | None:
         return one_width_only("LSQ", spec)

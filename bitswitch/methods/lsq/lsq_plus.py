@@ -1,4 +1,4 @@
-"""LSQ+: learned steps and, for activations, learned offsets; one network per bit-width."""
+"""LSQ+: learned scales and, for activations, learned zero points; one network per bit-width."""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -9,6 +9,7 @@ from bitswitch.contracts.card import Card
 from bitswitch.contracts.method import Method
 from bitswitch.methods.lsq.affine import AffineActivationQuantizer
 from bitswitch.methods.lsq.lsq import one_width_only
+from bitswitch.quant.granularity import PER_TENSOR, WeightGranularity
 from bitswitch.quant.lsq import WeightQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import MAX_BITS, MIN_BITS, Strict
@@ -37,15 +38,16 @@ class LsqPlus(Method):
     class Options(Strict):
         """Defaults as published, but for the layers at the first_last."""
 
-        per_channel: bool = False
-        """A weight step per output channel instead of one per layer."""
+        weight_granularity: WeightGranularity = PER_TENSOR
+        """Which weights share a scale; one per layer as published, ``per-tensor``."""
         first_last_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
         """Of the first and last layer; 8 in most publications. None: full precision."""
 
     options: Options
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
-        return WeightQuantizer(weight, self.bitset, self.options.per_channel, init="three-sigma")
+        granularity = self.options.weight_granularity
+        return WeightQuantizer(weight, self.bitset, granularity, init="three-sigma")
 
     def activation_quantizer(self) -> Quantizer:
         return AffineActivationQuantizer(self.bitset)

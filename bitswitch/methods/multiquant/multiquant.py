@@ -11,6 +11,7 @@ from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
 from bitswitch.methods.multiquant.adaptive_labels import AdaptiveLabels
 from bitswitch.nn.policy import random_policy
+from bitswitch.quant.granularity import PER_TENSOR, WeightGranularity
 from bitswitch.quant.lsq import ActivationQuantizer, InitName, WeightQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import Strict
@@ -58,15 +59,15 @@ class MultiQuant(Method):
         """Whose predictions make the adaptive label: the highest bit-width's, or every pass's."""
         operands: Literal["shared", "independent"] = "shared"
         """Random bit-widths: one per layer, or one for its weights and one for its inputs."""
-        per_channel: bool = False
-        """A weight step per output channel instead of one per layer."""
+        weight_granularity: WeightGranularity = PER_TENSOR
+        """Which weights share a scale."""
         activation_init: InitName = "mean"
-        """How activation steps start."""
+        """How activation scales start."""
 
     options: Options
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
-        return WeightQuantizer(weight, self.bitset, self.options.per_channel)
+        return WeightQuantizer(weight, self.bitset, self.options.weight_granularity)
 
     def activation_quantizer(self) -> Quantizer:
         return ActivationQuantizer(self.bitset, self.options.activation_init)

@@ -44,7 +44,7 @@ class SquaredErrorActivationQuantizer(ActivationQuantizer):
 
     Args:
         bitset: Bit-widths, widest first.
-        gradient_scale: As in ``StepQuantizer``.
+        gradient_scale: As in ``LearnedScaleQuantizer``.
 
     Source: wei2022qdrop; xu2024ptmq.
     """

@@ -72,7 +72,7 @@ def test_variants_of_vision_transformers(arguments):
     assert_same(found, exact(integers, images, 4))
 
 
-@pytest.mark.parametrize("options", [{"per_channel": True}, {"first_last_bits": 8}], ids=str)
+@pytest.mark.parametrize("options", [{"weight_granularity": "per-channel"}, {"first_last_bits": 8}], ids=str)
 def test_linear_layers_of_places(options):
     integers, images = made("timm", VIT, **options), exported.images(count=8)
     for bits in integers.bitset:
@@ -86,7 +86,7 @@ def test_linear_layers_of_places(options):
         ("bit-mixer", {}),
         ("adabits", {}),
         ("double-rounding", {"first_last_bits": 8}),
-        ("double-rounding", {"per_channel": True}),
+        ("double-rounding", {"weight_granularity": "per-channel"}),
     ],
 )
 def test_every_kind_of_grid(method, options):
@@ -106,7 +106,7 @@ def test_inputs_with_a_sign_and_an_offset(signed, offset):
         name = layer["name"]
         if offset is not None:
             scale = tensors[f"{name}.input.scale"]
-            tensors[f"{name}.input.offset"] = torch.full_like(scale, offset)
+            tensors[f"{name}.input.zero_point"] = torch.full_like(scale, offset)
     integers, images = exported.assembled(description, tensors, "memory"), exported.images(count=8)
     for bits in integers.bitset:
         found = as_written(graph_of(integers, bits), images)

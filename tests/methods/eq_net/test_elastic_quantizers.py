@@ -3,16 +3,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitswitch.methods.eq_net.elastic import Variant
 from bitswitch.methods.eq_net.elastic_quantizers import (
     ElasticActivationQuantizer,
     ElasticWeightQuantizer,
 )
+from bitswitch.quant.granularity import PER_TENSOR, PerChannel
 from bitswitch.quant.quantizer import Width
 
 BITSET = (8, 4, 2)
 DRAW = torch.Generator().manual_seed(0)
 WEIGHT = torch.randn(6, 4, 3, 3, generator=DRAW) * torch.linspace(0.1, 2, 6).reshape(-1, 1, 1, 1)
-VARIANTS = [(symmetric, channel) for symmetric in (True, False) for channel in (True, False)]
+VARIANTS = [
+    Variant(symmetric, granularity)
+    for symmetric in (True, False)
+    for granularity in (PerChannel(), PER_TENSOR)
+]
 
 
 def error(quantizer, x, bits):
@@ -24,13 +30,13 @@ def error(quantizer, x, bits):
     x=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=20),
     bits=st.sampled_from(BITSET),
     symmetric=st.booleans(),
-    offsets=st.sampled_from(["signed", "magnitude"]),
+    zero_points=st.sampled_from(["signed", "magnitude"]),
 )
-def test_training_value_is_the_deployed_value(x, bits, symmetric, offsets):
+def test_training_value_is_the_deployed_value(x, bits, symmetric, zero_points):
     x, width = torch.tensor(x), Width.of(bits, BITSET)
-    quantize = ElasticActivationQuantizer(BITSET, offsets=offsets)
+    quantize = ElasticActivationQuantizer(BITSET, zero_points=zero_points)
     quantize.initialize(x)
-    quantize.choose(symmetric)
+    quantize.choose(Variant(symmetric))
     codes = quantize.encode(x, width)
     assert torch.equal(codes.decode(), quantize(x, width))
     low, high = quantize.bounds(width)
@@ -42,10 +48,11 @@ def test_finer_granularity_starts_with_less_error(bits):
     quantize = ElasticWeightQuantizer(WEIGHT, BITSET)
     errors = {}
     for variant in VARIANTS:
-        quantize.choose(*variant)
+        quantize.choose(variant)
         errors[variant] = error(quantize, WEIGHT, bits)
-    assert errors[True, True] < errors[True, False]
-    assert errors[False, True] < errors[False, False]
+    for symmetric in (True, False):
+        coarse, fine = Variant(symmetric), Variant(symmetric, PerChannel())
+        assert errors[fine] < errors[coarse]
 
 
 def test_few_candidates_per_channel_are_a_poor_start_at_few_bits():
@@ -53,12 +60,14 @@ def test_few_candidates_per_channel_are_a_poor_start_at_few_bits():
     assert error(ElasticWeightQuantizer(WEIGHT, BITSET), WEIGHT, 2) < error(published, WEIGHT, 2)
 
 
-def test_magnitudes_of_offsets_break_negative_ones():
+def test_magnitudes_of_zero_points_break_negative_ones():
     shifted = WEIGHT - 3
     errors = {}
-    for offsets in ("signed", "magnitude"):
-        quantize = ElasticWeightQuantizer(shifted, BITSET, (False, True), offsets)
-        errors[offsets] = error(quantize, shifted, 8)
+    for zero_points in ("signed", "magnitude"):
+        quantize = ElasticWeightQuantizer(
+            shifted, BITSET, Variant(False, PerChannel()), zero_points
+        )
+        errors[zero_points] = error(quantize, shifted, 8)
     assert errors["magnitude"] > 100 * errors["signed"]
 
 
@@ -78,8 +87,8 @@ def test_state_carries_tables_and_signedness():
     target.load_state_dict(source.state_dict())
     x, width = torch.randn(50, generator=DRAW), Width.of(4, BITSET)
     for symmetric in (True, False):
-        source.choose(symmetric)
-        target.choose(symmetric)
+        source.choose(Variant(symmetric))
+        target.choose(Variant(symmetric))
         assert torch.equal(source(x, width), target(x, width))
 
 
@@ -88,6 +97,6 @@ def test_state_carries_tables_and_signedness():
 def test_degenerate_inputs_get_a_finite_grid(x, symmetric):
     quantize = ElasticActivationQuantizer(BITSET)
     quantize.initialize(x)
-    quantize.choose(symmetric)
+    quantize.choose(Variant(symmetric))
     for bits in BITSET:
         assert (quantize(x, Width.of(bits, BITSET)) - x).abs().max() < 0.1 + 1e-3 * x.abs().max()

@@ -5,8 +5,10 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from bitswitch.contracts.method import Pass, PassContext
 from bitswitch.conversion import quantize
+from bitswitch.methods.eq_net.elastic import Variant
 from bitswitch.methods.eq_net.eq_net import EqNet
 from bitswitch.nn.shared_norm import SharedBatchNorm
+from bitswitch.quant.granularity import PER_TENSOR, PerChannel
 from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty
 from bitswitch.testing.subject import (
     Subject,
@@ -63,7 +65,7 @@ def test_every_pass_draws_variants_and_the_next_switch_undoes_them():
             assert [q.choice.variant for q in quantizers] == deployed
     weights, activations = seen[::2], seen[1::2]
     assert all(len(variants) == 4 for variants in weights)
-    assert all(variants == {(True, False), (False, False)} for variants in activations)
+    assert all(variants == {Variant(True), Variant(False)} for variants in activations)
 
 
 def test_equal_moments_draw_equal_variants():
@@ -126,13 +128,15 @@ def test_edges_draw_variants_too():
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("per_channel", [True, False])
-def test_options_reach_the_quantizers(symmetric, per_channel):
-    one = method(symmetric=symmetric, per_channel=per_channel, offsets="magnitude")
+@pytest.mark.parametrize("granularity", [PER_TENSOR, PerChannel()], ids=str)
+def test_options_reach_the_quantizers(symmetric, granularity):
+    one = method(symmetric=symmetric, weight_granularity=str(granularity), zero_points="magnitude")
     layer = next(iter(quantize(network(), one).layers.values()))
-    assert layer.weight_quantizer.choice.deployed == (symmetric, per_channel)
-    assert layer.activation_quantizer.choice.deployed == (symmetric, False)
-    assert layer.weight_quantizer.offsets == layer.activation_quantizer.offsets == "magnitude"
+    assert layer.weight_quantizer.choice.deployed == Variant(symmetric, granularity)
+    assert layer.activation_quantizer.choice.deployed == Variant(symmetric)
+    assert (
+        layer.weight_quantizer.zero_points == layer.activation_quantizer.zero_points == "magnitude"
+    )
     assert method(channel_candidates=5).weight_quantizer(layer.weight).channel_candidates == 5
 
 
@@ -153,12 +157,12 @@ def test_the_published_recipe_clips_gradients():
     assert recipe.options == {"first_last_bits": 8}
 
 
-def test_offsets_are_trained():
+def test_zero_points_are_trained():
     train_state = Subject.of("eq-net").train_state()
-    offsets = {n: p for n, p in train_state.model.named_parameters() if "offset_" in n}
-    before = {name: value.detach().clone() for name, value in offsets.items()}
+    zero_points = {n: p for n, p in train_state.model.named_parameters() if "zero_point_" in n}
+    before = {name: value.detach().clone() for name, value in zero_points.items()}
     for step in range(15):
         take_step(train_state, step)
-    moved = {name for name, value in offsets.items() if not torch.equal(value, before[name])}
+    moved = {name for name, value in zero_points.items() if not torch.equal(value, before[name])}
     assert any("weight_quantizer" in name for name in moved)
     assert any("activation_quantizer" in name for name in moved)

@@ -37,7 +37,10 @@ def test_weights_are_rounded_once():
 
 def test_options_reach_the_quantizers():
     chosen = method(
-        per_channel=True, gradient_scale=False, weight_init="mean", activation_init="mean"
+        weight_granularity="per-channel",
+        gradient_scale=False,
+        weight_init="mean",
+        activation_init="mean",
     )
     weights = chosen.weight_quantizer(WEIGHT)
     assert weights.scale.of(8).shape == (4, 1, 1, 1)

@@ -213,7 +213,7 @@ def test_what_it_cannot_run_is_refused():
 
 
 def test_it_has_the_quantizers_of_double_rounding():
-    quantizer = method(per_channel=True).weight_quantizer(torch.randn(4, 3, 3, 3))
+    quantizer = method(weight_granularity="per-channel").weight_quantizer(torch.randn(4, 3, 3, 3))
     assert isinstance(quantizer, DoubleRoundingQuantizer)
     assert quantizer.rounding == "double"
     assert quantizer.scale.shape == (4, 1, 1, 1)

@@ -3,6 +3,7 @@ import torch
 from pydantic import ValidationError
 
 from bitswitch.methods.lsq.lsq import Lsq
+from bitswitch.quant.granularity import PerTensor
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
 from bitswitch.testing.subject import run_spec
 
@@ -16,15 +17,18 @@ def method(**options):
 def test_defaults_are_as_published():
     weights, activations = method().weight_quantizer(WEIGHT), method().activation_quantizer()
     assert isinstance(weights, WeightQuantizer)
-    assert (weights.init, weights.symmetric, weights.per_channel) == ("mean", False, False)
-    assert (weights.gradient_scale, weights.gradient_count) == (True, "step")
+    assert (weights.init, weights.symmetric, weights.granularity) == ("mean", False, PerTensor())
+    assert (weights.gradient_scale, weights.gradient_count) == (True, "scale")
     assert isinstance(activations, ActivationQuantizer)
     assert (activations.init, activations.gradient_count) == ("mean", "image")
 
 
 def test_options_reach_the_quantizers():
     chosen = method(
-        per_channel=True, symmetric=True, activation_init="one", gradient_count="tensor"
+        weight_granularity="per-channel",
+        symmetric=True,
+        activation_init="one",
+        gradient_count="tensor",
     )
     weights, activations = chosen.weight_quantizer(WEIGHT), chosen.activation_quantizer()
     assert weights.scale.of(4).shape == (4, 1, 1, 1)

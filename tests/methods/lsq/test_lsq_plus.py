@@ -19,14 +19,14 @@ def test_activations_are_asymmetric_and_weights_are_not():
     assert (weights.init, weights.symmetric, weights.gradient_count) == (
         "three-sigma",
         False,
-        "step",
+        "scale",
     )
     assert isinstance(activations, AffineActivationQuantizer)
     assert (activations.gradient_scale, activations.gradient_count) == (True, "image")
 
 
 def test_options_reach_method_and_quantizers():
-    chosen = method(per_channel=True, first_last_bits=8)
+    chosen = method(weight_granularity="per-channel", first_last_bits=8)
     assert chosen.weight_quantizer(WEIGHT).scale.of(4).shape == (4, 1, 1, 1)
     assert chosen.first_last_bits == 8
     assert method().first_last_bits is None

@@ -156,7 +156,7 @@ def test_labels_are_part_of_the_state(model):
 
 
 def test_options_reach_the_quantizers():
-    chosen = method(per_channel=True, activation_init="range")
+    chosen = method(weight_granularity="per-channel", activation_init="range")
     quantizer = chosen.weight_quantizer(torch.randn(4, 3, 3, 3))
     assert [quantizer.scale.of(bits).shape for bits in BITSET] == [(4, 1, 1, 1)] * 3
     assert chosen.activation_quantizer().init == "range"

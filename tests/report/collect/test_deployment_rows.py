@@ -136,7 +136,7 @@ def test_several_arms_are_told_apart(results: Path):
         "per-channel": {
             "title": "per channel",
             "deploy": True,
-            "method": {"name": "double-rounding", "options": {"per_channel": True}},
+            "method": {"name": "double-rounding", "options": {"weight_granularity": "per-channel"}},
         }
     }
     suite = make_deployed(
