@@ -8,9 +8,12 @@ from typing import Any, Self
 
 import pandas as pd
 
+from bitswitch.contracts.sensitivity import Score
 from bitswitch.errors import RecordError
 from bitswitch.report.collect.statistics import guessing_bound
+from bitswitch.results.deployments import Rounding, Storage
 from bitswitch.results.files import write_bytes
+from bitswitch.results.records import ScaleGradient
 from bitswitch.results.result import read_result, write_result
 from bitswitch.spec import yaml_text
 from bitswitch.spec.yaml_files import read_yaml
@@ -66,9 +69,7 @@ SCALE_GRADIENTS = (
     "bits",
     "position",
     "layer",
-    "mean_abs",
-    "std",
-    "max_abs",
+    *ScaleGradient.model_fields,
 )
 """Columns of ``scale_gradients.csv``; ``position`` counts layers from the input, from 0."""
 
@@ -150,15 +151,7 @@ SENSITIVITIES = (
 """Columns of ``sensitivities.csv``: one row per sensitivity; ``epoch`` is empty for the trained
 network, 0 for the one before training; ``facts`` is JSON."""
 
-SCORES = (
-    "sensitivity",
-    "position",
-    "layer",
-    "operand",
-    "bits",
-    "value",
-    "standard_error",
-)
+SCORES = ("sensitivity", "position", *Score._fields)
 """Columns of ``scores.csv``: one row per score; ``position`` counts layers from the input."""
 
 SENSITIVITY_USES = (
@@ -247,22 +240,11 @@ predictions that training does not share, of them ``ties``; those of ``onnx`` ar
 integer model, and ``no_onnx`` says why there are none; ``largest_sum`` and ``possible_sum``:
 magnitude of integer sums, seen and at worst."""
 
-STORAGE = ("run", "form", "bits", "quantized", "rest")
+STORAGE = ("run", *Storage.model_fields)
 """Columns of ``storage.csv``, bytes: ``fp32`` weights, a ``separate`` model for each bit-width, one
 ``file`` for all, and that in ``memory`` at each bit-width; of quantized layers and of the rest."""
 
-ROUNDING = (
-    "run",
-    "position",
-    "layer",
-    "bits",
-    "weights",
-    "signal",
-    "clipping",
-    "rounding",
-    "rounding_single",
-    "differing",
-)
+ROUNDING = ("run", *Rounding.model_fields)
 """Columns of ``rounding.csv``: sums of squares over the weights of a layer at a bit-width."""
 
 TABLES = {

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError
-from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.frames import TABLES, Frames
+from bitswitch.results.deployments import Parity
+from bitswitch.results.policies import CostsRecord
+from bitswitch.results.record import Record
+from bitswitch.results.records import BudgetResult, EpochBits, Metric, Result, ScoringResult
 from tests.report.conftest import seal
 
 
@@ -55,3 +59,19 @@ def test_other_columns_are_refused(folder: Path):
     seal(folder)
     with pytest.raises(RecordError, match="other columns"):
         Frames.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "record", "elsewhere"),
+    [
+        ("curves", EpochBits, set()),
+        ("deployments", Parity, set()),
+        ("policies", BudgetResult, set()),
+        ("policies", CostsRecord, set()),
+        ("runs", Result, {"run_id"}),
+        ("sensitivities", ScoringResult, {"identifier", "time_kind"}),
+        ("metrics", Metric, set()),
+    ],
+)
+def test_no_field_of_a_file_is_lost(table: str, record: type[Record], elsewhere: set[str]):
+    assert set(record.model_fields) - set(TABLES[table]) == elsewhere
