@@ -12,6 +12,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
+from bitswitch.assets import asset
 from bitswitch.runtime.devices import gpus_for, training_slots
 from bitswitch.planning import feasibility
 from bitswitch.cli import fork_server
@@ -22,16 +23,17 @@ from bitswitch.suite.suite import load_suite, suite_path
 
 min_version("9.10")
 
-TOP = Path(workflow.basedir)
+# The folder of the Snakefile that was called, which may include this one.
+PROJECT = Path(workflow.basedir)
 
 
-configfile: TOP / "config/config.yaml"
+configfile: PROJECT / "config/config.yaml"
 
 
-validate(config, TOP / "workflow/schemas/config.schema.yaml")
+validate(config, asset("workflow", "schemas", "config.schema.yaml"))
 
 try:
-    SUITE_FILE = suite_path(config["suite"], TOP / "config/suites")
+    SUITE_FILE = suite_path(config["suite"], PROJECT / "config/suites")
     SUITE = load_suite(SUITE_FILE)
     feasibility.check(SUITE)
 except BitswitchError as error:

@@ -4,7 +4,7 @@ All that a program or the author of a plugin needs is here, whichever module def
 
     import bitswitch as bs
 
-    net = bs.create("models", "resnet20", {}).build(classes=10, seed=0)
+    net = bs.create("models", "resnet20", {}).build(outputs=10, seed=0)
     model = bs.quantize(net, "double-rounding", bitset=(8, 6, 4, 2))  # to be trained
     deployed = bs.load("model.safetensors")                           # integers, to be run
 

@@ -27,7 +27,7 @@ import torch
 
 import bitswitch as bs
 
-net = bs.create("models", "resnet20", {}).build(classes=10, seed=0)
+net = bs.create("models", "resnet20", {}).build(outputs=10, seed=0)
 model: bs.QuantizedModel = bs.quantize(net, "double-rounding", bitset=(8, 4), rounding="double")
 again: bs.QuantizedModel = bs.quantize(net, bs.create("methods", "lsq", {}, (8,)), keep=["fc"])
 deployed: bs.IntegerModel = bs.load(Path("model.safetensors"))

@@ -22,7 +22,7 @@ plugins = typer.Typer(help="List, show, check and start plugins.", no_args_is_he
 new = typer.Typer(help="Start a package of your own.", no_args_is_help=True)
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (runs.plan, runs.validate, runs.train, runs.score, runs.search),
+    "Run": (runs.init, runs.plan, runs.validate, runs.train, runs.score, runs.search),
     "Look": (
         *(runs.watch, runs.show),
         *(reports.collect, reports.table, reports.figure, reports.report, reports.errata),

@@ -27,6 +27,18 @@ def _stages_on(device: str, runs_per_gpu: int) -> Iterator[ModuleType]:
         yield stages
 
 
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the suite: lower case, hyphens.")],
+    into: Annotated[Path, typer.Option(help="Folder that is written into.")] = Path(),
+) -> None:
+    """Start a suite NAME of your own in this folder: Snakefile, settings, a small suite, README."""
+    from bitswitch.scaffold.project import new_project
+
+    for path in new_project(name, into):
+        typer.echo(path)
+    typer.echo("  snakemake --cores 8 all")
+
+
 def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -> None:
     """Expand suites, check every run of them and build their networks; nothing is trained."""
     from bitswitch.planning import feasibility

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -52,20 +53,30 @@ def new_package(kind: Kind, name: str, into: Path) -> Path:
 
 def rendered(kind: Kind, name: str) -> dict[str, str]:
     """Return the files of the package for the plugin ``name``: path to content."""
+    return filled(kind, {"name": name, "module": module_of(name), "cls": class_of(name)})
+
+
+def filled(folder: str, words: Mapping[str, str]) -> dict[str, str]:
+    """Return the files that the templates in ``folder`` make: path to content.
+
+    Args:
+        folder: Beside this module.
+        words: What templates name; one that stands in a path in capitals is replaced there too.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / kind),
+        loader=FileSystemLoader(Path(__file__).parent / folder),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    words = {"name": name, "module": module_of(name), "cls": class_of(name)}
-    return {
-        path.replace("MODULE", words["module"]).removesuffix(".j2"): (
-            environment.get_template(path).render(words)
-        )
-        for path in sorted(environment.list_templates(extensions=["j2"]))
-    }
+    files = {}
+    for template in sorted(environment.list_templates(extensions=["j2"])):
+        path = template.removesuffix(".j2")
+        for word, value in words.items():
+            path = path.replace(word.upper(), value)
+        files[path] = environment.get_template(template).render(words)
+    return files
 
 
 def module_of(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from bitswitch.assets import asset
 from bitswitch.errors import SpecError, hint, shown
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
@@ -191,8 +192,18 @@ class Suite(Strict):
 
 
 def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:
-    """Return the file of a suite: ``name`` in ``folder``, or a path that ends in ``.yaml``."""
-    return Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    """Return the file of a suite.
+
+    Args:
+        name: Of a file in ``folder``, or of a suite that comes with the package; or a path that
+            ends in ``.yaml``.
+        folder: Where suites are looked for first.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    path = folder / f"{name}.yaml"
+    shipped = asset("config", "suites") / path.name
+    return shipped if shipped.exists() and not path.exists() else path
 
 
 def _check_networks(names: Iterable[str], known: Mapping[str, NetworkSpec], where: str) -> None:
@@ -215,15 +226,17 @@ def load_suite(path: Path, experiments: Path | None = None) -> Suite:
 
     A suite's ``experiments`` are laid over the shared definitions of the same name in
     ``experiments.yaml``, which lies in the parent folder; else those in ``config`` of the working
-    directory serve, so that a suite file may lie anywhere.
+    directory serve, else those that come with the package, so that a suite file may lie anywhere.
 
     Raises:
         SpecError: a file that cannot be read, an unknown key or an impossible combination.
         UnknownPluginError: a plugin that is not installed.
     """
-    places = [path.parent.parent / "experiments.yaml", Path("config/experiments.yaml")]
-    found = [experiments] if experiments else [place for place in places if place.exists()]
-    return _load_suite(path, found[0] if found else None, _states(path, *found[:1]))
+    if experiments is None:
+        places = [path.parent.parent / "experiments.yaml", Path("config/experiments.yaml")]
+        found = (place for place in places if place.exists())
+        experiments = next(found, None) or asset("config", "experiments.yaml")
+    return _load_suite(path, experiments, _states(path, experiments))
 
 
 def _states(*paths: Path) -> tuple[tuple[int, int] | None, ...]:
@@ -233,10 +246,10 @@ def _states(*paths: Path) -> tuple[tuple[int, int] | None, ...]:
 
 
 @cache
-def _load_suite(path: Path, experiments: Path | None, states: object) -> Suite:
+def _load_suite(path: Path, experiments: Path, states: object) -> Suite:
     """Return what ``load_suite`` does; ``states`` tells versions of the files apart."""
     content = read_yaml(path)
-    shared = read_yaml(experiments) or {} if experiments else {}
+    shared = read_yaml(experiments) or {}
     _check_mapping(content, str(path), "name, title, data, seeds, networks and experiments")
     _check_mapping(shared, str(experiments), "experiments by name")
     chosen = content.get("experiments") or {}

@@ -1,11 +1,10 @@
 """Checks on what a method says of itself."""
 
 import re
-from pathlib import Path
 from typing import get_args
 
 from bitswitch.contracts.card import Card, Fidelity, Storage
-from bitswitch.errors import ReportError, SpecError
+from bitswitch.errors import SpecError
 from bitswitch.plugins import facts
 from bitswitch.report.render.assets import asset
 from bitswitch.testing.failure import CheckFailed, require
@@ -57,9 +56,8 @@ def source_is_cited(subject: Subject) -> None:
     )
     if method.__module__.partition(".")[0] != "bitswitch" or key == "bitswitch":
         return
-    references = _references()
     require(
-        references is None or f"{{{key}," in references.read_text(),
+        f"{{{key}," in asset("references.bib").read_text(),
         f"source '{key}' is not in report/references.bib.",
         "Add its entry, or mend the key.",
     )
@@ -112,11 +110,3 @@ def refusals_are_sentences(subject: Subject) -> None:
                 f"skip() answers several lines for the bit-widths {list(bitset)}.",
                 "Say it in one line: it becomes a footnote.",
             )
-
-
-def _references() -> Path | None:
-    """Return the bibliography; None outside of a checkout."""
-    try:
-        return asset("references.bib")
-    except ReportError:
-        return None

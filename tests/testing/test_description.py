@@ -68,7 +68,7 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize(("faithful", "message"), RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize(("published_recipes", "message"), RECIPES.values(), ids=RECIPES)
 def test_a_recipe_that_cannot_be_used_is_told(subject_of, published_recipes, message):
     with pytest.raises(CheckFailed, match=message):
         recipes_can_be_used(subject_of(with_attributes(published_recipes=published_recipes)))

@@ -5,9 +5,11 @@ from bitswitch.report.figures import figures
 from bitswitch.report.document import pdf
 from bitswitch.report.tables import tables
 
-SOURCE = scheduler.without_wildcards(TOP)
-CODE = [str(path) for path in sorted(SOURCE.glob("bitswitch/report/*.py"))]
-ASSETS = [str(path) for path in sorted(SOURCE.glob("report/**/*.*"))]
+CODE = scheduler.without_wildcards(Path(collect.__file__).parents[1])
+TEMPLATES = scheduler.without_wildcards(asset("report"))
+SOURCES = [
+    str(path) for path in (*sorted(CODE.rglob("*.py")), *sorted(TEMPLATES.rglob("*.*")))
+]
 
 
 rule collect:
@@ -20,7 +22,7 @@ rule collect:
         deployments=expand(
             "results/deployments/{one}/result.json", one=SUITE.deployments
         ),
-        suite=[str(scheduler.without_wildcards(SUITE_FILE)), *CODE, *ASSETS],
+        suite=[str(scheduler.without_wildcards(SUITE_FILE)), *SOURCES],
     output:
         expand("{report}/{name}", report=REPORT, name=collect.OUTPUTS),
     log:

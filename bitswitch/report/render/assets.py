@@ -2,22 +2,13 @@
 
 from pathlib import Path
 
-from bitswitch.errors import ReportError
-
-_PLACES = (Path(__file__).resolve().parents[3] / "report", Path("report"))
+from bitswitch import assets
 
 
 def asset(*parts: str) -> Path:
-    """Return a file below ``report/`` of the checkout, or of the working directory.
+    """Return a file below ``report/``.
 
     Raises:
-        ReportError: there is no such file.
+        BitswitchError: the installation lacks it.
     """
-    for place in _PLACES:
-        path = place.joinpath(*parts)
-        if path.exists():
-            return path
-    raise ReportError(
-        f"There is no {Path('report', *parts)} in {_PLACES[0].parent} or here.\n"
-        f"  Reports are built from a checkout of bitswitch: run in its top folder."
-    )
+    return assets.asset("report", *parts)

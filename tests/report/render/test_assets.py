@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.errors import ReportError
+from bitswitch.errors import BitswitchError
 from bitswitch.report.render.assets import asset
 
 PACKAGE = Path(__file__).parents[3] / "bitswitch"
 
 
 def test_a_missing_asset_is_named():
-    with pytest.raises(ReportError, match=r"no report/tables/nothing"):
+    with pytest.raises(BitswitchError, match=r"lacks report/tables/nothing"):
         asset("tables", "nothing")
 
 
