@@ -72,6 +72,16 @@ if TYPE_CHECKING:
     from bitswitch.nn.policy import random_policy
     from bitswitch.nn.shared_norm import SharedBatchNorm
     from bitswitch.plugins.registry import create
+    from bitswitch.quant.granularity import (
+        PER_TENSOR,
+        ActivationGranularity,
+        Granularity,
+        PerChannel,
+        PerGroup,
+        PerTensor,
+        PerToken,
+        WeightGranularity,
+    )
     from bitswitch.quant.grid import at_least_float32, clip, grid_codes, integers
     from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
     from bitswitch.quant.per_bit import PerBit, Switchable
@@ -96,6 +106,8 @@ __all__ = [
     "FLOAT_BITS",
     "MAX_BITS",
     "MIN_BITS",
+    "PER_TENSOR",
+    "ActivationGranularity",
     "ActivationQuantizer",
     "ArtifactError",
     "Batch",
@@ -119,6 +131,7 @@ __all__ = [
     "Evaluator",
     "FirstLast",
     "Found",
+    "Granularity",
     "HostRequest",
     "ImagePasses",
     "InfeasibleBudgetError",
@@ -135,6 +148,10 @@ __all__ = [
     "Pass",
     "PassContext",
     "PerBit",
+    "PerChannel",
+    "PerGroup",
+    "PerTensor",
+    "PerToken",
     "Plugin",
     "PluginError",
     "Policy",
@@ -167,6 +184,7 @@ __all__ = [
     "TrainingSpec",
     "UnknownPluginError",
     "UnreachableBudgetError",
+    "WeightGranularity",
     "WeightQuantizer",
     "WeightsError",
     "Width",
@@ -214,6 +232,10 @@ _MODULES = {
     "nn.policy": "random_policy",
     "nn.shared_norm": "SharedBatchNorm",
     "plugins.registry": "create",
+    "quant.granularity": (
+        "PER_TENSOR ActivationGranularity Granularity PerChannel PerGroup PerTensor PerToken "
+        "WeightGranularity"
+    ),
     "quant.grid": "at_least_float32 clip grid_codes integers",
     "quant.lsq": "ActivationQuantizer WeightQuantizer",
     "quant.per_bit": "PerBit Switchable",

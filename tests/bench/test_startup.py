@@ -10,7 +10,8 @@ def test_every_start_is_a_figure(monkeypatch):
     assert measured.figures == {
         "help_s": 0.25,
         "job_to_first_step_s": 4.0,
-        "import_bitswitch_spec_s": 0.25,
+        "import_bitswitch_s": 0.25,
+        "import_bitswitch_spec_run_s": 0.25,
         "import_torch_s": 0.25,
     }
 
