@@ -123,12 +123,14 @@ Remark = Annotated[str, Field(max_length=LONGEST_REMARK), AfterValidator(_printa
 
 
 def duration(seconds: float) -> str:
-    """Return a rounded time.
+    """Return a time in its natural unit, below ten seconds with two digits.
 
-    >>> duration(59), duration(600), duration(7300), duration(200_000)
-    ('59 s', '10 min', '2.0 h', '2.3 d')
+    >>> [duration(seconds) for seconds in (0.0002, 0.25, 42, 90, 9000, 200_000)]
+    ['<10 ms', '0.25 s', '42 s', '1.5 min', '2.5 h', '2.3 d']
     """
-    for size, unit, digits in ((86400, "d", 1), (3600, "h", 1), (60, "min", 0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.{digits}f} {unit}"
+    if seconds < 10:
+        return f"{seconds:.2g} s" if seconds >= 0.01 else "<10 ms"
+    for size, unit, least in ((86400, "d", 172_800), (3600, "h", 3600), (60, "min", 60)):
+        if seconds >= least:
+            return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"

@@ -69,7 +69,7 @@ def test_the_board_names_runs_epochs_accuracy_and_time():
     board = Board(total=4, done=1, failed=1, started=time.time() - 100)
     board.running = [Status("a-run", "running", 2, 8, 50, 100, {"8": 91.25, "2": 60.0}, 90.0)]
     text = shown(board)
-    for part in ("1/4 runs", "1 failed", "about 60 s left", "a-run", "epoch 2/8", "8: 91.2"):
+    for part in ("1/4 runs", "1 failed", "about 1.0 min left", "a-run", "epoch 2/8", "8: 91.2"):
         assert part in text
 
 

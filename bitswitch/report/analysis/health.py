@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bitswitch.report.collect.frames import Frames
+from bitswitch.text import duration
 
 PROVENANCE = {
     "bitswitch": "bitswitch_version",
@@ -135,28 +136,6 @@ def _measured(blank: "pd.Series[Any]") -> dict[str, str]:
         "negative": worst,
         "reflections": str(int(blank["reflections"] or 0) or ""),
     }
-
-
-def duration(seconds: float) -> str:
-    """Return a time in its natural unit.
-
-    >>> duration(42.0), duration(90.0), duration(9000.0)
-    ('42 s', '1.5 min', '2.5 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
-def short_time(seconds: float) -> str:
-    """Return a time in its natural unit, below ten seconds with two digits.
-
-    >>> short_time(0.0002), short_time(0.25), short_time(42.0)
-    ('<10 ms', '0.25 s', '42 s')
-    """
-    if seconds >= 10:
-        return duration(seconds)
-    return f"{seconds:.2g} s" if seconds >= 0.01 else "<10 ms"
 
 
 def memory(mib: float | None) -> str:

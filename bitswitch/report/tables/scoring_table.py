@@ -6,11 +6,12 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
-from bitswitch.report.analysis.health import memory, short_time
+from bitswitch.report.analysis.health import memory
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.text import duration
 
 GROUPS = (
     Group("scoring", ("layers", "images", "probes", "error, %", "time", "memory")),
@@ -114,8 +115,8 @@ def _time(seconds: Sequence[float], marks: tuple[str, ...] = ()) -> Entry:
     """Return mean ± standard deviation (n) of times; empty without any."""
     if not seconds:
         return Entry()
-    spread = f"±{short_time(stdev(seconds))} " if len(seconds) > 1 else ""
-    return Entry(short_time(fmean(seconds)), below=f"{spread}({len(seconds)})", marks=marks)
+    spread = f"±{duration(stdev(seconds))} " if len(seconds) > 1 else ""
+    return Entry(duration(fmean(seconds)), below=f"{spread}({len(seconds)})", marks=marks)
 
 
 def _share(time: float, training: Sequence[float]) -> Entry:

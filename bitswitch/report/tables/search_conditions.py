@@ -7,10 +7,10 @@ import pandas as pd
 
 from bitswitch.report.analysis import subnets
 from bitswitch.report.analysis.effort import Effort
-from bitswitch.report.analysis.health import short_time
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.published import Setup
 from bitswitch.report.render.table import Entry
+from bitswitch.text import duration
 
 COLUMNS = ("training", "search", "tuned")
 
@@ -54,7 +54,7 @@ class SearchConditions:
         if search is None or not subnets.values_of(rows, "search_time_s"):
             return (training, Entry(), Entry())
         epochs = max(subnets.values_of(rows, "retraining_epochs"), default=0)
-        spent = short_time(fmean(subnets.values_of(rows, "retraining_time_s"))) if epochs else ""
+        spent = duration(fmean(subnets.values_of(rows, "retraining_time_s"))) if epochs else ""
         tuned = Entry(f"{epochs:.0f}" if epochs else "no", below=spent)
         return (training, Entry(search.search.name, below=_effort(rows)), tuned)
 
@@ -62,7 +62,7 @@ class SearchConditions:
         """Return how long the networks of a row took to train, on average over seeds."""
         ids = self._rows.loc[self._rows.variant == variant, "run"].dropna().unique()
         times = [time for time in map(self._effort.of_network, ids) if not isnan(time)]
-        return short_time(fmean(times)) if times else ""
+        return duration(fmean(times)) if times else ""
 
 
 def _effort(rows: pd.DataFrame) -> str:
@@ -71,4 +71,4 @@ def _effort(rows: pd.DataFrame) -> str:
     times = [subnets.values_of(rows, key) for key in keys]
     evaluations = fmean(subnets.values_of(rows, "evaluations"))
     counted = f", {evaluations:.0f}" if evaluations else ""
-    return (short_time(sum(map(fmean, times))) if all(times) else "") + counted
+    return (duration(sum(map(fmean, times))) if all(times) else "") + counted

@@ -8,7 +8,6 @@ import pandas as pd
 
 from bitswitch.costs import Constraint
 from bitswitch.report.analysis import budgets, subnets
-from bitswitch.report.analysis.health import short_time
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Section, Table
@@ -17,6 +16,7 @@ from bitswitch.report.tables.accuracy_table import NOTES as ACCURACY_NOTES
 from bitswitch.report.tables.accuracy_table import stamp
 from bitswitch.spec.search import Budget
 from bitswitch.suite.variants import NetworkSpec
+from bitswitch.text import duration
 
 Text = Callable[[float], str]
 
@@ -70,11 +70,11 @@ FOUND = (
 )
 
 EFFORT = (
-    Column("for scores", "score_training_time_s", short_time),
-    Column("scores", "scoring_time_s", short_time),
-    Column("search", "search_time_s", short_time, count="evaluations"),
-    Column("tuning", "retraining_time_s", short_time, count="retraining_epochs"),
-    Column("total", "total_time_s", short_time),
+    Column("for scores", "score_training_time_s", duration),
+    Column("scores", "scoring_time_s", duration),
+    Column("search", "search_time_s", duration, count="evaluations"),
+    Column("tuning", "retraining_time_s", duration, count="retraining_epochs"),
+    Column("total", "total_time_s", duration),
 )
 
 
@@ -191,14 +191,12 @@ class _Builder:
         if column.key == "top1_uniform":
             return self._uniform(rows)
         values = subnets.values_of(rows, column.key)
-        if not values or (column.text is short_time and not any(values)):
+        if not values or (column.text is duration and not any(values)):
             return Entry()
         several = len(set(values)) > 1
-        spread = (
-            float(column.text(stdev(values))) if several and column.text is not short_time else 0
-        )
+        spread = float(column.text(stdev(values))) if several and column.text is not duration else 0
         below = f"±{spread:.2g} ({len(values)})" if spread else ""
-        if column.text is short_time:
+        if column.text is duration:
             # How long something took varies with the machine: the mean says enough.
             counts = subnets.values_of(rows, column.count) if column.count else ()
             below = f"{fmean(counts):.0f}" if any(counts) else ""
