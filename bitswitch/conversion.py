@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.contracts.method import Method
 from bitswitch.errors import SpecError
-from bitswitch.nn.dataflow import Example, FirstLast
+from bitswitch.nn.dataflow import Example, FirstLast, Flow, trace
 from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.roles import Role, Roles, roles
@@ -30,6 +30,7 @@ def quantize(
     keep: Collection[str] = (),
     ends: FirstLast | None = None,
     example: Example | None = None,
+    order: Sequence[str] | None = None,
 ) -> QuantizedModel: ...
 @overload
 def quantize(
@@ -41,6 +42,7 @@ def quantize(
     keep: Collection[str] = (),
     ends: FirstLast | None = None,
     example: Example | None = None,
+    order: Sequence[str] | None = None,
     **options: Any,
 ) -> QuantizedModel: ...
 def quantize(
@@ -52,6 +54,7 @@ def quantize(
     keep: Collection[str] = (),
     ends: FirstLast | None = None,
     example: Example | None = None,
+    order: Sequence[str] | None = None,
     **options: Any,
 ) -> QuantizedModel:
     """Return ``net`` with convolutions and linear layers that run at every bit-width of ``method``.
@@ -71,6 +74,8 @@ def quantize(
             ``first_last_bits``; None: those are found by running a copy of the network.
         example: Two inputs or more [n, ...] for that run, or the shape of one, say (3, 32, 32);
             None: some shapes are tried.
+        order: Names of layers and batch norms; a batch norm follows the last two switchable layers
+            before it. None: it follows those that its input comes from, found by that run.
         options: Of a method given by name, as in a suite; the others keep their defaults.
 
     Raises:
@@ -85,8 +90,10 @@ def quantize(
     if method.bitset == (FLOAT_BITS,):
         return QuantizedModel(net, method.bitset, count)
     chosen = roles(net, keep, ends, example, method.first_last_bits is not None)
-    net = convert(net, method, chosen)
-    return QuantizedModel(net, method.bitset, count, chosen.ends)
+    net = _prepared(net, method, chosen)
+    flow = _flow(net, method, chosen, example) if order is None else None
+    net = _replaced(net, method)
+    return QuantizedModel(net, method.bitset, count, chosen.ends, flow, order)
 
 
 def _instance(
@@ -114,18 +121,17 @@ def _instance(
     return method
 
 
-def convert(net: nn.Module, method: Method, chosen: Roles) -> nn.Module:
-    """Return ``net``, prepared by ``method``, with its layers and batch norms replaced.
-
-    Args:
-        net: Changed in place, as far as the method does.
-        method: See ``quantize``.
-        chosen: What becomes of the layers.
-    """
+def _prepared(net: nn.Module, method: Method, chosen: Roles) -> nn.Module:
+    """Return ``net`` as ``method`` prepares it, its layers marked by what becomes of them."""
     for name, chosen_role in chosen.layers.items():
         setattr(net.get_submodule(name), _MARK, chosen_role)
     net = method.transform_float(net)
     without_fast_path(net)
+    return net
+
+
+def _replaced(net: nn.Module, method: Method) -> nn.Module:
+    """Return ``net`` with marked layers and batch norms replaced."""
     replacements: dict[nn.Module, nn.Module] = {}
     for name, module in net.named_modules():
         role: Role | None = module.__dict__.pop(_MARK, None)
@@ -166,6 +172,14 @@ def _has_scales(layer: QuantizedLayer) -> QuantizedLayer:
             "full precision."
         )
     return layer
+
+
+def _flow(net: nn.Module, method: Method, chosen: Roles, example: Example | None) -> Flow | None:
+    """Return how data flows through the float network ``net``, which ``method`` has prepared."""
+    if type(method).transform_float is Method.transform_float:
+        return chosen.flow
+    has_norms = any(isinstance(module, _BatchNorm) for module in net.modules())
+    return trace(net, example) if has_norms else None
 
 
 def without_fast_path(net: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """Models and datasets: float networks, and labelled examples in three disjoint splits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,6 +32,14 @@ class Model(Plugin):
 
         Default: None; they are found by running it. They are the layers that see the inputs, and
         those whose output is the network's, through no other layer.
+        """
+        return None
+
+    def order(self, net: nn.Module) -> Sequence[str] | None:
+        """Return the names of layers and batch norms of ``net`` in an order of the network's own.
+
+        A batch norm then follows the last two switchable layers before it in this order. Default:
+        None; it follows the layers that its input comes from, found by running the network.
         """
         return None
 

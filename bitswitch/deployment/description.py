@@ -1,12 +1,19 @@
 """What a file says about its network, and which tensors belong to it."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from bitswitch.deployment.narrowing import RoundingRule
 from bitswitch.nn.norm_grid import pair, pairs
+from bitswitch.nn.order import Followed
 from bitswitch.nn.transitional import transition, transitions
 from bitswitch.quant.per_bit import Key
 from bitswitch.spec.run import Choice
@@ -72,6 +79,15 @@ class NormFacts(Strict):
     kind: Literal["shared", "bits", "transition", "pair"]
     """Which copy is used: always the same; by the narrower operand of the quantized layer before;
     by that of the two layers before; by both operands of the layer before."""
+    follows: Followed | None = None
+    """The layer before and the one before that; None: the last two that are registered before it
+    and switchable."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``follows`` where it says nothing: older programs do not know it."""
+        found: dict[str, Any] = serialize(self)
+        return {name: value for name, value in found.items() if name != "follows" or value}
 
 
 class Description(Strict):
@@ -102,6 +118,10 @@ class Description(Strict):
         for layer in self.layers:
             if layer.pinned is None and layer.widths != self.bitset:
                 raise ValueError(f"layer '{layer.name}' has other widths than the network")
+        switchable = {None, *(layer.name for layer in self.layers if layer.pinned is None)}
+        for norm in self.norms:
+            if norm.follows is not None and not switchable >= set(norm.follows):
+                raise ValueError(f"batch norm '{norm.name}' follows what is no switchable layer")
         return self
 
 

@@ -29,6 +29,7 @@ from bitswitch.deployment.packing import BYTE, pack
 from bitswitch.errors import EncodingError
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.nn.order import Followed, by_names
 from bitswitch.plugins import facts, registry
 from bitswitch.quant.quantizer import Width
 from bitswitch.results.files import write_bytes
@@ -138,9 +139,9 @@ def artifact_of(
     """
     tensors: dict[str, Tensor] = {}
     layers = [_layer(name, layer, tensors) for name, layer in model.quantized_layers.items()]
-    norms = []
+    norms, follows = [], _follows(model)
     for name, folded in folded_norms(model.net, model.bitset).items():
-        norms.append(NormFacts(name=name, kind=folded.kind))
+        norms.append(NormFacts(name=name, kind=folded.kind, follows=follows.get(name)))
         tensors |= {f"{name}.{MULTIPLIER}": folded.multiplier, f"{name}.{SHIFT}": folded.shift}
     replaced = [*model.quantized_layers, *(norm.name for norm in norms)]
     tensors |= _floats(model.net, replaced)
@@ -159,6 +160,12 @@ def artifact_of(
         }
     )
     return Artifact(description, tensors)
+
+
+def _follows(model: QuantizedModel) -> dict[str, Followed]:
+    """Return what batch norms follow, where it is not what their place in the network says."""
+    usual = by_names((name for name, _ in model.net.named_modules()), model.layers)
+    return {name: one for name, one in model.followed.items() if one != usual[name]}
 
 
 def _layer(name: str, layer: QuantizedLayer, tensors: dict[str, Tensor]) -> LayerFacts:

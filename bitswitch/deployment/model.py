@@ -14,6 +14,7 @@ from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
 from bitswitch.deployment.neighbours import Neighbours
 from bitswitch.deployment.snapshot import REQUEST, Observer, Operands, Request, Snapshot
 from bitswitch.deployment.stored import Bound, Scales, StoredLayer
+from bitswitch.nn.order import Followed, by_names
 from bitswitch.nn.policy import resolve
 from bitswitch.types import BitSet, Policy
 
@@ -60,6 +61,7 @@ class IntegerModel:
                 self._parts.append(stored)
             elif isinstance(module, FoldedBatchNorm):
                 self._parts.append(module)
+        self._followed = self._order()
         # Kept codes are made layer by layer: those that are there already are not made again.
         self._together = Neighbours(self._stored) if self._stored and not keep_narrow else None
         self._snapshot = self.snapshot(facts.bitset[0])
@@ -129,21 +131,26 @@ class IntegerModel:
         """
         chosen = resolve(policy, self.layers, self.bitset, has_float=False)
         default = self.bitset[0] if isinstance(policy, Mapping) else int(policy)
-        here = before = next(iter(chosen.values()), (default, default))
+        first = next(iter(chosen.values()), (default, default))
         bits = {one.facts.name: one.facts.pinned or chosen[one.facts.name] for one in self._stored}
         codes = self._narrowed(bits)
         layers: dict[str, Operands] = {}
         norms: dict[str, tuple[Tensor, Tensor]] = {}
-        for part in self._parts:  # as QuantizedModel.switch: a batch norm follows two layers
+        for part in self._parts:
             if isinstance(part, FoldedBatchNorm):
+                here, before = self._followed[part.name].bits(chosen, first)
                 norms[part.name] = part.of(self._kinds[part.name].key(here, before))
-                continue
-            name, pinned = part.facts.name, part.facts.pinned
-            layers[name] = part.at(bits[name], codes.get(name))
-            if pinned is None:
-                here, before = chosen[name], here
+            else:
+                name = part.facts.name
+                layers[name] = part.at(bits[name], codes.get(name))
         kept = dict(policy) if isinstance(policy, Mapping) else int(policy)
         return Snapshot(kept, MappingProxyType(layers), MappingProxyType(norms))
+
+    def _order(self) -> dict[str, Followed]:
+        """Return the layers that each batch norm follows, as ``QuantizedModel.followed``."""
+        names = [p.name if isinstance(p, FoldedBatchNorm) else p.facts.name for p in self._parts]
+        stated = {norm.name: norm.follows for norm in self.facts.norms if norm.follows is not None}
+        return by_names(names, self.layers) | stated
 
     def _narrowed(self, bits: Mapping[str, tuple[int, int]]) -> Mapping[str, Tensor]:
         """Return codes by layer, as far as they are made for all layers at once."""

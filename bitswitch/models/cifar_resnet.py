@@ -6,6 +6,7 @@ before each convolution, so that every quantized convolution, the shortcut's inc
 non-negative inputs.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
@@ -132,6 +133,15 @@ class _CifarResNet(Model):
     def build(self, outputs: int, seed: int) -> nn.Module:
         with seeded("model", seed):
             return CifarResNet(self.blocks, outputs, self.options.form == "preactivation")
+
+    def order(self, net: nn.Module) -> Sequence[str] | None:
+        """Return the order of registration for pre-activation blocks, the traced one for others.
+
+        Their last batch norm, ``bn``, has the copies of the first layer's bit-width, and a block's
+        shortcut counts as its last layer.
+        """
+        names = [name for name, _ in net.named_modules()]
+        return names if self.options.form == "preactivation" else None
 
 
 class ResNet8(_CifarResNet):

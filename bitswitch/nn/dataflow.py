@@ -1,7 +1,8 @@
 """Which layers of a network see its input, make its output, or never run: found by running it."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -41,6 +42,12 @@ class Flow(NamedTuple):
     """Layers that run in training."""
     borrowed: frozenset[str]
     """Layers whose weight is used by another function than themselves."""
+    calls: tuple[str, ...] = ()
+    """Layers in the order in which they first ran, in evaluation where they do."""
+    layers: Mapping[str, frozenset[str]] = MappingProxyType({})
+    """The layers that the input of each layer was made by directly, at its first call."""
+    norms: Mapping[str, frozenset[str]] = MappingProxyType({})
+    """The same of batch norms, as far as their input is known to come from the network's."""
 
 
 def trace(net: nn.Module, example: Example | None = None) -> Flow | None:
@@ -105,7 +112,15 @@ def _trace(net: nn.Module, inputs: Tensor) -> Flow:
         tuple(name for name in order if name in evaluated.last | trained.last),
     )
     borrowed = evaluated.borrowed | trained.borrowed
-    return Flow(ends, frozenset(evaluated.ran), frozenset(trained.ran), frozenset(borrowed))
+    return Flow(
+        ends,
+        frozenset(evaluated.layers),
+        frozenset(trained.layers),
+        frozenset(borrowed),
+        tuple({**evaluated.layers, **trained.layers}),
+        {**trained.layers, **evaluated.layers},
+        {**trained.norms, **evaluated.norms},
+    )
 
 
 def _copied(net: nn.Module) -> nn.Module:
@@ -134,7 +149,8 @@ class _Pass:
 
     def __init__(self, net: nn.Module, inputs: Tensor) -> None:
         self.first: set[str] = set()
-        self.ran: set[str] = set()
+        self.layers: dict[str, frozenset[str]] = {}
+        self.norms: dict[str, frozenset[str]] = {}
         self._inputs = inputs.clone().requires_grad_(inputs.is_floating_point())
         self._outputs: dict[int, tuple[str, Tensor]] = {}
         layers = weighted_layers(net)
@@ -148,23 +164,38 @@ class _Pass:
         for name, layer in layers.items():
             handles.append(layer.register_forward_pre_hook(self._before(name), with_kwargs=True))
             handles.append(layer.register_forward_hook(self._after(name)))
+        for name, module in net.named_modules():
+            if isinstance(module, _BatchNorm):
+                handles.append(module.register_forward_pre_hook(self._at_norm(name)))
         try:
             output = net(self._inputs.clone())
         finally:
             for handle in handles:
                 handle.remove()
-        sources = self._sources(output)
-        self.last = {self._outputs[key][0] for key in sources if key in self._outputs}
+        self.last = self._made_by(self._sources(output))
 
     def _before(self, name: str) -> Any:
         def note(module: nn.Module, args: Any, kwargs: Any) -> None:
-            self.ran.add(name)
             sources = self._sources((args, kwargs))
+            self.layers.setdefault(name, self._made_by(sources))
             traced = self._inputs.requires_grad  # through integers, no graph leads
             if id(self._inputs) in sources if traced else sources.isdisjoint(self._outputs):
                 self.first.add(name)
 
         return note
+
+    def _at_norm(self, name: str) -> Any:
+        def note(module: nn.Module, args: Any) -> None:
+            sources = {id(leaf) for leaf in _leaves(args)}
+            made_by = self._made_by(sources)
+            if made_by or id(self._inputs) in sources:
+                self.norms.setdefault(name, made_by)
+
+        return note
+
+    def _made_by(self, sources: Collection[int]) -> frozenset[str]:
+        """Return the layers whose outputs are among ``sources``."""
+        return frozenset(self._outputs[key][0] for key in sources if key in self._outputs)
 
     def _after(self, name: str) -> Any:
         def cut(module: nn.Module, inputs: Any, output: Any) -> Any:

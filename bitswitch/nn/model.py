@@ -1,7 +1,7 @@
 """A network that runs at several bit-widths."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.compilation import prepare_compilation
-from bitswitch.nn.dataflow import NO_ENDS, FirstLast
+from bitswitch.nn.dataflow import NO_ENDS, FirstLast, Flow
 from bitswitch.nn.feed import check_observed, feed
 from bitswitch.nn.layers import QuantizedLayer
+from bitswitch.nn.order import Followed, by_flow, by_names
 from bitswitch.nn.policy import resolve
 from bitswitch.quant.per_bit import Switchable
 from bitswitch.quant.quantizer import Quantizer
@@ -32,6 +33,8 @@ class QuantizedModel(nn.Module):
         bitset: Bit-widths, widest first.
         float_parameters: Parameters of the network before.
         ends: Its first and last layers.
+        flow: How data flows through it, where that is known.
+        order: Names of layers and batch norms in an order that counts instead of ``flow``.
     """
 
     def __init__(
@@ -40,6 +43,8 @@ class QuantizedModel(nn.Module):
         bitset: BitSet,
         float_parameters: int,
         ends: FirstLast = NO_ENDS,
+        flow: Flow | None = None,
+        order: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -49,6 +54,8 @@ class QuantizedModel(nn.Module):
         """What a method keeps besides the network."""
         self.bitset = bitset
         self._parts = _parts(net)
+        self.followed = self._followed(flow, order)
+        """The layers that each normalisation comes after, by its name in ``net``."""
         self._has_scales = not any(map(_needs_scales, self.quantized_layers.values()))
         self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
         self._compiled = False
@@ -97,8 +104,8 @@ class QuantizedModel(nn.Module):
     def switch(self, policy: int | Policy) -> None:
         """Run at ``policy`` from now on: one bit-width, or one (or a pair) for every layer.
 
-        A normalisation is told the bit-widths of the two quantized layers before it, in
-        registration order, or those of the first where there is none; see ``Switchable.follow``.
+        A normalisation is told the bit-widths of the two layers that it comes after (see
+        ``followed``), or those of the first layer where there is none.
 
         Raises:
             BitWidthError: an unknown bit-width or layer, or a layer that is missing.
@@ -106,16 +113,27 @@ class QuantizedModel(nn.Module):
         chosen = resolve(policy, self.layers, self.bitset)
         is_float = policy == FLOAT_BITS
         default = self.bitset[0] if isinstance(policy, Mapping) else int(policy)
-        here = before = next(iter(chosen.values()), (default, default))
+        first = next(iter(chosen.values()), (default, default))
         for name, part in self._parts.items():
             if not isinstance(part, QuantizedLayer):
-                part.follow(here, before)
+                part.follow(*self.followed[name].bits(chosen, first))
             elif part.pinned:
                 part.switch(*((FLOAT_BITS, FLOAT_BITS) if is_float else part.pinned))
             else:
                 part.switch(*chosen[name])
-                here, before = chosen[name], here
         self._policy = dict(policy) if isinstance(policy, Mapping) else int(policy)
+
+    def _followed(self, flow: Flow | None, order: Sequence[str] | None) -> dict[str, Followed]:
+        """Return what each normalisation follows; the order of registration is the last resort."""
+        layers = self.layers
+        known = {} if flow is None else by_flow(flow, layers)
+        if order is not None and set(layers) <= set(order):
+            known = by_names(order, layers)
+        found = by_names(self._parts, layers)
+        for name in found:
+            place = name if name in known else name.removesuffix(".0")  # see with_fused_parts()
+            found[name] = known.get(place, found[name])
+        return found
 
     @contextmanager
     def at(self, policy: int | Policy) -> Iterator["QuantizedModel"]:

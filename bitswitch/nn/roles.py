@@ -27,6 +27,8 @@ class Roles(NamedTuple):
     layers: dict[str, Role]
     """Of all layers with weights, by name, in registration order."""
     ends: FirstLast
+    flow: Flow | None
+    """How data flows through the network; None: no input that was tried fits it."""
 
 
 def roles(
@@ -81,7 +83,7 @@ def roles(
             f"stay as they are.\n  Quantized are nn.Conv2d and nn.Linear between them."
         )
     _say_float({name: m for name, m in layers.items() if _is_float(m) and name not in kept})
-    return Roles(found, ends)
+    return Roles(found, ends, flow)
 
 
 def _is_float(layer: nn.Module) -> bool:

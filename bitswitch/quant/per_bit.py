@@ -35,8 +35,8 @@ class Switchable(nn.Module):
         Where that is full precision, the widest bit-width is used.
 
         Args:
-            layer: (weight, activation) bit-widths of the quantized layer before this module, in
-                registration order.
+            layer: (weight, activation) bit-widths of the quantized layer that this module comes
+                after; see ``QuantizedModel.followed``.
             before: Those of the quantized layer before that one.
         """
         bits = min(layer)

@@ -82,8 +82,14 @@ class Parts:
         if device.type == "cpu":
             keep_freed_memory()
         with plugin_errors(f"method '{self.spec.method.name}'", "quantization"):
-            ends, example = self.model.first_last(net), self.example(2).inputs
-            model = quantize(net, self.method, keep=self.spec.keep, ends=ends, example=example)
+            model = quantize(
+                net,
+                self.method,
+                keep=self.spec.keep,
+                ends=self.model.first_last(net),
+                example=self.example(2).inputs,
+                order=self.model.order(net),
+            )
             self.method.on_quantized(model, self.dataset.outputs)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from bitswitch.deployment.description import NORM_KINDS, LayerFacts
+from bitswitch.deployment.description import NORM_KINDS, Description, LayerFacts
 from bitswitch.nn.norm_grid import pairs
 from bitswitch.nn.transitional import transitions
 
@@ -43,3 +43,22 @@ def test_every_copy_of_a_batch_norm_has_a_key():
     ):
         found = {NORM_KINDS[kind].key(here, before) for here in operands for before in operands}
         assert found == set(NORM_KINDS[kind].keys(bitset)) == set(keys)
+
+
+def test_a_batch_norm_follows_switchable_layers():
+    fields = {
+        "run": "r",
+        "method": {"name": "double-rounding"},
+        "model": {"name": "resnet8"},
+        "dataset": {"name": "digits"},
+        "classes": 10,
+        "image": (3, 8, 8),
+        "bitset": (8, 4),
+        "layers": [LAYER],
+    }
+    norm = {"name": "n", "kind": "transition", "follows": ("l", None)}
+    found = Description.model_validate({**fields, "norms": [norm]})
+    assert found.norms[0].follows == ("l", None)
+    assert Description.model_validate_json(found.model_dump_json()) == found
+    with pytest.raises(ValidationError, match="'n' follows what is no switchable layer"):
+        Description.model_validate({**fields, "norms": [norm | {"follows": ("m", "l")}]})

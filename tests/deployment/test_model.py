@@ -7,10 +7,12 @@ import torch
 
 from bitswitch.deployment.layers import IntegerLayer
 from bitswitch.errors import BitWidthError
+from bitswitch.models.cifar_resnet import ResNet8
 from bitswitch.nn.policy import random_policy
 
 from . import exported
 
+BITSET = (8, 4, 2)
 RUNS = {
     "double rounding": exported.run_of(bitset=(8, 6, 4, 2)),
     "three bit-widths": exported.run_of(bitset=(4, 3, 2)),
@@ -43,6 +45,29 @@ def test_logits_are_those_of_training(run):
         model.switch(policy)
         with torch.no_grad(), trained.at(policy):
             assert near_but_for_a_tie(model(x), trained(x)), policy
+
+
+@pytest.mark.parametrize("method", ["double-rounding", "bit-mixer"])
+def test_batch_norms_follow_the_layers_of_training_in_any_order(monkeypatch, method):
+    monkeypatch.setattr(ResNet8, "order", lambda self, net: None)
+    run = exported.run_of(method)
+    trained = exported.quantized(run)
+    artifact = exported.artifact(trained, run)
+    follows = {norm["name"]: norm.get("follows") for norm in artifact.content[0]["norms"]}
+    assert follows["bn"] == ["stages.2.0.conv2", "stages.2.0.conv1"]
+    assert follows["stages.0.0.bn2"] is None
+    model, x = exported.integers(trained, run), exported.images(seed=5)
+    policy = {name: BITSET[place % 3] for place, name in enumerate(model.layers)}
+    policy["stages.2.0.conv2"] = 4  # and the first layer has 8
+    model.switch(policy)
+    with torch.no_grad(), trained.at(policy):
+        assert near_but_for_a_tie(model(x), trained(x))
+
+
+def test_what_batch_norms_follow_is_left_out_where_it_is_usual():
+    run = exported.run_of()
+    norms = exported.artifact(exported.quantized(run), run).content[0]["norms"]
+    assert {tuple(norm) for norm in norms} == {("name", "kind")}
 
 
 @pytest.mark.parametrize("form", ["original", "preactivation"])

@@ -99,7 +99,7 @@ class ByStep(DoubleRounding):
 
 def test_the_optimizer_for_scales_finds_them_by_kind(tiny_run):
     net = nn.Sequential(*[nn.Conv2d(3, 3, 1) for _ in range(3)])
-    model = quantize(net, ByStep(ByStep.Options(), BITSET), image=(3, 8, 8))
+    model = quantize(net, ByStep(ByStep.Options(), BITSET), example=(3, 8, 8))
     optimizers = Optimizers.of(model, tiny_run().training)
     (group,) = optimizers.scales.param_groups
     assert sum(p is net[1].activation_quantizer.reach for p in group["params"]) == 1

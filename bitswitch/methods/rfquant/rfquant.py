@@ -138,11 +138,9 @@ class RFQuant(Method):
     def on_quantized(self, model: QuantizedModel, outputs: int) -> None:
         """Find the batch norms behind every layer, and make room for what is remembered."""
         self._layer_before, norms = {}, {}
-        layer: str | None = None
-        for name, module in model.net.named_modules():
-            if name in model.layers:
-                layer = name
-            elif isinstance(module, BatchNormGrid):
+        for name, followed in model.followed.items():
+            module, layer = model.net.get_submodule(name), followed.layer
+            if isinstance(module, BatchNormGrid):
                 module.alone = layer is None
                 if layer is not None:
                     self._layer_before[name], norms[name] = layer, module

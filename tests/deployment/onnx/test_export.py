@@ -72,7 +72,9 @@ def test_variants_of_vision_transformers(arguments):
     assert_same(found, exact(integers, images, 4))
 
 
-@pytest.mark.parametrize("options", [{"weight_granularity": "per-channel"}, {"first_last_bits": 8}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"weight_granularity": "per-channel"}, {"first_last_bits": 8}], ids=str
+)
 def test_linear_layers_of_places(options):
     integers, images = made("timm", VIT, **options), exported.images(count=8)
     for bits in integers.bitset:
