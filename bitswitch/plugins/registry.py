@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from bitswitch.errors import PluginError, SpecError, UnknownPluginError, hint, shown
 from bitswitch.runtime.cache import code_state, digest, remembered
+from bitswitch.spec.yaml_files import renamed
 from bitswitch.types import BitSet
 
 if TYPE_CHECKING:  # contracts import torch
@@ -123,7 +124,8 @@ def _resolve(group: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
         lines = []
         for problem in error.errors():
             key = ".".join(map(str, problem["loc"]))
-            near = hint(key, known.model_fields) if problem["type"] == "extra_forbidden" else ""
+            extra = problem["type"] == "extra_forbidden"
+            near = (renamed(key) or hint(key, known.model_fields)) if extra else ""
             text = problem["msg"].removeprefix("Value error, ").removesuffix(".")
             lines.append(f"  option '{shown(key)}': {text}.{near}")
         raise SpecError(

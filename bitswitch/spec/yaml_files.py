@@ -14,6 +14,16 @@ from bitswitch.types import Strict
 
 MOST_PROBLEMS = 10
 """A message lists at most this many."""
+RENAMED = {
+    "arm": "variant",
+    "arms": "variants",
+    "edge_bits": "first_last_bits",
+    "edges": "first_last",
+    "faithful": "published-recipe",
+    "reading": "variant",
+    "separately": "one_network_per_bitwidth",
+}
+"""Keys, options and values of before, and what they are called now."""
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +68,7 @@ def _explain(problem: Any) -> str:
     text = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         elsewhere = (known for known in _known_keys(Strict) if known != last)
-        return f"  {place}: unknown key.{hint(last, elsewhere)}"
+        return f"  {place}: unknown key.{renamed(last) or hint(last, elsewhere)}"
     if problem["type"] == "literal_error":
         wrong = shown(repr(problem["input"]))
         return f"  {place}: {text}, not {wrong}.{_literal_hint(problem)}"
@@ -102,8 +112,20 @@ def _known_keys(model: type[Strict]) -> Iterator[str]:
             yield from _known_keys(derived)
 
 
+def renamed(word: object) -> str:
+    """Return what ``word`` is called now, as the end of a message; empty where it was none.
+
+    >>> renamed("arms")
+    " It is called 'variants' now."
+    """
+    now = RENAMED.get(word) if isinstance(word, str) else None
+    return f" It is called '{now}' now." if now else ""
+
+
 def _literal_hint(problem: Any) -> str:
     """Return a hint at the nearest of the values that are allowed."""
+    if now := renamed(problem["input"]):
+        return now
     expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
     return hint(problem["input"], expected)
 

@@ -280,7 +280,7 @@ def _experiment(
     changes = {} if changes is None else changes
     where = f"experiments.{shown(name)}"
     _check_mapping(changes, f"{path}: {where}", "title, networks, variants and others")
-    if name not in shared and "variants" not in changes:
+    if name not in shared and changes.keys().isdisjoint(("variants", "arms")):
         raise SpecError(
             f"{path}: no shared experiment '{shown(name)}'.{hint(name, shared)}\n"
             f"  known: {', '.join(shared) or 'none'}; one of your own needs title and variants"

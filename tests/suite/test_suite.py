@@ -131,6 +131,12 @@ def test_a_path_ends_in_yaml():
 
 BAD = {
     "unknown key": ({"sedes": [0]}, "Did you mean 'seeds'?"),
+    "a key of before": ({"experiments": {"one": {"arms": {}}}}, "called 'variants' now"),
+    "a value of before": (with_arm(preset="faithful"), "called 'published-recipe' now"),
+    "an option of before": (
+        with_arm(method={"name": "double-rounding", "options": {"edge_bits": 8}}),
+        "called 'first_last_bits' now",
+    ),
     "unknown recipe key": (with_arm(training={"epoch": 3}), "Did you mean 'epochs'?"),
     "unknown reading": (
         with_arm(training={"alrs": {"reading": "relativ"}}),
