@@ -34,6 +34,94 @@ again: bs.QuantizedModel = bs.quantize(net, bs.create("methods", "lsq", {}, (8,)
 deployed: bs.IntegerModel = bs.load(Path("model.safetensors"))
 logits: torch.Tensor = deployed(torch.zeros(1, 3, 32, 32))
 '''
+AUTHOR = '''"""What the author of a method with passes of its own, and of a task, writes."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import bitswitch as bs
+
+
+class Mine(bs.Method):
+    card = bs.Card("Mine", "equations", "codes", "none")
+    published_recipes = {"cifar10": bs.Recipe({"epochs": 90})}
+
+    class Options(bs.Strict):
+        share: float = 0.5
+
+    options: Options
+
+    def weight_quantizer(self, weight: Tensor) -> bs.Quantizer:
+        return bs.WeightQuantizer(weight, self.bitset)
+
+    def normalization(self, norm: Any) -> nn.Module:
+        return bs.SwitchableBatchNorm(norm, self.bitset)
+
+    def passes(
+        self, training: bs.TrainingSpec, step_info: bs.StepInfo, layers: Sequence[str]
+    ) -> list[bs.Pass]:
+        policy = bs.random_policy(layers, self.bitset, step_info.generator)
+        return [bs.Pass(self.bitset[0]), bs.Pass(None, policy, teacher=0)]
+
+    def loss(self, context: bs.PassContext) -> Tensor:
+        return super().loss(context) * self.options.share
+
+    def set_sensitivity(self, scores: bs.Scores) -> None:
+        self.scores = scores
+
+    def finish_work(self, extent: bs.Workload) -> bs.ImagePasses:
+        return bs.ImagePasses(forward=extent.images(4))
+
+    def skip(self, spec: bs.RunSpec) -> str | None:
+        return "It needs two bit-widths at least." if len(self.bitset) < 2 else None
+
+
+class AbsoluteError(bs.Task):
+    metrics = (
+        bs.Metric("mae", "MAE", "1", "lower", 3),
+        bs.Metric("loss", "Loss", "1", "lower", 4),
+    )
+
+    def loss(self, outputs: Any, targets: Tensor) -> Tensor:
+        return torch.mean(torch.abs(outputs - targets))
+
+    def evaluator(self) -> bs.Evaluator:
+        return Errors()
+
+
+class Errors(bs.Evaluator):
+    def __init__(self) -> None:
+        self.found: list[Tensor] = []
+
+    def add(self, outputs: Any, targets: Tensor) -> None:
+        self.found.append(torch.abs(outputs - targets))
+
+    def result(self) -> bs.Found:
+        errors = torch.cat(self.found)
+        return bs.Found({"mae": float(errors.mean()), "loss": 0.0}, len(errors))
+
+
+class Opened(bs.OpenDataset):
+    def train_batches(
+        self, batch_size: int, stream: bs.Stream, seed: int, skip: int
+    ) -> Iterator[bs.Batch]:
+        yield bs.Batch(torch.zeros(1, 3, 8, 8), torch.zeros(1), torch.zeros(1))
+
+
+class Data(bs.Dataset):
+    task = AbsoluteError()
+    outputs = 1
+    stamp = "made up"
+
+    def open(self, root: Path, device: torch.device) -> bs.OpenDataset:
+        if not root.exists():
+            raise bs.DatasetError(f"{root} is missing")
+        return Opened()
+'''
 WRONG = """import bitswitch as bs
 
 bs.quantise
@@ -165,6 +253,7 @@ def test_what_authors_write_is_typed(tmp_path):
         source = rendered(kind, "mine")["bitswitch_mine/__init__.py"]
         (tmp_path / f"{kind}.py").write_text(source)
     (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "author.py").write_text(AUTHOR)
     (tmp_path / "wrong.py").write_text(WRONG)
     problems = [line for line in mypy(tmp_path).splitlines() if ": error:" in line]
     assert {line.partition(": ")[0].rpartition("/")[2] for line in problems} == {

@@ -11,8 +11,8 @@ class Plugin:
     source: ClassVar[str] = "bitswitch"
     """Citation key of the publication (``report/references.bib``)."""
 
-    class Options(Strict):
-        """Settings of this plugin; defaults are the published ones."""
+    Options: ClassVar[type[Strict]] = Strict
+    """Settings, a nested class of each plugin that has some; defaults are the published ones."""
 
     def __init__(self, options: Strict) -> None:
         self.options = options

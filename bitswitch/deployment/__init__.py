@@ -1,10 +1,10 @@
 """One stored integer model that switches its bit-width at run time.
 
-``bitswitch export RUN -o model.safetensors`` writes the file, ``bitswitch.deployment`` runs it::
+``bitswitch export RUN -o model.safetensors`` writes the file, ``bitswitch.load`` reads it::
 
-    from bitswitch.deployment import load
+    import bitswitch as bs
 
-    model = load("model.safetensors")      # IntegerModel, at its widest bit-width
+    model = bs.load("model.safetensors")   # IntegerModel, at its widest bit-width
     model.switch(4)                        # or a policy: {layer: bits or (weight, input), ...}
     logits = model(images)                 # float32 [n, classes]
     with model.at(2):                      # this thread alone; others go on as before
