@@ -21,9 +21,10 @@ Writing and reading
     ``IntegerLinear``, ``FoldedBatchNorm`` where layers and batch norms were).
     ``switch(policy)``, ``at(policy)``, ``model(images)``.
     ``snapshot(policy)``: all integers and scales of one policy, immutable. ``.layers[name]`` is an
-    ``Operands``: ``codes`` int8, ``weight_scale``, ``weight_offset``, ``grid`` (an ``InputGrid``:
-    ``scale``, ``offset``, ``low``, ``high``; None: the input stays float); ``.norms[name]`` is
-    ``(multiplier, shift)``. What an exporter to another format needs.
+    ``Operands``: ``codes`` int8, ``weight_scale``, ``weight_zero_point``, ``grid`` (``InputGrid``:
+    ``scale``, ``zero_point``, ``low``, ``high``; ``TokenGrid``: a scale follows from each token;
+    None: the input stays float); ``.norms[name]`` is ``(multiplier, shift)``. What an exporter to
+    another format needs.
     ``storage()``: bytes in memory. ``bounds()``: worst case of every layer's accumulators.
 
 Against training

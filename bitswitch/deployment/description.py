@@ -37,6 +37,16 @@ class LayerFacts(Strict):
     """How narrow codes follow from the stored ones."""
     signed: bool | None
     """Whether codes of the input have a sign; None: the input stays float."""
+    input_granularity: Literal["per-tensor", "per-token"] = "per-tensor"
+    """``per-token``: max|x| / (2^(b-1) - 1) of every row of the input [..., in], in float32."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what files had no word for, where it is as it was."""
+        content: dict[str, Any] = handler(self)
+        if self.input_granularity == "per-tensor":
+            del content["input_granularity"]
+        return content
 
     @model_validator(mode="after")
     def _widths_fit(self) -> Self:
@@ -52,6 +62,8 @@ class LayerFacts(Strict):
             raise ValueError(f"rounding '{self.rounding}' does not fit {len(self.widths)} widths")
         if (self.signed is None) != (FLOAT_BITS in inputs):
             raise ValueError("signed must be given exactly where the input is quantized")
+        if self.input_granularity == "per-token" and not self.signed:
+            raise ValueError("codes of an input with a scale per token have a sign")
         return self
 
 
@@ -125,11 +137,11 @@ class Description(Strict):
         return self
 
 
-CODES, SCALE, ZERO_POINT = "weight.codes", "weight.scale", "weight.zero_point"
+CODES, SCALE, ZERO_POINT = "weight.codes", "weight.scale", "weight.offset"
 """Of a quantized layer, after its name: int8, or packed in uint8 [bytes] below 8 bits; float32
-[1 or widths, 1 or out], one row where narrow scales are powers of two apart; the same where code
-zero is not worth 0."""
-INPUT_SCALE, INPUT_ZERO_POINT = "input.scale", "input.zero_point"
-"""float32 [widths]; the latter where code zero is not worth 0."""
+[1 or widths, 1 or out] or, per group, [1 or widths, out, groups], one row where narrow scales are
+powers of two apart; of the same shape zero points, where one is not 0: files call them offsets."""
+INPUT_SCALE, INPUT_ZERO_POINT = "input.scale", "input.offset"
+"""float32 [widths], none where every token has its own; the latter where it is not 0."""
 MULTIPLIER, SHIFT = "multiplier", "shift"
 """Of a batch norm, float32 [copies, channels]."""

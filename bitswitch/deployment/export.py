@@ -180,15 +180,21 @@ def _layer(name: str, layer: QuantizedLayer, tensors: dict[str, Tensor]) -> Laye
     tensors |= {f"{name}.{CODES}": stored, f"{name}.{SCALE}": weights.scale}
     if weights.zero_point is not None:
         tensors[f"{name}.{ZERO_POINT}"] = weights.zero_point
-    signed = None
+    signed, per_token = None, False
     if layer.pinned is None or layer.pinned[1] != FLOAT_BITS:
         inputs = input_grids(name, layer.activation_quantizer, bitset)
-        tensors[f"{name}.{INPUT_SCALE}"] = inputs.scale
+        if inputs.scale is not None:
+            tensors[f"{name}.{INPUT_SCALE}"] = inputs.scale
         if inputs.zero_point is not None:
             tensors[f"{name}.{INPUT_ZERO_POINT}"] = inputs.zero_point
-        signed = inputs.signed
+        signed, per_token = inputs.signed, inputs.scale is None
     return LayerFacts(
-        name=name, widths=bitset, pinned=layer.pinned, rounding=weights.rounding, signed=signed
+        name=name,
+        widths=bitset,
+        pinned=layer.pinned,
+        rounding=weights.rounding,
+        signed=signed,
+        input_granularity="per-token" if per_token else "per-tensor",
     )
 
 

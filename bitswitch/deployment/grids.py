@@ -6,14 +6,17 @@ import torch
 from torch import Tensor
 
 from bitswitch.deployment.narrowing import RoundingRule, narrow
-from bitswitch.deployment.snapshot import InputGrid
+from bitswitch.deployment.snapshot import InputGrid, TokenGrid
 from bitswitch.errors import EncodingError
 from bitswitch.nn.layers import QuantizedLayer
+from bitswitch.quant.granularity import PerChannel, PerToken
 from bitswitch.quant.integer import signed_range
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.types import BitSet
 
 RULES: tuple[RoundingRule, ...] = ("half-even", "floor")
+_TOKENS = 64, 48
+"""Shape of the tokens that a rule for scales is tried on."""
 FAR = 1e30
 """Beyond the ends of every grid."""
 
@@ -25,9 +28,9 @@ class WeightGrids(NamedTuple):
     """int8, the shape of the weight, at the widest bit-width."""
     rounding: RoundingRule
     scale: Tensor
-    """float32 [1 or widths, 1 or out]."""
+    """float32 [1 or widths, 1 or out], per group [1 or widths, out, groups]."""
     zero_point: Tensor | None
-    """float32 [widths, 1 or out]."""
+    """float32, of the same shape."""
 
 
 def weight_grids(name: str, layer: QuantizedLayer, bitset: BitSet) -> WeightGrids:
@@ -57,7 +60,7 @@ def weight_grids(name: str, layer: QuantizedLayer, bitset: BitSet) -> WeightGrid
         )
     codes = stored.values.to(torch.int8).contiguous()
     encoded = [stored, *narrower]
-    return WeightGrids(codes, _rule(name, codes, encoded, bitset), *_worth(encoded, widths))
+    return WeightGrids(codes, _rule(name, codes, encoded, bitset), *_scales(name, encoded, widths))
 
 
 def _rule(name: str, codes: Tensor, encoded: list[Codes], bitset: BitSet) -> RoundingRule:
@@ -76,23 +79,43 @@ def _rule(name: str, codes: Tensor, encoded: list[Codes], bitset: BitSet) -> Rou
     )
 
 
-def _worth(encoded: list[Codes], widths: list[Width]) -> tuple[Tensor, Tensor | None]:
+def _scales(name: str, encoded: list[Codes], widths: list[Width]) -> tuple[Tensor, Tensor | None]:
     """Return scales and zero points: one row of scales where narrow ones double."""
-    scales = torch.stack([codes.scale.detach().float().flatten() for codes in encoded])
+    shape = _shared_by(name, encoded[0])
+    scales = torch.stack([codes.scale.detach().float().reshape(shape) for codes in encoded])
     if any(torch.as_tensor(codes.zero_point).any() for codes in encoded):
-        zero_points = [torch.as_tensor(codes.zero_point).float().flatten() for codes in encoded]
-        return scales, torch.stack([o.expand(scales.shape[1]) for o in zero_points]).contiguous()
+        found = [torch.as_tensor(codes.zero_point).float() for codes in encoded]
+        rows = [z.expand(shape) if z.numel() == 1 else z.reshape(shape) for z in found]
+        return scales, torch.stack(rows).contiguous()
     ratios = torch.tensor([float(width.ratio) for width in widths])
-    shared = torch.equal(scales, scales[0] * ratios[:, None])
+    shared = torch.equal(scales, scales[0] * ratios.view(-1, *[1] * len(shape)))
     return scales[:1].clone() if shared else scales, None
+
+
+def _shared_by(name: str, codes: Codes) -> tuple[int, ...]:
+    """Return the shape of the scales in a file: (1,), (out,) or (out, groups).
+
+    Raises:
+        EncodingError: inputs have scales that no sum of products can take out.
+    """
+    scale, out = codes.scale, len(codes.values)
+    if scale.numel() == 1:
+        return (1,)
+    if scale.dim() > 1 and scale.shape[0] == out and scale.numel() == out * scale.shape[1]:
+        return (out,) if scale.shape[1] == 1 else (out, scale.shape[1])
+    raise EncodingError(
+        f"Layer '{name}' cannot be exported: its weights {list(codes.values.shape)} have scales "
+        f"{list(scale.shape)}.\n  Integers can have one scale per tensor, output channel or group "
+        f"of inputs: {PerChannel().scale_shape(codes.values.shape)}, for example."
+    )
 
 
 class InputGrids(NamedTuple):
     """The grids of an input at every bit-width."""
 
     signed: bool
-    scale: Tensor
-    """float32 [widths]."""
+    scale: Tensor | None
+    """float32 [widths]; None: every token has its own."""
     zero_point: Tensor | None
     """float32 [widths]."""
 
@@ -108,6 +131,10 @@ def input_grids(name: str, quantizer: Quantizer, bitset: BitSet) -> InputGrids:
     Raises:
         EncodingError: a grid is not that of a scale and a zero point.
     """
+    if isinstance(quantizer.granularity, PerToken):
+        for bits in bitset:
+            _check_tokens(name, quantizer, Width.of(bits, bitset))
+        return InputGrids(True, None, None)
     found = [_grid(name, quantizer, Width.of(bits, bitset)) for bits in bitset]
     signed = {grid.low < 0 for grid in found}
     if len(signed) > 1:
@@ -140,3 +167,22 @@ def _grid(name: str, quantizer: Quantizer, width: Width) -> InputGrid:
             return grid
         problem = f"its grid at {bits} bits is not even"
     raise EncodingError(f"Input of layer '{name}' cannot be exported: {problem}.")
+
+
+def _check_tokens(name: str, quantizer: Quantizer, width: Width) -> None:
+    """Compare what ``quantizer`` gives with the rule that a file has for scales per token.
+
+    Raises:
+        EncodingError: it follows another rule.
+    """
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.randn(_TOKENS, generator=draw) * torch.logspace(-6, 6, _TOKENS[0])[:, None]
+    tokens[0] = 0.0
+    codes, grid = quantizer.encode(tokens, width), TokenGrid.at(int(width.bits)).of(tokens)
+    if not torch.equal(grid.encode(tokens), codes.values.float()) or not torch.equal(
+        grid.scale, codes.scale.float()
+    ):
+        raise EncodingError(
+            f"Input of layer '{name}' cannot be exported: its scale per token is not the largest "
+            f"magnitude over the largest signed code, which is the rule that files know."
+        )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bitswitch.deployment.snapshot import REQUEST, InputGrid, Operands
+from bitswitch.deployment.snapshot import REQUEST, Group, InputGrid
 from bitswitch.quant.per_bit import Key
 
 
@@ -13,8 +13,8 @@ class IntegerLayer(nn.Module):
     """What integer layers share.
 
     Codes are multiplied and added as float64, which is exact up to 2^53; sums are far below (see
-    ``IntegerModel.bounds``). They are multiplied by the product of both scales in float64, rounded
-    once to float32, and get the bias in float32.
+    ``IntegerModel.bounds``). They are multiplied by the product of both scales in float64, those of
+    groups of inputs are added up, all is rounded once to float32, and gets the bias in float32.
     """
 
     name: str
@@ -28,32 +28,48 @@ class IntegerLayer(nn.Module):
         part = request.snapshot.layers[self.name]
         if part.grid is None:
             return self.products(x.float(), part.weight(), self.bias)
-        codes, weight = part.grid.encode(x).double(), part.codes.double()
-        sums = self.products(codes, weight).round_()  # were they not exact, they would be now
+        grid = part.grid.of(x)
+        codes = grid.encode(x).double()
+        groups, seen = part.groups(), []
+        total: Tensor | None = None
+        for group in groups:
+            piece = codes if len(groups) == 1 else self.piece(codes, group.inputs)
+            weight = group.codes.double()
+            sums = self.products(piece, weight).round_()  # were they not exact, they would be now
+            if request.observe is not None:
+                seen.append(sums)
+            values = self._values(piece, sums, weight, group, grid)
+            total = values if total is None else total + values
+        assert total is not None
         if request.observe is not None:
-            request.observe(self.name, codes, sums)
-        values = sums * self._factor(part.weight_scale, part.grid.scale)
-        output = self._with_zero_points(values, codes, weight, part, part.grid).float()
+            observed = seen[0] if len(seen) == 1 else torch.stack(seen, dim=-1)
+            request.observe(self.name, codes, observed)
+        output = total.float()
         return output if self.bias is None else output + self._by_channel(self.bias)
 
     def products(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the sums of products of ``x`` and ``weight``, in their precision."""
         raise NotImplementedError
 
-    def _with_zero_points(
-        self, values: Tensor, codes: Tensor, weight: Tensor, part: Operands, grid: InputGrid
+    def piece(self, x: Tensor, inputs: slice) -> Tensor:
+        """Return what is multiplied by ``weight[:, inputs]`` of the input ``x``."""
+        raise NotImplementedError
+
+    def _values(
+        self, codes: Tensor, sums: Tensor, weight: Tensor, group: Group, grid: InputGrid
     ) -> Tensor:
-        """Return ``values`` plus what codes of zero are worth; padded zeros are worth 0."""
+        """Return what the accumulators of one group stand for, float64; padded zeros are 0."""
         ones = torch.ones_like
+        values = sums * self._factor(group.scale, grid.scale)
         if grid.zero_point is not None:
             sums = self.products(ones(codes), weight)
-            values = values + sums * self._factor(part.weight_scale, grid.zero_point)
-        if part.weight_zero_point is not None:
+            values = values + sums * self._factor(group.scale, grid.zero_point)
+        if group.zero_point is not None:
             sums = self.products(codes, ones(weight))
-            values = values + sums * self._factor(part.weight_zero_point, grid.scale)
+            values = values + sums * self._factor(group.zero_point, grid.scale)
             if grid.zero_point is not None:
                 sums = self.products(ones(codes), ones(weight))
-                values = values + sums * self._factor(part.weight_zero_point, grid.zero_point)
+                values = values + sums * self._factor(group.zero_point, grid.zero_point)
         return values
 
     def _factor(self, weight: Tensor, grid: Tensor) -> Tensor:
@@ -95,6 +111,10 @@ class IntegerConv2d(IntegerLayer, nn.Conv2d):
         output: Tensor = self._conv_forward(x, weight, bias)
         return output
 
+    def piece(self, x: Tensor, inputs: slice) -> Tensor:
+        parted = x.reshape(len(x), self.groups, -1, *x.shape[2:])
+        return parted[:, :, inputs].flatten(1, 2)
+
     def _by_channel(self, values: Tensor) -> Tensor:
         return values.view(-1, 1, 1)
 
@@ -115,6 +135,9 @@ class IntegerLinear(IntegerLayer, nn.Linear):  # type: ignore[misc]
 
     def products(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return nn.functional.linear(x, weight, bias)
+
+    def piece(self, x: Tensor, inputs: slice) -> Tensor:
+        return x[..., inputs]
 
     def _by_channel(self, values: Tensor) -> Tensor:
         return values

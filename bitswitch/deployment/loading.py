@@ -131,7 +131,7 @@ def _codes(facts: LayerFacts, shape: torch.Size, stored: Tensor) -> Tensor:
 
 def _scales(facts: LayerFacts, tensors: Mapping[str, Tensor]) -> Scales:
     weight = _positive(f"{facts.name}.{SCALE}", tensors)
-    if facts.signed is None:
+    if facts.signed is None or facts.input_granularity == "per-token":
         return Scales(weight, _optional(f"{facts.name}.{ZERO_POINT}", tensors), None, None)
     return Scales(
         weight,

@@ -134,14 +134,23 @@ def _of_layer(
     scale, zero_point = f"{facts.name}.{SCALE}", f"{facts.name}.{ZERO_POINT}"
     found = tuple(tensors[scale].shape) if scale in tensors else ()
     rows = widths if zero_point in tensors or found[:1] != (1,) else 1
-    columns = shape[0] if found[1:] == (shape[0],) else 1
-    yield scale, (torch.float32, (rows, columns))
+    sharing = _shared_by(shape, found[1:])
+    yield scale, (torch.float32, (rows, *sharing))
     if zero_point in tensors:
-        yield zero_point, (torch.float32, (rows, columns))
-    if facts.signed is not None:
+        yield zero_point, (torch.float32, (rows, *sharing))
+    if facts.input_granularity == "per-token" and not isinstance(layer, nn.Linear):
+        raise ValueError(f"layer '{facts.name}' is a convolution, whose input has no tokens")
+    if facts.signed is not None and facts.input_granularity == "per-tensor":
         yield f"{facts.name}.{INPUT_SCALE}", (torch.float32, (widths,))
         if f"{facts.name}.{INPUT_ZERO_POINT}" in tensors:
             yield f"{facts.name}.{INPUT_ZERO_POINT}", (torch.float32, (widths,))
+
+
+def _shared_by(shape: tuple[int, ...], found: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of scales at one bit-width: that which is there, if weights can have it."""
+    out, inputs = shape[:2]
+    by_group = len(found) == 2 and found[0] == out and found[1] > 0 and inputs % found[1] == 0
+    return found if by_group or found == (out,) else (1,)
 
 
 def build(facts: Description) -> nn.Module:

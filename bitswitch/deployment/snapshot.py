@@ -6,6 +6,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from bitswitch.quant.granularity import PerToken, grouped, ungrouped
+from bitswitch.quant.integer import signed_range
+from bitswitch.quant.max_abs import MaxAbsQuantizer
+from bitswitch.quant.quantizer import Width
 from bitswitch.types import Policy
 
 
@@ -13,7 +17,7 @@ class InputGrid(NamedTuple):
     """The grid of an input at one bit-width: code q stands for ``q * scale + zero_point``."""
 
     scale: Tensor
-    """float32 []."""
+    """float32 []; of one input, once it is known, [..., 1] where every token has its own."""
     zero_point: Tensor | None
     """Real value of code zero, float32 []; None: 0."""
     low: int
@@ -24,6 +28,29 @@ class InputGrid(NamedTuple):
         shifted = x.float() if self.zero_point is None else x.float() - self.zero_point
         return (shifted / self.scale).clamp_(self.low, self.high).round_()
 
+    def of(self, x: Tensor) -> "InputGrid":
+        """Return the grid of the input ``x``: the same for all."""
+        return self
+
+
+class TokenGrid(NamedTuple):
+    """A rule for the grid of an input [..., in]: every token has a scale that follows from it."""
+
+    bits: int
+    low: int
+    high: int
+    zero_point: None = None
+
+    @classmethod
+    def at(cls, bits: int) -> "TokenGrid":
+        """Return the rule at ``bits``."""
+        return cls(bits, *signed_range(bits))
+
+    def of(self, x: Tensor) -> InputGrid:
+        """Return the grid of ``x`` [..., in], by the operations of training, in their order."""
+        scale = MaxAbsQuantizer(PerToken()).scale_of(x.float(), Width.of(self.bits, (self.bits,)))
+        return InputGrid(scale, None, self.low, self.high)
+
 
 class Operands(NamedTuple):
     """One quantized layer at one policy: weight code q stands for ``q * scale + zero_point``."""
@@ -33,18 +60,51 @@ class Operands(NamedTuple):
     codes: Tensor
     """int8 [out, in / groups, ...]."""
     weight_scale: Tensor
-    """float32 [1 or out]."""
+    """float32 [1 or out], per group of inputs [out, groups]."""
     weight_zero_point: Tensor | None
-    """float32 [1 or out]; None: 0."""
-    grid: InputGrid | None
+    """Of the shape of the scale; None: 0."""
+    grid: InputGrid | TokenGrid | None
     """None: the input stays float."""
 
     def weight(self) -> Tensor:
         """Return what the codes are worth, float32: the weight that training used."""
-        shape = (-1, *[1] * (self.codes.dim() - 1))
-        values = self.codes.float() * self.weight_scale.view(shape)
-        zero_point = self.weight_zero_point
-        return values if zero_point is None else values + zero_point.view(shape)
+        ones = [1] * (self.codes.dim() - self.weight_scale.dim())
+        codes, scale = grouped(
+            self.codes.float(), self.weight_scale.view(*self.weight_scale.shape, *ones)
+        )
+        values = codes * scale
+        if self.weight_zero_point is not None:
+            values = values + self.weight_zero_point.view(scale.shape)
+        return ungrouped(values, self.codes)
+
+    def groups(self) -> list["Group"]:
+        """Return the groups of inputs that have scales of their own, first to last."""
+        if self.weight_scale.dim() == 1:
+            whole = slice(0, self.codes.shape[1])
+            return [Group(whole, self.codes, self.weight_scale, self.weight_zero_point)]
+        size = self.codes.shape[1] // self.weight_scale.shape[1]
+        return [
+            Group(
+                slice(group * size, (group + 1) * size),
+                self.codes[:, group * size : (group + 1) * size],
+                scale,
+                None if self.weight_zero_point is None else self.weight_zero_point[:, group],
+            )
+            for group, scale in enumerate(self.weight_scale.unbind(1))
+        ]
+
+
+class Group(NamedTuple):
+    """The weights of a layer whose products are summed before they are scaled."""
+
+    inputs: slice
+    """Of axis 1 of the weight."""
+    codes: Tensor
+    """int8 [out, size, ...]."""
+    scale: Tensor
+    """float32 [1 or out]."""
+    zero_point: Tensor | None
+    """float32 [1 or out]; None: 0."""
 
 
 class Snapshot(NamedTuple):
@@ -58,7 +118,8 @@ class Snapshot(NamedTuple):
 
 
 Observer = Callable[[str, Tensor, Tensor], None]
-"""Called with the name of a layer, its input codes and its accumulators, both float64."""
+"""Called with the name of a layer, its input codes and its accumulators, both float64; where inputs
+form groups, accumulators have a last axis for them."""
 
 
 class Request(NamedTuple):

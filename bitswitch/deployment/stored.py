@@ -8,7 +8,7 @@ from torch import Tensor
 from bitswitch.deployment.description import LayerFacts
 from bitswitch.deployment.layers import IntegerLayer
 from bitswitch.deployment.narrowing import narrow
-from bitswitch.deployment.snapshot import InputGrid, Operands
+from bitswitch.deployment.snapshot import InputGrid, Operands, TokenGrid
 from bitswitch.quant.integer import signed_range
 
 INT32_MAX = 2**31 - 1
@@ -18,11 +18,12 @@ class Scales(NamedTuple):
     """All scales of one layer."""
 
     weight: Tensor
-    """float32 [1 or widths, 1 or out]; one row: the widest, powers of two below."""
+    """float32 [1 or widths, 1 or out], per group [1 or widths, out, groups]; one row: the widest,
+    powers of two below."""
     weight_zero_point: Tensor | None
-    """float32 [widths, 1 or out], real value of code zero; None: 0."""
+    """Of the same shape, real value of code zero; None: 0."""
     inputs: Tensor | None
-    """float32 [widths]; None: the input stays float."""
+    """float32 [widths]; None: the input stays float, or every token has a scale of its own."""
     input_zero_point: Tensor | None
     """float32 [widths], real value of code zero; None: 0."""
 
@@ -64,8 +65,12 @@ class StoredLayer:
         self.keep_narrow = keep_narrow
         self.kept: dict[int, Tensor] = {}
         """Narrow codes by bit-width."""
-        self._weights = {bits: self._worth(row) for row, bits in enumerate(facts.widths)}
-        self._grids = {} if scales.inputs is None else dict(self._input_grids(scales.inputs))
+        self._weights = {bits: self._scales_at(row) for row, bits in enumerate(facts.widths)}
+        self._grids: dict[int, InputGrid | TokenGrid] = {}
+        if facts.input_granularity == "per-token":
+            self._grids = {bits: TokenGrid.at(bits) for bits in facts.widths}
+        elif scales.inputs is not None:
+            self._grids = dict(self._input_grids(scales.inputs))
 
     def at(self, bits: tuple[int, int], codes: Tensor | None = None) -> Operands:
         """Return what the layer computes with at ``bits``, (weight, input).
@@ -85,9 +90,10 @@ class StoredLayer:
         if part.grid is None:
             return None
         largest = max(-part.grid.low, part.grid.high)
-        sums = part.codes.flatten(1).short().abs().sum(1)
-        by_range = part.codes[0].numel() * -signed_range(part.bits[0])[0]
-        return Bound(by_range * largest, int(sums.max()) * largest)
+        groups = [group.codes for group in part.groups()]
+        sums = max(int(codes.flatten(1).short().abs().sum(1).max()) for codes in groups)
+        by_range = groups[0][0].numel() * -signed_range(part.bits[0])[0]
+        return Bound(by_range * largest, sums * largest)
 
     def _codes(self, bits: int) -> Tensor:
         """Return the codes of ``bits``, those that are kept where they are there."""
@@ -98,7 +104,7 @@ class StoredLayer:
             self.kept[bits] = codes  # two threads may both do so: their codes are the same
         return codes
 
-    def _worth(self, row: int) -> tuple[Tensor, Tensor | None]:
+    def _scales_at(self, row: int) -> tuple[Tensor, Tensor | None]:
         """Return scale and zero point of weights at one bit-width."""
         scales, widths = self.scales, self.facts.widths
         zero_point = None if scales.weight_zero_point is None else scales.weight_zero_point[row]

@@ -167,7 +167,7 @@ class QuantizedModel(nn.Module):
             self.train(training)
         seen = {name: one.values() if one.samples else None for name, one in observed.items()}
         check_observed(seen)
-        if self._has_scales and layers:
+        if self._has_scales and any(map(_needs_scales, layers.values())):
             warnings.warn("calibrate() replaces activation scales that were set.", stacklevel=2)
         for name, layer in layers.items():
             layer.activation_quantizer.initialize(observed[name].values())

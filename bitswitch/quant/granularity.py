@@ -88,11 +88,10 @@ class PerGroup(Granularity):
     """One scale for ``size`` inputs of an output: [out, in, ...] -> [out, in / size, 1, ...].
 
     Groups lie side by side along axis 1, that of the input features or channels; all positions of
-    a kernel belong to the group of their channel. The scales have one dimension more than the
-    values: they broadcast to ``grouped`` values [out, in / size, size, ...].
+    a kernel belong to the group of their channel. ``grouped`` makes values and scales broadcast.
 
     >>> PerGroup(2).scale_shape((8, 4, 3, 3))
-    (8, 2, 1, 1, 1)
+    (8, 2, 1, 1)
     """
 
     size: int
@@ -101,7 +100,7 @@ class PerGroup(Granularity):
     def scale_shape(self, shape: Shape) -> tuple[int, ...]:
         if len(shape) < 2 or self.size < 1 or shape[1] % self.size:
             raise SpecError(_no_groups(self.size, shape))
-        return (shape[0], shape[1] // self.size, *[1] * (len(shape) - 1))
+        return (shape[0], shape[1] // self.size, *[1] * (len(shape) - 2))
 
     def __str__(self) -> str:
         return f"{self.word}-{self.size}"
@@ -131,19 +130,19 @@ PER_TENSOR = PerTensor()
 """The default of what has a granularity."""
 
 
-def grouped(x: Tensor, scale: Tensor) -> Tensor:
-    """Return ``x`` seen so that ``scale`` broadcasts to it.
+def grouped(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``x`` and ``scale`` seen so that they broadcast.
 
-    That is ``x`` itself, but where ``scale`` has a dimension more: there axis 1 is parted into
-    groups, as ``PerGroup`` says.
+    They are what they were, unless ``scale`` has several, but not all, places on axis 1: then
+    these stand for groups, and ``x`` [out, in, ...] becomes [out, groups, size, ...].
 
     Args:
-        x: Values, say [out, in, ...].
-        scale: Broadcasts to ``x``, or [out, groups, 1, ...].
+        x: Values.
+        scale: Broadcasts to them, or has the shape that ``PerGroup`` says.
     """
-    if not scale.dim() > x.dim() > 1:
-        return x
-    return x.reshape(x.shape[0], scale.shape[1], -1, *x.shape[2:])
+    if scale.dim() != x.dim() or x.dim() < 2 or scale.shape[1] in (1, x.shape[1]):
+        return x, scale
+    return x.reshape(x.shape[0], scale.shape[1], -1, *x.shape[2:]), scale.unsqueeze(2)
 
 
 def ungrouped(values: Tensor, x: Tensor) -> Tensor:

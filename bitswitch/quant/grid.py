@@ -73,8 +73,8 @@ def grid_codes(
 
     Args:
         x: Real values, any shape; NaN stays NaN, infinities go to the bounds.
-        scale: Distance of two codes in units of ``x``, positive; broadcasts to ``x``, or has a
-            dimension more (``PerGroup``).
+        scale: Distance of two codes in units of ``x``, positive; broadcasts to ``x``, or is one
+            per group (``PerGroup``).
         low: Smallest code.
         high: Largest code.
         rounding: How a code becomes an integer.
@@ -83,7 +83,8 @@ def grid_codes(
     >>> grid_codes(torch.tensor([-9.0, 0.6, 1.5]), torch.tensor(1.0), -2.0, 1.0)
     tensor([-2.,  1.,  1.])
     """
-    ratios = grouped(x, scale) / scale
+    values, scale = grouped(x, scale)
+    ratios = values / scale
     return ungrouped(ROUNDINGS[rounding](clip(ratios, low, high, out=ratios), ratio), x)
 
 

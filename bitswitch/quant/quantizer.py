@@ -52,14 +52,17 @@ class Codes(NamedTuple):
     values: Tensor
     """int32, the shape of the encoded tensor."""
     scale: Tensor
-    """Distance of two codes; broadcasts to ``values``, or has a dimension more (``PerGroup``)."""
+    """Distance of two codes; broadcasts to ``values``, or is one per group (``PerGroup``)."""
     zero_point: Tensor | float = 0.0
     """Real value of code zero, in units of the encoded tensor; it need not be on the grid."""
 
     def decode(self) -> Tensor:
         """Return the real values, as precise as the scale; bit for bit what ``forward`` gave."""
-        values = grouped(self.values, self.scale).to(self.scale.dtype)
-        return ungrouped(values * self.scale + self.zero_point, self.values)
+        values, scale = grouped(self.values, self.scale)
+        zero_point = self.zero_point
+        if isinstance(zero_point, Tensor):
+            _, zero_point = grouped(self.values, zero_point)
+        return ungrouped(values.to(scale.dtype) * scale + zero_point, self.values)
 
 
 class Quantizer(ScaleHolder):

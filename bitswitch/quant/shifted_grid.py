@@ -23,7 +23,7 @@ def on_shifted_grid(
 
     Args:
         x: Real values, any shape.
-        scale: Distance of two codes, positive; broadcasts to ``x``, or has a dimension more
+        scale: Distance of two codes, positive; broadcasts to ``x``, or is one per group
             (``PerGroup``).
         zero_point: Real value of code zero, in units of ``x``; of the shape of ``scale``.
         low: Smallest code.
@@ -32,15 +32,17 @@ def on_shifted_grid(
 
     Source: xu2023eqnet, public code.
     """
-    values = grouped(x, scale)
-    result: Tensor = _OnShiftedGrid.apply(values, scale, zero_point, low, high, gain)
+    values, shared = grouped(x, scale)
+    _, zeros = grouped(x, zero_point)
+    result: Tensor = _OnShiftedGrid.apply(values, shared, zeros, low, high, gain)
     return ungrouped(result, x)
 
 
 @torch.no_grad()
 def shifted_codes(x: Tensor, scale: Tensor, zero_point: Tensor, low: Number, high: Number) -> Codes:
     """Return what is deployed for ``on_shifted_grid`` of the same arguments."""
-    codes = ungrouped(grid_codes(grouped(x, scale) - zero_point, scale, low, high), x)
+    values, shared = grouped(x, scale)
+    codes = ungrouped(grid_codes(values - grouped(x, zero_point)[1], shared, low, high), x)
     return Codes(integers(codes), scale.detach().clone(), zero_point.detach().clone())
 
 

@@ -29,7 +29,7 @@ def on_grid(
 
     Args:
         x: Real values, any shape.
-        scale: Distance of two codes, positive; broadcasts to ``x``, or has a dimension more
+        scale: Distance of two codes, positive; broadcasts to ``x``, or is one per group
             (``PerGroup``).
         low: Smallest code.
         high: Largest code.
@@ -40,8 +40,8 @@ def on_grid(
 
     Source: esser2020learned, Eq. 3-5; huang2025nearly, Eq. 13.
     """
-    values = grouped(x, scale)
-    result: Tensor = _OnGrid.apply(values, scale, low, high, rounding, ratio, gain, slope)
+    values, shared = grouped(x, scale)
+    result: Tensor = _OnGrid.apply(values, shared, low, high, rounding, ratio, gain, slope)
     return ungrouped(result, x)
 
 

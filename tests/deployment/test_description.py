@@ -21,6 +21,8 @@ LAYER = {"name": "l", "widths": (8, 4), "pinned": None, "rounding": "half-even",
         ({"pinned": (8, 6)}, r"pinned to \[8, 6\]"),
         ({"rounding": "none"}, "does not fit 2 widths"),
         ({"widths": (8,)}, "does not fit 1 widths"),
+        ({"input_granularity": "per-token"}, "have a sign"),
+        ({"input_granularity": "per-channel"}, "'per-tensor' or 'per-token'"),
     ],
 )
 def test_facts_that_contradict_each_other(change, message):
@@ -62,3 +64,10 @@ def test_a_batch_norm_follows_switchable_layers():
     assert Description.model_validate_json(found.model_dump_json()) == found
     with pytest.raises(ValidationError, match="'n' follows what is no switchable layer"):
         Description.model_validate({**fields, "norms": [norm | {"follows": ("m", "l")}]})
+
+
+def test_what_files_had_no_word_for_is_written_where_it_is_used_alone():
+    assert "input_granularity" not in LayerFacts.model_validate(LAYER).model_dump(mode="json")
+    fine = LAYER | {"signed": True, "input_granularity": "per-token"}
+    assert LayerFacts.model_validate(fine).model_dump(mode="json")["signed"] is True
+    assert LayerFacts.model_validate(LayerFacts.model_validate(fine).model_dump()).signed

@@ -10,7 +10,9 @@ from bitswitch.methods.adabits import AdaBits
 from bitswitch.methods.lsq.affine import AffineActivationQuantizer
 from bitswitch.quant.clipped import LearnedClipQuantizer
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
+from bitswitch.quant.granularity import PerChannel, PerToken
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
+from bitswitch.quant.max_abs import MaxAbsQuantizer
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 
 from ..nn.small_network import double_rounding
@@ -23,12 +25,15 @@ def layer(method=None, **options):
     return quantized_layer(nn.Conv2d(3, 5, 3), method or double_rounding(BITSET, **options))
 
 
-@pytest.mark.parametrize(("granularity", "scales"), [("per-tensor", 1), ("per-channel", 5)])
+@pytest.mark.parametrize(
+    ("granularity", "scales"),
+    [("per-tensor", (1,)), ("per-channel", (5,)), ("per-group-1", (5, 3))],
+)
 def test_double_rounding_stores_one_row_of_scales(granularity, scales):
     conv = layer(weight_granularity=granularity)
     grids = weight_grids("c", conv, BITSET)
     assert (grids.rounding, grids.zero_point) == ("half-even", None)
-    assert grids.scale.shape == (1, scales)
+    assert grids.scale.shape == (1, *scales)
     assert grids.codes.shape == conv.weight.shape
 
 
@@ -65,6 +70,10 @@ class Unsigned(DoubleRoundingQuantizer):
         (lambda w: WeightQuantizer(w, BITSET), "WeightQuantizer has no narrow"),
         (lambda w: Odd(w, BITSET), "neither rounded nor floored"),
         (lambda w: Unsigned(w, BITSET), "at 8 bits are 200 to 200, not -128 to 127"),
+        (
+            lambda w: DoubleRoundingQuantizer(w, BITSET, PerChannel(axis=1)),
+            r"scales \[1, 3, 1, 1\]",
+        ),
     ],
 )
 def test_weights_that_need_more_than_codes_are_told(make, message):
@@ -104,10 +113,15 @@ class Uneven(Quantizer):
         return Codes(codes.round().clamp(0, high).int(), torch.tensor(1.0))
 
 
-class PerChannel(ActivationQuantizer):
+class TwoScales(ActivationQuantizer):
     def encode(self, x, width):
         codes = super().encode(x, width)
         return codes._replace(scale=codes.scale.repeat(2))
+
+
+class Narrow(MaxAbsQuantizer):
+    def scale_of(self, x, width):
+        return super().scale_of(x, width) / 2
 
 
 class Wide(ActivationQuantizer):
@@ -124,11 +138,16 @@ class HalfSigned(ActivationQuantizer):
     ("quantizer", "message"),
     [
         (Uneven(), "at 8 bits is not even"),
-        (PerChannel(BITSET), "several scales"),
+        (TwoScales(BITSET), "several scales"),
         (Wide(BITSET), "at 8 bits are 0 to 510"),
         (HalfSigned(BITSET), "signed at some bit-widths"),
+        (Narrow(PerToken()), "the largest magnitude over the largest signed code"),
     ],
 )
 def test_inputs_that_a_scale_does_not_describe_are_told(quantizer, message):
     with pytest.raises(EncodingError, match=message):
         input_grids("c", quantizer, BITSET)
+
+
+def test_a_scale_per_token_is_a_rule_and_no_number():
+    assert input_grids("c", MaxAbsQuantizer(PerToken()), BITSET) == (True, None, None)

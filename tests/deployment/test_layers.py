@@ -4,7 +4,14 @@ import torch
 from torch import nn
 
 from bitswitch.deployment.layers import FoldedBatchNorm, IntegerConv2d, IntegerLinear
-from bitswitch.deployment.snapshot import REQUEST, InputGrid, Operands, Request, Snapshot
+from bitswitch.deployment.snapshot import (
+    REQUEST,
+    InputGrid,
+    Operands,
+    Request,
+    Snapshot,
+    TokenGrid,
+)
 
 STEP, SCALE = 0.3, 0.05
 
@@ -136,3 +143,40 @@ def test_a_folded_batch_norm_multiplies_and_adds_by_channel(shape):
     assert output.shape == shape
     for channel, expected in enumerate((10, 13, 16)):
         assert (output[:, channel] == expected).all()
+
+
+@pytest.mark.parametrize("settings", [{"padding": 1}, {"groups": 2, "padding": 1}], ids=str)
+@pytest.mark.parametrize("zero_point", [None, -0.02])
+def test_groups_of_inputs_are_scaled_before_they_are_added(settings, zero_point):
+    conv = nn.Conv2d(8, 6, 3, **settings)
+    codes, size = draw(*conv.weight.shape), 2
+    groups = codes.shape[1] // size
+    layer = IntegerConv2d(conv, "c", codes.to(torch.int8), None)
+    scale = torch.rand(6, groups) + 0.01
+    zeros = None if zero_point is None else torch.full((6, groups), zero_point)
+    operands = Operands((8, 8), layer.codes, scale, zeros, grid(0.7))
+    seen = {}
+    x = draw(2, 8, 5, 5, low=0, high=256, seed=1).double() * torch.tensor(STEP).double() + 0.7
+    found = run(layer, operands, x.float(), lambda name, codes, sums: seen.update({name: sums}))
+    wide = scale.repeat_interleave(size, 1)[..., None, None]
+    zero = 0 if zero_point is None else torch.tensor(zero_point)
+    expected = conv._conv_forward(x, codes.double() * wide.double() + zero, None)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-3)
+    assert seen["c"].shape == (*found.shape, groups)
+    assert torch.equal(operands.weight(), codes.float() * wide + zero)
+
+
+def test_tokens_are_scaled_one_by_one():
+    linear, codes = nn.Linear(8, 3), draw(3, 8)
+    layer = IntegerLinear(linear, "l", codes.to(torch.int8), None)
+    scale = torch.tensor([[0.5, 0.25], [1.0, 2.0], [0.125, 4.0]])  # exact in float32
+    operands = Operands((8, 4), layer.codes, scale, None, TokenGrid.at(4))
+    tokens = draw(2, 5, 8, low=-7, high=8, seed=1)
+    tokens[..., 0] = 7
+    factors = 2.0 ** torch.arange(-5, 5).reshape(2, 5, 1)
+    seen = {}
+    found = run(layer, operands, tokens * factors, lambda n, q, s: seen.update(codes=q, sums=s))
+    assert torch.equal(seen["codes"].int(), tokens)
+    parted = torch.einsum("btgi,ogi->btog", tokens.view(2, 5, 2, 4), codes.view(3, 2, 4))
+    assert torch.equal(seen["sums"].int(), parted.int())
+    assert torch.equal(found, (parted * scale).sum(-1) * factors)

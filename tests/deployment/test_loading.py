@@ -58,6 +58,11 @@ def twice(description, tensors):
     description["layers"].append(description["layers"][0])
 
 
+def per_token(description, tensors):
+    description["layers"][0] |= {"signed": True, "input_granularity": "per-token"}
+    del tensors[STEP]
+
+
 WRONG = {
     "a missing tensor": (tensor(STEP, lambda t: None), f"tensor '{STEP}' is missing"),
     "an extra tensor": (tensor("more", lambda t: torch.zeros(1)), "'more' that the network has no"),
@@ -70,6 +75,14 @@ WRONG = {
     "a scale of zero": (tensor(STEP, lambda t: t * 0), "not positive"),
     "a negative scale": (tensor(SCALE, lambda t: -t), "not positive"),
     "scales of another number": (tensor(STEP, lambda t: t[:1]), r"\[1\] instead of .* \[2\]"),
+    "groups that do not divide": (
+        tensor(SCALE, lambda t: torch.ones(1, 16, 5)),
+        r"\[1, \d+, 5\] instead of .* \[1, 1\]",
+    ),
+    "tokens of a convolution": (
+        per_token,
+        "is a convolution, whose input has no tokens",
+    ),
     "a shift that is no number": (
         tensor("bn.shift", lambda t: t * float("nan")),
         "'bn.shift' has values that are not finite",

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from bitswitch.deployment.layers import IntegerLayer
+from bitswitch.deployment.snapshot import TokenGrid
 from bitswitch.errors import BitWidthError
 from bitswitch.models.cifar_resnet import ResNet8
 from bitswitch.nn.policy import random_policy
+from bitswitch.quant.quantizer import Width
 
 from . import exported
 
@@ -17,6 +19,7 @@ RUNS = {
     "double rounding": exported.run_of(bitset=(8, 6, 4, 2)),
     "three bit-widths": exported.run_of(bitset=(4, 3, 2)),
     "per channel": exported.run_of(weight_granularity="per-channel"),
+    "per group": exported.run_of(weight_granularity="per-group-8"),
     "shifted": exported.run_of(rounding="shift"),
     "transitional batch norm": exported.run_of("bit-mixer"),
     "offsets of weights": exported.run_of("adabits", first_last_bits=8),
@@ -79,21 +82,49 @@ def test_forms_of_the_network(form):
         assert near(model(x), trained(x))
 
 
+VIT = {
+    "name": "timm",
+    "options": {
+        "architecture": "vit_tiny_patch16_224",
+        "arguments": {"img_size": 16, "patch_size": 8, "depth": 1},
+    },
+}
+
+
 @pytest.mark.parametrize("model", ["mobilenetv2", "vit"])
 def test_depthwise_and_attention_layers(model):
-    vit = {
-        "name": "timm",
-        "options": {
-            "architecture": "vit_tiny_patch16_224",
-            "arguments": {"img_size": 16, "patch_size": 8, "depth": 1},
-        },
-    }
-    run = exported.run_of(model=vit if model == "vit" else model, bitset=(4, 2))
+    run = exported.run_of(model=VIT if model == "vit" else model, bitset=(4, 2))
     size = 16 if model == "vit" else 32
     trained = exported.quantized(run, size)
     integers, x = exported.integers(trained, run, size), exported.images(size, 2)
     with torch.no_grad(), trained.at(2), integers.at(2):
         assert near(integers(x), trained(x))
+
+
+def weight_of(model, layer, bits):
+    """Return the weight that training uses."""
+    found = model.layers[layer]
+    return found.weight_quantizer(found.weight, Width.of(bits, model.bitset))
+
+
+def test_groups_of_inputs_and_scales_of_tokens():
+    small = {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2}
+    net = {"name": "timm", "options": {**VIT["options"], "arguments": small}}
+    fine = {"weight_granularity": "per-group-8", "activation_granularity": "per-token"}
+    run = exported.run_of(model=net, bitset=(8, 4, 2), **fine)
+    trained = exported.quantized(run)
+    model, x = exported.integers(trained, run), exported.images()
+    layer = next(name for name in model.layers if name.endswith("qkv"))
+    for bits in model.bitset:
+        with torch.no_grad(), trained.at(bits), model.at(bits):
+            assert near(model(x), trained(x)), bits
+        operands = model.snapshot(bits).layers[layer]
+        assert operands.weight_scale.shape == (48, 2)
+        assert torch.equal(operands.weight(), weight_of(trained, layer, bits))
+        assert isinstance(operands.grid, TokenGrid)
+    bound = model.bounds()[layer]
+    assert bound.by_codes <= bound.by_range == 8 * 128 * 128
+    assert bound.fits_int32
 
 
 def test_switching_never_drifts(pair):

@@ -72,7 +72,9 @@ def test_edges_have_their_own_bit_width(model):
     [
         (double_rounding(), [0, 1, 1, 1, 0]),
         (double_rounding(weight_granularity="per-channel"), [0, 8, 16, 12, 0]),
+        (double_rounding(weight_granularity="per-group-4"), [0, 8 * 2, 16, 12 * 4, 0]),
         (unshared(), [0, 3, 3, 3, 0]),
+        (unshared(weight_granularity="per-group-4"), [0, 3 * 8 * 2, 3 * 16, 3 * 12 * 4, 0]),
     ],
 )
 def test_scales_are_all_that_are_stored(method, scales):

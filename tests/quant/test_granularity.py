@@ -137,13 +137,19 @@ def test_nothing_of_a_token_is_clipped_so_that_all_of_it_gets_its_gradient():
 
 
 def test_groups_are_views_and_come_back():
-    x, scale = torch.randn(6, 8, 3, 3), torch.ones(6, 4, 1, 1, 1)
-    parted = grouped(x, scale)
-    assert parted.shape == (6, 4, 2, 3, 3)
+    x, scale = torch.randn(6, 8, 3, 3), torch.ones(6, 4, 1, 1)
+    parted, shared = grouped(x, scale)
+    assert (parted.shape, shared.shape) == ((6, 4, 2, 3, 3), (6, 4, 1, 1, 1))
     assert parted.data_ptr() == x.data_ptr()
     assert torch.equal(ungrouped(parted, x), x)
-    assert grouped(x, torch.ones(6, 1, 1, 1)) is x
+    for whole in (torch.ones(()), torch.ones(6, 1, 1, 1), torch.ones(6, 8, 1, 1)):
+        assert all(a is b for a, b in zip(grouped(x, whole), (x, whole), strict=True))
     assert ungrouped(x, x) is x
+
+
+def test_networks_with_groups_take_any_memory_format():
+    quantize = double_rounding(torch.randn(6, 8, 3, 3), PerGroup(2))
+    assert quantize.to(memory_format=torch.channels_last).scale.shape == (6, 4, 1, 1)
 
 
 @pytest.mark.parametrize("size", [3, 16, 0, -2])

@@ -18,8 +18,9 @@ from bitswitch.deployment.onnx.graph import Graph
 from bitswitch.deployment.onnx.operators.calls import Value
 from bitswitch.deployment.onnx.operators.products import Array, has_columns, product
 from bitswitch.deployment.packing import BYTE
-from bitswitch.deployment.snapshot import InputGrid, Operands
+from bitswitch.deployment.snapshot import InputGrid, Operands, TokenGrid
 from bitswitch.deployment.stored import INT32_MAX
+from bitswitch.errors import EncodingError
 
 
 class Worth(NamedTuple):
@@ -60,6 +61,28 @@ def quantized_layer(
     shape = (-1, 1, 1) if isinstance(layer, IntegerConv2d) else (-1,)
     bias = graph.constant(worth.bias.reshape(shape))
     return graph.add("Add", product(graph, layer, x, weight, None), bias)
+
+
+def known_grid(name: str, part: Operands) -> InputGrid | None:
+    """Return the grid of a layer's input, if one multiplication rescales its accumulators.
+
+    Args:
+        name: Of the layer.
+        part: Its codes and scales.
+
+    Raises:
+        EncodingError: they have scales by group or by token.
+    """
+    if part.weight_scale.dim() == 1 and not isinstance(part.grid, TokenGrid):
+        return part.grid
+    found = "its input has a scale per token"
+    if part.weight_scale.dim() > 1:
+        found = f"its weights have {part.weight_scale.shape[1]} groups of inputs"
+    raise EncodingError(
+        f"Layer '{name}' cannot be written as ONNX: {found}, for which integer kernels of "
+        f"onnxruntime have no scales.\n  The integer model itself runs it exactly: "
+        f"bitswitch.deployment.load; or take per-tensor or per-channel scales."
+    )
 
 
 def quantized_input(
@@ -119,7 +142,7 @@ def fits(worth: Worth, part: Operands) -> bool:
         worth: With a bias.
         part: The layer; its input is quantized.
     """
-    assert part.grid is not None
+    assert isinstance(part.grid, InputGrid)
     assert worth.bias is not None
     room = 2.0 ** (2 * BYTE - sum(part.bits))
     step = worth.scale.astype(np.float64) * float(part.grid.scale) / room

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
+from bitswitch.quant.granularity import grouped
 from bitswitch.quant.grid import grid_codes, integers
 from bitswitch.quant.quantizer import Width
 from bitswitch.results.deployments import Rounding
@@ -34,12 +35,13 @@ def rounding_errors(model: QuantizedModel) -> list[Rounding]:
 
 def _sums(weight: Tensor, quantizer: DoubleRoundingQuantizer, width: Width) -> dict[str, Any]:
     """Return the fields of ``Rounding`` from ``signal`` on."""
-    step = (quantizer.scale * width.ratio).to(weight.dtype)
-    once = integers(grid_codes(weight, step, width.signed_low, width.signed_high))
-    twice = quantizer.encode(weight, width).values
-    ratios = weight.double() / step.double()
+    scale = (quantizer.scale * width.ratio).to(weight.dtype)
+    twice, _ = grouped(quantizer.encode(weight, width).values, scale)
+    weight, scale = grouped(weight, scale)
+    once = integers(grid_codes(weight, scale, width.signed_low, width.signed_high))
+    ratios = weight.double() / scale.double()
     inside = ratios.clamp(float(width.signed_low), float(width.signed_high))
-    squared = step.double().square()
+    squared = scale.double().square()
     clipping = ((inside - ratios).square() * squared).sum()
     rounding, single = (((codes - inside).square() * squared).sum() for codes in (twice, once))
     # A clipped weight lies on the last code in both cases, so that no product of errors remains.

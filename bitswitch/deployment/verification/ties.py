@@ -86,8 +86,8 @@ def causes_in(model: QuantizedModel, trace: Trace, count: int) -> Iterator[Cause
         if width is None:
             return
         x = inputs[0]
-        codes, scale, offset = layer.activation_quantizer.encode(x, width)
-        values = (x.double() - offset) / scale
+        codes, scale, zero_point = layer.activation_quantizer.encode(x, width)
+        values = (x.double() - zero_point) / scale
         causes.add(codes, trace.codes[name].popleft(), values, 2.0 ** float(width.bits))
 
     with ExitStack() as stack:

@@ -108,7 +108,7 @@ def test_inputs_with_a_sign_and_an_offset(signed, offset):
         name = layer["name"]
         if offset is not None:
             scale = tensors[f"{name}.input.scale"]
-            tensors[f"{name}.input.zero_point"] = torch.full_like(scale, offset)
+            tensors[f"{name}.input.offset"] = torch.full_like(scale, offset)
     integers, images = exported.assembled(description, tensors, "memory"), exported.images(count=8)
     for bits in integers.bitset:
         found = as_written(graph_of(integers, bits), images)
@@ -222,3 +222,16 @@ def test_what_has_no_translation_is_told(strange, message):
     integers.net.stages.append(strange)
     with pytest.raises(EncodingError, match=message):
         graph_of(integers, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight_granularity": "per-group-4"}, "'.*qkv' cannot .* 4 groups of inputs"),
+        ({"activation_granularity": "per-token"}, "'.*qkv' cannot .* a scale per token"),
+    ],
+)
+def test_scales_that_integer_kernels_do_not_have_are_told(options, message):
+    integers = made("timm", VIT, **options)
+    with pytest.raises(EncodingError, match=message):
+        graph_of(integers, 4)
