@@ -66,10 +66,14 @@ def test_a_graph_computes_what_the_integer_model_does(model, options, size):
     ids=" ".join,
 )
 def test_variants_of_vision_transformers(arguments):
-    integers = made("timm", VIT | {"arguments": VIT["arguments"] | {"depth": 1} | arguments})
-    images = exported.images(count=8)
+    options = VIT | {"arguments": VIT["arguments"] | {"depth": 1} | arguments}
+    run = exported.run_of(model={"name": "timm", "options": options}, bitset=(8, 4))
+    trained, images = exported.quantized(run), exported.images(count=8)
+    integers = exported.integers(trained, run)
     found = as_written(graph_of(integers, 4), images)
     assert_same(found, exact(integers, images, 4))
+    with torch.no_grad(), trained.at(4):
+        assert_same(found, trained(images))
 
 
 @pytest.mark.parametrize(
