@@ -76,18 +76,18 @@ def _translated(
 
 
 class _Walk:
-    """Translates the steps of a network, in order, to float32.
+    """Translates the operations of a network, in order, to float32.
 
-    Steps that do not depend on the images are computed here, and are constants of the graph.
+    Operations that do not depend on the images are computed here, and are constants of the graph.
 
     Args:
         model: The network.
         snapshot: Its integers and scales.
-        traced: Its steps.
+        traced: Its operations.
     """
 
     output: Value
-    """The logits, once the last step is translated."""
+    """The logits, once the last operation is translated."""
 
     def __init__(self, model: IntegerModel, snapshot: Snapshot, traced: fx.Graph) -> None:
         self.name = model.facts.model.name
@@ -96,10 +96,10 @@ class _Walk:
         self.snapshot = snapshot
         self.graph = Graph()
         self.results: dict[fx.Node, Any] = {}
-        """What each step gives: names of the ONNX graph, numbers, tensors that are constants."""
+        """What each operation gives: a name in the ONNX graph, a number or a constant tensor."""
 
     def visit(self, node: fx.Node) -> None:
-        """Translate one step.
+        """Translate one operation.
 
         Raises:
             EncodingError: it has no translation.
@@ -109,7 +109,8 @@ class _Walk:
             result = self._result(node, args, kwargs)
         except UnsupportedError as error:
             raise EncodingError(
-                f"Model '{self.name}' cannot be written as ONNX: step '{node.name}' is {error}."
+                f"Model '{self.name}' cannot be written as ONNX: operation '{node.name}' is "
+                f"{error}."
             ) from None
         self.results[node] = _named(result, node.meta[FORM])
         if _is_in_place(node, self.modules):
@@ -165,7 +166,7 @@ class _Walk:
         return self.graph.add("Add", self.graph.add("Mul", x, multiplier), shift)
 
     def other(self, node: fx.Node, call: Call) -> Any:
-        """Translate any other step."""
+        """Translate any other operation."""
         target = node.target if call.module is None else type(call.module)
         known = FUNCTIONS.get(target) if call.module is None else MODULES.get(target)  # type: ignore[arg-type]
         if known is None:
@@ -179,7 +180,7 @@ class _Walk:
 
 
 def _is_in_place(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
-    """Return whether a step changes its first argument, which may be read again."""
+    """Return whether an operation changes its first argument, which may be read again."""
     if node.op == "call_module":
         return bool(getattr(modules[str(node.target)], "inplace", False))
     name = getattr(node.target, "__name__", str(node.target))
@@ -206,7 +207,7 @@ def _of_graph(arguments: Any) -> bool:
 
 
 def _computed(node: fx.Node, module: nn.Module | None, args: Any, kwargs: Any) -> Any:
-    """Return what a step gives that does not depend on the images."""
+    """Return what an operation gives that does not depend on the images."""
     with torch.no_grad():
         if module is not None:
             return module(*args, **kwargs)

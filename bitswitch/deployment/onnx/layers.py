@@ -2,9 +2,9 @@
 
 Codes of weights are int8, those of inputs uint8, with a zero point where they have a sign.
 
-Integer kernels round a bias to a step of their sums. At few bits such a step is a large part of
-what a code of the output is worth, so narrow codes are shifted to the top of their 8 bits: the same
-values, in finer steps. Where no integer kernel can follow, the bias stays float32.
+Integer kernels round a bias to a multiple of the scale of their sums. At few bits that scale is
+a large part of the output's, so narrow codes are shifted to the top of their 8 bits: the same
+values, on a finer grid. Where no integer kernel can follow, the bias stays float32.
 """
 
 from typing import NamedTuple
@@ -23,8 +23,8 @@ from bitswitch.deployment.stored import INT32_MAX
 from bitswitch.errors import EncodingError
 
 
-class Worth(NamedTuple):
-    """What sums of a layer are worth, by output channel."""
+class Rescaling(NamedTuple):
+    """What turns the codes of a weight and sums into values, by output channel."""
 
     scale: Array
     """Of the codes of the weight, float32 [1 or out]; negative where a batch norm's multiplier is
@@ -52,14 +52,14 @@ def quantized_layer(
         requantized: Whether an integer kernel can give codes at once, so that the bias must be
             part of it.
     """
-    worth = Worth(numpy(part.weight_scale), None if layer.bias is None else numpy(layer.bias))
+    found = Rescaling(numpy(part.weight_scale), None if layer.bias is None else numpy(layer.bias))
     if norm is not None:
-        worth = fold(worth, *norm)
-    weight = _weight(graph, part, worth.scale, has_columns(layer, x))
-    if worth.bias is None or (requantized and fits(worth, part)):
-        return product(graph, layer, x, weight, worth.bias)
+        found = fold(found, *norm)
+    weight = _weight(graph, part, found.scale, has_columns(layer, x))
+    if found.bias is None or (requantized and fits(found, part)):
+        return product(graph, layer, x, weight, found.bias)
     shape = (-1, 1, 1) if isinstance(layer, IntegerConv2d) else (-1,)
-    bias = graph.constant(worth.bias.reshape(shape))
+    bias = graph.constant(found.bias.reshape(shape))
     return graph.add("Add", product(graph, layer, x, weight, None), bias)
 
 
@@ -103,8 +103,8 @@ def quantized_input(
     """
     if grid is None:
         return x
-    offset = None if grid.zero_point is None else graph.constant(numpy(grid.zero_point))
-    moved = x if offset is None else graph.add("Sub", x, offset)
+    zero_point = None if grid.zero_point is None else graph.constant(numpy(grid.zero_point))
+    moved = x if zero_point is None else graph.add("Sub", x, zero_point)
     zero, scale = -grid.low, numpy(grid.scale)
     grid_of_codes = graph.constant(scale), graph.constant(zero, np.uint8)
     codes = graph.add("QuantizeLinear", moved, *grid_of_codes)
@@ -115,38 +115,38 @@ def quantized_input(
     room = BYTE - (grid.high - grid.low).bit_length() if shifted else 0
     if room:
         codes = graph.add("BitShift", codes, graph.constant(room, np.uint8), direction="LEFT")
-    step = graph.constant(scale / np.float32(2**room))
-    worth = graph.add("DequantizeLinear", codes, step, graph.constant(zero << room, np.uint8))
-    return Value(worth if offset is None else graph.add("Add", worth, offset), x.form)
+    finer = graph.constant(scale / np.float32(2**room))
+    values = graph.add("DequantizeLinear", codes, finer, graph.constant(zero << room, np.uint8))
+    return Value(values if zero_point is None else graph.add("Add", values, zero_point), x.form)
 
 
-def fold(worth: Worth, multiplier: Array, shift: Array) -> Worth:
+def fold(found: Rescaling, multiplier: Array, shift: Array) -> Rescaling:
     """Return the scales and bias of a layer with the batch norm behind it.
 
     Args:
-        worth: Of the layer.
+        found: Of the layer.
         multiplier: Of the batch norm [out].
         shift: The same.
     """
-    scale = worth.scale.astype(np.float64) * multiplier
-    before = 0.0 if worth.bias is None else worth.bias.astype(np.float64) * multiplier
-    return Worth(scale.astype(np.float32), (before + shift).astype(np.float32))
+    scale = found.scale.astype(np.float64) * multiplier
+    before = 0.0 if found.bias is None else found.bias.astype(np.float64) * multiplier
+    return Rescaling(scale.astype(np.float32), (before + shift).astype(np.float32))
 
 
-def fits(worth: Worth, part: Operands) -> bool:
-    """Return whether 32 bits hold the bias in steps of the sums, as integer kernels need it.
+def fits(found: Rescaling, part: Operands) -> bool:
+    """Return whether 32 bits hold the bias in multiples of the sums' scale, as kernels need it.
 
     They do not where a batch norm has all but switched a channel off.
 
     Args:
-        worth: With a bias.
+        found: With a bias.
         part: The layer; its input is quantized.
     """
     assert isinstance(part.grid, InputGrid)
-    assert worth.bias is not None
+    assert found.bias is not None
     room = 2.0 ** (2 * BYTE - sum(part.bits))
-    step = worth.scale.astype(np.float64) * float(part.grid.scale) / room
-    return bool((np.abs(worth.bias) < INT32_MAX * np.abs(step)).all())
+    scale = found.scale.astype(np.float64) * float(part.grid.scale) / room
+    return bool((np.abs(found.bias) < INT32_MAX * np.abs(scale)).all())
 
 
 def numpy(values: Tensor) -> Array:
@@ -156,16 +156,16 @@ def numpy(values: Tensor) -> Array:
 
 
 def _weight(graph: Graph, part: Operands, scale: Array, columns: bool) -> str:
-    """Return the weight that codes and ``scale`` [1 or out] are worth: [out, ...] or [in, out]."""
+    """Return the values of the codes by ``scale`` [1 or out]: [out, ...] or [in, out]."""
     room = 2 ** (BYTE - part.bits[0])
     shifted = numpy(part.codes) * room
     codes = graph.constant(shifted.T if columns else shifted, np.int8)
-    step = scale / np.float32(room) if len(scale) > 1 else scale[0] / np.float32(room)
-    zero = graph.constant(np.zeros(np.shape(step)), np.int8)
+    finer = scale / np.float32(room) if len(scale) > 1 else scale[0] / np.float32(room)
+    zero = graph.constant(np.zeros(np.shape(finer)), np.int8)
     axis = 1 if columns else 0
-    worth = graph.add("DequantizeLinear", codes, graph.constant(step), zero, axis=axis)
+    values = graph.add("DequantizeLinear", codes, graph.constant(finer), zero, axis=axis)
     if part.weight_zero_point is None:
-        return worth
-    offset = numpy(part.weight_zero_point)
-    by_row = offset if columns else offset.reshape(-1, *[1] * (part.codes.dim() - 1))
-    return graph.add("Add", worth, graph.constant(by_row))
+        return values
+    zero_point = numpy(part.weight_zero_point)
+    by_row = zero_point if columns else zero_point.reshape(-1, *[1] * (part.codes.dim() - 1))
+    return graph.add("Add", values, graph.constant(by_row))

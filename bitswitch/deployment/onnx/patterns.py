@@ -1,4 +1,4 @@
-"""What a quantized layer of an ONNX graph takes up: the steps between it and the next one.
+"""What a quantized layer of an ONNX graph takes up: the operations between it and the next one.
 
 Programs with integer kernels look for one pattern: dequantize, convolve, quantize. So a batch norm
 goes into the scales and the bias of the layer before it, and an activation into the ends of the
@@ -25,7 +25,7 @@ MATRIX = 2
 
 
 class Patterns(NamedTuple):
-    """What becomes of the steps of a network; steps that are in none stay as they are."""
+    """What becomes of the operations of a network; those that are in none stay as they are."""
 
     norms: dict[fx.Node, fx.Node]
     """Layer to the batch norm that it takes up."""
@@ -42,7 +42,7 @@ def find(
     """Return the patterns of a network.
 
     Args:
-        nodes: Its steps.
+        nodes: Its operations.
         modules: By name.
         layers: Quantized ones at one policy, by name.
     """
@@ -90,7 +90,7 @@ def _follow(
 
 
 def _reader(node: fx.Node) -> fx.Node | None:
-    """Return the only step that reads ``node``; None: there are several."""
+    """Return the only operation that reads ``node``; None: there are several."""
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 

@@ -1,7 +1,8 @@
-"""The steps of a network, and the shapes of what they give.
+"""The operations of a network, and the shapes of what they give.
 
-A network is traced by symbols, then its steps are run twice, on two and on three images: a size
-that is the same in both is a number of the graph, one that differs is read when the graph runs.
+A network is traced by symbols, then its operations are run twice, on two and on three images: a
+size that is the same in both is a number of the graph, one that differs is read when the graph
+runs.
 """
 
 from typing import Any
@@ -14,11 +15,11 @@ from bitswitch.deployment.onnx.operators.calls import Form
 from bitswitch.deployment.onnx.operators.tables import MODULES
 
 FORM = "form"
-"""Key of a step's ``meta``: the ``Form`` of what it gives, or a tuple of them."""
+"""Key of an operation's ``meta``: the ``Form`` of what it gives, or a tuple of them."""
 
 
 def trace(net: nn.Module, image: tuple[int, ...]) -> fx.Graph:
-    """Return the steps of ``net``, each with the form of what it gives.
+    """Return the operations of ``net``, each with the form of what it gives.
 
     Args:
         net: With integer layers and folded batch norms.
@@ -27,16 +28,16 @@ def trace(net: nn.Module, image: tuple[int, ...]) -> fx.Graph:
     Raises:
         Exception: whatever a forward() meets that was not written for symbols.
     """
-    steps = _Tracer().trace(net)
+    traced = _Tracer().trace(net)
     device = next(iter(net.state_dict().values())).device
-    runs = [_Run(net, steps, torch.zeros(count, *image, device=device)) for count in (2, 3)]
-    for step in steps.nodes:
-        step.meta[FORM] = _common(*(run.forms[step] for run in runs))
-    return steps
+    runs = [_Run(net, traced, torch.zeros(count, *image, device=device)) for count in (2, 3)]
+    for node in traced.nodes:
+        node.meta[FORM] = _common(*(run.forms[node] for run in runs))
+    return traced
 
 
 class _Tracer(fx.Tracer):
-    """Finds the steps of a network; layers are one step each."""
+    """Finds the operations of a network; layers are one each."""
 
     proxy_buffer_attributes = True
 
@@ -54,10 +55,10 @@ class _Tracer(fx.Tracer):
 
 
 class _Run(fx.Interpreter):
-    """Runs all steps once; integer layers give something of the right shape."""
+    """Runs all operations once; integer layers give something of the right shape."""
 
-    def __init__(self, net: nn.Module, steps: fx.Graph, images: Tensor) -> None:
-        super().__init__(net, graph=steps)
+    def __init__(self, net: nn.Module, traced: fx.Graph, images: Tensor) -> None:
+        super().__init__(net, graph=traced)
         self.forms: dict[fx.Node, Any] = {}
         with torch.no_grad():
             self.run(images)

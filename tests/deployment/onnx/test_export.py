@@ -214,7 +214,7 @@ class Branched(nn.Module):
 @pytest.mark.parametrize(
     ("strange", "message"),
     [
-        (Sorted(), r"'resnet8' .* step 'sort' is 'torch\.sort', which has no translation"),
+        (Sorted(), r"'resnet8' .* operation 'sort' is 'torch\.sort', which has no translation"),
         (Branched(), "cannot be traced"),
         (nn.AdaptiveAvgPool2d(3), "a larger output than one pixel"),
         (nn.Conv2d(64, 64, 3, padding=1, padding_mode="circular"), "circular"),

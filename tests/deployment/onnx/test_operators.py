@@ -1,4 +1,4 @@
-"""Steps of networks as ONNX operators: each computes what torch does, and each is in the docs."""
+"""Operations of networks as ONNX operators: each computes what torch does and is in the docs."""
 
 import re
 from pathlib import Path
@@ -17,35 +17,35 @@ from tests.deployment.onnx.test_export import as_written, assert_same, exact
 
 
 class Net(nn.Module):
-    """One odd convolution, one odd step behind it, and parts that have two names."""
+    """One odd convolution, one odd operation behind it, and parts that have two names."""
 
-    def __init__(self, step, classes, **convolution):
+    def __init__(self, operation, outputs, **convolution):
         super().__init__()
         self.stem = nn.Conv2d(3, 6, 3, padding=1)
         self.conv = nn.Conv2d(6, 6, **({"kernel_size": 3, "padding": 1} | convolution))
         self.norm = nn.BatchNorm2d(6)
         self.fc = nn.Linear(6, 6)
         self.again, self.same_norm = self.fc, self.norm
-        self.head = nn.Linear(6, classes)
-        self.step = step
+        self.head = nn.Linear(6, outputs)
+        self.operation = operation
 
     def forward(self, x):
         x = self.same_norm(self.conv(functional.relu(self.stem(x))))
-        x = self.step(x)
+        x = self.operation(x)
         x = functional.adaptive_avg_pool2d(x, 1).flatten(1)
         return self.head(functional.relu(self.again(functional.relu(self.fc(x)))))
 
 
 @pytest.fixture
 def made(monkeypatch):
-    """Return integers of a network with a step and a convolution of one's own."""
+    """Return integers of a network with an operation and a convolution of one's own."""
 
-    def make(step=functional.relu, **convolution):
+    def make(operation=functional.relu, **convolution):
         def build(model, outputs, seed):
             with torch.random.fork_rng():
                 torch.manual_seed(0)
                 with torch.device("cpu" if seed is None else torch.get_default_device()):
-                    return Net(step, outputs, **convolution)
+                    return Net(operation, outputs, **convolution)
 
         monkeypatch.setattr(ResNet8, "build", build)
         run = exported.run_of(bitset=(4, 2))
@@ -138,7 +138,7 @@ def _looked_up(x):
     return (rows + functional.embedding(torch.arange(6), TABLE)).reshape(x.size(0), 6, 8, 8)
 
 
-STEPS = {
+OPERATIONS = {
     "in place": _in_place,
     "attention": _attended,
     "causal attention": lambda x: _attended(x, is_causal=True, scale=0.3),
@@ -182,13 +182,13 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_steps_compute_what_they_do_in_torch(made, step):
-    check(*made(step))
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_operations_compute_what_they_do_in_torch(made, operation):
+    check(*made(operation))
 
 
 @pytest.mark.parametrize(
-    ("step", "words"),
+    ("operation", "words"),
     [
         (lambda x: torch.einsum("nchw->ncwh", x), r"'torch.einsum', which has no translation"),
         (nn.PReLU(), r"'nn.PReLU', which has no translation\.\n.*F\.silu.*nn\.Conv2d.*x\.view"),
@@ -200,8 +200,8 @@ def test_steps_compute_what_they_do_in_torch(made, step):
         (lambda x: functional.dropout(x, 0.5), "training=self.training"),
     ],
 )
-def test_what_has_no_translation_is_named(made, step, words):
-    _, integers = made(step)
+def test_what_has_no_translation_is_named(made, operation, words):
+    _, integers = made(operation)
     with pytest.raises(EncodingError, match=words):
         graph_of(integers, 4)
 

@@ -1,4 +1,4 @@
-"""One step of a network, as translations see it."""
+"""One operation of a network, as translations see it."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ class Size(str):
 
 
 class Call(NamedTuple):
-    """One step of a network; tensors of the graph are given by their names."""
+    """One operation of a network; tensors of the graph are given by their names."""
 
     graph: Graph
     args: tuple[Any, ...]

@@ -1,4 +1,4 @@
-"""Which translation a step of a network has, and how a program writes it."""
+"""Which translation an operation of a network has, and how a program writes it."""
 
 import operator
 from collections.abc import Callable
