@@ -1,23 +1,16 @@
 """``digits-folder``: the rendered digits as JPEG files in ImageNet's layout and pipeline."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import torch
 from pydantic import Field, NonNegativeFloat
-from torch import Tensor
 
-from bitswitch.contracts.data import Batch, Dataset, OpenDataset
 from bitswitch.data import files
-from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
+from bitswitch.data.folder import Files, FolderOptions
+from bitswitch.data.folder_dataset import FolderDataset
 from bitswitch.data.layout import Expected, Layout, facts
-from bitswitch.data.pixels import noise
 from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render
 from bitswitch.runtime.cache import digest
-from bitswitch.tasks.classification import Classification
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 REMEDY = files.prepare_again("digits-folder")
 JPEG_QUALITY = 90
@@ -28,7 +21,7 @@ HASH = "sha256"
 Count = Annotated[int, Field(ge=CLASSES, multiple_of=CLASSES)]
 
 
-class DigitsFolder(Dataset):
+class DigitsFolder(FolderDataset):
     """Stands in for ImageNet on embedded data: every line of its pipeline runs, at a small size.
 
     The three splits are rendered from disjoint sets of scans; ``held_out`` is carved out of
@@ -36,8 +29,8 @@ class DigitsFolder(Dataset):
     """
 
     source = "alpaydin1998optical"
-    task = Classification()
     outputs = CLASSES
+    remedy = REMEDY
 
     class Options(FolderOptions):
         """What is rendered, and how it is cropped."""
@@ -62,9 +55,6 @@ class DigitsFolder(Dataset):
     def stamp(self) -> str:  # type: ignore[override]
         """What tables say of the data."""
         return f"embedded digits as JPEG folder {self.options.crop}x{self.options.crop}"
-
-    def example(self, count: int, generator: torch.Generator) -> Batch:
-        return noise(count, self.options.crop, self.outputs, generator)
 
     def sizes(self) -> dict[str, int]:
         options = self.options
@@ -92,21 +82,12 @@ class DigitsFolder(Dataset):
         (folder / HASH).write_text(files.folder_hash(folder, IMAGES))
 
     def check(self, root: Path) -> dict[str, str]:
-        folder, found = self.folder(root), facts(self._verify(root), REMEDY)
+        folder, found = self.folder(root), facts(self.verify(root), REMEDY)
         if not _intact(folder):
             raise files.advise("Damaged data (hash differs)", folder, REMEDY)
         return {**found, "sha256": (folder / HASH).read_text()}
 
-    def network_input(self, image: "Image") -> Tensor:
-        return cropped(image, self.options)
-
-    def open(self, root: Path, device: torch.device) -> OpenDataset:
-        found = self._verify(root)
-        train, held_out = carve(found["train"], self.options.held_out // CLASSES)
-        splits = {"train": train, "held_out": held_out, "test": found["val"]}
-        return FolderData(splits, self.options, device, REMEDY)
-
-    def _verify(self, root: Path) -> dict[str, Files]:
+    def verify(self, root: Path) -> dict[str, Files]:
         sizes = self.sizes()
         counts = {"train": sizes["train"] + sizes["held_out"], "val": sizes["test"]}
         splits = {

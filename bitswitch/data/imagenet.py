@@ -1,20 +1,13 @@
 """``imagenet``: ILSVRC 2012, unpacked by its user; its licence forbids us to pass it on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
-from bitswitch.contracts.data import Batch, Dataset, OpenDataset
-from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
+from bitswitch.data.folder import Files, FolderOptions
+from bitswitch.data.folder_dataset import FolderDataset
 from bitswitch.data.layout import Expected, Layout, facts
-from bitswitch.data.pixels import noise
-from bitswitch.tasks.classification import Classification
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 CLASSES = 1000
 SPLITS = {
@@ -29,12 +22,12 @@ REMEDY = (
 )
 
 
-class ImageNet(Dataset):
+class ImageNet(FolderDataset):
     """The ImageNet classification task; ``test`` is its validation set, as in all publications."""
 
     source = "russakovsky2015imagenet"
-    task = Classification()
     outputs = CLASSES
+    remedy = REMEDY
     stamp = "ImageNet"
 
     class Options(FolderOptions):
@@ -44,9 +37,6 @@ class ImageNet(Dataset):
         """Training images not trained on: the last of each class by file name."""
 
     options: Options
-
-    def example(self, count: int, generator: torch.Generator) -> Batch:
-        return noise(count, self.options.crop, self.outputs, generator)
 
     def sizes(self) -> dict[str, int]:
         held_out = self.options.held_out
@@ -61,21 +51,12 @@ class ImageNet(Dataset):
         return root / "imagenet"
 
     def prepare(self, root: Path) -> None:
-        self._verify(root)
+        self.verify(root)
 
     def check(self, root: Path) -> dict[str, str]:
-        return facts(self._verify(root), REMEDY)
+        return facts(self.verify(root), REMEDY)
 
-    def network_input(self, image: "Image") -> Tensor:
-        return cropped(image, self.options)
-
-    def open(self, root: Path, device: torch.device) -> OpenDataset:
-        found = self._verify(root)
-        train, held_out = carve(found["train"], self.options.held_out // CLASSES)
-        splits = {"train": train, "held_out": held_out, "test": found["val"]}
-        return FolderData(splits, self.options, device, REMEDY)
-
-    def _verify(self, root: Path) -> dict[str, Files]:
+    def verify(self, root: Path) -> dict[str, Files]:
         return Layout(synsets(), SPLITS, REMEDY, "synsets").verify(self.folder(root))
 
 

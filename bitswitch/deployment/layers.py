@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bitswitch.deployment.snapshot import REQUEST, Group, InputGrid
+from bitswitch.nn.kinds import shape_of
 from bitswitch.quant.per_bit import Key
 
 
@@ -92,19 +93,7 @@ class IntegerConv2d(IntegerLayer, nn.Conv2d):
     """
 
     def __init__(self, conv: nn.Conv2d, name: str, codes: Tensor, bias: Tensor | None) -> None:
-        nn.Conv2d.__init__(
-            self,
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]  # always a pair by now
-            stride=conv.stride,  # type: ignore[arg-type]
-            padding=conv.padding,  # type: ignore[arg-type]
-            dilation=conv.dilation,  # type: ignore[arg-type]
-            groups=conv.groups,
-            bias=False,
-            padding_mode=conv.padding_mode,
-            device="meta",
-        )
+        nn.Conv2d.__init__(self, **shape_of(conv))
         _fill(self, name, codes, bias)
 
     def products(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

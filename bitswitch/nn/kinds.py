@@ -26,6 +26,13 @@ def weighted_layers(net: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
+def shape_of(conv: nn.Conv2d) -> dict[str, Any]:
+    """Return the arguments of a convolution as ``conv`` is, without bias and without numbers."""
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
+    kept = {name: getattr(conv, name) for name in (*names, "groups", "padding_mode")}
+    return {**kept, "bias": False, "device": "meta"}
+
+
 def kind_of(layer: nn.Module) -> LayerKind:
     """Return what costs call ``layer``."""
     if isinstance(layer, nn.Conv2d):

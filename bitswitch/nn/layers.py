@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from bitswitch.nn.kinds import shape_of
 from bitswitch.nn.recompute import quantized_again_in_backward
 from bitswitch.nn.switch import BitSwitch
 from bitswitch.quant import per_bit
@@ -79,19 +80,7 @@ class QuantizedConv2d(QuantizedLayer, nn.Conv2d):
     def __init__(
         self, conv: nn.Conv2d, weight: Quantizer, activation: Quantizer, bitset: BitSet
     ) -> None:
-        nn.Conv2d.__init__(
-            self,
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]  # always a pair by now
-            stride=conv.stride,  # type: ignore[arg-type]
-            padding=conv.padding,  # type: ignore[arg-type]
-            dilation=conv.dilation,  # type: ignore[arg-type]
-            groups=conv.groups,
-            bias=False,
-            padding_mode=conv.padding_mode,
-            device="meta",
-        )
+        nn.Conv2d.__init__(self, **shape_of(conv))
         self._take_over(conv, weight, activation, bitset)
 
     def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:

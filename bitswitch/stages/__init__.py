@@ -18,6 +18,7 @@ from bitswitch.training.clock import Instant
 
 if TYPE_CHECKING:
     from bitswitch.deployment.inference import Inference
+    from bitswitch.stages.execution import Execution
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +70,9 @@ def train(
     if all((folder / name).exists() for name in ("result.json", "metrics.jsonl")):
         log.info("%s is finished", run.run_id)
         return folder
-    from bitswitch.runtime.devices import resolve
-    from bitswitch.stages.execution import Execution
     from bitswitch.stages.training_job import run_job
 
-    place = resolve(device)
-    run_job(run, Execution(results, data, place, threads, save_interval_s), began)
+    run_job(run, _execution(results, data, device, threads, save_interval_s), began)
     return folder
 
 
@@ -93,11 +91,9 @@ def score(
     began = Instant.now()
     folder = results / "sensitivities" / spec.identifier
     if not (folder / "result.json").exists():
-        from bitswitch.runtime.devices import resolve
-        from bitswitch.stages.execution import Execution
         from bitswitch.stages.scoring_job import run_scoring
 
-        run_scoring(spec, Execution(results, data, resolve(device), threads), began)
+        run_scoring(spec, _execution(results, data, device, threads), began)
     return folder
 
 
@@ -116,11 +112,9 @@ def search(
     began = Instant.now()
     folder = results / "searches" / spec.identifier
     if not (folder / "result.json").exists():
-        from bitswitch.runtime.devices import resolve
-        from bitswitch.stages.execution import Execution
         from bitswitch.stages.search_job import run_search
 
-        run_search(spec, Execution(results, data, resolve(device), threads), began)
+        run_search(spec, _execution(results, data, device, threads), began)
     return folder
 
 
@@ -136,12 +130,19 @@ def deploy(run: RunSpec, results: Path, data: Path, device: str = "auto", thread
     began = Instant.now()
     folder = results / "deployments" / run.run_id
     if not (folder / "result.json").exists():
-        from bitswitch.runtime.devices import resolve
         from bitswitch.stages.deployment_job import run_deployment
-        from bitswitch.stages.execution import Execution
 
-        run_deployment(run, Execution(results, data, resolve(device), threads), began)
+        run_deployment(run, _execution(results, data, device, threads), began)
     return folder
+
+
+def _execution(
+    results: Path, data: Path, device: str, threads: int, save_interval_s: float = 60.0
+) -> "Execution":
+    from bitswitch.runtime.devices import resolve
+    from bitswitch.stages.execution import Execution
+
+    return Execution(results, data, resolve(device), threads, save_interval_s)
 
 
 def evaluate_policy(

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 def tiny(image_folder, monkeypatch):
     """ImageNet with three classes of five training and two validation images."""
     image_folder.rename(image_folder.parent / "imagenet")
-    monkeypatch.setattr(imagenet, "CLASSES", 3)
+    monkeypatch.setattr(imagenet.ImageNet, "outputs", 3)
     splits = {"train": Expected(15, fewest=5, most=5), "val": Expected(6, fewest=2, most=2)}
     monkeypatch.setattr(imagenet, "SPLITS", splits)
     monkeypatch.setattr(imagenet, "synsets", lambda: ["n01", "n02", "n03"])
