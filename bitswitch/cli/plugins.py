@@ -13,11 +13,12 @@ from bitswitch.plugins import facts, registry
 
 GIST = ("fidelity", "storage", "licence")
 DETAILS = ("left_open", "deviations", "missing")
+EVERY_GROUP = (*registry.GROUPS, *registry.REPORT_GROUPS)
 
 
 def list_(as_json: AsJson = False) -> None:
     """List the installed plugins; of methods, the gist of what is known."""
-    found = {group: registry.names(group) for group in registry.GROUPS}
+    found = {group: registry.names(group) for group in EVERY_GROUP}
     typer.echo(json.dumps(found) if as_json else "\n".join(_listing(found)))
 
 
@@ -39,6 +40,11 @@ def check(
 ) -> None:
     """Check that the installed plugin NAME keeps its contract; a method takes about a minute."""
     group = _group_of(name, group)
+    if group in registry.REPORT_GROUPS:
+        raise SpecError(
+            f"'{name}' is one of the {group}, which have no checks of their own.\n"
+            "  Name it in a suite: bitswitch validate SUITE"
+        )
     from bitswitch.testing.run import run
 
     results = []
@@ -89,9 +95,9 @@ def _group_of(name: str, chosen: str = "") -> str:
         SpecError: there is no such group, or none has.
     """
     if chosen:
-        check_name(chosen, registry.GROUPS, "There is no group of plugins")
+        check_name(chosen, EVERY_GROUP, "There is no group of plugins")
     groups: dict[str, str] = {}
-    for group in [chosen] if chosen else registry.GROUPS:
+    for group in [chosen] if chosen else EVERY_GROUP:
         groups |= {one: group for one in registry.names(group) if one not in groups}
     return pick(groups, name, f"There is no plugin{f' among the {chosen}' if chosen else ''}")
 

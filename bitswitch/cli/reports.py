@@ -24,14 +24,17 @@ def collect(
 
 def table(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
     """Make the table NAME of SUITE, for LaTeX and HTML; without a name, all of them."""
+    from bitswitch.report.collect.frames import Frames
     from bitswitch.report.tables import tables
 
     loaded = load(suite)
     known = tables.names(loaded)
     if name is not None:
         check_name(name, known, f"Suite '{loaded.name}' has no table")
+    folder = results / loaded.name
+    frames = Frames.read(folder)
     for one in known if name is None else [name]:
-        tables.write(one, results / loaded.name)
+        tables.write(one, folder, frames)
 
 
 def figure(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
@@ -76,9 +79,9 @@ def report(
     folder = results / loaded.name
     if document is Document.ALL:
         collect.write(loaded, results, allow_mixed)
-        for name in tables.names(loaded):
-            tables.write(name, folder)
         frames = Frames.read(folder)
+        for name in tables.names(loaded):
+            tables.write(name, folder, frames)
         for name in figures.names(loaded):
             figures.write(name, folder, frames)
     if document is not Document.PDF:

@@ -10,6 +10,7 @@ from pathlib import Path
 from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecError
 from bitswitch.planning.estimates import check_layers, network_size, switchable_layers
 from bitswitch.plugins import facts
+from bitswitch.report.tables import tables
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.suite.suite import Suite
@@ -27,8 +28,10 @@ def check(suite: Suite) -> None:
         SpecError: a file that is not there, a batch that is larger than the training split, or a
             search that may evaluate fewer policies than it cannot do without.
         PluginError: a network that cannot be built, or does not take the images of its dataset.
+        ReportError: an experiment that lacks what its table shows.
         BitWidthError: a layer to keep that the network does not have, or that cannot be quantized.
     """
+    tables.check(suite)
     _refuse(suite, (*_batches(suite), *_weights(suite), *_latencies(suite)))
     for cell in suite.run_cells:
         try:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:  # contracts import torch
     from bitswitch.contracts.sensitivity import Sensitivity
 
 GROUPS = ("methods", "models", "datasets", "sensitivities", "searches")
-"""Groups ``bitswitch.<group>`` that packages may extend."""
+"""Groups ``bitswitch.<group>`` that packages may extend, and on which numbers depend."""
+
+REPORT_GROUPS = ("tables", "figures")
+"""Groups of what shows numbers."""
 
 
 @cache
@@ -62,20 +65,53 @@ def load(group: str, name: str) -> "type[Plugin]":
     if name not in points:
         raise UnknownPluginError(group, name, points)
     point = points[name]
-    try:
-        cls = point.load()
-    except Exception as error:
-        raise PluginError(
-            f"Plugin '{name}' of {_owner(point)} cannot be imported: "
-            f"{type(error).__name__}: {error}\n  entry point: {point.value}"
-        ) from error
-    base = contract(group)
+    cls, base = _imported(point), contract(group)
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise PluginError(
             f"Plugin '{name}' of {_owner(point)} is no {base.__name__}: "
             f"{point.value} must be a subclass of {base.__module__}.{base.__name__}."
         )
     return cls
+
+
+def load_kind(group: str, name: str, base: type[Any]) -> Any:
+    """Return the table or figure ``name``, which is an object instead of a class.
+
+    Args:
+        group: One of ``REPORT_GROUPS``.
+        name: Of the plugin.
+        base: Whose instance it is.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+        PluginError: the plugin cannot be imported, or is something else.
+    """
+    points = _installed(group)
+    if name not in points:
+        raise UnknownPluginError(group, name, points)
+    point = points[name]
+    kind = _imported(point)
+    if not isinstance(kind, base):
+        raise PluginError(
+            f"Plugin '{name}' of {_owner(point)} is no {base.__name__}: "
+            f"{point.value} must be a {base.__module__}.{base.__name__}."
+        )
+    return kind
+
+
+def _imported(point: EntryPoint) -> Any:
+    """Return what an entry point names.
+
+    Raises:
+        PluginError: it cannot be imported.
+    """
+    try:
+        return point.load()
+    except Exception as error:
+        raise PluginError(
+            f"Plugin '{point.name}' of {_owner(point)} cannot be imported: "
+            f"{type(error).__name__}: {error}\n  entry point: {point.value}"
+        ) from error
 
 
 def contract(group: str) -> "type[Plugin]":

@@ -10,10 +10,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bitswitch.assets import asset
 from bitswitch.errors import SpecError, hint, shown
+from bitswitch.plugins import registry
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 from bitswitch.spec.yaml_files import explained, merge, read_yaml
@@ -29,12 +30,53 @@ MOST_ENTRIES = 20_000
 tenth."""
 
 
+class Beside(Strict):
+    """A variant of another experiment of the suite."""
+
+    experiment: Key
+    variant: Key
+
+
+def _installed_table(name: str) -> str:
+    """Return the name of a table that is installed.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _known("table", name, registry.names("tables"))
+
+
+def _installed_figure(name: str) -> str:
+    """Return the name of a figure that is installed.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _known("figure", name, registry.names("figures"))
+
+
+def _known(kind: str, name: str, installed: list[str]) -> str:
+    if name not in installed:
+        raise ValueError(
+            f"no {kind} '{shown(name)}'.{hint(name, installed)} installed: {', '.join(installed)}"
+        )
+    return name
+
+
 class ExperimentSpec(Strict):
-    """Arms compared on networks; a table or figure reads it by name."""
+    """Variants compared on networks, and what shows them."""
 
     title: Title
     printed: str | None = None
     """Printed table that it reproduces, e.g. ``table1``."""
+    table: Annotated[str, AfterValidator(_installed_table)] = "accuracy"
+    """What its table shows: the name of an entry point in group ``bitswitch.tables``."""
+    figures: Distinct[Annotated[str, AfterValidator(_installed_figure)]] = ()
+    """What is drawn of it: names of entry points in group ``bitswitch.figures``."""
+    beside: Beside | None = None
+    """What a table or figure sets beside it: the joint training beside separate ones (``cost``),
+    the sub-nets of a network beside its traces (``traces-and-subnets``). A shared experiment may
+    name one that the suite leaves out."""
     networks: Annotated[Distinct[str], Field(min_length=1)]
     variants: Annotated[dict[Key, VariantSpec], Field(min_length=1)]
     bitsets: BitSets | None = None
@@ -258,6 +300,7 @@ def _load_suite(path: Path, experiments: Path, states: object) -> Suite:
             name: _experiment(path, name, changes, shared, content.get("networks"))
             for name, changes in chosen.items()
         }
+        _check_beside(path, content["experiments"], shared)
     with explained(str(path)):
         suite = Suite.model_validate(content)
         _check_something_runs(suite)
@@ -294,6 +337,29 @@ def _experiment(
     laid_under = shared.get(name, {})
     _check_mapping(laid_under, f"experiments.yaml: {where}", "title, variants and others")
     return merge(laid_under, changes)
+
+
+def _check_beside(path: Path, chosen: dict[str, Any], shared: dict[str, Any]) -> None:
+    """Raise where an experiment names another one that neither the suite nor the shared ones have.
+
+    The other one may be shared and left out of the suite; what is of a wrong type is left to the
+    checks of single keys.
+    """
+    known = {**shared, **chosen}
+    for name, experiment in chosen.items():
+        beside = experiment.get("beside")
+        if not isinstance(beside, dict) or not {"experiment", "variant"} <= beside.keys():
+            continue
+        where = f"{path}: experiments.{shown(name)}.beside"
+        other, variant = str(beside["experiment"]), str(beside["variant"])
+        if other not in known:
+            raise SpecError(f"{where}: no experiment '{shown(other)}'.{hint(other, known)}")
+        variants = (known[other] or {}).get("variants")
+        if isinstance(variants, dict) and variant not in variants:
+            raise SpecError(
+                f"{where}: no variant '{shown(variant)}' in experiment '{other}'."
+                f"{hint(variant, variants)}"
+            )
 
 
 def _check_something_runs(suite: Suite) -> None:

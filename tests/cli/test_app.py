@@ -87,7 +87,15 @@ def test_help_imports_nothing_heavy():
 def test_plugins_are_listed_as_json(bitswitch):
     code, out, _ = bitswitch("plugins", "list", "--json")
     assert code == 0
-    assert json.loads(out) == {group: registry.names(group) for group in registry.GROUPS}
+    groups = (*registry.GROUPS, *registry.REPORT_GROUPS)
+    assert json.loads(out) == {group: registry.names(group) for group in groups}
+    assert {"accuracy", "search", "cost", "parity"} <= set(json.loads(out)["tables"])
+
+
+def test_tables_are_checked_in_a_suite(bitswitch):
+    code, _, error = bitswitch("plugins", "check", "parity")
+    assert code == 2
+    assert "one of the tables, which have no checks of their own" in error
 
 
 def test_cards_are_listed_and_shown_whole(bitswitch):

@@ -31,6 +31,7 @@ EXPERIMENTS = {
     "alrs": {
         "title": "Table 4: adaptive learning-rate scaling",
         "printed": "table4",
+        "figures": ["gradients-and-curves", "scale-gradients"],
         "networks": ["resnet20"],
         "variants": {
             "without-alrs": {
@@ -44,6 +45,8 @@ EXPERIMENTS = {
     "separate": {
         "title": "Table 5: one training per bit-width",
         "printed": "table5",
+        "table": "cost",
+        "beside": {"experiment": "alrs", "variant": "with-alrs"},
         "networks": ["resnet20"],
         "bitsets": [[8], [6], [4], [3], [2]],
         "seeds": [0],
@@ -53,6 +56,7 @@ EXPERIMENTS = {
     },
     "readings": {
         "title": "Readings of Eq. 6",
+        "figures": ["staircases"],
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
         "variants": {

@@ -37,12 +37,16 @@ def searching(search: str, budgets: list[dict[str, Any]] = BUDGETS, **changes: A
 EXPERIMENTS: dict[str, Any] = {
     "hmt": {
         "title": "Hessian traces",
+        "table": "scoring",
+        "figures": ["traces-and-subnets"],
+        "beside": {"experiment": "fronts", "variant": "hasb"},
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
         "variants": {"hmt": {"title": "full precision", "scores": [TRACE]}},
     },
     "trace-stability": {
         "title": "Hessian traces over training",
+        "table": "score-stability",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
         "variants": {
@@ -55,6 +59,7 @@ EXPERIMENTS: dict[str, Any] = {
     },
     "search-comparison": {
         "title": "Searches",
+        "table": "search",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
         "variants": {
@@ -66,6 +71,8 @@ EXPERIMENTS: dict[str, Any] = {
     },
     "fronts": {
         "title": "Fronts",
+        "table": "search",
+        "figures": ["subnet-fronts"],
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2], [4, 3, 2]],
         "variants": {
@@ -88,6 +95,7 @@ EXPERIMENTS: dict[str, Any] = {
     },
     "limited-share": {
         "title": "Draws",
+        "figures": ["draws"],
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
         "variants": {
@@ -107,7 +115,11 @@ EXPERIMENTS: dict[str, Any] = {
         },
     },
 }
-EXPERIMENTS["searched-layers"] = EXPERIMENTS["search-comparison"] | {"title": "Layers"}
+EXPERIMENTS["searched-layers"] = EXPERIMENTS["search-comparison"] | {
+    "title": "Layers",
+    "table": "layer-bits",
+    "figures": ["layer-bits"],
+}
 
 
 def make_mixed(*names: str, **changes: Any) -> Suite:

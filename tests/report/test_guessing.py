@@ -131,7 +131,7 @@ def test_sub_nets_that_all_guess_are_a_dash_in_every_table(results: Path):
     assert bits.text
     assert spelled.text
     assert not any("ILP" in line.kind for line in table.sections[1].lines)
-    assert layer_figure.panels(frames, "resnet20")[0].rows[0].top1 == "guessing"
+    assert layer_figure.panels(frames, "searched-layers", "resnet20")[0].rows[0].top1 == "guessing"
     assert f"{CHANCE:.2f}" not in page.table(table).replace(f"at {CHANCE:.2f} %", "")
 
 
@@ -143,7 +143,7 @@ def test_fronts_mark_what_survived_and_leave_out_what_did_not(results: Path):
     assert (front.top1 > 50).all()
     uniform = found[found.variant == "uniform"]
     assert front_figures.mean_front(uniform[uniform.bitset == "{4,3,2}"]).lost.sum() == 0
-    axes = front_figures.draw_fronts(frames, "resnet20").axes[1]
+    axes = front_figures.draw_fronts(frames, "fronts", "resnet20").axes[1]
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert sum(len(line.get_xdata()) for line in crosses) == 3
 

@@ -46,6 +46,10 @@ def write(tmp_path):
 BUDGETS = [{"cost": "average-bits", "at_most": 4}]
 
 
+def with_experiment(**changes):
+    return {"experiments": {"one": CONTENT["experiments"]["one"] | changes}}
+
+
 def with_arm(**variant):
     experiment = {
         **CONTENT["experiments"]["one"],
@@ -201,6 +205,23 @@ BAD = {
     "no seeds": ({"seeds": []}, "at least 1 item"),
     "no experiments": ({"experiments": {}}, "at least 1 item"),
     "a name that is no file name": ({"name": "a/b"}, "a name of letters"),
+    "unknown table": (
+        with_experiment(table="acuracy"),
+        "experiments.one.table: no table 'acuracy'. Did you mean 'accuracy'? installed: accuracy, ",
+    ),
+    "unknown figure": (
+        with_experiment(figures=["staircase"]),
+        "experiments.one.figures.0: no figure 'staircase'. Did you mean 'staircases'?",
+    ),
+    "a figure twice": (with_experiment(figures=["draws", "draws"]), "draws is there 2 times"),
+    "nothing beside": (
+        with_experiment(beside={"experiment": "on", "variant": "only"}),
+        "experiments.one.beside: no experiment 'on'. Did you mean 'one'?",
+    ),
+    "no such variant beside": (
+        with_experiment(beside={"experiment": "one", "variant": "ony"}),
+        "no variant 'ony' in experiment 'one'. Did you mean 'only'?",
+    ),
     "no epochs": (with_network(training={"epochs": 0, "batch_size": 64}), "greater than 0"),
 }
 

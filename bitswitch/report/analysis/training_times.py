@@ -7,9 +7,6 @@ import pandas as pd
 
 from bitswitch.report.collect.frames import Frames
 
-JOINT = ("alrs", "with-alrs")
-"""Experiment and variant whose runs are the joint trainings."""
-
 
 @dataclass(frozen=True)
 class Saving:
@@ -30,11 +27,19 @@ class Saving:
 
 
 class Clock:
-    """Training times of one network of a suite, in seconds."""
+    """Training times of one network of a suite, in seconds.
+
+    Those of an experiment that trains each bit-width alone, and the joint ones beside it.
+    """
 
     def __init__(self, frames: Frames, experiment: str, network: str) -> None:
+        beside = frames.suite.experiments[experiment].beside
         self.separate = _runs(frames, experiment, None, network)
-        self.joint = _runs(frames, *JOINT, network)
+        self.joint = (
+            _runs(frames, beside.experiment, beside.variant, network)
+            if beside
+            else self.separate.iloc[:0]
+        )
         self.all = pd.concat([self.separate, self.joint])
         timed = self.all[self.all.train_time_s.notna()]
         devices = zip(timed.device_name, timed.threads, strict=True)

@@ -7,6 +7,7 @@ import pandas as pd
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.gradient_figures import NAMED_LAYERS, NOTHING
+from bitswitch.report.figures.kind import PerNetwork, Whole
 from bitswitch.report.tables import deployed, rounding_table, storage_table
 from bitswitch.report.tables.accuracy_table import stamp
 
@@ -26,9 +27,9 @@ BAR_IN, PANEL_IN = 0.16, 0.45
 """Height of a bar, and of what surrounds those of one network, inches."""
 
 
-def draw_rounding(frames: Frames, network: str) -> "Figure":
+def draw_rounding(frames: Frames, experiment: str, network: str) -> "Figure":
     """Return the figure about the second rounding in one network."""
-    places = deployed.places(frames, rounding_table.EXPERIMENT)
+    places = deployed.places(frames, experiment)
     found = places[places.network == network].merge(frames.rounding, on="run")
     bitsets = list(dict.fromkeys(found.bitset)) or [""]
     title = frames.suite.networks[network].title
@@ -72,10 +73,9 @@ def _draw_errors(above: "Axes", below: "Axes", rows: pd.DataFrame) -> None:
         below.set_xlabel("layer, from the input")
 
 
-def draw_storage(frames: Frames) -> "Figure":
+def draw_storage(frames: Frames, experiment: str) -> "Figure":
     """Return the figure about bytes: a panel for each network, of its first bit set."""
-    name = storage_table.EXPERIMENT
-    places = deployed.places(frames, name)
+    places = deployed.places(frames, experiment)
     first = places.drop_duplicates("network")
     shown = {
         f"{frames.suite.networks[network].title}, {bitset}": found
@@ -105,3 +105,9 @@ def _draw_bars(axes: "Axes", found: list[tuple[str, int, int]]) -> None:
     for at, (one, other) in enumerate(zip(dark, light, strict=True)):
         axes.text(one + other + 0.5, at, f"{one + other:.1f}", va="center", fontsize=6.5)
     axes.invert_yaxis()
+
+
+ROUNDING = PerNetwork(
+    "figure-second-rounding", "Errors of the second rounding", ROUNDING_CAPTION, draw_rounding
+)
+STORAGE = Whole("figure-storage", "What a network takes", STORAGE_CAPTION, draw_storage)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bitswitch.report.render.assets import asset
 from bitswitch.results.files import write_bytes
@@ -12,8 +12,6 @@ from bitswitch.results.files import write_bytes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
-
-    from bitswitch.report.collect.frames import Frames
 
 WIDTH_IN = 6.75
 """Text width of the document, inches."""
@@ -30,13 +28,6 @@ _NO_DATES: dict[str, dict[str, str | None]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "png": {"Software": None},
 }
-
-
-class DrawNetwork(Protocol):
-    """Draws a figure of one network of a suite."""
-
-    def __call__(self, frames: "Frames", network: str) -> "Figure":
-        """Return the figure; ``network`` is a key in the suite."""
 
 
 def colour(bits: int) -> str:

@@ -8,14 +8,12 @@ from bitswitch.report.analysis import subnets
 from bitswitch.report.analysis.values import LOST
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing
+from bitswitch.report.figures.kind import PerNetwork
 from bitswitch.report.tables.accuracy_table import stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-EXPERIMENT = "fronts"
-"""Whose sub-nets are drawn."""
 
 NOTHING = "not run yet"
 
@@ -31,13 +29,13 @@ CAPTION = (
 _COLUMNS = ["average_bits", "top1"]
 
 
-def draw_fronts(frames: Frames, network: str) -> "Figure":
+def draw_fronts(frames: Frames, experiment: str, network: str) -> "Figure":
     """Return Figure 5: one panel per bit set of a network, a line per variant.
 
     Arms of the same title look the same.
     """
-    recipe = frames.suite.experiments[EXPERIMENT]
-    found, uniform = searched_and_uniform(frames, network)
+    recipe = frames.suite.experiments[experiment]
+    found, uniform = searched_and_uniform(frames, experiment, network)
     title = frames.suite.networks[network].title
     data = frames.data_of(found.run)
     figure = drawing.figure(2.7, f"{title} · {stamp(frames, data)}")
@@ -57,10 +55,12 @@ def draw_fronts(frames: Frames, network: str) -> "Figure":
     return figure
 
 
-def searched_and_uniform(frames: Frames, network: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def searched_and_uniform(
+    frames: Frames, experiment: str, network: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the sub-nets of one network, and the same networks at single bit-widths."""
-    found = subnets.of_experiment(frames, EXPERIMENT)
-    uniform = subnets.uniform_of(frames, EXPERIMENT)
+    found = subnets.of_experiment(frames, experiment)
+    uniform = subnets.uniform_of(frames, experiment)
     return found[found.network == network], uniform[uniform.network == network]
 
 
@@ -133,3 +133,8 @@ def _finish(axes: "Axes") -> None:
         axes.set(xlabel="average weight bits", ylabel="test top-1 (%)")
     else:
         drawing.say_nothing_to_show(axes, NOTHING)
+
+
+KIND = PerNetwork(
+    "figure5", "Figure 5: sub-nets of HASB and of uniform sampling", CAPTION, draw_fronts
+)

@@ -1,21 +1,21 @@
 """Figures 3 and 7 to 12: gradients of quantization scales, training with and without ALRS."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing
-from bitswitch.report.figures.drawing import DrawNetwork
+from bitswitch.report.figures.kind import Drawing, DrawNetwork, FigureKind, PerNetwork
 from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.suite.suite import Suite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-EXPERIMENT = "alrs"
-"""Whose runs are drawn."""
 
 NAMED_LAYERS = 24
 """Up to so many layers are named on the axis; more are counted."""
@@ -23,6 +23,22 @@ NAMED_LAYERS = 24
 OPERANDS = {"weight": "weight scales", "activation": "activation scales"}
 
 NOTHING = "not run yet"
+
+PER_LAYER = (
+    "Mean magnitude of the gradient of the loss by each quantization scale, without ALRS, "
+    "averaged over the steps of all epochs and over seeds; shaded: one standard deviation up."
+)
+
+NUMBERS = {
+    ("resnet20", "weight"): 7,
+    ("resnet20", "activation"): 8,
+    ("resnet18", "weight"): 9,
+    ("resnet18", "activation"): 10,
+    ("resnet50", "weight"): 11,
+    ("resnet50", "activation"): 12,
+}
+"""Of the figures about scale gradients, by printed model and operand. Source: huang2025nearly,
+Figures 7 to 12."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +57,11 @@ class Study:
     gradients: pd.DataFrame
 
     @classmethod
-    def of(cls, frames: Frames, network: str) -> "Study":
+    def of(cls, frames: Frames, experiment: str, network: str) -> "Study":
         """Return the study of one of the experiment's networks."""
-        recipe = frames.suite.experiments[EXPERIMENT]
+        recipe = frames.suite.experiments[experiment]
         rows = frames.metrics
-        rows = rows[(rows.experiment == EXPERIMENT) & (rows.network == network)]
+        rows = rows[(rows.experiment == experiment) & (rows.network == network)]
         cells = rows.loc[
             rows.variant != "float", ["variant", "bitset", "seed", "run"]
         ].drop_duplicates()
@@ -97,8 +113,8 @@ class Study:
 def scale_gradients(operand: str) -> DrawNetwork:
     """Return what draws the statistics per layer and bit-width of ``operand``'s scale gradients."""
 
-    def draw(frames: Frames, network: str) -> "Figure":
-        study = Study.of(frames, network)
+    def draw(frames: Frames, experiment: str, network: str) -> "Figure":
+        study = Study.of(frames, experiment, network)
         figure = drawing.figure(2.9, study.stamp)
         panels = figure.subplots(1, len(study.bitsets), sharey=True, squeeze=False)[0]
         for axes, bitset in zip(panels, study.bitsets, strict=True):
@@ -112,9 +128,9 @@ def scale_gradients(operand: str) -> DrawNetwork:
     return draw
 
 
-def draw_overview(frames: Frames, network: str) -> "Figure":
+def draw_overview(frames: Frames, experiment: str, network: str) -> "Figure":
     """Return Figure 3: scale gradients at 2 and 4 bits; curves without and with ALRS."""
-    study = Study.of(frames, network)
+    study = Study.of(frames, experiment, network)
     bitset = study.bitsets[0]
     figure = drawing.figure(4.4, study.stamp)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1))[:, 0]
@@ -166,3 +182,36 @@ def _draw_curves(axes: "Axes", study: Study, column: str, label: str) -> None:
             axes.fill_between(rows.number, low, high, color=look, alpha=0.15, linewidth=0)
     axes.set(xlabel="epoch", ylabel=label)
     axes.locator_params(axis="x", integer=True)
+
+
+class ScaleGradients(FigureKind):
+    """Figures 7 to 12, and the same of networks that are not printed."""
+
+    def drawings(self, suite: Suite, experiment: str) -> Iterator[Drawing]:
+        """Yield the figures of weight and activation scales of every network."""
+        networks = suite.experiments[experiment].networks
+        taken = set()
+        for network in networks:
+            spec = suite.networks[network]
+            for operand, what in OPERANDS.items():
+                number = NUMBERS.get((spec.published, operand))
+                is_printed = number is not None and number not in taken
+                taken.add(number)
+                title = f"radients of the {what} per layer, {spec.title}"
+                yield Drawing(
+                    f"figure{number}" if is_printed else f"figure-{operand}-scales-{network}",
+                    f"Figure {number}: g{title}" if is_printed else f"G{title}",
+                    PER_LAYER,
+                    partial(scale_gradients(operand), experiment=experiment, network=network),
+                    is_further=not is_printed and network != networks[0],
+                )
+
+
+OVERVIEW = PerNetwork(
+    "figure3",
+    "Figure 3: scale gradients, and training without and with ALRS",
+    f"(a, b) {PER_LAYER} (c, d) Mean over all seeds, collapsed ones too; shaded: one standard "
+    "deviation; dotted: guessing.",
+    draw_overview,
+)
+SCALES = ScaleGradients()

@@ -16,6 +16,7 @@ from bitswitch.report.analysis import traces
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing, front_figures
 from bitswitch.report.figures.gradient_figures import NAMED_LAYERS
+from bitswitch.report.figures.kind import PerNetwork
 from bitswitch.report.tables.accuracy_table import network_stamp, stamp
 from bitswitch.suite.suite import Suite
 from bitswitch.suite.variants import VariantSpec
@@ -24,9 +25,6 @@ from bitswitch.types import BitSet
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-TRACES, DRAWS = "hmt", "limited-share"
-"""Experiments whose traces and draws are drawn."""
 
 NOTHING = "not run yet"
 
@@ -50,15 +48,15 @@ DRAWS_CAPTION = (
 )
 
 
-def draw_hasb(frames: Frames, network: str) -> "Figure":
-    """Return Figure 4; without its third panel where the suite searches no such network."""
-    rows = traces.of_experiment(frames, TRACES)
+def draw_hasb(frames: Frames, experiment: str, network: str) -> "Figure":
+    """Return Figure 4; without its third panel where no such network is searched beside."""
+    rows = traces.of_experiment(frames, experiment)
     rows = rows[rows.network == network]
     bitset = _widths(next(iter(rows.bitset), "{8,6,4,2}"))
     title = frames.suite.networks[network].title
     data = frames.data_of(rows.run)
     figure = drawing.figure(2.6, f"{title} · {stamp(frames, data)}")
-    widths = (0.8, 1.3, 1) if has_subnets(frames.suite, network) else (0.8, 2.3)
+    widths = (0.8, 1.3, 1) if has_subnets(frames.suite, experiment, network) else (0.8, 2.3)
     left, middle, *right = figure.subplots(1, len(widths), width_ratios=widths)
     _draw_roulette(left, bitset, 0.0)
     left.set(title="(a) roulette", ylabel="probability")
@@ -67,15 +65,16 @@ def draw_hasb(frames: Frames, network: str) -> "Figure":
     _draw_traces(middle, traces.of_layers(rows))
     middle.set_title("(b) Hessian trace")
     for axes in right:
-        _draw_found(axes, frames, network)
+        _draw_found(axes, frames, experiment, network)
         axes.set_title("(c) sub-nets")
     return figure
 
 
-def has_subnets(suite: Suite, network: str) -> bool:
-    """Return whether a suite draws fronts of a network."""
-    fronts = suite.experiments.get(front_figures.EXPERIMENT)
-    return fronts is not None and network in fronts.networks
+def has_subnets(suite: Suite, experiment: str, network: str) -> bool:
+    """Return whether a suite searches a network in what stands beside an experiment."""
+    beside = suite.experiments[experiment].beside
+    searched = suite.experiments.get(beside.experiment) if beside else None
+    return searched is not None and network in searched.networks
 
 
 def _draw_traces(axes: "Axes", layers: pd.DataFrame) -> None:
@@ -99,12 +98,14 @@ def _draw_traces(axes: "Axes", layers: pd.DataFrame) -> None:
         axes.set_xlabel("layer, from the input")
 
 
-def _draw_found(axes: "Axes", frames: Frames, network: str) -> None:
-    """Draw the sub-nets of the supernet that the fronts start with, at its first bit set."""
-    recipe = frames.suite.experiments[front_figures.EXPERIMENT]
+def _draw_found(axes: "Axes", frames: Frames, experiment: str, network: str) -> None:
+    """Draw the sub-nets of the supernet beside an experiment, at its first bit set."""
+    beside = frames.suite.experiments[experiment].beside
+    if beside is None:
+        return
     shown = []
-    for rows in front_figures.searched_and_uniform(frames, network):
-        rows = rows[rows.variant == next(iter(recipe.variants))]
+    for rows in front_figures.searched_and_uniform(frames, beside.experiment, network):
+        rows = rows[rows.variant == beside.variant]
         shown.append(rows[rows.bitset == next(iter(rows.bitset), None)])
     front_figures.draw_subnets(axes, *shown)
 
@@ -125,10 +126,10 @@ class Draw(NamedTuple):
         return mean_draw(self.bitset, self.share, self.tilt)
 
 
-def draws(frames: Frames, network: str) -> list[Draw]:
+def draws(frames: Frames, experiment: str, network: str) -> list[Draw]:
     """Return how the layers of each variant draw, on one network and its first bit set."""
-    recipe = frames.suite.experiments[DRAWS]
-    rows = traces.of_experiment(frames, DRAWS, "guide")
+    recipe = frames.suite.experiments[experiment]
+    rows = traces.of_experiment(frames, experiment, "guide")
     rows = rows[rows.network == network]
     rows = rows[rows.seed == rows.seed.min()]
     spec = frames.suite.networks[network]
@@ -153,10 +154,10 @@ def _draw_of(variant: VariantSpec, bitset: BitSet, scored: Mapping[str, float]) 
     return Draw(variant.title, bitset, share, tilt_to(bitset, share, mean) if mean else 0.0)
 
 
-def draw_draws(frames: Frames, network: str) -> "Figure":
+def draw_draws(frames: Frames, experiment: str, network: str) -> "Figure":
     """Return one panel per variant: the distribution of its draws."""
-    found = draws(frames, network)
-    figure = drawing.figure(2.5, network_stamp(frames, DRAWS, network))
+    found = draws(frames, experiment, network)
+    figure = drawing.figure(2.5, network_stamp(frames, experiment, network))
     panels = figure.subplots(1, max(len(found), 1), sharey=True, squeeze=False)[0]
     if not found:
         drawing.say_nothing_to_show(panels[0], NOTHING)
@@ -188,3 +189,14 @@ def _draw_roulette(axes: "Axes", bitset: BitSet, tilt: float, has_sensitive: boo
 def _widths(bitset: str) -> BitSet:
     """Return the bit set that tables print so."""
     return tuple(int(bits) for bits in bitset.strip("{}").split(","))
+
+
+TRACES = PerNetwork(
+    "figure4", "Figure 4: roulette, Hessian traces and sub-nets", CAPTION, draw_hasb, has_subnets
+)
+DRAWS = PerNetwork(
+    "figure-limited-share",
+    "Draws with a set mean, and with a limited share of sensitive layers",
+    DRAWS_CAPTION,
+    draw_draws,
+)

@@ -9,13 +9,12 @@ from bitswitch.report.analysis import budgets, subnets
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.gradient_figures import NAMED_LAYERS, NOTHING
+from bitswitch.report.figures.kind import PerNetwork
 from bitswitch.report.tables.accuracy_table import network_stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-EXPERIMENT = "searched-layers"
 
 ROW_IN, PANEL_IN, REST_IN = 0.17, 0.4, 0.95
 """Height of a row, of what surrounds a panel, and of the names of layers, inches."""
@@ -44,13 +43,13 @@ class Panel(NamedTuple):
     rows: list[Row]
 
 
-def panels(frames: Frames, network: str) -> list[Panel]:
+def panels(frames: Frames, experiment: str, network: str) -> list[Panel]:
     """Return one panel per bit set and budget of a network."""
-    found = subnets.of_experiment(frames, EXPERIMENT)
+    found = subnets.of_experiment(frames, experiment)
     found = found[(found.network == network) & (found.status == "complete")]
     found = found[found.seed == found.seed.min()]
     found = found.drop_duplicates(["bitset", "variant", "budget"])
-    named = budgets.of_experiment(frames, EXPERIMENT)
+    named = budgets.of_experiment(frames, experiment)
     several = found.bitset.nunique() > 1
     shown = []
     for bitset, of_bitset in found.groupby("bitset", sort=False):
@@ -66,7 +65,7 @@ def panels(frames: Frames, network: str) -> list[Panel]:
 def _rows(frames: Frames, found: "pd.Series[str]") -> Iterator[Row]:
     """Yield the row of a sub-net, or one per operand where they differ."""
     layers = subnets.layers_of(frames, found["search"], found["budget"])
-    title = frames.suite.experiments[EXPERIMENT].variants[found["variant"]].title
+    title = frames.suite.experiments[found["experiment"]].variants[found["variant"]].title
     top1 = f"{found['top1']:.2f} %" if found["top1"] == found["top1"] else "guessing"
     weights, inputs = layers.weight_bits.tolist(), layers.activation_bits.tolist()
     if weights == inputs:
@@ -76,11 +75,11 @@ def _rows(frames: Frames, found: "pd.Series[str]") -> Iterator[Row]:
         yield Row(f"{title}, a", inputs, "")
 
 
-def draw(frames: Frames, network: str) -> "Figure":
+def draw(frames: Frames, experiment: str, network: str) -> "Figure":
     """Return the figure of one network."""
-    shown = panels(frames, network)
+    shown = panels(frames, experiment, network)
     heights = [PANEL_IN + ROW_IN * len(panel.rows) for panel in shown] or [1.0]
-    figure = drawing.figure(REST_IN + sum(heights), network_stamp(frames, EXPERIMENT, network))
+    figure = drawing.figure(REST_IN + sum(heights), network_stamp(frames, experiment, network))
     every = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     if not shown:
         drawing.say_nothing_to_show(every[0], NOTHING)
@@ -121,3 +120,8 @@ def _add_legend(figure: "Figure", shown: list[Panel]) -> None:
     used = sorted({bits for panel in shown for row in panel.rows for bits in row.bits})
     handles = [Patch(color=drawing.colour(b), alpha=0.75, label=f"{b} bits") for b in used[::-1]]
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+
+
+KIND = PerNetwork(
+    "figure-searched-layers", "Bit-widths of the layers of searched sub-nets", CAPTION, draw
+)

@@ -7,6 +7,7 @@ import numpy as np
 from bitswitch.report.analysis.staircases import STAIRCASES
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing
+from bitswitch.report.figures.kind import Whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,8 +27,8 @@ CAPTION = (
 )
 
 
-def draw(frames: Frames) -> "Figure":
-    """Return Figure 2."""
+def draw(frames: Frames, experiment: str) -> "Figure":
+    """Return Figure 2; it shows nothing of the experiment but what methods compute."""
     x = np.linspace(-1.1, 1.1, 4401)
     figure = drawing.figure(1.95, STAMP)
     panels = figure.subplots(1, len(STAIRCASES), sharex=True, sharey=True)
@@ -40,3 +41,6 @@ def draw(frames: Frames) -> "Figure":
     panels[0].set_ylabel("quantized weight")
     panels[0].legend(loc="upper left")
     return figure
+
+
+KIND = Whole("figure2", "Figure 2: staircases of four quantizers", CAPTION, draw)

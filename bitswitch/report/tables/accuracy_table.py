@@ -8,6 +8,7 @@ from bitswitch.report.render.table import Footnotes, Section, Table
 from bitswitch.report.tables import conditions, search_conditions
 from bitswitch.report.tables.accuracy_section import NEGATIVE, RECALIBRATED, UNIFORM, SectionBuilder
 from bitswitch.report.tables.entries import ONE_SEED
+from bitswitch.report.tables.kind import TableKind
 
 VERDICTS = ("match", "higher", "lower", "inconclusive")
 
@@ -97,3 +98,6 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
     notes = [NOTES[key] for key, applies in chosen.items() if applies]
     found = [search_conditions.NOTE] if search_conditions.applies(values) else []
     return [*notes, *conditions.NOTES, *found] if several else notes
+
+
+KIND = TableKind(build)

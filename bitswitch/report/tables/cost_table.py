@@ -12,6 +12,7 @@ from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.report.tables.kind import TableKind
 
 HOUR_S, MINUTE_S = 3600.0, 60.0
 
@@ -160,3 +161,6 @@ class _Section:
 
     def _dash(self, reason: str) -> Entry:
         return Entry(DASH, marks=(self.footnotes.mark(reason),))
+
+
+KIND = TableKind(build, needs_beside=True)

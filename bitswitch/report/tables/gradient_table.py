@@ -9,8 +9,7 @@ from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables.accuracy_table import stamp
-
-EXPERIMENT = "scale-gradient-sizes"
+from bitswitch.report.tables.kind import TableKind
 
 CLAIM = "C31"
 
@@ -113,3 +112,6 @@ def _lines(
         found = ratios(sizes, factor)
         cells = tuple(Entry(f"{ratio:.3g}", below=seeds) for ratio in found.values())
         yield Line(recipe.title if factor else "the same, divided by 2^(h-b)", "", cells)
+
+
+KIND = TableKind(build)

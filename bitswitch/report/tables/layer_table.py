@@ -15,8 +15,7 @@ from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, S
 from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_table import stamp
 from bitswitch.report.tables.entries import signed
-
-EXPERIMENT = "searched-layers"
+from bitswitch.report.tables.kind import TableKind
 
 CLOSE = 0.01
 """Costs that differ by at most this share count as equal."""
@@ -178,3 +177,6 @@ def _pair(pair: Pair, cost: str) -> tuple[Entry, ...]:
         Entry(signed(difference), bold=difference > noise),
         Entry(f"{noise:.2f}", tone="muted"),
     )
+
+
+KIND = TableKind(build, variants_need="search")

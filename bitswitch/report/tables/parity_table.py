@@ -10,6 +10,7 @@ from bitswitch.report.collect.statistics import GUESSING
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed, entries
 from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.report.tables.kind import TableKind
 
 GROUPS = (
     Group("top-1, %", ("training", "integers", "onnxruntime")),
@@ -132,3 +133,6 @@ def _by_onnxruntime(
 def _signed_bits(magnitude: float) -> int:
     """Return the bits of a signed integer that holds numbers up to ``magnitude``."""
     return int(magnitude).bit_length() + 1
+
+
+KIND = TableKind(build, variants_need="deploy")

@@ -9,8 +9,7 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed
 from bitswitch.report.tables.accuracy_table import stamp
-
-EXPERIMENT = "second-rounding"
+from bitswitch.report.tables.kind import TableKind
 
 GROUPS = (
     Group("codes that differ, %", ("all", "worst layer")),
@@ -92,3 +91,6 @@ def _entries(layers: pd.DataFrame) -> tuple[Entry, ...]:
 def _digits(number: float) -> str:
     """Return a percentage with three digits, and no more than three behind the point."""
     return f"{number:.3g}" if number >= 0.001 else f"{number:.3f}".removesuffix(".000")
+
+
+KIND = TableKind(build, variants_need="deploy")

@@ -11,6 +11,7 @@ from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.report.tables.kind import TableKind
 from bitswitch.text import duration
 
 GROUPS = (
@@ -125,3 +126,6 @@ def _share(time: float, training: Sequence[float]) -> Entry:
         return Entry()
     percent = 100 * time / fmean(training)
     return Entry(f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}")
+
+
+KIND = TableKind(build, variants_need="scores")

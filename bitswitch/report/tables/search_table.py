@@ -14,6 +14,7 @@ from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Section
 from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_table import NOTES as ACCURACY_NOTES
 from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.report.tables.kind import TableKind
 from bitswitch.spec.search import Budget
 from bitswitch.suite.variants import NetworkSpec
 from bitswitch.text import duration
@@ -226,3 +227,6 @@ def _is_best(column: Column, variant: str, rows: pd.DataFrame) -> bool:
     whole = {key: sample for key, sample in by_arm.items() if sample.values and sample.is_whole}
     means = {key: round(sample.mean, 2) for key, sample in whole.items()}
     return variant in means and means[variant] == max(means.values()) > min(means.values())
+
+
+KIND = TableKind(build, variants_need="search")

@@ -10,6 +10,7 @@ from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.report.tables.kind import TableKind
 
 NOTES = (
     "Spearman's rank correlation over layers between the scores of the network before its first "
@@ -83,3 +84,6 @@ def _entry(rows: pd.DataFrame, footnotes: Footnotes) -> Entry:
     found = [float(value) for value in good.correlation]
     spread = f"±{stdev(found):.2f} ({len(found)})" if len(found) > 1 else f"({len(found)})"
     return Entry(f"{fmean(found):.2f}", below=f"{spread}, p={good.p.max():.2g}")
+
+
+KIND = TableKind(build, variants_need="scores")

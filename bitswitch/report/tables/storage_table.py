@@ -10,8 +10,7 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import deployed
 from bitswitch.report.tables.accuracy_table import stamp
-
-EXPERIMENT = "storage"
+from bitswitch.report.tables.kind import TableKind
 
 FORMS = (
     Group("KiB", ("quantized layers", "rest", "all")),
@@ -117,3 +116,6 @@ def _peak(peaks: "pd.Series[float]", runs: Iterable[str]) -> Entry:
     """Return the largest peak of ``runs``; empty where none has been measured."""
     known = peaks.reindex(list(runs)).dropna()
     return Entry(memory(known.max())) if len(known) else Entry()
+
+
+KIND = TableKind(build, variants_need="deploy")

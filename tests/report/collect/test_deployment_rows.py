@@ -177,7 +177,7 @@ def test_figures_are_drawn_or_say_why_not(name: str, complete: bool, results: Pa
 
 
 def test_the_legend_goes_from_the_widest_to_the_narrowest(frames: Frames):
-    (legend,) = deployment_figures.draw_rounding(frames, "resnet20").legends
+    (legend,) = deployment_figures.draw_rounding(frames, "second-rounding", "resnet20").legends
     widths = [int(text.get_text().removesuffix(" bits")) for text in legend.get_texts()]
     assert widths == sorted(set(frames.rounding.bits), reverse=True)
 

@@ -1,7 +1,6 @@
 """Tests of ``bitswitch.report.figures.figures``."""
 
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,29 @@ MIXED_EXPERIMENTS = {
 }
 
 
-def test_suites_without_alrs_have_no_figures_about_it(suite: Suite):
+def test_a_suite_has_the_figures_that_its_experiments_name(suite: Suite):
     assert figures.names(suite) == ["figure2", "figure3", "figure7", "figure8"]
     other = make_suite(experiments={"readings": EXPERIMENTS["readings"]})
     assert figures.names(other) == ["figure2"]
+    assert figures.names(make_suite(experiments={"separate": EXPERIMENTS["separate"]})) == []
+
+
+def test_experiments_that_name_the_same_figure_have_one_each():
+    alrs = EXPERIMENTS["alrs"]
+    suite = make_suite(experiments={"alrs": alrs, "again": alrs | {"title": "Again"}})
+    found = figures.of(suite)
+    assert [name for name in found if name.endswith("again")] == [
+        *("figure3-again", "figure7-again", "figure8-again")
+    ]
+    assert found["figure3-again"].title.endswith(", Again")
+    assert found["figure3-again"].draw.keywords["experiment"] == "again"
 
 
 MIXED = ("figure4", "figure5", "figure-searched-layers", "figure-limited-share")
 
 
 def test_mixed_precision_has_its_figures():
-    assert figures.names(make_mixed()) == ["figure2", *MIXED]
+    assert figures.names(make_mixed()) == [*MIXED]
 
 
 def several(*networks: tuple[str, str], **experiments: Any) -> Suite:
@@ -51,7 +62,7 @@ PRINTED_FOUR = (
 def test_figures_7_to_12_are_those_of_the_printed_models():
     found = figures.of(several(*PRINTED_FOUR, alrs=EXPERIMENTS["alrs"]))
     assert list(found) == [
-        *("figure2", "figure3", *(f"figure{number}" for number in range(7, 13))),
+        *("figure3", *(f"figure{number}" for number in range(7, 13))),
         *("figure3-resnet18", "figure3-mobilenetv2", "figure3-resnet50"),
         *("figure-weight-scales-mobilenetv2", "figure-activation-scales-mobilenetv2"),
     ]
@@ -60,14 +71,14 @@ def test_figures_7_to_12_are_those_of_the_printed_models():
     assert titles["figure11"] == "Figure 11: gradients of the weight scales per layer, RESNET50"
     unprinted = titles["figure-weight-scales-mobilenetv2"]
     assert unprinted == "Gradients of the weight scales per layer, MOBILENETV2"
-    assert [drawn.is_further for drawn in found.values()] == [False] * 8 + [True] * 5
+    assert [drawn.is_further for drawn in found.values()] == [False] * 7 + [True] * 5
 
 
 def test_two_networks_of_one_printed_model_share_no_file():
     suite = several(("a", "resnet20"), ("b", "resnet20"), ("c", "none"), alrs=EXPERIMENTS["alrs"])
     known = figures.names(suite)
     assert {"figure7", "figure-weight-scales-b", "figure-weight-scales-c"} <= set(known)
-    assert len(known) == len(set(known)) == 1 + 3 + 6
+    assert len(known) == len(set(known)) == 3 + 6
 
 
 @pytest.mark.parametrize("kind", ["alrs", *MIXED_EXPERIMENTS, "second-rounding"])
@@ -76,7 +87,7 @@ def test_every_network_of_an_experiment_has_every_figure(kind: str, results: Pat
     suite = several(("one", "resnet20"), ("other", "resnet18"), **{kind: experiments[kind]})
     found = figures.of(suite)
     frames = collect.collect(suite, results)
-    of_networks = [drawn for drawn in found.values() if isinstance(drawn.draw, partial)]
+    of_networks = [drawn for drawn in found.values() if "network" in drawn.draw.keywords]
     drawn_of: dict[str, int] = Counter(one.draw.keywords["network"] for one in of_networks)
     assert drawn_of["one"] == drawn_of["other"] == len(of_networks) / 2
     for network, title in (("one", "ONE"), ("other", "OTHER")):

@@ -15,7 +15,7 @@ def frames(mixed_folder: Path) -> Frames:
 
 
 def test_every_bit_set_has_a_panel_with_all_arms(frames: Frames):
-    figure = front_figures.draw_fronts(frames, "resnet20")
+    figure = front_figures.draw_fronts(frames, "fronts", "resnet20")
     assert [axes.get_title() for axes in figure.axes] == ["{8,6,4,2}", "{4,3,2}"]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["HASB", "uniform sampling"]

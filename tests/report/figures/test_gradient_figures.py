@@ -13,7 +13,7 @@ from tests.report.conftest import LAYERS, top1_of
 
 @pytest.fixture
 def study(folder: Path) -> Study:
-    return Study.of(Frames.read(folder), "resnet20")
+    return Study.of(Frames.read(folder), "alrs", "resnet20")
 
 
 def test_layers_stand_in_the_order_of_the_network(study: Study):
@@ -42,12 +42,13 @@ def test_curves_are_means_over_seeds_of_the_widest_bit_set(study: Study, suite: 
 def test_figures_carry_suite_and_data(folder: Path):
     frames = Frames.read(folder)
     for draw in (gradient_figures.draw_overview, gradient_figures.scale_gradients("weight")):
-        stamp = draw(frames, "resnet20").texts[0].get_text()
+        stamp = draw(frames, "alrs", "resnet20").texts[0].get_text()
         assert stamp.startswith("ResNet-20 · suite tiny · embedded digits 16x16")
 
 
 def test_one_legend_has_every_bit_width(folder: Path):
-    figure = gradient_figures.scale_gradients("activation")(Frames.read(folder), "resnet20")
+    frames = Frames.read(folder)
+    figure = gradient_figures.scale_gradients("activation")(frames, "alrs", "resnet20")
     (legend,) = figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels == ["8 bits", "6 bits", "4 bits", "3 bits", "2 bits"]

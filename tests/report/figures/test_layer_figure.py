@@ -17,7 +17,7 @@ def frames(mixed_folder: Path) -> Frames:
 
 
 def test_every_budget_has_a_panel_with_one_row_per_search(frames: Frames):
-    shown = layer_figure.panels(frames, "resnet20")
+    shown = layer_figure.panels(frames, "searched-layers", "resnet20")
     assert [panel.title for panel in shown] == ["average bits ≤ 4", "BitOps ≤ w6a6"]
     for panel in shown:
         assert panel.layers == list(LAYERS)
@@ -27,7 +27,7 @@ def test_every_budget_has_a_panel_with_one_row_per_search(frames: Frames):
 def test_rows_are_those_of_the_first_seeds(frames: Frames):
     found = subnets.of_experiment(frames, "searched-layers")
     found = found[(found.variant == "random") & (found.seed == 0) & (found.search_seed == 0)]
-    row = layer_figure.panels(frames, "resnet20")[0].rows[1]
+    row = layer_figure.panels(frames, "searched-layers", "resnet20")[0].rows[1]
     layers = subnets.layers_of(frames, found.search.iloc[0], "average-bits-4")
     assert row.bits == layers.weight_bits.tolist()
     assert row.top1 == f"{found.top1.iloc[0]:.2f} %"
@@ -35,15 +35,15 @@ def test_rows_are_those_of_the_first_seeds(frames: Frames):
 
 def test_operands_that_differ_have_a_row_each(frames: Frames):
     layers = frames.policy_layers.assign(activation_bits=8)
-    rows = layer_figure.panels(dataclasses.replace(frames, policy_layers=layers), "resnet20")[
-        0
-    ].rows
+    rows = layer_figure.panels(
+        dataclasses.replace(frames, policy_layers=layers), "searched-layers", "resnet20"
+    )[0].rows
     assert [row.title for row in rows[:2]] == ["ILP, w", "ILP, a"]
     assert rows[1].bits == [8, 8, 8, 8]
 
 
 def test_the_figure_names_layers_and_suite(frames: Frames):
-    figure = layer_figure.draw(frames, "resnet20")
+    figure = layer_figure.draw(frames, "searched-layers", "resnet20")
     assert [text.get_text() for text in figure.axes[-1].get_xticklabels()] == list(LAYERS)
     assert figure.texts[0].get_text().startswith("ResNet-20 · suite tiny")
     (legend,) = figure.legends

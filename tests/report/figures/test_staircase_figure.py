@@ -7,7 +7,7 @@ from bitswitch.report.figures import staircase_figure
 
 
 def test_four_methods_at_two_bit_widths(folder: Path):
-    figure = staircase_figure.draw(Frames.read(folder))
+    figure = staircase_figure.draw(Frames.read(folder), "readings")
     titles = [axes.get_title() or axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["LSQ", "AdaBits", "Bit-Mixer", "Double Rounding"]
     for axes in figure.axes:

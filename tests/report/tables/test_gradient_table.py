@@ -4,9 +4,10 @@ from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH
 from bitswitch.report.tables import gradient_table, tables
-from bitswitch.report.tables.gradient_table import EXPERIMENT, ratios
+from bitswitch.report.tables.gradient_table import ratios
 from tests.report.conftest import SHARED, make_suite, write_run
 
+EXPERIMENT = "scale-gradient-sizes"
 ARMS = SHARED[EXPERIMENT]["variants"]
 
 
@@ -38,7 +39,7 @@ def test_both_readings_stand_under_what_is_claimed(suite, results):
     for run in suite.runs.values():
         write_run(run, results)
     folder = collect.write(suite, results)
-    frames = Frames.read(folder, *tables.NEEDED, *tables.ALSO_NEEDED[EXPERIMENT])
+    frames = Frames.read(folder)
     (section,) = tables.build(frames, EXPERIMENT).sections
     assert section.groups[0].columns == ("8 bits", "6 bits", "4 bits")
     lines = {line.label: [entry.text for entry in line.entries] for line in section.lines}

@@ -1,6 +1,8 @@
 """Tests of ``bitswitch.report.tables.tables``."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,7 @@ from bitswitch.errors import ReportError
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.tables import tables
 from bitswitch.suite.suite import Suite
-from tests.report.conftest import make_suite
+from tests.report.conftest import EXPERIMENTS, make_suite
 
 
 def test_every_experiment_has_a_table(suite: Suite):
@@ -37,21 +39,6 @@ def test_files_are_the_same_bytes_every_time(suite: Suite, folder: Path):
         assert [path.read_bytes() for path in tables.write(name, folder)] == before
 
 
-def test_tables_need_no_curves(folder: Path):
-    (folder / "curves.csv").unlink()
-    (folder / "scale_gradients.csv").unlink()
-    assert tables.write("table4", folder)
-
-
-def test_what_is_read_for_a_table_makes_the_same_table_as_everything(
-    mixed_folder: Path,
-):
-    whole = Frames.read(mixed_folder)
-    for name in tables.names(whole.suite):
-        needed = (*tables.NEEDED, *tables.ALSO_NEEDED.get(name, ()))
-        assert tables.build(Frames.read(mixed_folder, *needed), name) == tables.build(whole, name)
-
-
 def test_every_experiment_of_mixed_precision_has_the_table_that_fits_its_arms(mixed_folder: Path):
     frames = Frames.read(mixed_folder)
     first = {
@@ -74,9 +61,26 @@ def test_every_line_is_as_wide_as_its_section(mixed_folder: Path):
         for section in tables.build(frames, name).sections:
             for line in section.lines:
                 assert sum(entry.span for entry in line.entries) == section.width, name
-        assert all(path.stat().st_size > 500 for path in tables.write(name, mixed_folder))
+        assert all(path.stat().st_size > 500 for path in tables.write(name, mixed_folder, frames))
 
 
 def test_an_unknown_table_has_a_nearest_name(folder: Path):
     with pytest.raises(ReportError, match=r"no table 'tabel4'\. Did you mean 'table4'\?"):
         tables.write("tabel4", folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"table": "search"},
+            "table 'search' shows what 'search' leads to, and variant 'relative'",
+        ),
+        ({"table": "parity"}, "table 'parity' shows what 'deploy' leads to"),
+        ({"table": "cost"}, "beside: {experiment: ..., variant: ...}"),
+    ],
+)
+def test_an_experiment_that_lacks_what_its_table_shows_is_refused(changes: Any, message: str):
+    suite = make_suite(experiments={"readings": EXPERIMENTS["readings"] | changes})
+    with pytest.raises(ReportError, match=re.escape(message)):
+        tables.check(suite)
