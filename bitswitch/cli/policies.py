@@ -8,6 +8,7 @@ import typer
 
 from bitswitch.cli.arguments import AsJson, Data, Device, Results
 from bitswitch.cli.policy_text import difference, shown
+from bitswitch.contracts.metric import Metric
 from bitswitch.results.policies import PolicyFile
 
 PolicyPath = Annotated[Path, typer.Argument(metavar="FILE", help="A policy, *.json.")]
@@ -43,8 +44,9 @@ def evaluate(
     found = stages.evaluate_policy(
         PolicyFile.read(file), split, results, data, device, recalibration
     )
-    text = f"top-1 {found['top1']:.2f} %, loss {found['loss']:.4f} on {split}"
-    typer.echo(json.dumps(found) if as_json else text)
+    values = (f"{each['title']} {Metric.of(each).text(each['value'])}" for each in found)
+    by_name = {each["name"]: each["value"] for each in found}
+    typer.echo(json.dumps(by_name) if as_json else f"{', '.join(values)} on {split}")
 
 
 def plot(

@@ -22,7 +22,8 @@ def shown(file: PolicyFile) -> str:
     """Return one policy as text."""
     where = f"{file.model} on {file.dataset}, run {file.run}"
     found = f"found by {file.search} within {file.budget}"
-    selected = "" if file.held_out_top1 is None else f", held-out top-1 {file.held_out_top1:.2f} %"
+    held_out = file.held_out
+    selected = "" if held_out is None else f", held-out {held_out.title} {held_out}"
     bits = [(name, _pair(operands)) for name, operands in file.layers.items()]
     costs = [(title, value) for title, value in _costs(file.costs).items()]
     return "\n".join(
@@ -62,11 +63,11 @@ def difference(first: PolicyFile, second: PolicyFile) -> str:
     rows = [(title, costs.get(title, "-"), others.get(title, "-")) for title in {**costs, **others}]
     if first.costs.first_last != second.costs.first_last:
         rows.append(("first and last layer", first.costs.first_last, second.costs.first_last))
-    tops = [
-        "-" if file.held_out_top1 is None else f"{file.held_out_top1:.2f} %"
-        for file in (first, second)
-    ]
-    return "\n".join([*lines, "", *_aligned([*rows, ("held-out top-1", *tops)])])
+    found = [file.held_out for file in (first, second)]
+    titles = dict.fromkeys(one.title for one in found if one is not None)
+    values = ("-" if one is None else str(one) for one in found)
+    last = (f"held-out {' / '.join(titles)}".rstrip(), *values)
+    return "\n".join([*lines, "", *_aligned([*rows, last])])
 
 
 def _costs(costs: CostsRecord) -> Mapping[str, str]:

@@ -6,14 +6,13 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.contracts.card import Card, ImagePasses, Recipe, Storage, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.plugin import Plugin
 from bitswitch.contracts.sensitivity import Scores
-from bitswitch.nn.losses import distilled
+from bitswitch.contracts.task import ROWS, Task
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.norm import SwitchableBatchNorm
 from bitswitch.nn.policy import widest_first
@@ -86,12 +85,13 @@ class PassContext:
 
     current: Pass
     logits: Tensor
-    """[n, classes]."""
+    """[n, outputs], or what else the network gives."""
     targets: Tensor
-    """Class indices [n], or soft targets [n, classes]."""
+    """As the task reads them; of a classification class indices [n], or soft targets
+    [n, classes]."""
     batch: Batch
     previous_logits: Sequence[Tensor]
-    """Detached logits [n, classes] of the step's earlier passes, by position."""
+    """Detached logits [n, outputs] of the step's earlier passes, by position."""
     model: QuantizedModel
     step_info: StepInfo
     requests: list[HostRequest] = field(default_factory=list)
@@ -118,6 +118,8 @@ class Method(Plugin):
     """The publication's own recipe by dataset, ``cifar10`` or ``imagenet``."""
     trains: ClassVar[bool] = True
     """False: there are no training steps, ``finish`` does everything."""
+    task: Task = ROWS
+    """Of the dataset that it is trained on; without one, rows of logits are classified."""
 
     def __init__(self, options: Strict, bitset: BitSet) -> None:
         super().__init__(options)
@@ -200,12 +202,15 @@ class Method(Plugin):
         ]
 
     def loss(self, context: PassContext) -> Tensor:
-        """Return the loss of one pass; default: cross-entropy to the labels and the teacher."""
-        part = context.current
+        """Return the loss of one pass; default: the task's, to the targets and the teacher."""
+        part, task = context.current, self.task
         if part.teacher is None:
-            return cross_entropy(context.logits, context.targets)
-        teacher = context.previous_logits[part.teacher]
-        return distilled(context.logits, context.targets, teacher, part.distill_weight)
+            return task.loss(context.logits, context.targets)
+        share = part.distill_weight
+        soft = task.soft_loss(context.logits, context.previous_logits[part.teacher])
+        if share == 1.0:
+            return soft
+        return share * soft + (1 - share) * task.loss(context.logits, context.targets)
 
     def finish(self, model: QuantizedModel, batches: Callable[[], Iterator[Batch]]) -> None:
         """Make the trained ``model`` ready for evaluation; default: it is.

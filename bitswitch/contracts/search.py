@@ -1,11 +1,12 @@
 """Searches: what one gets to choose a bit-width for every layer, and what it gives back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, isnan
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.contracts.metric import LOSS, Found, Metric
 from bitswitch.contracts.plugin import Plugin
 from bitswitch.contracts.sensitivity import Scores
 from bitswitch.costs import Constraint, CostModel
@@ -16,30 +17,51 @@ if TYPE_CHECKING:  # reports solve integer programs without torch
     import torch
 
     from bitswitch.contracts.data import Batch
+    from bitswitch.contracts.task import Task
     from bitswitch.nn.model import QuantizedModel
 
 
 class Evaluation(NamedTuple):
-    """How good one policy is on held-out images."""
+    """How good one policy is on held-out examples."""
 
-    top1: float
-    """Percent."""
-    loss: float
-    """Mean cross-entropy in nats."""
+    rank_key: tuple[float, float]
+    """What policies are compared by, larger is better: the headline, with a minus where lower is
+    better, then the loss with a minus."""
+    found: Found
+    """All metrics of the task."""
+    error: float
+    """The headline as something to make small: of a percentage, what is missing to 100."""
+
+    @classmethod
+    def of(cls, found: Found, headline: Metric) -> Self:
+        """Return the evaluation that found ``found``.
+
+        Args:
+            found: All metrics of the task.
+            headline: The one that counts.
+        """
+        value, loss = found.values[headline.name], found.values[LOSS]
+        rank_key = headline.sign * value, -inf if isnan(loss) else -loss
+        return cls(rank_key, found, headline.error(value))
 
     @property
-    def error(self) -> float:
-        """Top-1 error in percent."""
-        return 100 - self.top1
+    def merit(self) -> float:
+        """The headline, larger is better."""
+        return self.rank_key[0]
 
     @property
-    def rank_key(self) -> tuple[float, float]:
-        """What policies are compared by: more correct images, then the smaller loss."""
-        return self.top1, -inf if isnan(self.loss) else -self.loss
+    def values(self) -> Mapping[str, float]:
+        """All metrics of the task, by name."""
+        return self.found.values
+
+    @property
+    def loss(self) -> float:
+        """Mean loss."""
+        return self.values[LOSS]
 
 
 class Evaluate(Protocol):
-    """Evaluates policies on held-out images."""
+    """Evaluates policies on held-out examples."""
 
     def __call__(self, policy: Policy, model: "QuantizedModel | None" = None) -> Evaluation:
         """Return how good ``policy`` is.
@@ -73,13 +95,15 @@ class Problem:
     scores: Scores | None
     """Of the sensitivity that the search's spec names, if any."""
     evaluate: Evaluate
-    """On held-out images, batch norm recalibrated as the spec says. Every call counts."""
+    """On held-out examples, batch norm recalibrated as the spec says. Every call counts."""
     remaining: Callable[[], int]
     """How many more calls of ``evaluate`` the spec allows; one more raises SpecError."""
     train_batches: "Callable[[int], Iterator[Batch]]"
     """Gives the shuffled, augmented training batches of an epoch."""
     generator: "torch.Generator"
     """On the CPU; all that is random comes from it."""
+    task: "Task"
+    """Of the dataset; a search that trains takes its loss."""
 
     @property
     def layers(self) -> list[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # reports read scores without torch
     import torch
 
     from bitswitch.contracts.data import Batch
+    from bitswitch.contracts.task import Task
     from bitswitch.nn.model import QuantizedModel
 
 Operand = Literal["layer", "weight", "activation"]
@@ -52,6 +53,8 @@ class ScoringInput:
     """Gives the same shuffled training batches at every call, on the model's device."""
     generator: "torch.Generator"
     """On the CPU; all that is random comes from it."""
+    task: "Task"
+    """Of the dataset: its loss, and what its outputs are."""
 
 
 @dataclass(frozen=True)

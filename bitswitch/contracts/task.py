@@ -1,55 +1,17 @@
 """Tasks: what a network is trained for, and by which numbers it is judged."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from math import nan
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bitswitch.contracts.metric import LOSS, Found, Metric
+from bitswitch.errors import SpecError
 from bitswitch.nn.losses import soft_cross_entropy
 
-LOSS = "loss"
-"""Every task has a metric of this name: the mean loss, by which divergence shows."""
-
-
-class Metric(NamedTuple):
-    """One number that says how good a network is."""
-
-    name: str
-    """Key in records, e.g. ``top1``."""
-    title: str
-    """In tables and figures, e.g. ``Top-1``."""
-    unit: str
-    """E.g. ``percent``, ``nats``; ``1`` for none."""
-    better: Literal["higher", "lower"]
-    digits: int
-    """Behind the point, where people read it."""
-
-    @property
-    def sign(self) -> int:
-        """1 where higher is better, else -1."""
-        return 1 if self.better == "higher" else -1
-
-    def text(self, value: float) -> str:
-        """Return a value with its unit.
-
-        >>> Metric("top1", "Top-1", "percent", "higher", 2).text(93.125)
-        '93.12 %'
-        """
-        unit = {"percent": " %", "1": ""}.get(self.unit, f" {self.unit}")
-        return f"{value:.{self.digits}f}{unit}"
-
-
-class Found(NamedTuple):
-    """What an evaluation found."""
-
-    values: Mapping[str, float]
-    """By name of the metric, one of each."""
-    examples: int
-    """How many were seen."""
-    sums: Mapping[str, float] = MappingProxyType({})
-    """What else the noise of the headline needs, by name."""
+__all__ = ["LOSS", "Evaluator", "Found", "Metric", "Rows", "Task"]
 
 
 class Evaluator:
@@ -96,6 +58,15 @@ class Task:
         """
         raise NotImplementedError
 
+    def loss_sum(self, outputs: Any, targets: Tensor) -> Tensor:
+        """Return the loss of a batch, added up over its examples; default: the mean, as often.
+
+        Args:
+            outputs: Of the network.
+            targets: Of the batch, [n, ...].
+        """
+        return self.loss(outputs, targets) * len(targets)
+
     def soft_loss(self, outputs: Any, teacher: Any) -> Tensor:
         """Return the mean loss of ``outputs`` to those of a teacher, a scalar.
 
@@ -108,14 +79,13 @@ class Task:
     def headline_sum(self, outputs: Any, targets: Tensor) -> Tensor:
         """Return the headline of a training batch times its size, a scalar on the same device.
 
-        Training curves show its mean over the examples of an epoch. Where the headline is no mean
-        over examples, something like it that is.
+        Training curves show its mean over the examples of an epoch. Default: NaN, they show none.
 
         Args:
             outputs: Of the network, detached.
             targets: Of the batch, [n, ...].
         """
-        raise NotImplementedError
+        return torch.full((), nan, device=targets.device)
 
     def evaluator(self) -> Evaluator:
         """Return a new evaluator, for one split at one policy."""
@@ -139,6 +109,18 @@ class Task:
             examples: Of the split.
         """
         return self.chance(outputs)
+
+    def is_chance(self, value: float, outputs: int, examples: int) -> bool:
+        """Return whether a headline is no better than that of a network that knows nothing.
+
+        Args:
+            value: Of the headline.
+            outputs: Of the network.
+            examples: Of the split.
+        """
+        bound = self.chance_bound(outputs, examples)
+        sign = self.headline.sign
+        return bound is not None and sign * value <= sign * bound
 
     def noise(self, found: Found) -> float | None:
         """Return the 95 % half-width of the headline; None: not known.
@@ -169,5 +151,30 @@ class Rows(Task):
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
         return cross_entropy(self.rows(outputs), self.labels(targets))
 
+    def loss_sum(self, outputs: Any, targets: Tensor) -> Tensor:
+        return cross_entropy(self.rows(outputs), self.labels(targets), reduction="sum")
+
     def soft_loss(self, outputs: Any, teacher: Any) -> Tensor:
         return soft_cross_entropy(self.rows(outputs), self.rows(teacher))
+
+
+ROWS = Rows()
+"""Of networks whose outputs are logits, where no dataset says more."""
+
+
+def rows_of(task: Task, who: str) -> Rows:
+    """Return ``task``, for what needs logits as rows.
+
+    Args:
+        task: Of the dataset.
+        who: Needs them, for the message.
+
+    Raises:
+        SpecError: its outputs are no rows of logits.
+    """
+    if not isinstance(task, Rows):
+        raise SpecError(
+            f"{who} needs a task that classifies, whose outputs are rows of logits "
+            f"(bitswitch.contracts.task.Rows); {type(task).__name__} is none."
+        )
+    return task

@@ -1,10 +1,12 @@
 """Policies as files: ``policies/<name>.json``, with their costs and where they come from."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.costs import Costs
 from bitswitch.errors import RecordError
 from bitswitch.results.files import read_json, write_json, writing
@@ -25,6 +27,26 @@ class CostsRecord(Strict):
     latency: float | None = None
 
 
+class HeldOut(Strict):
+    """The headline of a task on held-out examples."""
+
+    name: str
+    """Of the metric."""
+    title: str
+    unit: str
+    better: Literal["higher", "lower"]
+    digits: int
+    value: float
+
+    @classmethod
+    def of(cls, headline: Metric, values: Mapping[str, float]) -> Self:
+        """Return the headline of ``values``, which are by name of the metric."""
+        return cls(**headline._asdict(), value=values[headline.name])
+
+    def __str__(self) -> str:
+        return Metric.of(self.model_dump()).text(self.value)
+
+
 class PolicyFile(Strict):
     """A bit-width for every layer of one network, and what it costs."""
 
@@ -39,11 +61,19 @@ class PolicyFile(Strict):
     budget: str
     """Name of the budget, ``none`` without one."""
     objective: float | None = None
-    held_out_top1: float | None = None
-    """Percent, when it was chosen; None: nothing was evaluated."""
+    held_out: HeldOut | None = None
+    """When it was chosen; None: nothing was evaluated."""
     costs: CostsRecord
     layers: dict[str, tuple[int, int]]
     """(weight, activation) bit-widths by name, first to last."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unnamed_accuracy(cls, content: Any) -> Any:
+        """Leave out what earlier files say of held-out examples: a number without its metric."""
+        if not isinstance(content, dict):
+            return content
+        return {key: value for key, value in content.items() if not key.startswith("held_out_")}
 
     @model_validator(mode="after")
     def _bits_are_offered(self) -> Self:

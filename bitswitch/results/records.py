@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bitswitch.contracts.sensitivity import Score
 from bitswitch.errors import RecordError
@@ -28,6 +28,8 @@ class Metric(Record):
     metric: str
     value: float
     unit: str
+    noise: float | None = None
+    """95 % half-width of the value, of a sample of so many examples; None: not known."""
 
     @model_validator(mode="after")
     def _percent_in_range(self) -> Self:
@@ -45,16 +47,20 @@ class ScaleGradient(Record):
 
 
 class EpochBits(Record):
-    """What one epoch gave at one bit-width."""
+    """What one epoch gave at one bit-width; besides, metrics of the task by name.
+
+    They are its headline in training, and all of them as ``held_out_<name>``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, float | None]
 
     loss: float | None = None
     """None here and in what follows: no pass of the epoch was at this bit-width."""
-    top1: float | None = None
     scale_learning_rate: float | None = None
     negative_share: float | None = None
     mean_gradient: float | None = None
     held_out_loss: float
-    held_out_top1: float
 
 
 class Epoch(Record):

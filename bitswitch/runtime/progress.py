@@ -36,8 +36,10 @@ class Status(NamedTuple):
     step: int = 0
     """Complete training steps."""
     steps: int = 0
-    top1: dict[str, float] = {}  # noqa: RUF012  (never mutated)
-    """Held-out top-1 in percent per bit-width, after the last complete epoch."""
+    metric: dict[str, Any] = {}  # noqa: RUF012  (never mutated)
+    """The headline of the task: ``name``, ``title``, ``digits``, ..."""
+    held_out: dict[str, float] = {}  # noqa: RUF012
+    """It on the held-out split per bit-width, after the last complete epoch."""
     eta_s: float | None = None
 
     @property
@@ -45,18 +47,19 @@ class Status(NamedTuple):
         """Done share of the training, 0 to 1."""
         return self.step / self.steps if self.steps else 0.0
 
-    def accuracies(self) -> str:
-        """Return ``8: 96.1  4: 95.0``, widest first."""
-        ordered = sorted(self.top1.items(), key=lambda item: -int(item[0]))
-        return "  ".join(f"{bits}: {value:.1f}" for bits, value in ordered)
+    def values(self) -> str:
+        """Return ``8: 96.1  4: 95.0``, widest first; a digit less than tables have."""
+        ordered = sorted(self.held_out.items(), key=lambda item: -int(item[0]))
+        digits = max(0, int(self.metric.get("digits", 2)) - 1)
+        return "  ".join(f"{bits}: {value:.{digits}f}" for bits, value in ordered)
 
     def line(self) -> str:
         """Return all of it as one line of text."""
         parts = [self.run_id, self.state]
         if self.epochs:
             parts.append(f"epoch {self.epoch}/{self.epochs}")
-        if self.top1:
-            parts.append(f"top-1 {self.accuracies()}")
+        if self.held_out:
+            parts.append(f"{self.metric.get('title', '')} {self.values()}".strip())
         if self.state == "running" and self.eta_s is not None:
             parts.append(f"{duration(self.eta_s)} left")
         return "  ".join(parts)
@@ -131,7 +134,7 @@ def render(board: Board) -> "RenderableType":
         left = duration(run.eta_s) if run.eta_s is not None else ""
         bar = ProgressBar(total=1.0, completed=run.share, width=16)
         epoch = f"epoch {run.epoch}/{run.epochs}" if run.epochs else "starting"
-        rows.add_row(escape(run.run_id), bar, epoch, run.accuracies(), left)
+        rows.add_row(escape(run.run_id), bar, epoch, run.values(), left)
     total = Table.grid(padding=(0, 2))
     finished = ProgressBar(total=max(board.total, 1), completed=board.done + board.failed, width=24)
     total.add_row(finished, escape(board.line()))

@@ -37,7 +37,7 @@ class Greedy(Search):
         """What a step looks at."""
 
         measure: Literal["loss", "accuracy", "scores"] = "loss"
-        """What a reduction must raise least: the loss or top-1 error on held-out images, or the
+        """What a reduction must raise least: the loss or the error on held-out examples, or the
         layers' sensitivity, which evaluates nothing."""
         rule: Literal["ratio", "scaled"] = "ratio"
         """``ratio``: least rise per saved cost; ``scaled``: least of 1.5 * value / largest value

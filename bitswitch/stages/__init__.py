@@ -6,7 +6,7 @@ Whatever needs torch is imported inside, so that the time it takes counts for th
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bitswitch.errors import RecordError, SpecError, hint
 from bitswitch.plugins import registry
@@ -152,8 +152,8 @@ def evaluate_policy(
     data: Path,
     device: str = "auto",
     recalibration: int = 0,
-) -> dict[str, float]:
-    """Return ``top1`` in percent and ``loss`` of a policy's network at its bit-widths.
+) -> list[dict[str, Any]]:
+    """Return the metrics of a policy's network at its bit-widths, the headline first.
 
     Args:
         policy: Of a run in ``results``.
@@ -162,6 +162,9 @@ def evaluate_policy(
         data: Folder of the datasets.
         device: See ``bitswitch.runtime.devices.resolve``.
         recalibration: Training batches that batch norms see before.
+
+    Returns:
+        Name, title, unit, direction, digits and value of each.
 
     Raises:
         RecordError: the run is not there.
@@ -184,7 +187,9 @@ def evaluate_policy(
     trained = load_trained(run, results / "runs", data, resolve(device), "the policy")
     images = recalibration_images(trained.dataset, run, recalibration) if recalibration else None
     batches = batches_of(trained.dataset, split, None)
-    return evaluate_policy(trained.model, policy.policy, batches, images)._asdict()
+    task = trained.parts.dataset.task
+    found = evaluate_policy(trained.model, task, policy.policy, batches, images)
+    return [{**metric._asdict(), "value": found.values[metric.name]} for metric in task.metrics]
 
 
 def export(run: RunSpec, results: Path, file: Path) -> None:

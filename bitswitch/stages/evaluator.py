@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
+from bitswitch.contracts.metric import Found
 from bitswitch.contracts.search import Evaluation
 from bitswitch.errors import RecordError, SpecError
 from bitswitch.nn.model import QuantizedModel
@@ -20,7 +21,7 @@ SUM = "sha256"
 
 
 class Evaluator:
-    """Evaluates policies on held-out images within one budget.
+    """Evaluates policies on held-out examples within one budget.
 
     A search draws all that is random from one seed, so one that was interrupted asks again for what
     it had asked for: what the file says of that is not computed again.
@@ -54,7 +55,7 @@ class Evaluator:
         return self.spec.evaluations - self.count
 
     def __call__(self, policy: Policy, model: QuantizedModel | None = None) -> Evaluation:
-        """Return how good ``policy`` is on held-out images, of ``model`` where one is given.
+        """Return how good ``policy`` is on held-out examples, of ``model`` where one is given.
 
         Raises:
             SpecError: all evaluations that the spec allows are spent.
@@ -70,12 +71,14 @@ class Evaluator:
             known = self._recorded[self.count - 1][1]
             if known["layers"] == layers:
                 self.recalled_time_s += known["time_s"]
-                return Evaluation(known["top1"], known["loss"])
+                task = self.trained.parts.dataset.task
+                values = {metric.name: known[metric.name] for metric in task.metrics}
+                return Evaluation.of(Found(values, 0), task.headline)
             self._forget_from(self.count - 1)
         before = self.clock.read()["train"]
         found = self.on(policy, "held_out", self.spec.images, model)
         time_s = self.clock.read()["train"] - before
-        record = {"layers": layers, **found._asdict(), "time_s": time_s}
+        record = {"layers": layers, **found.values, "time_s": time_s}
         self._file.append({**record, SUM: _checksum(self._file.mark, record)})
         return found
 
@@ -100,7 +103,8 @@ class Evaluator:
         model, dataset = model or self.trained.model, self.trained.dataset
         count = self.spec.recalibration
         again = recalibration_images(dataset, self.spec.run, count) if count else None
-        return evaluate_policy(model, policy, batches_of(dataset, split, images), again)
+        task, batches = self.trained.parts.dataset.task, batches_of(dataset, split, images)
+        return evaluate_policy(model, task, policy, batches, again)
 
     def pairs(self, policy: Policy) -> dict[str, tuple[int, int]]:
         """Return the (weight, activation) bit-widths of every layer."""

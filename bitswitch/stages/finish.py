@@ -7,15 +7,15 @@ from torch import Tensor
 
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method
+from bitswitch.contracts.metric import Found
 from bitswitch.contracts.streams import Stream
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.record import write_lines
 from bitswitch.results.records import Epoch, Metric
 from bitswitch.runtime.randomness import seed_step
+from bitswitch.stages.metrics import metric_lines
 from bitswitch.training.clock import Clock
-from bitswitch.training.evaluation import Score
-from bitswitch.training.health import at_chance
 from bitswitch.training.loop import score
 from bitswitch.training.session import Progress, TrainingRun
 
@@ -34,16 +34,19 @@ def conclude(session: TrainingRun) -> tuple[str, str | None]:
     with session.clock.phase("evaluate"):
         held_out = score(session, "held_out") if changed else _last_scores(session)
         test = score(session, "test")
-    lines = [*_metrics("held_out", held_out), *_metrics("test", test)]
+    lines = metric_lines("held_out", held_out, session.task)
+    lines += metric_lines("test", test, session.task)
     if session.spec.training.recalibration:
         lines += _recalibrated(session)
     write_lines(session.directory.path / "metrics.jsonl", lines)
-    top1 = {bits: found.top1 for bits, found in test.items()}
-    lost = at_chance(top1, session.classes, session.dataset.size("test"))
+    task, metric = session.task, session.task.headline
+    values = {bits: found.values[metric.name] for bits, found in test.items()}
+    size = session.dataset.size("test")
+    lost = [bits for bits, value in values.items() if task.is_chance(value, session.outputs, size)]
     if not lost:
         return "complete", None
-    named = ", ".join(f"{bits} bit {top1[bits]:.1f} %" for bits in lost)
-    return "collapsed", f"test accuracy is that of guessing ({session.classes} classes): {named}"
+    named = ", ".join(f"{bits} bit {metric.text(values[bits])}" for bits in lost)
+    return "collapsed", f"test {metric.title} is that of guessing: {named}"
 
 
 def _finish(session: TrainingRun) -> bool:
@@ -69,11 +72,14 @@ def _batches(session: TrainingRun) -> Iterator[Batch]:
     )
 
 
-def _last_scores(session: TrainingRun) -> dict[int, Score]:
-    """Return the scores on the held-out split after the last epoch."""
+def _last_scores(session: TrainingRun) -> dict[int, Found]:
+    """Return the metrics on the held-out split after the last epoch."""
     last = Epoch.read_lines(session.directory.path / "train.jsonl")[-1]
+    names = [metric.name for metric in session.task.metrics]
+    size = session.dataset.size("held_out")
     return {
-        bits: Score(found.held_out_top1, found.held_out_loss) for bits, found in last.bits.items()
+        bits: Found({name: getattr(found, f"held_out_{name}") for name in names}, size)
+        for bits, found in last.bits.items()
     }
 
 
@@ -88,19 +94,8 @@ def _recalibrated(session: TrainingRun) -> list[Metric]:
 
     with session.clock.phase("evaluate"):
         recalibrate(session.train_state.model, images)
-        return _metrics("test", score(session, "test"), suffix="_recalibrated")
-
-
-def _metrics(split: str, scores: dict[int, Score], suffix: str = "") -> list[Metric]:
-    """Return two lines of ``metrics.jsonl`` per bit-width."""
-    return [
-        Metric(split=split, policy=str(bits), metric=name + suffix, value=value, unit=unit)
-        for bits, found in scores.items()
-        for name, value, unit in (
-            ("top1", found.top1, "percent"),
-            ("loss", found.loss, "nats"),
-        )
-    ]
+        again = score(session, "test")
+        return metric_lines("test", again, session.task, "_recalibrated")
 
 
 def measured(at: Progress, clock: Clock) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Accuracy of single policies of a trained network."""
+"""Metrics of single policies of a trained network."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from torch import Tensor
 from bitswitch.contracts.data import Batch, OpenDataset
 from bitswitch.contracts.search import Evaluation
 from bitswitch.contracts.streams import Stream
+from bitswitch.contracts.task import Task
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.recalibration import recalibrated_at
 from bitswitch.spec.run import RunSpec
-from bitswitch.training.evaluation import Sums
 from bitswitch.types import Policy
 
 BATCH_SIZE = 256
@@ -22,24 +22,26 @@ BATCH_SIZE = 256
 @torch.no_grad()
 def evaluate_policy(
     model: QuantizedModel,
+    task: Task,
     policy: Policy | int,
     batches: Callable[[], Iterator[Batch]],
     recalibration: Callable[[], Iterator[Tensor]] | None = None,
 ) -> Evaluation:
-    """Return how good ``policy`` is, each image counted once.
+    """Return how good ``policy`` is, each example counted once.
 
     Args:
         model: Is left in evaluation mode, its statistics as they are.
+        task: Of the dataset.
         policy: To switch to.
-        batches: Images to test on.
-        recalibration: Images that batch norms see before, at this policy; None: they stay.
+        batches: Examples to test on.
+        recalibration: Inputs that batch norms see before, at this policy; None: they stay.
     """
     model.eval()
-    sums = Sums(next(model.parameters()).device)
+    evaluator = task.evaluator()
     with model.at(policy), _measured_anew(model, policy, recalibration):
         for batch in batches():
-            sums.add(model(batch.inputs), batch.targets)
-    return Evaluation(*sums.means())
+            evaluator.add(model(batch.inputs), batch.targets)
+    return Evaluation.of(evaluator.result(), task.headline)
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def batches_of(
 def recalibration_images(
     dataset: OpenDataset, run: RunSpec, batches: int
 ) -> Callable[[], Iterator[Tensor]]:
-    """Return what gives the images of so many shuffled, augmented training batches of ``run``."""
+    """Return what gives the inputs of so many shuffled, augmented training batches of ``run``."""
 
     def give() -> Iterator[Tensor]:
         found = dataset.train_batches(

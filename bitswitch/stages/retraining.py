@@ -31,6 +31,7 @@ class OnePolicy(Method):
         super().__init__(method.options, method.bitset)
         self.method = method
         self.policy = policy
+        self.task = method.task
 
     def passes(
         self, training: "TrainingSpec", step_info: StepInfo, layers: Sequence[str]

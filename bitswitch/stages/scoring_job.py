@@ -79,7 +79,13 @@ def scored(plugin: Sensitivity, trained: Trained, spec: SensitivitySpec) -> Sens
             yield Batch(*(part[:left] for part in batch))
             left -= len(batch.targets)
 
-    subject = ScoringInput(model, spec.bitset, batches, generator("sensitivity", spec.seed))
+    subject = ScoringInput(
+        model,
+        spec.bitset,
+        batches,
+        generator("sensitivity", spec.seed),
+        trained.parts.dataset.task,
+    )
     model.switch(FLOAT_BITS)
     who = f"sensitivity '{spec.sensitivity.name}'"
     with plugin_errors(who, "score()"):

@@ -7,12 +7,13 @@ from typing import Any
 from bitswitch.contracts.search import Evaluation, Problem, Search
 from bitswitch.contracts.sensitivity import Scores
 from bitswitch.contracts.streams import Stream
+from bitswitch.contracts.task import Task
 from bitswitch.costs import Constraint, CostModel, read_latencies
 from bitswitch.errors import InfeasibleBudgetError, TooFewEvaluationsError
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
-from bitswitch.results.policies import PolicyFile, costs_record
+from bitswitch.results.policies import HeldOut, PolicyFile, costs_record
 from bitswitch.results.provenance import Provenance
 from bitswitch.results.record import write_lines
 from bitswitch.results.records import BudgetResult, Metric, SearchResult
@@ -23,6 +24,7 @@ from bitswitch.stages.choosing import best_of
 from bitswitch.stages.evaluator import Evaluator
 from bitswitch.stages.execution import Execution
 from bitswitch.stages.job import Job
+from bitswitch.stages.metrics import metric_lines
 from bitswitch.stages.retraining import retrained
 from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.trained import Trained, load_trained
@@ -144,6 +146,7 @@ def _one(
             spec.run.training.batch_size, Stream("search", epoch), spec.seed, skip=0
         ),
         generator=generator("search", spec.seed, budget.name),
+        task=trained.parts.dataset.task,
     )
     with evaluator, clock.phase("train"):
         before = clock.read()["train"]
@@ -152,6 +155,7 @@ def _one(
             candidates = plugin.search(problem)
             best = best_of(candidates, problem, who)
         search_time_s = clock.read()["train"] - before + evaluator.recalled_time_s
+    task = trained.parts.dataset.task
     held_out = evaluator.on(best.policy, "held_out")
     file = PolicyFile(
         run=spec.run.run_id,
@@ -161,14 +165,13 @@ def _one(
         search=spec.search.name,
         budget=budget.name,
         objective=best.objective,
-        held_out_top1=held_out.top1,
+        held_out=HeldOut.of(task.headline, held_out.values),
         costs=costs_record(costs.costs(best.policy), spec.first_last),
         layers=evaluator.pairs(best.policy),
     )
     file.write(folder / "policies" / f"{budget.name}.json")
-    lines = _lines(budget, "held_out", held_out) + _lines(
-        budget, "test", evaluator.on(best.policy, "test")
-    )
+    lines = _lines(budget, "held_out", held_out, task)
+    lines += _lines(budget, "test", evaluator.on(best.policy, "test"), task)
     uniform, beside = _uniform(problem, budget, evaluator)
     lines += beside
     retraining_time_s = 0.0
@@ -178,7 +181,7 @@ def _one(
             tuned = retrained(trained, best.policy, spec)
             retraining_time_s = clock.read()["evaluate"] - before
         again = evaluator.on(best.policy, "test", model=tuned)
-        lines += _lines(budget, "test", again, "_retrained")
+        lines += _lines(budget, "test", again, task, "_retrained")
     found = BudgetResult(
         limit=problem.limit.value,
         cost=costs.total(budget.cost, best.policy),
@@ -207,7 +210,8 @@ def _uniform(
         return {}, []
     policy = dict.fromkeys(problem.layers, bits)
     cost = problem.costs.total(budget.cost, policy)
-    lines = _lines(budget, "test", evaluator.on(policy, "test"), "_uniform")
+    task, found = evaluator.trained.parts.dataset.task, evaluator.on(policy, "test")
+    lines = _lines(budget, "test", found, task, "_uniform")
     return {"uniform_bits": bits, "uniform_cost": cost}, lines
 
 
@@ -216,9 +220,8 @@ def evaluations_name(budget: Budget) -> str:
     return f"evaluations-{budget.name}.jsonl"
 
 
-def _lines(budget: Budget, split: str, found: Evaluation, suffix: str = "") -> list[Metric]:
-    """Return two lines of ``metrics.jsonl``, in the form of those of a run."""
-    return [
-        Metric(split=split, policy=budget.name, metric=name + suffix, value=value, unit=u)
-        for name, value, u in (("top1", found.top1, "percent"), ("loss", found.loss, "nats"))
-    ]
+def _lines(
+    budget: Budget, split: str, found: Evaluation, task: Task, suffix: str = ""
+) -> list[Metric]:
+    """Return lines of ``metrics.jsonl``, in the form of those of a run."""
+    return metric_lines(split, {budget.name: found.found}, task, suffix)

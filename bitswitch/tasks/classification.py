@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from bitswitch.contracts.task import LOSS, Evaluator, Found, Metric, Rows
 from bitswitch.runtime import transfers
@@ -64,8 +63,7 @@ class Hits(Evaluator):
 
     def add(self, outputs: Any, targets: Tensor) -> None:
         rows, labels = self.task.rows(outputs), self.task.labels(targets)
-        losses = cross_entropy(rows, labels, reduction="sum")
-        found = torch.stack([hits(rows, labels), losses])
+        found = torch.stack([hits(rows, labels), self.task.loss_sum(outputs, targets)])
         if self._sums is None:
             self._sums = torch.zeros(2, dtype=torch.float64, device=rows.device)
         self._sums += found

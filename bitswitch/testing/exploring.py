@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.contracts.method import Method
+from bitswitch.contracts.metric import LOSS, Found
 from bitswitch.contracts.search import Evaluation, Problem, Search
 from bitswitch.contracts.sensitivity import Score, Scores, Sensitivity, SensitivityScores
 from bitswitch.contracts.sensitivity import ScoringInput as Scored
@@ -17,7 +18,7 @@ from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.plugins import registry
 from bitswitch.runtime.randomness import generator
-from bitswitch.testing.subject import CLASSES, batch, batches, network, sensitivity
+from bitswitch.testing.subject import CLASSES, IMAGES, TASK, batch, batches, network, sensitivity
 from bitswitch.types import FLOAT_BITS, BitSet, Policy
 
 BITSET: BitSet = (8, 4, 2)
@@ -50,7 +51,7 @@ def found(
     """Return what ``plugin`` finds out about the network of the checks."""
     model = model or trained_network()
     model.switch(FLOAT_BITS)
-    return plugin.score(Scored(model, BITSET, batches, generator("check scores", seed)))
+    return plugin.score(Scored(model, BITSET, batches, generator("check scores", seed), TASK))
 
 
 @dataclass
@@ -76,7 +77,8 @@ class Counter:
         self.calls += 1
         self.asked.append(policy)
         loss = sum((1 + place) * 0.5 ** min(_pair(policy, name)) for place, name in self._places())
-        return Evaluation(100 / (1 + loss), loss)
+        values = {TASK.headline.name: 100 / (1 + loss), LOSS: loss}
+        return Evaluation.of(Found(values, IMAGES), TASK.headline)
 
     def _places(self) -> Iterator[tuple[int, str]]:
         return iter(enumerate(self.layers))
@@ -117,6 +119,7 @@ def problem(
         remaining=counter.remaining,
         train_batches=lambda epoch: (batch(8 * epoch + number) for number in range(8)),
         generator=generator("check search", seed),
+        task=TASK,
     )
 
 

@@ -6,12 +6,12 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.testing.failure import CheckFailed, require
 from bitswitch.testing.passes import trained_widths
 from bitswitch.testing.subject import (
+    TASK,
     Subject,
     batch,
     double_precision,
@@ -147,7 +147,7 @@ def _require_close(what: str, eager: float, compiled: float) -> None:
 
 
 def _loss(model: QuantizedModel, bits: int) -> float:
-    return cross_entropy(logits(model, bits), batch().targets).item()
+    return TASK.loss(logits(model, bits), batch().targets).item()
 
 
 def _expected(model: QuantizedModel, widths: list[int]) -> set[str]:

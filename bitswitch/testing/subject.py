@@ -20,6 +20,7 @@ from bitswitch.plugins.resolve import resolved
 from bitswitch.runtime.randomness import generator, seeded
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
+from bitswitch.tasks.classification import Classification
 from bitswitch.testing.failure import CheckFailed
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.step import PassResult, TrainState, train_step
@@ -39,6 +40,8 @@ TRAINING: dict[str, Any] = {
 DEPLOYED_AFTER = 2
 """Training steps."""
 CPU = torch.device("cpu")
+TASK = Classification()
+"""Of the batches."""
 
 
 def network() -> nn.Module:
@@ -130,6 +133,7 @@ class Subject:
         method: Method = registry.create(
             "methods", self.name, dict(self.spec.method.options), self.bitset
         )
+        method.task = TASK
         if self.spec.sensitivity is not None:
             method.set_sensitivity(sensitivity())
         return method

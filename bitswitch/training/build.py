@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bitswitch.contracts.data import Batch, Dataset, Model, OpenDataset
 from bitswitch.contracts.method import Method
 from bitswitch.contracts.streams import Stream
+from bitswitch.contracts.task import rows_of
 from bitswitch.conversion import quantize
 from bitswitch.errors import CheckpointError, Diverged
 from bitswitch.nn.model import QuantizedModel
@@ -51,6 +52,7 @@ class Parts:
             made_model = registry.create("models", model.name, model.options)
         with plugin_errors(f"dataset '{dataset.name}'", "__init__()"):
             made_dataset = registry.create("datasets", dataset.name, dataset.options)
+        made_method.task = made_dataset.task
         return cls(spec, made_method, made_model, made_dataset)
 
     @property
@@ -97,18 +99,25 @@ class Parts:
         return model
 
     def train_state(
-        self, model: QuantizedModel, images: int, folder: Path | None = None
+        self, model: QuantizedModel, examples: int, folder: Path | None = None
     ) -> TrainState:
-        """Return what trains ``model`` on a training split of ``images`` images.
+        """Return what trains ``model`` on a training split of so many ``examples``.
 
         Args:
             model: On its device.
-            images: How many.
+            examples: How many.
             folder: For files that training needs; None: it keeps all in memory.
+
+        Raises:
+            SpecError: the recipe makes soft targets of classes, and the task has none.
         """
         training = self.spec.training
+        if training.label_smoothing:
+            rows_of(self.dataset.task, "training.label_smoothing")
+        if training.distillation == "ps-kd":
+            rows_of(self.dataset.task, "training.distillation 'ps-kd'")
         path = None if folder is None else folder / predictions.NAME
-        memory = Distillation(training, images, self.dataset.outputs, path)
+        memory = Distillation(training, examples, self.dataset.outputs, path)
         return TrainState.of(self.method, model, training, memory)
 
 
@@ -188,7 +197,8 @@ def start_model(
     if start is not None and folder is not None and start.is_float:
         load_float(net, start, folder)
     if start is None and parts.model.pretrained and not parts.spec.is_float:
-        check_pretrained(net, parts.spec, dataset, parts.dataset.outputs, device)
+        task, outputs = parts.dataset.task, parts.dataset.outputs
+        check_pretrained(net, parts.spec, task, outputs, dataset, device)
     model = parts.quantized(net, device)
     if start is not None and folder is not None and not start.is_float:
         inherit(model, parts, start, folder)

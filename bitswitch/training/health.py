@@ -1,7 +1,7 @@
 """Notice runs that have failed as experiments, and say why."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, sqrt
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from bitswitch.errors import Diverged
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.runtime import transfers
-
-CHANCE_QUANTILE = 3.09
-"""Standard deviations that 99.9 % of guessing networks stay below."""
 
 
 def check_loss(loss: float, place: str, model: QuantizedModel) -> None:
@@ -67,16 +64,3 @@ def broken_scale(model: QuantizedModel) -> str | None:
             if not value > 0:
                 return f"the {operand} scale of layer '{layer}' at {bits} bit is {value:.3g}"
     return None
-
-
-def at_chance(top1: Mapping[int, float], classes: int, images: int) -> list[int]:
-    """Return the bit-widths whose accuracy a guessing network reaches.
-
-    Args:
-        top1: Accuracy on the test split in percent, by bit-width.
-        classes: Number of classes, taken as equally frequent.
-        images: Number of test images.
-    """
-    chance = 1 / classes
-    bound = chance + CHANCE_QUANTILE * sqrt(chance * (1 - chance) / images)
-    return [bits for bits, value in top1.items() if value <= 100 * bound]

@@ -3,12 +3,13 @@
 import logging
 
 from bitswitch.contracts.method import StepInfo
+from bitswitch.contracts.metric import LOSS, Found
 from bitswitch.contracts.streams import Stream
 from bitswitch.errors import Interrupted
 from bitswitch.plugins.guard import guarded_batches, plugin_errors
 from bitswitch.results.records import Epoch, EpochBits, Step, Timing
 from bitswitch.runtime.randomness import generator, seed_step
-from bitswitch.training.evaluation import Score, evaluate
+from bitswitch.training.evaluation import evaluate
 from bitswitch.training.health import check_loss
 from bitswitch.training.meter import EpochMeter
 from bitswitch.training.optimizers import scheduled
@@ -74,18 +75,18 @@ def _begin_step(session: TrainingRun) -> StepInfo:
     return StepInfo(at.epoch, session.spec.training.epochs, at.step, session.steps, drawn)
 
 
-def score(session: TrainingRun, split: str) -> dict[int, Score]:
-    """Return the scores of every bit-width on ``split``.
+def score(session: TrainingRun, split: str) -> dict[int, Found]:
+    """Return the metrics of every bit-width on ``split``.
 
     Raises:
         Diverged: a loss that is not finite.
     """
     model = session.train_state.model
     with plugin_errors(f"model '{session.spec.model.name}'", f"evaluation on '{split}'"):
-        scores = evaluate(model, session.dataset, split, session.stop.check)
+        scores = evaluate(model, session.task, session.dataset, split, session.stop.check)
     for bits, result in scores.items():
         place = f"on '{split}' at {bits} bit after epoch {session.at.epoch}"
-        check_loss(result.loss, place, model)
+        check_loss(result.values[LOSS], place, model)
     return scores
 
 
@@ -104,14 +105,17 @@ def _record_step(session: TrainingRun, outcomes: list[PassResult]) -> None:
         session.directory.append("steps", line)
 
 
-def _close_epoch(session: TrainingRun, scores: dict[int, Score]) -> None:
+def _close_epoch(session: TrainingRun, scores: dict[int, Found]) -> None:
     """Record the epoch, begin the next one, save."""
     at = session.at
     session.directory.append("train", _epoch_record(session, scores))
     session.directory.append("timing", _timing_record(session))
-    log.info("epoch %d/%d: %s", at.epoch + 1, session.spec.training.epochs, _summary(scores))
+    log.info(
+        "epoch %d/%d: %s", at.epoch + 1, session.spec.training.epochs, _summary(session, scores)
+    )
     at.epoch += 1
-    at.top1 = {bits: result.top1 for bits, result in scores.items()}
+    headline = session.task.headline.name
+    at.held_out = {bits: result.values[headline] for bits, result in scores.items()}
     at.tallies = {bits: EpochMeter() for bits in at.tallies}
     for gradients in session.train_state.gradients.values():
         gradients.clear()
@@ -121,12 +125,13 @@ def _close_epoch(session: TrainingRun, scores: dict[int, Score]) -> None:
     session.heartbeat(at_once=True)
 
 
-def _summary(scores: dict[int, Score]) -> str:
-    held_out = (f"{bits} bit {result.top1:.2f} %" for bits, result in scores.items())
-    return "held-out top-1 " + ", ".join(held_out)
+def _summary(session: TrainingRun, scores: dict[int, Found]) -> str:
+    metric = session.task.headline
+    held_out = (f"{bits} bit {metric.text(at.values[metric.name])}" for bits, at in scores.items())
+    return f"held-out {metric.title} " + ", ".join(held_out)
 
 
-def _epoch_record(session: TrainingRun, scores: dict[int, Score]) -> Epoch:
+def _epoch_record(session: TrainingRun, scores: dict[int, Found]) -> Epoch:
     """Return the line of ``train.jsonl``."""
     at = session.at
     gradients = {bits: sums.summary() for bits, sums in session.train_state.gradients.items()}
@@ -136,9 +141,8 @@ def _epoch_record(session: TrainingRun, scores: dict[int, Score]) -> Epoch:
         learning_rate=scheduled(session.spec.training, at.step - 1, session.steps),
         bits={
             bits: EpochBits(
-                **meter.summary(with_scales=not session.spec.is_float),
-                held_out_loss=scores[bits].loss,
-                held_out_top1=scores[bits].top1,
+                **meter.summary(session.task.headline.name, not session.spec.is_float),
+                **{f"held_out_{name}": value for name, value in scores[bits].values.items()},
             )
             for bits, meter in at.tallies.items()
         },

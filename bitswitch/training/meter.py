@@ -1,7 +1,9 @@
 """What the steps of an epoch add up to."""
 
 from dataclasses import dataclass
+from math import isnan
 
+from bitswitch.contracts.metric import LOSS
 from bitswitch.training.step import PassResult
 
 
@@ -10,33 +12,37 @@ class EpochMeter:
     """Sums over the steps of an epoch at one bit-width."""
 
     steps: int = 0
-    images: int = 0
-    correct: int = 0
+    examples: int = 0
+    headline: float = 0.0
+    """Of the task, times examples; NaN: it has none in training."""
     loss: float = 0.0
     mean_gradient: float = 0.0
     scale_learning_rate: float = 0.0
     negative: int = 0
     """Steps whose scale learning rate was below zero."""
 
-    def add(self, outcome: PassResult, images: int) -> None:
-        """Count one pass on ``images`` images."""
+    def add(self, outcome: PassResult, examples: int) -> None:
+        """Count one pass on so many ``examples``."""
         self.steps += 1
-        self.images += images
-        self.correct += outcome.correct
+        self.examples += examples
+        self.headline += outcome.headline
         self.loss += outcome.loss
         self.mean_gradient += outcome.mean_gradient
         self.scale_learning_rate += outcome.scale_learning_rate
         self.negative += outcome.scale_learning_rate < 0
 
-    def summary(self, with_scales: bool) -> dict[str, float]:
-        """Return the means over all steps, accuracy in percent; empty where there were none.
+    def summary(self, headline: str, with_scales: bool) -> dict[str, float]:
+        """Return the means over all steps; empty where there were none.
 
         Args:
+            headline: Name of the task's.
             with_scales: Whether there are scales to speak of.
         """
         if not self.steps:
             return {}
-        means = {"loss": self.loss / self.steps, "top1": 100 * self.correct / self.images}
+        means = {LOSS: self.loss / self.steps}
+        if not isnan(self.headline):
+            means[headline] = self.headline / self.examples
         if with_scales:
             means |= {
                 "scale_learning_rate": self.scale_learning_rate / self.steps,

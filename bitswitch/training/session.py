@@ -6,6 +6,7 @@ from math import ceil
 from typing import Any, Self
 
 from bitswitch.contracts.data import OpenDataset
+from bitswitch.contracts.task import Task
 from bitswitch.errors import CheckpointError, SpecError
 from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint
@@ -36,8 +37,8 @@ class Progress:
     """Complete epochs, evaluated and recorded."""
     step: int = 0
     """Complete steps."""
-    top1: dict[int, float] = field(default_factory=dict)
-    """Held-out accuracy after the last complete epoch in percent, by bit-width."""
+    held_out: dict[int, float] = field(default_factory=dict)
+    """The task's headline on the held-out split after the last complete epoch, by bit-width."""
     train_time_s: float = 0.0
     """At the end of the last complete epoch."""
     evaluate_time_s: float = 0.0
@@ -48,12 +49,12 @@ class Progress:
         """Return the position before the first step."""
         return cls({bits: EpochMeter() for bits in bitset}, dict.fromkeys(bitset, 0))
 
-    def count(self, outcomes: list[PassResult], images: int) -> None:
-        """Count one step on ``images`` images."""
+    def count(self, outcomes: list[PassResult], examples: int) -> None:
+        """Count one step on so many ``examples``."""
         self.step += 1
         for outcome in outcomes:
             if outcome.bits in self.tallies:
-                self.tallies[outcome.bits].add(outcome, images)
+                self.tallies[outcome.bits].add(outcome, examples)
                 self.negative[outcome.bits] += outcome.scale_learning_rate < 0
 
 
@@ -66,7 +67,10 @@ class TrainingRun:
     """Of the float network."""
     train_state: TrainState
     dataset: OpenDataset
-    classes: int
+    task: Task
+    """Of the dataset."""
+    outputs: int
+    """Of the network."""
     directory: RunDirectory
     clock: Clock
     stop: StopRequest
@@ -74,12 +78,12 @@ class TrainingRun:
     """A checkpoint is saved after every epoch, and this long after the last one."""
 
     def __post_init__(self) -> None:
-        images, batch = self.dataset.size("train"), self.spec.training.batch_size
-        self.steps_per_epoch = images // batch
+        examples, batch = self.dataset.size("train"), self.spec.training.batch_size
+        self.steps_per_epoch = examples // batch
         if self.steps_per_epoch == 0:
             raise SpecError(
-                f"training.batch_size {batch} is larger than the {images} training images of "
-                f"'{self.spec.dataset.name}'. Use {images} or less."
+                f"training.batch_size {batch} is larger than the {examples} training examples of "
+                f"'{self.spec.dataset.name}'. Use {examples} or less."
             )
         self.steps = self.steps_per_epoch * self.spec.training.epochs
         self.line_interval = ceil(self.steps / STEP_LINES)
@@ -159,7 +163,8 @@ class TrainingRun:
                 "epochs": self.spec.training.epochs,
                 "step": self.at.step,
                 "steps": self.steps,
-                "top1": self.at.top1,
+                "metric": self.task.headline._asdict(),
+                "held_out": self.at.held_out,
                 "eta_s": elapsed / done * (self.steps - self.at.step) if done else None,
             },
             at_once,

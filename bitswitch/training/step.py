@@ -27,8 +27,8 @@ class PassResult(NamedTuple):
     """None: it mixed several."""
     loss: float
     """Mean over the batch."""
-    correct: int
-    """Images whose largest logit is at the label."""
+    headline: float
+    """The task's headline on the batch, times its size; NaN: it has none in training."""
     mean_gradient: float
     """Gradient term of Eq. 6, in [0, 1]."""
     scale_learning_rate: float
@@ -120,7 +120,7 @@ def train_step(
 
     Args:
         train_state: Is changed.
-        batch: n images.
+        batch: n examples.
         rate: lambda, the scheduled learning rate.
         step_info: Of this step.
 
@@ -170,9 +170,9 @@ def _run_pass(
     earlier.append(logits.detach())
     gradient = gradients.vector() - before
     gradients.add(gradient)
-    correct = (logits.detach().argmax(1) == batch.targets).sum()
-    value, hits, *largest = _sent(
-        torch.cat([torch.stack([loss.detach(), correct]), gradients.largest(gradient)]),
+    judged = train_state.method.task.headline_sum(earlier[-1], batch.targets)
+    value, headline, *largest = _sent(
+        torch.cat([torch.stack([loss.detach(), judged]), gradients.largest(gradient)]),
         context.requests,
     )
     check_loss(value, f"at {part} in step {step_info.step}", model)
@@ -181,7 +181,7 @@ def _run_pass(
     scale_rate = alrs.learning_rate(
         train_state.training.alrs.reading, base, train_state.factor(part), mean
     )
-    return PassResult(part.bits, value, int(hits), mean, scale_rate)
+    return PassResult(part.bits, value, headline, mean, scale_rate)
 
 
 def _sent(values: Tensor, requests: Sequence[HostRequest]) -> list[float]:

@@ -2,7 +2,8 @@ import pytest
 
 from bitswitch.cli.policy_text import difference, shown
 from bitswitch.errors import RecordError
-from bitswitch.results.policies import CostsRecord, PolicyFile
+from bitswitch.results.policies import CostsRecord, HeldOut, PolicyFile
+from bitswitch.tasks.classification import Classification
 
 
 def policy(search="ilp", latency=None, **layers):
@@ -22,7 +23,7 @@ def policy(search="ilp", latency=None, **layers):
         bitset=(4, 2),
         search=search,
         budget="average-bits-3",
-        held_out_top1=91.5,
+        held_out=HeldOut.of(Classification().headline, {"top1": 91.5}),
         costs=costs,
         layers=layers,
     )
@@ -33,7 +34,7 @@ def test_a_policy_shows_bits_and_costs():
     assert "conv1  w4a4\nconv2  w2a4" in text
     assert "BitOps                 2.5 G" in text
     assert "size                   1 MiB" in text
-    assert "held-out top-1 91.50 %" in text
+    assert "held-out Top-1 91.50 %" in text
     assert "latency" not in text
 
 

@@ -2,21 +2,32 @@ from math import nan
 
 import pytest
 
+from bitswitch.contracts.metric import LOSS, Found, Metric
 from bitswitch.contracts.search import Evaluation
 from bitswitch.costs import Constraint
-from tests.searches.exact_problems import cost_model, problem
+from tests.searches.exact_problems import cost_model, evaluation, problem
 
 
 def test_policies_compare_by_top1_then_by_loss():
     ranked = [
-        Evaluation(60, 0.9),
-        Evaluation(60, 1.0),
-        Evaluation(60, nan),
-        Evaluation(50, 0.1),
-        Evaluation(50, nan),
+        evaluation(60, 0.9),
+        evaluation(60, 1.0),
+        evaluation(60, nan),
+        evaluation(50, 0.1),
+        evaluation(50, nan),
     ]
     assert sorted(reversed(ranked), key=lambda one: one.rank_key, reverse=True) == ranked
     assert [one.error for one in ranked[::3]] == [40, 50]
+    assert [one.merit for one in ranked[::3]] == [60, 50]
+
+
+def test_where_lower_is_better_policies_compare_the_other_way():
+    metric = Metric("mae", "Mean absolute error", "years", "lower", 2)
+    pairs = [(0.25, 9.0), (0.5, 1.0), (0.5, 2.0)]
+    ranked = [Evaluation.of(Found({"mae": mae, LOSS: loss}, 0), metric) for mae, loss in pairs]
+    assert sorted(reversed(ranked), key=lambda one: one.rank_key, reverse=True) == ranked
+    assert [one.error for one in ranked] == [0.25, 0.5, 0.5]
+    assert [one.merit for one in ranked] == [-0.25, -0.5, -0.5]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 
 from bitswitch.costs import CostModel
 from bitswitch.errors import RecordError
-from bitswitch.results.policies import PolicyFile, costs_record
+from bitswitch.results.policies import HeldOut, PolicyFile, costs_record
+from bitswitch.tasks.classification import Classification
 from tests.searches.exact_problems import cost_model
 
 POLICY = {"a": (8, 8), "b": (4, 2), "c": (2, 2)}
@@ -12,6 +13,9 @@ POLICY = {"a": (8, 8), "b": (4, 2), "c": (2, 2)}
 
 def costs(**options):
     return cost_model([10, 20, 30], **options)
+
+
+HELD_OUT = HeldOut.of(Classification().headline, {"top1": 51.25})
 
 
 def policy_file(layers=POLICY, **changes):
@@ -37,7 +41,7 @@ def damaged(tmp_path, **changes):
 
 
 def test_what_is_written_is_read(tmp_path):
-    file = policy_file(objective=0.1 + 0.2, held_out_top1=51.25)
+    file = policy_file(objective=0.1 + 0.2, held_out=HELD_OUT)
     path = tmp_path / "policies" / "one.json"
     file.write(path)
     again = PolicyFile.read(path)
@@ -48,9 +52,13 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_a_policy_that_was_written_by_hand_has_neither_objective_nor_accuracy(tmp_path):
-    file = PolicyFile.read(damaged(tmp_path, objective="drop", held_out_top1="drop"))
+    file = PolicyFile.read(damaged(tmp_path, objective="drop", held_out="drop"))
     assert file.objective is None
-    assert file.held_out_top1 is None
+    assert file.held_out is None
+
+
+def test_files_that_did_not_name_their_metric_are_read(tmp_path):
+    assert PolicyFile.read(damaged(tmp_path, held_out_top1=51.25)).held_out is None
 
 
 def test_costs_are_all_there_with_their_convention():

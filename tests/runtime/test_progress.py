@@ -8,6 +8,8 @@ from rich.console import Console
 from bitswitch.runtime import progress
 from bitswitch.runtime.progress import Board, Status, status
 
+METRIC = {"name": "top1", "title": "Top-1", "digits": 2}
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -18,7 +20,8 @@ def run(tmp_path):
         folder.mkdir(exist_ok=True)
         if heartbeat:
             known = {"epoch": 1, "epochs": 4, "step": 25, "steps": 100, "eta_s": 30.0}
-            known |= {"top1": {"2": 70.0, "8": 90.0}, "updated": time.time(), "pid": 1}
+            known |= {"metric": METRIC, "held_out": {"2": 70.0, "8": 90.0}}
+            known |= {"updated": time.time(), "pid": 1}
             (folder / "progress.json").write_text(json.dumps(known | heartbeat))
         if result:
             (folder / "result.json").write_text(json.dumps({"status": result}))
@@ -40,7 +43,7 @@ def test_a_run_without_files_waits(run):
 def test_a_heartbeat_says_how_far_a_run_is(run):
     now = status(run(step=50))
     assert (now.state, now.share) == ("running", 0.5)
-    assert now.line() == "run  running  epoch 1/4  top-1 8: 90.0  2: 70.0  30 s left"
+    assert now.line() == "run  running  epoch 1/4  Top-1 8: 90.0  2: 70.0  30 s left"
 
 
 def test_a_run_without_heartbeat_was_interrupted(run):
@@ -67,7 +70,9 @@ def test_a_heartbeat_without_a_time_is_an_old_one(run):
 
 def test_the_board_names_runs_epochs_accuracy_and_time():
     board = Board(total=4, done=1, failed=1, started=time.time() - 100)
-    board.running = [Status("a-run", "running", 2, 8, 50, 100, {"8": 91.25, "2": 60.0}, 90.0)]
+    board.running = [
+        Status("a-run", "running", 2, 8, 50, 100, METRIC, {"8": 91.25, "2": 60.0}, 90.0)
+    ]
     text = shown(board)
     for part in ("1/4 runs", "1 failed", "about 1.0 min left", "a-run", "epoch 2/8", "8: 91.2"):
         assert part in text

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
-from bitswitch.contracts.search import Problem
+from bitswitch.contracts.metric import LOSS, Found
+from bitswitch.contracts.search import Evaluation, Problem
 from bitswitch.contracts.sensitivity import Score, Scores
 from bitswitch.costs import Constraint, CostModel, LayerShape
+from bitswitch.tasks.classification import Classification
 
 
 def shape(
@@ -59,6 +61,7 @@ def problem(
         limit=limit,
         tied=tied,
         scores=scores,
+        task=Classification(),
         evaluate=lambda policy, model=None: (_ for _ in ()).throw(AssertionError),
         remaining=lambda: 0,
         train_batches=lambda epoch: iter(()),
@@ -92,3 +95,9 @@ def policies(one: Problem) -> list[dict[str, tuple[int, int]]]:
 
 def total(loss: Any, policy: Mapping[str, tuple[int, int]]) -> float:
     return sum(loss(layer, *bits) for layer, bits in policy.items())
+
+
+def evaluation(top1: float, loss: float) -> Evaluation:
+    """Return what an evaluation of a classification found."""
+    task = Classification()
+    return Evaluation.of(Found({task.headline.name: top1, LOSS: loss}, 0), task.headline)

@@ -16,7 +16,7 @@ from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.shapes import layer_shapes
 from bitswitch.types import Policy
 
-from .exact_problems import cost_model, problem
+from .exact_problems import cost_model, evaluation, problem
 
 BITSET = (8, 4, 2)
 
@@ -32,7 +32,7 @@ class Formula:
     def __call__(self, policy: Policy, model: object = None) -> Evaluation:
         assert self.remaining() > 0
         self.seen.append(policy)
-        return Evaluation(self.top1(policy), 0.0)
+        return evaluation(self.top1(policy), 0.0)
 
     def top1(self, policy: Policy) -> float:
         pairs = [bits if isinstance(bits, tuple) else (bits, bits) for bits in policy.values()]
@@ -86,7 +86,7 @@ def trained_network(seed: int = 0) -> QuantizedModel:
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(batch.inputs), batch.targets).backward()
         optimizer.step()
-    model = quantize(net, DoubleRounding(DoubleRounding.Options(), BITSET), ["first", "last"])
+    model = quantize(net, DoubleRounding(DoubleRounding.Options(), BITSET), keep=["first", "last"])
     model.calibrate([batch.inputs])
     return model.eval()
 

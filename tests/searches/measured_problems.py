@@ -5,11 +5,10 @@ from itertools import pairwise
 
 import torch
 
-from bitswitch.contracts.search import Evaluation
 from bitswitch.costs import Constraint
 from bitswitch.errors import SpecError
 
-from .exact_problems import cost_model, problem
+from .exact_problems import cost_model, evaluation, problem
 
 WEIGHTS = (10, 40, 20, 80)
 
@@ -27,7 +26,7 @@ class Measured:
             raise SpecError("no evaluation is left")
         self.seen.append(policy)
         loss = self.loss(policy)
-        return Evaluation(round(90 - loss, 1), loss)
+        return evaluation(round(90 - loss, 1), loss)
 
     def remaining(self):
         return self.allowed - len(self.seen)

@@ -3,6 +3,7 @@
 from bitswitch import testing
 from bitswitch.contracts.sensitivity import ScoringInput
 from bitswitch.runtime.randomness import generator
+from bitswitch.tasks.classification import Classification
 from bitswitch.testing.subject import batches
 from bitswitch.types import FLOAT_BITS
 
@@ -14,7 +15,7 @@ def subject_of(method="limpq", bitset=BITSET, scored=None, **options):
     """Return the calibrated network of the checks at full precision, in evaluation mode."""
     model = testing.Subject.of(method, options, bitset).train_state().model.eval()
     model.switch(FLOAT_BITS)
-    return ScoringInput(model, scored or bitset, batches, generator("test", 0))
+    return ScoringInput(model, scored or bitset, batches, generator("test", 0), Classification())
 
 
 def state_of(model):

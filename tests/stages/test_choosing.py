@@ -3,11 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from bitswitch.contracts.search import Candidate, Evaluation
+from bitswitch.contracts.search import Candidate
 from bitswitch.costs import Constraint
 from bitswitch.errors import PluginError
 from bitswitch.stages.choosing import best_of
-from tests.searches.exact_problems import cost_model, problem
+from tests.searches.exact_problems import cost_model, evaluation, problem
 
 WHO = "search 'mine'"
 
@@ -18,7 +18,7 @@ def posed(found=(), remaining=0, **options):
 
     def evaluate(policy, model=None):
         left.count -= 1
-        return Evaluation(*left.found.pop(0))
+        return evaluation(*left.found.pop(0))
 
     made = problem(cost_model([1, 1]), Constraint("average-bits", 6.0), **options)
     return replace(made, evaluate=evaluate, remaining=lambda: left.count)

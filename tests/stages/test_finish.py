@@ -1,11 +1,11 @@
 import pytest
 import torch
 
+from bitswitch.contracts.metric import Found
 from bitswitch.results.files import read_lines, write_lines
 from bitswitch.stages.finish import conclude, measured
 from bitswitch.training import checkpoint
 from bitswitch.training.clock import Clock
-from bitswitch.training.evaluation import Score
 from bitswitch.training.session import Progress
 
 HELD_OUT = {str(bits): {"held_out_top1": 50.0 + bits, "held_out_loss": 0.5} for bits in (8, 4, 2)}
@@ -24,7 +24,9 @@ def session(open_session, tiny_run):
 
 
 def scored(monkeypatch, **top1):
-    scores = {int(bits[1:]): Score(value, 0.25) for bits, value in top1.items()}
+    scores = {
+        int(bits[1:]): Found({"top1": value, "loss": 0.25}, 1000) for bits, value in top1.items()
+    }
     monkeypatch.setattr("bitswitch.stages.finish.score", lambda session, split: scores)
 
 
@@ -39,6 +41,7 @@ def test_metrics_of_both_splits_are_written(session, monkeypatch):
         "metric": "top1",
         "value": 58.0,
         "unit": "percent",
+        "noise": pytest.approx(196 * (0.58 * 0.42 / 20) ** 0.5),
     }
     assert lines[-1] == {
         "split": "test",
@@ -53,7 +56,7 @@ def test_a_bit_width_at_chance_is_a_finding(session, monkeypatch):
     scored(monkeypatch, b8=90.0, b4=80.0, b2=10.0)
     status, diagnosis = conclude(session)
     assert status == "collapsed"
-    assert diagnosis == "test accuracy is that of guessing (10 classes): 2 bit 10.0 %"
+    assert diagnosis == "test Top-1 is that of guessing: 2 bit 10.00 %"
     assert len(read_lines(session.directory.path / "metrics.jsonl")) == 12
 
 

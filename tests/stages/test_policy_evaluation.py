@@ -14,9 +14,12 @@ from bitswitch.stages.policy_evaluation import (
     evaluate_policy,
     recalibration_images,
 )
+from bitswitch.tasks.classification import Classification
 from tests.nn.small_network import BITSET, double_rounding, float_net
 
 COUNT = 11
+
+TASK = Classification()
 
 
 @pytest.fixture
@@ -52,21 +55,21 @@ def assert_same(state, other):
 
 
 def test_top1_and_loss_are_means_over_images_not_over_batches(model, batches, images):
-    found = evaluate_policy(model, policy_of(model), batches)
+    found = evaluate_policy(model, TASK, policy_of(model), batches)
     with torch.no_grad(), model.eval().at(policy_of(model)):
         logits = model(images)
     targets = torch.arange(COUNT) % 5
     hits = int((logits.argmax(1) == targets).sum())
-    assert found.top1 == pytest.approx(100 * hits / COUNT)
+    assert found.merit == pytest.approx(100 * hits / COUNT)
     assert found.loss == pytest.approx(float(cross_entropy(logits, targets)), rel=1e-5)
-    assert found.error == 100 - found.top1
+    assert found.error == 100 - found.merit
 
 
 def test_the_model_is_left_in_evaluation_mode_at_its_policy(model, batches):
     model.train()
     model.switch(2)
     before = state_of(model)
-    evaluate_policy(model, policy_of(model), batches)
+    evaluate_policy(model, TASK, policy_of(model), batches)
     assert not any(module.training for module in model.modules())
     assert {layer.weight_switch.bits for layer in model.layers.values()} == {2}
     assert_same(before, state_of(model))
@@ -77,15 +80,15 @@ def test_recalibration_counts_for_one_evaluation_alone(images, batches, shared):
     method = EqNet(EqNet.Options(), BITSET) if shared else double_rounding()
     model = quantize(float_net(), method)
     model.calibrate([images])
-    policy, plain = policy_of(model), evaluate_policy(model, policy_of(model), batches)
+    policy, plain = policy_of(model), evaluate_policy(model, TASK, policy_of(model), batches)
     before = state_of(model)
-    recalibrated = evaluate_policy(model, policy, batches, lambda: iter([images]))
+    recalibrated = evaluate_policy(model, TASK, policy, batches, lambda: iter([images]))
     assert recalibrated.loss != plain.loss
     assert_same(before, state_of(model))
-    assert evaluate_policy(model, policy, batches) == plain
-    assert evaluate_policy(model, policy, batches, lambda: iter([images])) == recalibrated
+    assert evaluate_policy(model, TASK, policy, batches) == plain
+    assert evaluate_policy(model, TASK, policy, batches, lambda: iter([images])) == recalibrated
     recalibrated_at(model, policy, lambda: iter([images]))
-    assert evaluate_policy(model, policy, batches) == recalibrated
+    assert evaluate_policy(model, TASK, policy, batches) == recalibrated
 
 
 def test_statistics_are_as_before_even_where_recalibration_fails(model, batches, images):
@@ -95,7 +98,7 @@ def test_statistics_are_as_before_even_where_recalibration_fails(model, batches,
 
     before = state_of(model)
     with pytest.raises(RuntimeError, match="no more"):
-        evaluate_policy(model, policy_of(model), batches, fail)
+        evaluate_policy(model, TASK, policy_of(model), batches, fail)
     assert_same(before, state_of(model))
     assert not any(module.training for module in model.modules())
 
@@ -106,8 +109,8 @@ def test_a_network_without_batch_norm_needs_no_recalibration(images):
     model = quantize(net, double_rounding())
     model.calibrate([images])
     whole = [Batch(images, torch.zeros(COUNT, dtype=torch.int64), torch.arange(COUNT))]
-    plain = evaluate_policy(model, 4, lambda: iter(whole))
-    assert evaluate_policy(model, 4, lambda: iter(whole), lambda: iter([images])) == plain
+    plain = evaluate_policy(model, TASK, 4, lambda: iter(whole))
+    assert evaluate_policy(model, TASK, 4, lambda: iter(whole), lambda: iter([images])) == plain
 
 
 class Sorted(OpenDataset):

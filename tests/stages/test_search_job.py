@@ -14,6 +14,7 @@ from bitswitch.spec.search import Budget
 from bitswitch.stages import evaluator, retraining, search_job
 from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy, recalibration_images
 from bitswitch.stages.search_job import cost_model, limit_of
+from bitswitch.tasks.classification import Classification
 from bitswitch.training.clock import Instant
 from tests.searches.exact_problems import shape
 
@@ -56,15 +57,17 @@ def test_it_leaves_a_policy_for_every_budget_and_what_it_took(search, trained, s
 def test_metrics_are_those_of_the_policy(search, trained):
     found = search()
     for split in ("held_out", "test"):
-        expected = evaluate_policy(trained.model, 4, batches_of(trained.dataset, split, None))
+        expected = evaluate_policy(
+            trained.model, Classification(), 4, batches_of(trained.dataset, split, None)
+        )
         values = {
             line["metric"]: line["value"]
             for line in found.lines("metrics.jsonl")
             if line["split"] == split and not line["metric"].endswith("_uniform")
         }
-        assert values == expected._asdict()
+        assert values == expected.values
     file = PolicyFile.read(found.folder / "policies" / "average-bits-4.json")
-    assert file.held_out_top1 in [
+    assert file.held_out.value in [
         line["value"] for line in found.lines("metrics.jsonl") if line["split"] == "held_out"
     ]
 
@@ -127,7 +130,8 @@ def test_an_interrupted_search_computes_no_evaluation_twice(
     found = search(evaluations=8, seed=3)
     assert counted == [again]  # four asked for; the file knew two, or one that still fits
     lines = found.lines("evaluations-average-bits-4.jsonl")
-    assert [(line["top1"], line["loss"]) for line in lines] == seen
+    values = [{key: line[key] for key in ("top1", "loss")} for line in lines]
+    assert values == [one.values for one in seen]
     assert len(seen) == 4
 
 
@@ -298,9 +302,9 @@ def test_what_a_search_evaluates_is_held_out_and_no_larger_than_asked_for(search
 
     instead(evaluate)
     found = search(evaluations=1, images=5)
-    assert seen[0].top1 in (0, 20, 40, 60, 80, 100)
+    assert seen[0].merit in (0, 20, 40, 60, 80, 100)
     line = found.lines("evaluations-average-bits-4.jsonl")[0]
-    assert (line["top1"], line["loss"]) == seen[0]
+    assert {key: line[key] for key in ("top1", "loss")} == seen[0].values
 
 
 def test_one_bit_width_within_the_budget_is_tested_like_the_policy_found(
@@ -316,13 +320,13 @@ def test_one_bit_width_within_the_budget_is_tested_like_the_policy_found(
         record = found.result["budgets"][name]
         assert record["uniform_bits"] == bits
         assert record["uniform_cost"] <= record["limit"]
-        expected = evaluate_policy(trained.model, bits, images, again)
+        expected = evaluate_policy(trained.model, Classification(), bits, images, again)
         values = {
             line["metric"]: line["value"]
             for line in lines
             if line["policy"] == name and line["metric"].endswith("_uniform")
         }
-        assert values == {"top1_uniform": expected.top1, "loss_uniform": expected.loss}
+        assert values == {"top1_uniform": expected.merit, "loss_uniform": expected.loss}
 
 
 def test_without_one_bit_width_in_the_budget_there_is_none_beside(search, tmp_path, trained):

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from bitswitch.contracts.task import LOSS, Metric
+from bitswitch.contracts.task import LOSS, Metric, Task, rows_of
+from bitswitch.errors import SpecError
 from bitswitch.plugins import facts, registry
 from bitswitch.tasks.classification import Classification
 
@@ -58,3 +59,36 @@ def test_facts_of_a_dataset_tell_its_task():
     assert [metric["name"] for metric in found["metrics"]] == ["top1", LOSS]
     assert (found["chance"], found["note"]) == (10.0, Classification.note)
     assert found["chance_bound"] == pytest.approx(12.93, abs=0.01)
+
+
+def test_what_guesses_is_no_better_than_chance():
+    values = {8: 95.0, 4: 13.0, 2: 12.9}
+    assert [bits for bits, value in values.items() if TASK.is_chance(value, 10, 1000)] == [2]
+
+
+def test_where_lower_is_better_chance_is_reached_from_below():
+    class Error(Task):
+        metrics = (Metric("mae", "Error", "1", "lower", 2),)
+
+        def chance(self, outputs):
+            return 2.5
+
+    assert [Error().is_chance(value, 1, 10) for value in (2.4, 2.5, 2.6)] == [False, True, True]
+    assert not Unknown().is_chance(0.0, 1, 10)
+
+
+class Unknown(Task):
+    metrics = (Metric("map", "mAP", "1", "higher", 2),)
+
+
+def test_what_needs_rows_of_logits_says_so():
+    assert rows_of(TASK, "x") is TASK
+    with pytest.raises(SpecError, match="Gauss-Newton traces needs a task that classifies"):
+        rows_of(Unknown(), "Gauss-Newton traces")
+
+
+def test_the_bound_lets_one_guessing_network_in_a_thousand_pass():
+    draw = torch.Generator().manual_seed(0)
+    hits = torch.rand(4000, 1000, generator=draw).lt(0.1).sum(1)
+    passed = sum(not TASK.is_chance(100 * int(n) / 1000, 10, 1000) for n in hits)
+    assert 0 <= passed <= 16

@@ -11,6 +11,7 @@ from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import StepInfo
 from bitswitch.runtime.randomness import generator
 from bitswitch.spec.run import RunSpec
+from bitswitch.tasks.classification import Classification
 from bitswitch.training.build import Parts
 from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.directory import RunDirectory
@@ -36,7 +37,7 @@ def make_learner(batch: Batch) -> Callable[..., TrainState]:
         model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
         if not run.is_float:
             model.calibrate([batch.inputs])
-        return parts.train_state(model, images=48, folder=folder)
+        return parts.train_state(model, examples=48, folder=folder)
 
     return make
 
@@ -56,7 +57,8 @@ def open_session(
                 parameters=0,
                 train_state=make_learner(run, tmp_path),
                 dataset=Parts.of(run).open(tiny_data, device),
-                classes=10,
+                task=Classification(),
+                outputs=10,
                 directory=stack.enter_context(RunDirectory(tmp_path)),
                 clock=Clock(device, Instant.now()),
                 stop=StopRequest(),

@@ -4,7 +4,7 @@ from torch.nn.functional import cross_entropy
 
 from bitswitch.contracts.data import Batch, OpenDataset
 from bitswitch.errors import Interrupted
-from bitswitch.training import evaluation
+from bitswitch.tasks.classification import Classification
 from bitswitch.training.evaluation import evaluate
 
 COUNT = 10
@@ -32,22 +32,24 @@ def model(make_learner, tiny_run):
     return make_learner(tiny_run()).model
 
 
-def test_scores_are_those_of_all_images_at_once(model, monkeypatch):
-    monkeypatch.setattr(evaluation, "BATCH_SIZE", 4)
+def test_scores_are_those_of_all_images_at_once(model):
     dataset = Fixed()
-    scores = evaluate(model, dataset, "test", lambda: None)
+    task = Classification()
+    task.batch_size = 4
+    scores = evaluate(model, task, dataset, "test", lambda: None)
     assert list(scores) == [8, 4, 2]
     for bits, score in scores.items():
         with model.at(bits), torch.no_grad():
             logits = model(dataset.images)
         hits = int((logits.argmax(1) == dataset.targets).sum())
-        assert score.top1 == 100 * hits / COUNT
-        assert score.loss == pytest.approx(float(cross_entropy(logits, dataset.targets)), rel=1e-5)
+        assert score.values["top1"] == 100 * hits / COUNT
+        loss = float(cross_entropy(logits, dataset.targets))
+        assert score.values["loss"] == pytest.approx(loss, rel=1e-5)
 
 
 def test_evaluation_changes_nothing(model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate(model, Fixed(), "test", lambda: None)
+    evaluate(model, Classification(), Fixed(), "test", lambda: None)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
@@ -56,4 +58,4 @@ def test_evaluation_can_be_interrupted(model):
         raise Interrupted("now")
 
     with pytest.raises(Interrupted):
-        evaluate(model, Fixed(), "test", check)
+        evaluate(model, Classification(), Fixed(), "test", check)

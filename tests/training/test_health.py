@@ -6,7 +6,6 @@ import torch
 from bitswitch.training.health import (
     Diverged,
     all_positive,
-    at_chance,
     broken_scale,
     by_scales,
     check_loss,
@@ -62,16 +61,3 @@ def test_a_broken_scale_explains_a_loss(model):
         model.get_parameter("net.stages.0.0.conv1.weight_quantizer.scale").zero_()
     with pytest.raises(Diverged, match=r"nan here; the weight scale of layer 'stages.0.0.conv1'"):
         check_loss(math.nan, "here", model)
-
-
-def test_guessing_is_noticed_and_skill_is_not():
-    # 10 % of 1000 images: standard deviation 0.95 points, bound at 12.9 %.
-    assert at_chance({8: 95.0, 4: 13.0, 2: 12.9}, classes=10, images=1000) == [2]
-    assert at_chance({8: 0.0}, classes=10, images=1000) == [8]
-
-
-def test_the_bound_lets_one_guessing_network_in_a_thousand_pass():
-    draw = torch.Generator().manual_seed(0)
-    hits = torch.rand(4000, 1000, generator=draw).lt(0.1).sum(1)
-    passed = sum(not at_chance({8: 100 * int(n) / 1000}, 10, 1000) for n in hits)
-    assert 0 <= passed <= 16

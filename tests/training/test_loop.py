@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from bitswitch.contracts.data import OpenDataset
+from bitswitch.contracts.metric import Found
 from bitswitch.errors import Diverged, Interrupted, PluginError
 from bitswitch.results.files import read_lines
-from bitswitch.training.evaluation import Score
 from bitswitch.training.loop import run_epochs, score
 from bitswitch.training.optimizers import scheduled
 
@@ -103,7 +103,8 @@ def test_the_model_trains_in_training_mode_only(session, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_in_evaluation_stops(session, monkeypatch):
-    scores = {8: Score(10.0, 1.0), 4: Score(10.0, math.nan)}
+    losses = {8: 1.0, 4: math.nan}
+    scores = {bits: Found({"top1": 10.0, "loss": loss}, 8) for bits, loss in losses.items()}
     monkeypatch.setattr("bitswitch.training.loop.evaluate", lambda *_: scores)
     with pytest.raises(Diverged, match="nan on 'test' at 4 bit after epoch 0"):
         score(session, "test")

@@ -13,7 +13,7 @@ from bitswitch.training.step import PassResult, train_step
 
 
 def outcome(bits, rate):
-    return PassResult(bits, loss=1.0, correct=2, mean_gradient=0.5, scale_learning_rate=rate)
+    return PassResult(bits, loss=1.0, headline=2, mean_gradient=0.5, scale_learning_rate=rate)
 
 
 def stored(session):
@@ -33,17 +33,17 @@ def test_steps_follow_from_images_epochs_and_batch(open_session, tiny_run):
 
 
 def test_a_batch_larger_than_the_split_is_refused(open_session, tiny_run):
-    with pytest.raises(SpecError, match="batch_size 49 is larger than the 48 training images"):
+    with pytest.raises(SpecError, match="batch_size 49 is larger than the 48 training examples"):
         open_session(tiny_run(batch_size=49))
 
 
 def test_steps_with_a_negative_rate_are_counted(open_session, tiny_run):
     at = open_session(tiny_run(bitset=(4, 2))).at
-    at.count([outcome(4, 0.1), outcome(2, -0.1)], images=16)
-    at.count([outcome(4, 0.1), outcome(2, 0.1)], images=16)
+    at.count([outcome(4, 0.1), outcome(2, -0.1)], examples=16)
+    at.count([outcome(4, 0.1), outcome(2, 0.1)], examples=16)
     assert at.step == 2
     assert at.negative == {4: 0, 2: 1}
-    assert at.tallies[2].images == 32
+    assert at.tallies[2].examples == 32
 
 
 def line_of(step):
@@ -127,10 +127,10 @@ def test_a_heartbeat_tells_how_far_the_run_is(open_session, tiny_run, batch):
     path = session.directory.path / "progress.json"
     assert read_json(path)["eta_s"] is None
     advance(session, batch)
-    session.at.top1 = {8: 50.0, 4: 40.0, 2: 30.0}
+    session.at.held_out = {8: 50.0, 4: 40.0, 2: 30.0}
     session.heartbeat(at_once=True)
     progress = read_json(path)
     assert progress["run_id"] == session.spec.run_id
     assert [progress[key] for key in ("epoch", "epochs", "step", "steps")] == [0, 2, 1, 6]
-    assert json.dumps(progress["top1"]) == '{"8": 50.0, "4": 40.0, "2": 30.0}'
+    assert json.dumps(progress["held_out"]) == '{"8": 50.0, "4": 40.0, "2": 30.0}'
     assert progress["eta_s"] > 0

@@ -144,7 +144,7 @@ def test_outcomes_report_loss_and_hits(make_learner, tiny_run, batch, step_info)
     for outcome in train_step(train_state, batch, RATE, step_info()):
         loss, hits = expected[outcome.bits]
         assert outcome.loss == pytest.approx(loss, rel=1e-5)
-        assert outcome.correct == hits
+        assert outcome.headline == 100 * hits
 
 
 def test_a_chain_of_teachers_changes_all_but_the_widest(make_learner, tiny_run, batch, step_info):

@@ -70,7 +70,7 @@ def test_a_killed_build_takes_its_jobs_along_and_is_continued(project):
     project.change(networks={"resnet20": network})
     command = project.command("--cores", "8", "all")
     with subprocess.Popen(command, cwd=project.folder) as process:
-        wait_for(lambda: any("32" not in beat["top1"] for beat in heartbeats(project)))
+        wait_for(lambda: any("32" not in beat["held_out"] for beat in heartbeats(project)))
         jobs = [beat["pid"] for beat in heartbeats(project)]
         process.kill()
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in jobs), limit_s=10)
@@ -88,7 +88,7 @@ def heartbeats(project):
     """Yield how far every run is that has trained an epoch."""
     for path in project.folder.glob("results/runs/*/progress.json"):
         beat = json.loads(path.read_text())
-        if beat["top1"]:
+        if beat["held_out"]:
             yield beat
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
+from bitswitch.contracts.task import rows_of
 from bitswitch.methods.coquant.distances import Distances
 from bitswitch.nn.blocks import draw_blocks
 from bitswitch.quant.clipped import ClipInit, LearnedClipQuantizer
@@ -113,7 +114,9 @@ class CoQuant(Method):
     def loss(self, context: PassContext) -> Tensor:
         """Return the default loss; distances to all possible teachers are noted."""
         if context.previous_logits and self._distances is not None:
-            noted = self._distances.note(context.logits, context.previous_logits)
+            rows = rows_of(self.task, "Method 'coquant'").rows
+            teachers = [rows(one) for one in context.previous_logits]
+            noted = self._distances.note(rows(context.logits), teachers)
             context.request(noted, self._distances.learn)
         return super().loss(context)
 

@@ -118,7 +118,7 @@ class Kure(Method):
         if self._post_training:
             pairs = ((batch.inputs, batch.targets) for batch in batches())
             budget = Budget(options.iterations, options.evaluations)
-            fit_clips(model, pairs, options.images, budget)
+            fit_clips(model, pairs, options.images, budget, self.task.loss_sum)
 
     def finish_work(self, extent: Workload) -> ImagePasses:
         if not self._post_training:

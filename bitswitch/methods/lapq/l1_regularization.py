@@ -112,7 +112,7 @@ class L1Regularization(Method):
             reach_values(model, pairs, options.images)
         else:
             budget = Budget(options.iterations, options.evaluations)
-            fit_clips(model, pairs, options.images, budget)
+            fit_clips(model, pairs, options.images, budget, self.task.loss_sum)
 
     def finish_work(self, extent: Workload) -> ImagePasses:
         options = self.options

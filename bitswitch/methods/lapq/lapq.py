@@ -1,14 +1,14 @@
 """Loss-aware post-training quantization: clip values that give the least loss together."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from bitswitch.contracts.task import ROWS
 from bitswitch.methods.lapq.clip_value import ClipQuantizer
 from bitswitch.methods.lapq.powell import Budget, Point, interpolated_minimum, powell
 from bitswitch.nn.calibration import observe_inputs
@@ -22,6 +22,10 @@ _PER_DIRECTION, _TO_CONVERGE = 20, 5
 """Evaluations that Powell's method takes along one direction, and iterations in all; about."""
 
 
+LossSum = Callable[[Any, Tensor], Tensor]
+"""Loss of a batch, added up over its examples, given outputs and targets."""
+
+
 class Operand(NamedTuple):
     """What one clip value serves."""
 
@@ -32,7 +36,11 @@ class Operand(NamedTuple):
 
 @torch.no_grad()
 def fit_clips(
-    model: QuantizedModel, batches: Iterable[tuple[Tensor, Tensor]], images: int, budget: Budget
+    model: QuantizedModel,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    images: int,
+    budget: Budget,
+    loss_sum: LossSum = ROWS.loss_sum,
 ) -> None:
     """Set the clip values of every bit-width to those with the least loss on some images.
 
@@ -42,9 +50,10 @@ def fit_clips(
 
     Args:
         model: Its layers have a ``ClipQuantizer`` for both operands; is run in evaluation mode.
-        batches: Images [n, ...] and class indices [n].
+        batches: Inputs [n, ...] and their targets [n, ...].
         images: How many are used, the first ones.
         budget: Of Powell's method, for each bit-width.
+        loss_sum: Of the task.
 
     Source: nahshan2021loss and its public code; but the start is chosen by the loss on
         these images, not by accuracy on those that the result is tested on.
@@ -54,7 +63,7 @@ def fit_clips(
         operands = _operands(model, [images for images, _ in kept])
         for bits in model.bitset:
             with model.at(bits):
-                _fit_bits(model, operands, kept, bits, budget)
+                _fit_bits(model, operands, kept, bits, budget, loss_sum)
 
 
 def evaluations(layers: int, budget: Budget) -> float:
@@ -133,13 +142,14 @@ def _fit_bits(
     batches: Sequence[tuple[Tensor, Tensor]],
     bits: int,
     budget: Budget,
+    loss_sum: LossSum,
 ) -> None:
     """Set the clip values of one bit-width, which is in use."""
 
     def loss(clips: Point) -> float:
         for (quantizer, values), clip in zip(operands, clips, strict=True):
             quantizer.set_clip(bits, values.new_tensor(clip))
-        return _loss(model, batches)
+        return _loss(model, batches, loss_sum)
 
     def least_error(power: float) -> tuple[float, Point]:
         clips = [one.least_error_clip(values, bits, power) for one, values in operands]
@@ -154,9 +164,11 @@ def _fit_bits(
     loss(start * np.exp(relative))
 
 
-def _loss(model: QuantizedModel, batches: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """Return the mean cross-entropy."""
-    sums = [cross_entropy(model(images), labels, reduction="sum") for images, labels in batches]
+def _loss(
+    model: QuantizedModel, batches: Sequence[tuple[Tensor, Tensor]], loss_sum: LossSum
+) -> float:
+    """Return the mean loss."""
+    sums = [loss_sum(model(images), labels) for images, labels in batches]
     count = sum(len(labels) for _, labels in batches)
     total: float = transfers.to_host(torch.stack(sums).sum())
     return total / count

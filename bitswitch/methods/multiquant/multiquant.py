@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
+from bitswitch.contracts.task import rows_of
 from bitswitch.methods.multiquant.adaptive_labels import AdaptiveLabels
 from bitswitch.nn.policy import random_policy
 from bitswitch.quant.granularity import PER_TENSOR, WeightGranularity
@@ -89,14 +90,15 @@ class MultiQuant(Method):
 
     def loss(self, context: PassContext) -> Tensor:
         """Return the cross-entropy to the adaptive labels, which learn from the highest pass."""
-        labels = context.model.memory
+        rows = rows_of(self.task, "Method 'multiquant'")
+        labels, logits = context.model.memory, rows.rows(context.logits)
         assert isinstance(labels, AdaptiveLabels)
-        targets = context.batch.targets
+        targets = rows.labels(context.batch.targets)
         labels.begin(context.step_info.epoch)
         learned = labels.mixed(context.targets, targets, self.options.label_weight)
         if self.options.label_source == "every" or context.current.bits == self.bitset[0]:
-            labels.note(context.logits, targets)
-        return cross_entropy(context.logits, learned)
+            labels.note(logits, targets)
+        return cross_entropy(logits, learned)
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":

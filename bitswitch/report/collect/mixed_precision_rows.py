@@ -108,7 +108,9 @@ def policy_rows(suite: Suite, records: Mapping[str, SearchRecord | None]) -> Ite
             if record is not None and budget.name in record.policies:
                 file = record.policies[budget.name]
                 row |= record.result.budgets[budget.name].model_dump()
-                row |= file.costs.model_dump() | {"held_out_top1": file.held_out_top1}
+                row |= file.costs.model_dump() | {
+                    "held_out_top1": None if file.held_out is None else file.held_out.value
+                }
             yield row
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam
 
 from bitswitch.contracts.card import ImagePasses, Workload
@@ -119,10 +118,11 @@ class Dnas(Search):
             temperature = self.temperature(epoch)
             if not trains_gates:
                 drawn = mixture.draw(temperature, problem.generator).detach()
-                _descend(network, cross_entropy(mixture(batch.inputs, drawn), batch.targets))
+                outputs = mixture(batch.inputs, drawn)
+                _descend(network, problem.task.loss(outputs, batch.targets))
             elif epoch >= warmup:
                 drawn = mixture.draw(temperature, problem.generator)
-                error = cross_entropy(mixture(batch.inputs, drawn), batch.targets)
+                error = problem.task.loss(mixture(batch.inputs, drawn), batch.targets)
                 expected = cost(drawn if options.loss == "product" else mixture.probabilities())
                 loss = self.loss(error, expected, problem.limit.value)
                 (mixture.logits.grad,) = torch.autograd.grad(loss, [mixture.logits])

@@ -23,10 +23,10 @@ LEAST = 3
 
 
 class Genetic(Search):
-    """Selects policies by top-1 on held-out images, where equal by their loss.
+    """Selects policies by the headline on held-out examples, where equal by their loss.
 
     With fitness ``held-out`` every policy of a generation is evaluated. With ``predictor``, random
-    policies are evaluated, a network learns to predict their top-1, evolution asks it alone, and
+    policies are evaluated, a network learns to predict it, evolution asks it alone, and
     the rest of the evaluations goes to those that it ranks highest. Either way the best policy of
     all that were evaluated is returned.
 
@@ -90,7 +90,10 @@ class Genetic(Search):
             first = sampler.first()
             drawn = self._training(problem.remaining()) - len(first)
             evaluate([*first, *sampler.distinct(drawn, first)])
-            evaluate(self._promising(found, sampler, problem.remaining()))
+            scale = 100.0
+            if problem.task.headline.unit != "percent":
+                scale = max(abs(one.merit) for one in found.values()) or 1.0
+            evaluate(self._promising(found, sampler, problem.remaining(), scale))
         best = max(found, key=lambda vector: found[vector].rank_key)
         return [Candidate(space.policy(best), found[best].error)]
 
@@ -99,16 +102,16 @@ class Genetic(Search):
         return min(evaluations - 1, max(2, round(self.options.training_share * evaluations)))
 
     def _promising(
-        self, found: dict[Vector, Evaluation], sampler: Sampler, count: int
+        self, found: dict[Vector, Evaluation], sampler: Sampler, count: int, scale: float
     ) -> list[Vector]:
-        """Return the policies of highest predicted top-1 that were not evaluated yet."""
+        """Return the policies of best predicted headline that were not evaluated yet."""
         if len(found) < LEAST - 1:
             return []
         generator, space = sampler.generator, sampler.space
-        predictor = Predictor(space.bitset, len(space.widest), self.options.predictor)
-        predictor.fit(list(found), [one.top1 for one in found.values()], generator)
+        predictor = Predictor(space.bitset, len(space.widest), self.options.predictor, scale)
+        predictor.fit(list(found), [one.merit for one in found.values()], generator)
         predicted = Evolution(sampler, self.sizes, self.options.mutants).run(
-            lambda vectors: [(top1, 0.0) for top1 in predictor.predict(vectors)]
+            lambda vectors: [(merit, 0.0) for merit in predictor.predict(vectors)]
         )
         new = [vector for vector in predicted if vector not in found]
         return sorted(new, key=predicted.__getitem__, reverse=True)[:count]

@@ -1,4 +1,4 @@
-"""A network that predicts the accuracy of policies from some that were evaluated."""
+"""A network that predicts how good policies are from some that were evaluated."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -33,40 +33,45 @@ class PredictorOptions(Strict):
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Of the policies; the epoch with the least error on them is kept."""
     centred: bool = True
-    """Predict the difference from the mean accuracy; False: from 0, as the published code does,
+    """Predict the difference from the mean; False: from 0, as the published code does,
     which never fills in the mean that it has a place for."""
 
 
 class Predictor:
-    """Predicts top-1 from one-hot bit-widths by a multilayer perceptron with ReLU.
+    """Predicts the headline from one-hot bit-widths by a multilayer perceptron with ReLU.
 
-    Smooth L1 loss on accuracies in [0, 1], Adam, no bias in the last layer.
+    Smooth L1 loss on accuracies in [0, 1], or on other headlines over the largest, Adam, no bias
+    in the last layer.
 
     Args:
         bitset: Bit-widths that an entry of a vector may have.
         entries: Of a vector.
         options: Size and training.
+        scale: Of the headline: 100 for percent.
 
     Source: xu2023eqnet, public code.
     """
 
-    def __init__(self, bitset: BitSet, entries: int, options: PredictorOptions) -> None:
+    def __init__(
+        self, bitset: BitSet, entries: int, options: PredictorOptions, scale: float = 100.0
+    ) -> None:
         self.bitset = torch.tensor(bitset)
         self.entries = entries
         self.options = options
+        self.scale = scale
         self.base = 0.0
         self.net = nn.Sequential()
 
     def fit(
-        self, vectors: Sequence[Vector], top1: Sequence[float], generator: torch.Generator
+        self, vectors: Sequence[Vector], merits: Sequence[float], generator: torch.Generator
     ) -> float:
-        """Train anew on policies and their ``top1`` in percent; at least two.
+        """Train anew on policies and their headlines, larger is better; at least two.
 
         Returns:
-            Root mean squared error on the validation part, in percentage points.
+            Root mean squared error on the validation part, in the unit of the headline.
         """
         options = self.options
-        inputs, targets = self.one_hot(vectors), torch.tensor(top1) / 100
+        inputs, targets = self.one_hot(vectors), torch.tensor(merits) / self.scale
         order = torch.randperm(len(targets), generator=generator)
         held = min(len(targets) - 1, max(1, round(options.validation_share * len(targets))))
         validation, training = order[:held], order[held:]
@@ -92,12 +97,12 @@ class Predictor:
             if error < least:
                 least, kept = error, deepcopy(self.net.state_dict())
         self.net.load_state_dict(kept)
-        return 100 * least
+        return self.scale * least
 
     @torch.no_grad()
     def predict(self, vectors: Sequence[Vector]) -> list[float]:
-        """Return the top-1 of policies in percent."""
-        found: list[float] = (100 * self._forward(self.one_hot(vectors))).tolist()
+        """Return the headlines of policies, larger is better."""
+        found: list[float] = (self.scale * self._forward(self.one_hot(vectors))).tolist()
         return found
 
     def one_hot(self, vectors: Sequence[Vector]) -> Tensor:
@@ -106,7 +111,7 @@ class Predictor:
         return (bits == self.bitset).float().flatten(1)
 
     def _forward(self, inputs: Tensor) -> Tensor:
-        """Return accuracies [n] in [0, 1] as far as learned, of one-hot policies [n, ...]."""
+        """Return scaled headlines [n] as far as learned, of one-hot policies [n, ...]."""
         output: Tensor = self.net(inputs)[:, 0]
         return output + self.base
 

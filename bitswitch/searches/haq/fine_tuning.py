@@ -4,7 +4,6 @@ from copy import deepcopy
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING
 
-from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 from bitswitch.contracts.search import Problem
@@ -35,7 +34,7 @@ def fine_tuned(
     batches = chain.from_iterable(problem.train_batches(epoch) for epoch in count())
     for batch in islice(batches, steps):
         optimizer.zero_grad()
-        loss = cross_entropy(model(batch.inputs), batch.targets)
+        loss = problem.task.loss(model(batch.inputs), batch.targets)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return model

@@ -72,7 +72,7 @@ class Haq(Search):
         decay: Share = 0.99
         """Of the noise, in an episode out of ``episodes``."""
         reward: PositiveFloat = 0.1
-        """For a point of top-1."""
+        """For a unit of the headline: published for a point of accuracy in percent."""
         fine_tune_steps: NonNegativeInt = 0
         """Training steps at each policy, on a copy, before it is evaluated."""
         fine_tune_learning_rate: PositiveFloat = 1e-3
@@ -188,14 +188,14 @@ class _Rewards:
         self.problem = problem
         self.space = space
         self.options = options
-        self.widest = problem.evaluate(space.policy(space.widest)).top1
+        self.widest = problem.evaluate(space.policy(space.widest)).merit
         self.found: dict[Vector, Evaluation] = {}
 
     def of(self, vector: Vector) -> float:
-        """Return the reward of a policy, for its top-1 relative to the widest policy's."""
+        """Return the reward of a policy, for its headline relative to the widest policy's."""
         if vector not in self.found:
             self.found[vector] = self._evaluation(vector)
-        return self.options.reward * (self.found[vector].top1 - self.widest)
+        return self.options.reward * (self.found[vector].merit - self.widest)
 
     def best(self) -> Candidate:
         """Return the policy with the largest reward; of several, that with the least loss."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from bitswitch.contracts.task import ROWS, Task, rows_of
 from bitswitch.errors import SpecError
 from bitswitch.runtime import transfers
 from bitswitch.runtime.randomness import mix
@@ -44,6 +45,7 @@ def sample_traces(
     relative_error: float = 0.02,
     max_probes: int = 64,
     batch_size: int = 16,
+    task: Task = ROWS,
 ) -> TraceSamples:
     """Return samples of tr(H_l), H_l the block of the mean cross-entropy's Hessian for a weight.
 
@@ -60,6 +62,7 @@ def sample_traces(
         relative_error: Standard error over trace that every layer is to reach.
         max_probes: At most so many for each image; at least 2.
         batch_size: So many images go through the network at a time.
+        task: What the network is trained for.
 
     Raises:
         SpecError: ``gauss-newton`` would not be exact for ``model``, or the traces are not finite.
@@ -67,8 +70,10 @@ def sample_traces(
     weights = {name: layer.get_parameter("weight") for name, layer in layers.items()}
     source: Estimator
     if estimator == "hutchinson":
-        source, needed = Hutchinson(model, list(weights.values())), list(weights.values())
+        source = Hutchinson(model, list(weights.values()), task.loss)
+        needed = list(weights.values())
     else:
+        rows_of(task, "Gauss-Newton traces")
         with _looked_at(model, weights.values()):
             require_piecewise_linear(model, weights, next(iter(batches())).inputs[:1])
         source, needed = GaussNewton(model, layers), []
@@ -84,6 +89,7 @@ def sample_input_traces(
     relative_error: float = 0.02,
     max_probes: int = 64,
     batch_size: int = 16,
+    task: Task = ROWS,
 ) -> TraceSamples:
     """Return samples of the same traces for what each layer reads of an image, by Gauss-Newton.
 
@@ -98,10 +104,12 @@ def sample_input_traces(
         relative_error: Standard error over trace that every layer is to reach.
         max_probes: At most so many for each image.
         batch_size: So many images go through the network at a time.
+        task: What the network is trained for.
 
     Raises:
         SpecError: the traces are not finite, or a layer reads something that no images make up.
     """
+    rows_of(task, "Gauss-Newton traces")
     with _looked_at(model, []):
         source = GaussNewton(model, layers, "activation")
         return _until(source, batches, seed, relative_error, max_probes, batch_size)

@@ -1,13 +1,14 @@
 """Hutchinson's estimator of Hessian traces: v^T H v for random signs v, by double backward."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy
 
+from bitswitch.contracts.task import ROWS
 from bitswitch.runtime.randomness import generator
 
 
@@ -35,31 +36,36 @@ def quadratic_forms(
     return torch.stack(rows)
 
 
+Loss = Callable[[Any, Tensor], Tensor]
+"""Mean loss of a batch, given the outputs of the network and the targets."""
+
+
 class Hutchinson:
     """Samples of the traces, one for every batch and probe.
 
     Args:
         model: In evaluation mode; its ``weights`` require gradients.
         weights: One tensor for each layer.
+        loss: Of the outputs and targets of a batch, a scalar.
     """
 
     population = inf
 
-    def __init__(self, model: nn.Module, weights: Sequence[Tensor]) -> None:
-        self.model, self.weights = model, weights
+    def __init__(self, model: nn.Module, weights: Sequence[Tensor], loss: Loss = ROWS.loss) -> None:
+        self.model, self.weights, self.loss = model, weights, loss
 
     def draw(self, images: Tensor, targets: Tensor, probes: range, seed: int) -> Tensor:
         """Return samples [1, probes, layers] of the traces over one batch.
 
         Args:
             images: [n, ...].
-            targets: [n], class indices.
+            targets: [n, ...].
             probes: Which ones to draw.
             seed: Of the batch. Batches have probes of their own, so that noise averages out.
         """
         # Fused attention has no second derivative.
         with sdpa_kernel(SDPBackend.MATH):
-            loss = cross_entropy(self.model(images), targets)
+            loss = self.loss(self.model(images), targets)
             drawn = (self._probe(generator("hutchinson", seed, probe)) for probe in probes)
             return quadratic_forms(loss, self.weights, drawn)[None]
 

@@ -72,6 +72,7 @@ def traced(
         relative_error=options.relative_error,
         max_probes=options.max_probes,
         batch_size=options.batch_size,
+        task=subject.task,
     )
     error = samples.relative(samples.standard_errors)
     if error > options.relative_error:

@@ -1,0 +1,34 @@
+"""Lines of ``metrics.jsonl``, of runs and of searches."""
+
+from collections.abc import Mapping
+
+from bitswitch.contracts.metric import Found
+from bitswitch.contracts.task import Task
+from bitswitch.results.records import Metric
+
+
+def metric_lines(
+    split: str, scores: Mapping[int, Found] | Mapping[str, Found], task: Task, suffix: str = ""
+) -> list[Metric]:
+    """Return a line of ``metrics.jsonl`` for every policy and metric, the headline with its noise.
+
+    Args:
+        split: That was evaluated.
+        scores: By bit-width, or by name of the policy.
+        task: Of the dataset.
+        suffix: Of the metrics' names, for what was done to the network before.
+    """
+    lines = []
+    for policy, found in scores.items():
+        noise = task.noise(found)
+        for metric in task.metrics:
+            line = Metric(
+                split=split,
+                policy=str(policy),
+                metric=metric.name + suffix,
+                value=found.values[metric.name],
+                unit=metric.unit,
+            )
+            known = metric == task.headline and noise is not None
+            lines.append(line.model_copy(update={"noise": noise}) if known else line)
+    return lines
