@@ -108,8 +108,9 @@ from bitswitch.spec.search import SearchSpec
 data, results, tiny = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 loaded = lambda: {name for name in sys.modules if name.partition(".")[0] == "bitswitch"}
 training = {"epochs": 1, "batch_size": 16, "update": "conventional", "alrs": {"reading": "off"}}
-run = resolved(RunSpec(method="double-rounding", model="resnet8", dataset=tiny, bitset=(4, 2), seed=0,
-              training=training))
+run = RunSpec(method="double-rounding", model="resnet8", dataset=tiny, bitset=(4, 2), seed=0,
+              training=training)
+run = resolved(run)
 stages.train(run, results, data, "cpu")
 train = loaded()
 stages.deploy(run, results, data, "cpu")
