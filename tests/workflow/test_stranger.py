@@ -174,6 +174,32 @@ def test_the_how_to_on_searches_works_as_written(project, tmp_path_factory):
     assert re.match(r"[1-8] of 8 layers differ", difference)
 
 
+@pytest.mark.slow
+def test_the_how_to_on_tables_works_as_written(project, tmp_path_factory):
+    how_to = HOW_TO.with_name("add-a-table.md")
+    for block in blocks(how_to):
+        if block.file:
+            path = project.folder / block.file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.content)
+    reader = Reader(project, tmp_path_factory.mktemp("environment"))
+    printed = reader.follow(how_to, "drop.yaml")
+    listed = printed["bitswitch plugins list"].splitlines()
+    for group in ("tables", "figures"):
+        (line,) = (line for line in listed if line.startswith(f"{group}: "))
+        assert " drop, " in line
+    report = project.folder / "results" / "drop"
+    (row,) = re.findall(
+        r"<tr.*?Double Rounding.*?</tr>",
+        table := (report / "tables" / "ends.html").read_text(),
+        re.DOTALL,
+    )
+    assert re.search(r"\d+\.\d\d|\N{EM DASH}|\N{EN DASH}", row)
+    assert table in (report / "report.html").read_text()
+    assert 'id="figure-drop"' in (report / "report.html").read_text()
+    assert (report / "figures" / "figure-drop.pdf").read_bytes().startswith(b"%PDF")
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "file"),
     [
