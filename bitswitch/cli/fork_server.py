@@ -32,6 +32,7 @@ SOCKET_VARIABLE = "BITSWITCH_PREFORK"
 """Environment variable that holds the path of the server's socket."""
 PRELOADED = (
     "torch",
+    "torch._dynamo",
     "torchvision",
     "bitswitch.cli.app",
     "bitswitch.stages.training_job",

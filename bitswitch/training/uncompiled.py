@@ -1,5 +1,6 @@
 """Keep the compiler out of processes that compile nothing."""
 
+from inspect import unwrap
 from typing import Any, TypeVar
 
 import torch
@@ -14,15 +15,13 @@ def uncompiled(kind: type[Kind]) -> type[Kind]:
     """Return ``kind`` as a class whose methods do not import the compiler.
 
     torch wraps the methods of optimizers to keep them out of compiled graphs. The wrappers import
-    the compiler when they are first called, which takes more than a second in every process;
-    this project never compiles an optimizer. Releases that wrap otherwise are merely slower.
+    the compiler when they are first called, which takes more than a second in a process that does
+    not have it; this project never compiles an optimizer. Releases that wrap otherwise are merely
+    slower.
 
     Args:
         kind: An optimizer of torch.
     """
-    for name in WRAPPED:
-        function = getattr(getattr(Optimizer, name), "__wrapped__", None)
-        if function is not None:
-            function.__dynamo_disable = function  # what the wrapper would make and keep here
-    step: Any = getattr(kind.step, "__wrapped__", kind.step)
-    return type(kind.__name__, (kind,), {"step": torch.no_grad()(step), "__module__": __name__})
+    plain: dict[str, Any] = {name: unwrap(getattr(kind, name)) for name in WRAPPED}
+    plain["step"] = torch.no_grad()(unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**plain, "__module__": __name__})

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 def silenced() -> Iterator[None]:
     """Discard what the process prints inside, whoever prints it.
 
-    HiGHS has a message of its developers that no option turns off. Standard output is for results,
-    with ``--json`` for nothing else.
+    HiGHS 1.12 prints "transformNewIntegerFeasibleSolution tmpSolver.run()" by printf, with its
+    ``output_flag`` off and with presolve off alike: no option turns it off. Standard output is for
+    results, with ``--json`` for nothing else.
     """
     flush = ctypes.CDLL(None).fflush
     sys.stdout.flush()
