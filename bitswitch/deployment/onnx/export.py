@@ -20,7 +20,7 @@ from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.onnx import patterns
 from bitswitch.deployment.onnx.graph import INPUT, Graph
-from bitswitch.deployment.onnx.layers import known_grid, numpy, quantized_input, quantized_layer
+from bitswitch.deployment.onnx.layers import numpy, quantized_input, quantized_layer
 from bitswitch.deployment.onnx.operators.calls import Call, Form, Size, UnsupportedError, Value
 from bitswitch.deployment.onnx.operators.products import float_product
 from bitswitch.deployment.onnx.operators.tables import FUNCTIONS, MODULES, written
@@ -234,7 +234,7 @@ class _Integers(_Walk):
             name = self.modules[str(norm.target)].name
             folded = tuple(map(numpy, self.snapshot.norms[str(name)]))
         requantized = node in self.patterns.requantized
-        x = quantized_input(self.graph, x, known_grid(layer.name, part), ends, requantized)
+        x = quantized_input(self.graph, x, part.grid, ends, requantized)
         return quantized_layer(self.graph, layer, part, x, folded, requantized)
 
     def norm(self, node: fx.Node, norm: FoldedBatchNorm, x: Value) -> str:

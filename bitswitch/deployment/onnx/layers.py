@@ -1,6 +1,8 @@
 """One quantized layer as ONNX operators.
 
-Codes of weights are int8, those of inputs uint8, with a zero point where they have a sign.
+Codes of weights are int8, those of inputs uint8, with a zero point where they have a sign. Where
+scales belong to groups of inputs, rows of codes are reshaped to the weight; inputs with a scale per
+token go to their grids in float32. No integer kernel knows either: both are computed in float32.
 
 Integer kernels round a bias to a multiple of the scale of their sums. At few bits that scale is
 a large part of the output's, so narrow codes are shifted to the top of their 8 bits: the same
@@ -20,7 +22,6 @@ from bitswitch.deployment.onnx.operators.products import Array, has_columns, pro
 from bitswitch.deployment.packing import BYTE
 from bitswitch.deployment.snapshot import InputGrid, Operands, TokenGrid
 from bitswitch.deployment.stored import INT32_MAX
-from bitswitch.errors import EncodingError
 
 
 class Rescaling(NamedTuple):
@@ -63,32 +64,10 @@ def quantized_layer(
     return graph.add("Add", product(graph, layer, x, weight, None), bias)
 
 
-def known_grid(name: str, part: Operands) -> InputGrid | None:
-    """Return the grid of a layer's input, if one multiplication rescales its accumulators.
-
-    Args:
-        name: Of the layer.
-        part: Its codes and scales.
-
-    Raises:
-        EncodingError: they have scales by group or by token.
-    """
-    if part.weight_scale.dim() == 1 and not isinstance(part.grid, TokenGrid):
-        return part.grid
-    found = "its input has a scale per token"
-    if part.weight_scale.dim() > 1:
-        found = f"its weights have {part.weight_scale.shape[1]} groups of inputs"
-    raise EncodingError(
-        f"Layer '{name}' cannot be written as ONNX: {found}, for which integer kernels of "
-        f"onnxruntime have no scales.\n  The integer model itself runs it exactly: "
-        f"bitswitch.deployment.load; or take per-tensor or per-channel scales."
-    )
-
-
 def quantized_input(
     graph: Graph,
     x: Value,
-    grid: InputGrid | None,
+    grid: InputGrid | TokenGrid | None,
     clipped: tuple[float, float] | None,
     shifted: bool,
 ) -> Value:
@@ -103,6 +82,8 @@ def quantized_input(
     """
     if grid is None:
         return x
+    if isinstance(grid, TokenGrid):
+        return Value(_by_token(graph, x, grid), x.form)
     zero_point = None if grid.zero_point is None else graph.constant(numpy(grid.zero_point))
     moved = x if zero_point is None else graph.add("Sub", x, zero_point)
     zero, scale = -grid.low, numpy(grid.scale)
@@ -155,17 +136,60 @@ def numpy(values: Tensor) -> Array:
     return array
 
 
+def _by_token(graph: Graph, x: str, grid: TokenGrid) -> str:
+    """Return ``x`` [..., in] on a grid for every token, in float32: see ``MaxAbsQuantizer``."""
+    largest = graph.add("ReduceMax", graph.add("Abs", x), axes=[-1], keepdims=1)
+    scale = graph.add("Div", largest, graph.constant(grid.high))
+    some = graph.add("Greater", scale, graph.constant(0.0))
+    scale = graph.add("Where", some, scale, graph.constant(1.0))
+    ends = map(graph.constant, (grid.low, grid.high))
+    codes = graph.add("Round", graph.add("Clip", graph.add("Div", x, scale), *ends))
+    return graph.add("Mul", codes, scale)
+
+
 def _weight(graph: Graph, part: Operands, scale: Array, columns: bool) -> str:
-    """Return the values of the codes by ``scale`` [1 or out]: [out, ...] or [in, out]."""
+    """Return the values of the codes: [out, in, ...] or [in, out].
+
+    Args:
+        graph: Is added to.
+        part: The codes.
+        scale: [1 or out], or per group of inputs [out, groups].
+        columns: As ``product`` takes them.
+    """
+    if scale.ndim > 1:
+        weight = _weight_by_group(graph, part, scale)
+        return graph.add("Transpose", weight, perm=[1, 0]) if columns else weight
+    codes = numpy(part.codes)
+    zero_point = None if part.weight_zero_point is None else numpy(part.weight_zero_point)
+    return _dequantized(graph, part, codes.T if columns else codes, scale, zero_point, columns)
+
+
+def _weight_by_group(graph: Graph, part: Operands, scale: Array) -> str:
+    """Return the values [out, in, ...] of codes with a scale [out, groups] for every group."""
+    codes = numpy(part.codes)
+    rows = codes.reshape(scale.size, -1, *codes.shape[2:])
+    zero_point = None
+    if part.weight_zero_point is not None:
+        zero_point = numpy(part.weight_zero_point).reshape(-1)
+    values = _dequantized(graph, part, rows, scale.reshape(-1), zero_point, columns=False)
+    return graph.add("Reshape", values, graph.constant(codes.shape, np.int64))
+
+
+def _dequantized(
+    graph: Graph,
+    part: Operands,
+    codes: Array,
+    scale: Array,
+    zero_point: Array | None,
+    columns: bool,
+) -> str:
+    """Return the values of ``codes`` by a scale for all, or for every row or column."""
     room = 2 ** (BYTE - part.bits[0])
-    shifted = numpy(part.codes) * room
-    codes = graph.constant(shifted.T if columns else shifted, np.int8)
     finer = scale / np.float32(room) if len(scale) > 1 else scale[0] / np.float32(room)
+    names = graph.constant(codes * room, np.int8), graph.constant(finer)
     zero = graph.constant(np.zeros(np.shape(finer)), np.int8)
-    axis = 1 if columns else 0
-    values = graph.add("DequantizeLinear", codes, graph.constant(finer), zero, axis=axis)
-    if part.weight_zero_point is None:
+    values = graph.add("DequantizeLinear", *names, zero, axis=1 if columns else 0)
+    if zero_point is None:
         return values
-    zero_point = numpy(part.weight_zero_point)
-    by_row = zero_point if columns else zero_point.reshape(-1, *[1] * (part.codes.dim() - 1))
+    by_row = zero_point if columns else zero_point.reshape(-1, *[1] * (codes.ndim - 1))
     return graph.add("Add", values, graph.constant(by_row))

@@ -15,7 +15,7 @@ from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
 from bitswitch.deployment.onnx.operators.elementwise import relu, relu6
 from bitswitch.deployment.onnx.operators.tables import FUNCTIONS, MODULES
 from bitswitch.deployment.onnx.tracing import FORM
-from bitswitch.deployment.snapshot import Operands
+from bitswitch.deployment.snapshot import InputGrid, Operands, TokenGrid
 
 ENDS = {relu: (0.0, inf), relu6: (0.0, 6.0)}
 """Smallest and largest output of the activations that a grid can take up."""
@@ -53,7 +53,8 @@ def find(
             continue
         part = layers[layer.name]
         end, norm = node, _reader(node)
-        if norm is not None and part.weight_zero_point is None and _takes(node, norm, modules):
+        foldable = part.weight_zero_point is None and _has_kernel(part)
+        if norm is not None and foldable and _takes(node, norm, modules):
             found.norms[node] = end = norm
         if part.grid is not None:
             _follow(node, end, found, modules, layers)
@@ -81,12 +82,18 @@ def _follow(
     if after is None or not isinstance(layer, IntegerLayer):
         return
     grid = layers[layer.name].grid
-    if grid is None or grid.zero_point is not None:
+    if not isinstance(grid, InputGrid) or grid.zero_point is not None:
         return
-    if not _has_places(node, modules):
+    part = layers[str(modules[str(node.target)].name)]
+    if _has_kernel(part) and not _has_places(node, modules):
         found.requantized.add(node)
     if activation is not None:
         found.activations[after] = activation
+
+
+def _has_kernel(part: Operands) -> bool:
+    """Return whether integer kernels know such scales: none per group of inputs or per token."""
+    return part.weight_scale.dim() == 1 and not isinstance(part.grid, TokenGrid)
 
 
 def _reader(node: fx.Node) -> fx.Node | None:

@@ -76,9 +76,16 @@ def test_variants_of_vision_transformers(arguments):
         assert_same(found, trained(images))
 
 
-@pytest.mark.parametrize(
-    "options", [{"weight_granularity": "per-channel"}, {"first_last_bits": 8}], ids=str
-)
+SCALES = {
+    "per channel": {"weight_granularity": "per-channel"},
+    "first and last": {"first_last_bits": 8},
+    "per group": {"weight_granularity": "per-group-4"},
+    "per token": {"activation_granularity": "per-token"},
+    "both": {"weight_granularity": "per-group-8", "activation_granularity": "per-token"},
+}
+
+
+@pytest.mark.parametrize("options", SCALES.values(), ids=SCALES)
 def test_linear_layers_of_places(options):
     integers, images = made("timm", VIT, **options), exported.images(count=8)
     for bits in integers.bitset:
@@ -93,6 +100,7 @@ def test_linear_layers_of_places(options):
         ("adabits", {}),
         ("double-rounding", {"first_last_bits": 8}),
         ("double-rounding", {"weight_granularity": "per-channel"}),
+        ("double-rounding", {"weight_granularity": "per-group-4"}),
     ],
 )
 def test_every_kind_of_grid(method, options):
@@ -226,16 +234,3 @@ def test_what_has_no_translation_is_told(strange, message):
     integers.net.stages.append(strange)
     with pytest.raises(EncodingError, match=message):
         graph_of(integers, 8)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"weight_granularity": "per-group-4"}, "'.*qkv' cannot .* 4 groups of inputs"),
-        ({"activation_granularity": "per-token"}, "'.*qkv' cannot .* a scale per token"),
-    ],
-)
-def test_scales_that_integer_kernels_do_not_have_are_told(options, message):
-    integers = made("timm", VIT, **options)
-    with pytest.raises(EncodingError, match=message):
-        graph_of(integers, 4)
