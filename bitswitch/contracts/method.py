@@ -155,7 +155,7 @@ class Method(Plugin):
         raise NotImplementedError
 
     def activation_quantizer(self) -> Quantizer:
-        """Return the quantizer of one layer's input; default: a learned step per bit-width."""
+        """Return the quantizer of one layer's input; default: a learned scale per bit-width."""
         return ActivationQuantizer(self.bitset)
 
     def normalization(self, norm: _BatchNorm) -> nn.Module:

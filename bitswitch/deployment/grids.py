@@ -22,7 +22,7 @@ FAR = 1e30
 
 
 class WeightGrids(NamedTuple):
-    """The stored codes of a weight, and what they are worth at every bit-width."""
+    """The stored codes of a weight, and their scales at every bit-width."""
 
     codes: Tensor
     """int8, the shape of the weight, at the widest bit-width."""

@@ -67,7 +67,7 @@ class Operands(NamedTuple):
     """None: the input stays float."""
 
     def weight(self) -> Tensor:
-        """Return what the codes are worth, float32: the weight that training used."""
+        """Return the values of the codes, float32: the weight that training used."""
         ones = [1] * (self.codes.dim() - self.weight_scale.dim())
         codes, scale = grouped(
             self.codes.float(), self.weight_scale.view(*self.weight_scale.shape, *ones)

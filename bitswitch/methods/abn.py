@@ -33,7 +33,7 @@ class Abn(Method):
         "step trains: the widest, one with a bit-width drawn for every layer, and the narrowest, "
         "with one optimizer step for all. How they are distilled: the widest in the same step "
         "teaches, for half of the loss. Quantizers: weights floored on one grid, whose scale "
-        "starts as in the public code of huang2025nearly; a learned step per bit-width for "
+        "starts as in the public code of huang2025nearly; a learned scale per bit-width for "
         "inputs. Batch norm: one copy per bit-width. Optimizer and learning rate: those of the "
         "suite.",
         missing="The choice of bit-widths per input, a Markov decision process solved by "

@@ -1,4 +1,4 @@
-"""LIMPQ: every bit-width and a random policy in each step; the steps learned tell importance."""
+"""LIMPQ: every bit-width and a random policy in each step; learned scales tell importance."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Limpq(Method):
-    """Joint training of a step per layer, operand and bit-width, which sensitivity reads later.
+    """Joint training of a scale per layer, operand and bit-width, which sensitivity reads later.
 
     Source: tang2022mixed and its public code (joint training of importance indicators).
     """
@@ -34,9 +34,9 @@ class Limpq(Method):
         "The recipe is the one for ResNet-18; the batch size is that of one processor, and "
         "ResNet-50 has 3 epochs and a batch of 64.",
         deviations="Here it is also a method to be evaluated at every bit-width; the publication "
-        "keeps nothing but the steps, and trains the policy that they lead to from full "
+        "keeps nothing but the scales, and trains the policy that they lead to from full "
         "precision. Steps are used as they are; the public code uses 1e-5 or 1 where they are "
-        "beyond. Initial activation steps are measured on inputs of the full-precision network. "
+        "beyond. Initial activation scales are measured on inputs of the full-precision network. "
         "Inputs are signed where a negative value was observed. The batch norm before the first "
         "quantized layer has a copy per bit-width. The cosine ends at 0 instead of 1e-5.",
     )

@@ -45,7 +45,7 @@ class ClippedQuantizer(Quantizer):
         grid = ClippedGrid(self.signed, width.unsigned_high, -width.signed_low)
         x, clip = at_least_float32(x), self.clip(width)
         codes = integers(grid.codes(x, clip))
-        return Codes(codes, *grid.worth(x.new_ones(()) if clip is None else clip))
+        return Codes(codes, *grid.affine(x.new_ones(()) if clip is None else clip))
 
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:

@@ -32,10 +32,10 @@ class ClippedGrid(NamedTuple):
         points = self.nearest(self.clipped(ratios(x, clip)))
         return points.sub_(self.half) if self.signed else points
 
-    def worth(self, clip: Tensor) -> tuple[Tensor, Tensor | float]:
-        """Return the worth of one code and of code zero, given the clip []."""
-        step = clip / self.levels
-        return (2 * step, step) if self.signed else (step, 0.0)
+    def affine(self, clip: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Return scale and zero point, given the clip []."""
+        scale = clip / self.levels
+        return (2 * scale, scale) if self.signed else (scale, 0.0)
 
     def clipped(self, x: Tensor) -> Tensor:
         """Return a new tensor, ``x`` clipped to the range."""
@@ -85,9 +85,9 @@ class _OnClippedGrid(torch.autograd.Function):
         ctx.save_for_backward(x, clip)
         ctx.grid = signed, levels, half
         grid = ClippedGrid(signed, levels, half)
-        scale, offset = grid.worth(x.new_ones(()) if clip is None else clip)
+        scale, zero_point = grid.affine(x.new_ones(()) if clip is None else clip)
         values = grid.codes(x, clip).mul_(scale)
-        return values.add_(offset) if signed else values
+        return values.add_(zero_point) if signed else values
 
     @staticmethod
     @once_differentiable

@@ -62,5 +62,5 @@ class TanhQuantizer(Quantizer):
 
     def _worth(self, weight: Tensor, codes: Tensor, width: Width) -> Codes:
         gain = grid_gain(weight, codes, self.scheme, self.rescale, width.unsigned_high)
-        step, offset = cell(self.scheme, width.unsigned_high)
-        return Codes(integers(codes), gain * step, gain * offset)
+        scale, zero_point = cell(self.scheme, width.unsigned_high)
+        return Codes(integers(codes), gain * scale, gain * zero_point)

@@ -20,7 +20,7 @@ the deviation is 1 / sqrt(weights per input channel). ``stddev``: such that it i
 def on_tanh_grid(
     weight: Tensor, scheme: Scheme, rescale: Rescale, levels: Number, half: Number
 ) -> Tensor:
-    """Return the worth of ``tanh_codes(weight, ...)`` with straight-through gradients.
+    """Return the values of ``tanh_codes(weight, ...)`` with straight-through gradients.
 
     The gradient passes rounding unchanged; through tanh and its maximum it is exact.
 
@@ -80,7 +80,7 @@ def grid_gain(
 
 
 def cell(scheme: Scheme, levels: Number) -> tuple[Number, Number]:
-    """Return the worth of one code and of code zero on [-1, 1]; ``levels`` is 2^b - 1.
+    """Return scale and zero point of the grid on [-1, 1]; ``levels`` is 2^b - 1.
 
     >>> cell("centered", 3.0), cell("modified", 3.0)
     ((0.5, 0.25), (0.5, 0.0))
@@ -114,8 +114,8 @@ class _OnTanhGrid(torch.autograd.Function):
         codes = tanh_codes(weight, scheme, levels, half)
         gain = grid_gain(weight, codes, scheme, rescale, levels)
         ctx.save_for_backward(weight, gain)
-        step, offset = cell(scheme, levels)
-        return codes.mul_(gain * step).add_(gain * offset)
+        scale, zero_point = cell(scheme, levels)
+        return codes.mul_(gain * scale).add_(gain * zero_point)
 
     @staticmethod
     @once_differentiable

@@ -1,4 +1,4 @@
-"""Step sizes as importance: what LIMPQ reads off a network that was trained with learned steps."""
+"""Step sizes as importance: what LIMPQ reads off a network that was trained with learned scales."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -25,13 +25,13 @@ FORBIDDEN = 1e8
 
 
 class StepSize(Sensitivity):
-    """The learned step of weights and inputs of every layer at every bit-width; sees no data.
+    """The learned scale of weights and inputs of every layer at every bit-width; sees no data.
 
-    Its place is behind a joint training such as method ``limpq``: steps that were only initialised
+    Its place is behind a joint training such as method ``limpq``: scales that were only initialised
     say how wide the values spread, and nothing of what the network needs. It serves every method
     with learned scales, but where one scale is shared by all bit-widths (``double-rounding``), the
-    step of b bits is scale * 2^(widest - b), and bit-widths differ by that factor alone. Several
-    steps, one per output channel, count by their mean. A step has the unit of what it quantizes,
+    scale of b bits is scale * 2^(widest - b), and bit-widths differ by that factor alone. Several
+    scales, one per output channel, count by their mean. A scale has the unit of what it quantizes,
     so layers with larger weights look more important.
 
     Source: tang2022mixed and its public code (importance indicators).
@@ -43,7 +43,7 @@ class StepSize(Sensitivity):
         """What is reported."""
 
         outliers: Literal["keep", "forbid"] = "keep"
-        """``forbid``: a bit-width with a smaller step than the next wider one is an accident of
+        """``forbid``: a bit-width with a smaller scale than the next wider one is an accident of
         training, and scores so high that no search takes it. Search ``limpq`` has this rule itself;
         the two do not go together."""
 
@@ -54,10 +54,10 @@ class StepSize(Sensitivity):
         scores = []
         forbidden = 0
         for name, layer in subject.model.layers.items():
-            for operand, steps in _steps(name, layer, subject):
-                values = steps
+            for operand, scales in _scales(name, layer, subject):
+                values = scales
                 if self.options.outliers == "forbid":
-                    values = without_outliers(steps)
+                    values = without_outliers(scales)
                     forbidden += values.count(FORBIDDEN)
                 scores += [
                     Score(name, operand, bits, value)
@@ -66,28 +66,28 @@ class StepSize(Sensitivity):
         return SensitivityScores(scores, {"forbidden": forbidden})
 
 
-def without_outliers(steps: Sequence[float]) -> list[float]:
-    """Return ``steps``, widest bit-width first, with outliers replaced by ``FORBIDDEN``.
+def without_outliers(scales: Sequence[float]) -> list[float]:
+    """Return ``scales``, widest bit-width first, with outliers replaced by ``FORBIDDEN``.
 
-    An outlier is smaller than the step of the next wider bit-width, itself an outlier or not.
+    An outlier is smaller than the scale of the next wider bit-width, itself an outlier or not.
 
     >>> without_outliers([0.1, 0.3, 0.2, 0.25])
     [0.1, 0.3, 100000000.0, 0.25]
     """
-    narrower = [FORBIDDEN if step < wider else step for wider, step in pairwise(steps)]
-    return [*steps[:1], *narrower]
+    narrower = [FORBIDDEN if scale < wider else scale for wider, scale in pairwise(scales)]
+    return [*scales[:1], *narrower]
 
 
-def _steps(
+def _scales(
     name: str, layer: QuantizedLayer, subject: ScoringInput
 ) -> Iterator[tuple[Operand, list[float]]]:
-    """Yield the steps of both operands of a layer, in the order of the bit set.
+    """Yield the scales of both operands of a layer, in the order of the bit set.
 
     Raises:
         SpecError: an operand has no learned scale.
     """
     model, bitset = subject.model, subject.bitset
-    # A step does not depend on the values that it quantizes; inputs are not at hand.
+    # A scale does not depend on the values that it quantizes; inputs are not at hand.
     examples: dict[Operand, tuple[Quantizer, Tensor]] = {
         "weight": (layer.weight_quantizer, layer.weight),
         "activation": (layer.activation_quantizer, layer.weight.new_zeros(1)),
@@ -95,15 +95,15 @@ def _steps(
     for operand, (quantizer, example) in examples.items():
         if not quantizer.scales():
             raise SpecError(
-                f"Layer '{name}' has no learned step for its {operand}s, and step sizes are all "
+                f"Layer '{name}' has no learned scale for its {operand}s, and step sizes are all "
                 f"that this sensitivity reads.\n"
-                f"  Score a network of method limpq, or of another one that learns its steps, or "
+                f"  Score a network of method limpq, or of another one that learns its scales, or "
                 f"take another sensitivity, e.g. quantization-error."
             )
-        yield operand, [_step(quantizer, example, bits, model.bitset) for bits in bitset]
+        yield operand, [_scale(quantizer, example, bits, model.bitset) for bits in bitset]
 
 
-def _step(quantizer: Quantizer, example: Tensor, bits: int, bitset: BitSet) -> float:
+def _scale(quantizer: Quantizer, example: Tensor, bits: int, bitset: BitSet) -> float:
     """Return the mean worth of one code."""
-    step: float = transfers.to_host(quantizer.encode(example, Width.of(bits, bitset)).scale.mean())
-    return step
+    scale: float = transfers.to_host(quantizer.encode(example, Width.of(bits, bitset)).scale.mean())
+    return scale

@@ -66,7 +66,7 @@ def test_steps_of_channels_count_by_their_mean():
 
 
 def test_a_method_without_learned_steps_is_refused():
-    with pytest.raises(SpecError, match="Layer '3' has no learned step for its weights") as error:
+    with pytest.raises(SpecError, match="Layer '3' has no learned scale for its weights") as error:
         findings(subject_of("dorefa"))
     assert "limpq" in str(error.value)
 

@@ -55,7 +55,7 @@ class Causes:
         Args:
             codes: [n, ...].
             others: Those of the other evaluation.
-            values: What ``codes`` were rounded from, in steps.
+            values: What ``codes`` were rounded from, in units of the scale.
             levels: Number of codes of the grid.
         """
         differ = codes != others

@@ -77,6 +77,7 @@ class ElasticQuantizer(Quantizer):
             if not variant.symmetric:
                 setattr(self, f"zero_point_{variant.key}", PerBit(bitset, torch.zeros_like(ones)))
         self.choice = GridChoice(bitset, variant)
+        self.granularity = variant.granularity
 
     def choose(self, variant: Variant) -> None:
         """Use ``variant`` until the bit-width is switched."""

@@ -22,8 +22,8 @@ _MOST_VALUES = 2**13
 class ClipQuantizer(Quantizer):
     """A grid of 2^b levels from -c to c, without a zero, or from 0 to c where unsigned.
 
-    The gradient of the clip value c follows from step 2c / (2^b - 1) and offset -c, or from step
-    c / (2^b - 1): outside the grid it is 1 above and, where signed, -1 below.
+    The gradient of the clip value c follows from scale 2c / (2^b - 1) and zero point -c, or from
+    scale c / (2^b - 1): outside the grid it is 1 above and, where signed, -1 below.
 
     Args:
         bitset: Bit-widths, widest first.
@@ -47,23 +47,23 @@ class ClipQuantizer(Quantizer):
         raise NotImplementedError
 
     def grid(self, width: Width) -> tuple[Tensor, Tensor]:
-        """Return step and offset; codes begin at zero."""
+        """Return scale and zero point; codes begin at zero."""
         clip = self.clip(width)
         if self.signed:
             return 2 * clip / width.unsigned_high, -clip
         return clip / width.unsigned_high, torch.zeros_like(clip)
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
-        step, offset = self.grid(width)
-        x, high = x.to(step.dtype), width.unsigned_high
+        scale, zero_point = self.grid(width)
+        x, high = x.to(scale.dtype), width.unsigned_high
         if self.signed:
-            return on_shifted_grid(x, step, offset, 0.0, high)
-        return on_grid(x, step, 0.0, high)
+            return on_shifted_grid(x, scale, zero_point, 0.0, high)
+        return on_grid(x, scale, 0.0, high)
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
-        step, offset = self.grid(width)
-        return shifted_codes(x.to(step.dtype), step, offset, 0.0, width.unsigned_high)
+        scale, zero_point = self.grid(width)
+        return shifted_codes(x.to(scale.dtype), scale, zero_point, 0.0, width.unsigned_high)
 
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Lsq(Method):
-    """Separate training: every bit-width has its own weights, steps and batch norm."""
+    """Separate training: every bit-width has its own weights, scales and batch norm."""
 
     source = "esser2020learned"
     card: ClassVar[Card] = Card(
@@ -25,14 +25,14 @@ class Lsq(Method):
         fidelity="vectors",
         storage="floats",
         licence="no public code",
-        left_open="The number of features that scales the gradient of an activation step is read "
+        left_open="The number of features that scales the gradient of an activation scale is read "
         "as that of one image. The batch size of the recipe is not printed; 256 is taken. Vectors "
         "are those of an unofficial implementation.",
-        deviations="Initial activation steps are measured on inputs of the full-precision network, "
-        "over several batches instead of the first. Activations are signed where a negative value "
-        "was observed. Steps have no weight decay. The recipe is the one for 4 bit: for 3 and 2 "
-        "bit the publication halves and quarters the weight decay, at 8 bit it trains one epoch "
-        "at a tenth of the learning rate.",
+        deviations="Initial activation scales are measured on inputs of the full-precision "
+        "network, over several batches instead of the first. Activations are signed where a "
+        "negative value was observed. Scales have no weight decay. The recipe is the "
+        "one for 4 bit: for 3 and 2 bit the publication halves and quarters the weight decay, at "
+        "8 bit it trains one epoch at a tenth of the learning rate.",
     )
     published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(

@@ -27,11 +27,11 @@ class LsqPlus(Method):
         fidelity="equations",
         storage="floats",
         licence="no public code",
-        left_open="The gradient of the offset is scaled like that of the step, with the features "
-        "of one image counted. The training recipe is not stated in full, so that there is no "
-        "published one.",
-        deviations="Initial activation steps and offsets minimise the squared error on inputs of "
-        "the full-precision network by alternating least squares instead of gradient descent. "
+        left_open="The gradient of the zero point (offset) is multiplied like that of the scale, "
+        "with the features of one image counted. The training recipe is not stated in "
+        "full, so that there is no published one.",
+        deviations="Initial activation scales and zero points minimise the squared error on inputs "
+        "of the full-precision network by alternating least squares instead of gradient descent. "
         "Zeros that pad an input stay zero even where the grid has no zero.",
     )
 

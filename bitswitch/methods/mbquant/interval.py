@@ -27,9 +27,9 @@ def interval_codes(x: Tensor, scale: Tensor, middle: Tensor, high: Number) -> Te
 
 
 def on_interval(
-    x: Tensor, scale: Tensor, middle: Tensor, high: Number, worth: Number, start: float = 0.0
+    x: Tensor, scale: Tensor, middle: Tensor, high: Number, code_scale: Number, start: float = 0.0
 ) -> Tensor:
-    """Return ``worth * interval_codes(x, ...) + start`` with straight-through gradients.
+    """Return ``code_scale * interval_codes(x, ...) + start`` with straight-through gradients.
 
     Rounding passes gradients on, clipping those of values between the bounds (bounds included,
     whatever the release of torch); so bounds learn from the values between them alone.
@@ -39,10 +39,10 @@ def on_interval(
         scale: See ``interval_codes``.
         middle: See ``interval_codes``; not learned.
         high: Largest code.
-        worth: Of one code.
-        start: Worth of code zero.
+        code_scale: Distance of two codes in what is returned.
+        start: Value of code zero.
     """
-    result: Tensor = _OnInterval.apply(x, scale, middle, high, worth, start)
+    result: Tensor = _OnInterval.apply(x, scale, middle, high, code_scale, start)
     return result
 
 
@@ -51,10 +51,10 @@ class _OnInterval(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, middle: Tensor, *grid: Any) -> Tensor:
-        high, worth, start = grid
+        high, code_scale, start = grid
         ctx.save_for_backward(x, scale, middle)
-        ctx.slope = high * worth
-        values = interval_codes(x, scale, middle, high).mul_(worth)
+        ctx.slope = high * code_scale
+        values = interval_codes(x, scale, middle, high).mul_(code_scale)
         return values.add_(start) if start else values
 
     @staticmethod

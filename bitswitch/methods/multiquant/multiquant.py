@@ -36,7 +36,7 @@ class MultiQuant(Method):
         "online label smoothing (zhang2021delving), a soft label per class, the mean prediction "
         "for correctly classified images of the epoch before, mixed half and half with the "
         "one-hot label; the highest bit-width alone makes it. What is random: one bit-width per "
-        "layer, for weights and inputs. Quantizers: a learned step per bit-width, for weights "
+        "layer, for weights and inputs. Quantizers: a learned scale per bit-width, for weights "
         "per layer. Batch norm: one copy per bit-width. Optimizer and learning rate: those of "
         "the suite.",
         deviations="The genetic search with its accuracy predictor is no part of the method "

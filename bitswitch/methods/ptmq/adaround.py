@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from bitswitch.methods.ptmq.squared_error import squared_error_step
+from bitswitch.methods.ptmq.squared_error import squared_error_scale
+from bitswitch.quant.granularity import PerChannel
 from bitswitch.quant.grid import at_least_float32, grid_codes, integers
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
@@ -16,7 +17,7 @@ LOW, HIGH = -0.1, 1.1
 
 
 def rectified_sigmoid(logits: Tensor) -> Tensor:
-    """Return h(V) = clip(sigmoid(V) * 1.2 - 0.1, 0, 1), the share of a step that is rounded up.
+    """Return h(V) = clip(sigmoid(V) * 1.2 - 0.1, 0, 1), how much a code is rounded up.
 
     The gradient is that of the stretched sigmoid where 0 <= h <= 1, bounds included, else 0.
 
@@ -39,14 +40,14 @@ def rounding_penalty(logits: Tensor, exponent: float) -> Tensor:
 
 
 class AdaRoundQuantizer(Quantizer):
-    """Weights with a fixed step per output channel and bit-width, and learned rounding.
+    """Weights with a fixed scale per output channel and bit-width, and learned rounding.
 
     Every bit-width has rounding directions of its own. Before they are learned, weights are
     rounded to nearest. ``soften`` starts learning at one width: ``forward`` then returns the soft
     weight, whose gradient goes to the logits alone. ``harden`` fixes the directions.
 
     Args:
-        weight: Float weights [out, in, ...] that set the steps, by least squared error.
+        weight: Float weights [out, in, ...] that set the scales, by least squared error.
         bitset: Bit-widths, widest first.
 
     Source: nagel2020up, Eq. 21-23.
@@ -58,7 +59,8 @@ class AdaRoundQuantizer(Quantizer):
     def __init__(self, weight: Tensor, bitset: BitSet) -> None:
         super().__init__()
         self.bitset = bitset
-        shape = (len(weight), *[1] * (weight.dim() - 1))
+        self.granularity = PerChannel()
+        shape = self.granularity.scale_shape(weight.shape)
         self.scale = PerBit(bitset, Scale(torch.ones(shape, device=weight.device)))
         table = len(bitset), len(weight), weight[0].numel()
         self.register_buffer("rounding", torch.zeros(table, dtype=torch.int8, device=weight.device))
@@ -67,27 +69,27 @@ class AdaRoundQuantizer(Quantizer):
 
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
-        """Set every step to that of the least squared error on ``observed`` weights."""
+        """Set every scale to that of the least squared error on ``observed`` weights."""
         rows = at_least_float32(observed.detach()).flatten(1)
         for bits in self.bitset:
             width = Width.of(bits, self.bitset)
-            step = squared_error_step(rows, float(width.signed_low), float(width.signed_high))
+            found = squared_error_scale(rows, float(width.signed_low), float(width.signed_high))
             scale = self.scale.of(bits)
-            scale.copy_(step.reshape(scale.shape))
+            scale.copy_(found.reshape(scale.shape))
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
-        step = self.scale.at(width.index)
-        x = x.to(step.dtype)
+        scale = self.scale.at(width.index)
+        x = x.to(scale.dtype)
         if self._logits is not None:
-            return self._soft(x, step, width)
-        return on_grid(self._directed(x, step, width), step, width.signed_low, width.signed_high)
+            return self._soft(x, scale, width)
+        return on_grid(self._directed(x, scale, width), scale, width.signed_low, width.signed_high)
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
-        step = self.scale.at(width.index)
-        directed = self._directed(x.to(step.dtype), step, width)
-        codes = grid_codes(directed, step, width.signed_low, width.signed_high)
-        return Codes(integers(codes), step.clone())
+        scale = self.scale.at(width.index)
+        directed = self._directed(x.to(scale.dtype), scale, width)
+        codes = grid_codes(directed, scale, width.signed_low, width.signed_high)
+        return Codes(integers(codes), scale.clone())
 
     @torch.no_grad()
     def soften(self, x: Tensor, width: Width) -> Tensor:
@@ -109,17 +111,17 @@ class AdaRoundQuantizer(Quantizer):
             self.rounding[width.index] = torch.where(up, 1, -1).to(torch.int8)
         self._logits = None
 
-    def _soft(self, x: Tensor, step: Tensor, width: Width) -> Tensor:
+    def _soft(self, x: Tensor, scale: Tensor, width: Width) -> Tensor:
         assert self._logits is not None
-        step = step.detach()
-        codes = (x.detach() / step).floor() + rectified_sigmoid(self._logits)
-        return _closed_clip(codes, width.signed_low, width.signed_high) * step
+        scale = scale.detach()
+        codes = (x.detach() / scale).floor() + rectified_sigmoid(self._logits)
+        return _closed_clip(codes, width.signed_low, width.signed_high) * scale
 
-    def _directed(self, x: Tensor, step: Tensor, width: Width) -> Tensor:
+    def _directed(self, x: Tensor, scale: Tensor, width: Width) -> Tensor:
         """Return ``x``, moved to the neighbouring grid point where its direction is fixed."""
         with torch.no_grad():
             rounding = self.rounding[width.index].reshape(x.shape)
-            target = ((x / step).floor() + (rounding > 0)) * step
+            target = ((x / scale).floor() + (rounding > 0)) * scale
             move = torch.where(rounding == 0, 0.0, target - x)
         return x + move
 

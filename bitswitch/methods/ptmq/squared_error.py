@@ -16,31 +16,31 @@ _MOST_VALUES = 2**14
 """Of more activations than this, evenly spaced ones and the extremes are used."""
 
 
-def squared_error_step(rows: Tensor, low: float, high: float) -> Tensor:
-    """Return the step [rows] of the grid ``low``...``high`` nearest to each row of ``rows`` [m, n].
+def squared_error_scale(rows: Tensor, low: float, high: float) -> Tensor:
+    """Return the scales [m] of grids ``low``...``high`` nearest to each row of ``rows`` [m, n].
 
-    Rows of zeros get the step 1.
+    Rows of zeros get the scale 1.
 
     Args:
         rows: Real values.
         low: Smallest code, at most 0.
         high: Largest code, positive.
 
-    Source: wei2022qdrop; xu2024ptmq (initial steps by mean squared error).
+    Source: wei2022qdrop; xu2024ptmq (initial scales by mean squared error).
     """
     largest = rows.abs().amax(1, keepdim=True) / max(-low, high)
     best = largest.clone()
     least = torch.full_like(largest, torch.inf)
     for candidate in range(1, _CANDIDATES + 1):
-        step = measured(largest * (candidate / _CANDIDATES))
-        error = (grid_codes(rows, step, low, high) * step - rows).square().mean(1, keepdim=True)
+        scale = measured(largest * (candidate / _CANDIDATES))
+        error = (grid_codes(rows, scale, low, high) * scale - rows).square().mean(1, keepdim=True)
         better = error <= least
-        best, least = torch.where(better, step, best), torch.where(better, error, least)
+        best, least = torch.where(better, scale, best), torch.where(better, error, least)
     return best.squeeze(1)
 
 
 class SquaredErrorActivationQuantizer(ActivationQuantizer):
-    """Activations with a learned step per bit-width that starts at the least squared error.
+    """Activations with a learned scale per bit-width that starts at the least squared error.
 
     Args:
         bitset: Bit-widths, widest first.
@@ -54,11 +54,11 @@ class SquaredErrorActivationQuantizer(ActivationQuantizer):
 
     @torch.no_grad()
     def initialize(self, observed: Tensor) -> None:
-        """Set signedness and all steps from ``observed``: unsigned unless a value is negative."""
+        """Set signedness and all scales from ``observed``: unsigned unless a value is negative."""
         values = at_least_float32(observed.detach()).flatten()
         self.signed = bool(transfers.to_host((values < 0).any()))
         sample = sampled(values, _MOST_VALUES)
         for bits in self.bitset:
             low = -(2.0 ** (bits - 1)) if self.signed else 0.0
             high = 2.0 ** (bits - 1) - 1 if self.signed else 2.0**bits - 1
-            self.scale.of(bits).copy_(squared_error_step(sample[None], low, high)[0])
+            self.scale.of(bits).copy_(squared_error_scale(sample[None], low, high)[0])

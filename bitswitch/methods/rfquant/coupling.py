@@ -8,18 +8,19 @@ from bitswitch.quant.lsq import WeightQuantizer
 from bitswitch.quant.quantizer import Width
 
 _OUTER_QUARTER = 0.375
-"""Distance from a code, in steps, beyond which a weight lies in the outer quarter of its bin."""
+"""Distance from a code, as a share of the scale, beyond which a weight lies in the outer quarter of
+its bin."""
 
 
 def clipped(weight: Tensor, quantizer: WeightQuantizer, width: Width) -> Tensor:
     """Return ``weight`` clipped to the range of its grid; gradients reach what is inside alone.
 
-    The step gets none; the bounds count as inside.
+    The scale gets none; the bounds count as inside.
     """
-    step = quantizer.scale.at(width.index).detach()
+    scale = quantizer.scale.at(width.index).detach()
     low, high = quantizer.bounds(width)
     with torch.no_grad():
-        bounded = clip(weight, low * step, high * step)
+        bounded = clip(weight, low * scale, high * scale)
     return torch.where(bounded == weight, weight, bounded)
 
 
@@ -40,7 +41,7 @@ def coupled_error(
     """Return the squared quantization error at ``width``, per position of a filter, a 0-d tensor.
 
     Only weights count whose code is also one of ``narrowest``: a multiple of the ratio between both
-    steps, inside the range of the narrower grid. They are pulled to their code; the step gets no
+    scales, inside the range of the narrower grid. They are pulled to their code; the scale gets no
     gradient.
 
     Args:
@@ -51,14 +52,14 @@ def coupled_error(
 
     Source: tang2024retraining, public code.
     """
-    step = quantizer.scale.at(width.index).detach()
+    scale = quantizer.scale.at(width.index).detach()
     ratio = narrowest.ratio / width.ratio
     low, high = quantizer.bounds(narrowest)
     with torch.no_grad():
-        codes = grid_codes(weight, step, *quantizer.bounds(width))
+        codes = grid_codes(weight, scale, *quantizer.bounds(width))
         multiples = codes / ratio
         shared = (multiples == multiples.round()) & (multiples >= low) & (multiples <= high)
-    errors = clipped(weight, quantizer, width) - codes * step
+    errors = clipped(weight, quantizer, width) - codes * scale
     return torch.where(shared, errors, 0.0).square().sum() * len(weight) / weight.numel()
 
 
@@ -73,8 +74,8 @@ def instability(weight: Tensor, quantizer: WeightQuantizer, widths: list[Width])
     """
     shares = []
     for width in widths:
-        step = quantizer.scale.at(width.index)
-        ratios = clip(weight / step, *quantizer.bounds(width))
+        scale = quantizer.scale.at(width.index)
+        ratios = clip(weight / scale, *quantizer.bounds(width))
         outer = (ratios - ratios.round()).abs() > _OUTER_QUARTER
         shares.append(outer.float().mean() / width.bits)
     return torch.stack(shares).mean()
