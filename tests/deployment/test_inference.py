@@ -11,7 +11,7 @@ from bitswitch.costs import Costs
 from bitswitch.data.digits import Digits
 from bitswitch.deployment import inference, latency
 from bitswitch.deployment.loading import load
-from bitswitch.errors import DatasetError, SpecError
+from bitswitch.errors import BitWidthError, DatasetError, LatencyBudgetError, SpecError
 from bitswitch.results.policies import PolicyFile, costs_record
 from bitswitch.runtime import cache
 
@@ -114,7 +114,7 @@ def test_a_budget_chooses_the_bit_width(bitswitch, file, pictures, monkeypatch):
     code, out, _ = bitswitch("infer", file, pictures[0], "--budget-ms", 3, "--json")
     assert json.loads(out)["latency_ms"] == {"4": 3.0, "2": 2.0}
     code, _, err = bitswitch("infer", file, pictures[0], "--budget-ms", 1)
-    assert code == 2
+    assert code == LatencyBudgetError.exit_code
     assert "the fastest, 2 bits, takes 2 ms" in err
 
 
@@ -128,17 +128,17 @@ def test_bit_widths_that_take_the_same_time_are_said_to(bitswitch, file, picture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "error", "message"),
     [
-        (("--bits", 3), "no bit-width 3; the nearest is 4"),
-        (("--bits", 4, "--budget-ms", 1), "exclude each other"),
-        (("--engine", "onnx"), "Did you mean 'onnxruntime'?"),
-        (("--engine", "integers", "--budget-ms", 1), "one of onnxruntime"),
+        (("--bits", 3), BitWidthError, "no bit-width 3; the nearest is 4"),
+        (("--bits", 4, "--budget-ms", 1), SpecError, "exclude each other"),
+        (("--engine", "onnx"), SpecError, "Did you mean 'onnxruntime'?"),
+        (("--engine", "integers", "--budget-ms", 1), SpecError, "one of onnxruntime"),
     ],
 )
-def test_what_does_not_fit_is_told(bitswitch, file, pictures, arguments, message):
+def test_what_does_not_fit_is_told(bitswitch, file, pictures, arguments, error, message):
     code, _, err = bitswitch("infer", file, pictures[0], *arguments)
-    assert code == 2
+    assert code == error.exit_code
     assert message in err
 
 
