@@ -5,6 +5,7 @@ shown here comes from these two files, so watching a suite never disturbs it.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -52,6 +53,11 @@ class Status(NamedTuple):
         ordered = sorted(self.held_out.items(), key=lambda item: -int(item[0]))
         digits = max(0, int(self.metric.get("digits", 2)) - 1)
         return "  ".join(f"{bits}: {value:.{digits}f}" for bits, value in ordered)
+
+    def heartbeat(self) -> dict[str, Any]:
+        """Return what ``progress.json`` says of a run that is so far now; ``status`` reads it."""
+        said = {key: value for key, value in self._asdict().items() if key != "state"}
+        return {**said, "pid": os.getpid(), "updated": time.time()}
 
     def line(self) -> str:
         """Return all of it as one line of text."""

@@ -14,6 +14,7 @@ from bitswitch.contracts.task import Task
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.recalibration import recalibrated_at
 from bitswitch.spec.run import RunSpec
+from bitswitch.training.evaluation import evaluate_at
 from bitswitch.types import Policy
 
 BATCH_SIZE = 256
@@ -37,11 +38,9 @@ def evaluate_policy(
         recalibration: Inputs that batch norms see before, at this policy; None: they stay.
     """
     model.eval()
-    evaluator = task.evaluator()
     with model.at(policy), _measured_anew(model, policy, recalibration):
-        for batch in batches():
-            evaluator.add(model(batch.inputs), batch.targets)
-    return Evaluation.of(evaluator.result(), task.headline)
+        found = evaluate_at({"policy": policy}, model, task, batches())
+    return Evaluation.of(found["policy"], task.headline)
 
 
 @contextmanager

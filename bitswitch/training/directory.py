@@ -1,17 +1,17 @@
 """The directory of one run: its record files, and the lock that keeps others out."""
 
 import logging
-import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from bitswitch.errors import LockError, RunDirectoryError
 from bitswitch.results.files import START, Lines, Mark, write_json, writing
 from bitswitch.results.record import Record
 from bitswitch.runtime.drafts import remove_lost
 from bitswitch.runtime.locks import try_lock
+from bitswitch.runtime.progress import Status
 
 GROWING = ("train", "steps", "timing")
 """Record files that get a line per epoch or step."""
@@ -92,10 +92,9 @@ class RunDirectory:
             file.sync()
         return {name: file.mark for name, file in self._lines.items()}
 
-    def heartbeat(self, progress: dict[str, Any], at_once: bool = False) -> None:
+    def heartbeat(self, status: Status, at_once: bool = False) -> None:
         """Rewrite ``progress.json``, unless that was a moment ago."""
-        step_info = time.monotonic()
-        if at_once or step_info - self._last_heartbeat >= HEARTBEAT_S:
-            self._last_heartbeat = step_info
-            beat = {**progress, "pid": os.getpid(), "updated": time.time()}
-            write_json(self.path / "progress.json", beat)
+        now = time.monotonic()
+        if at_once or now - self._last_heartbeat >= HEARTBEAT_S:
+            self._last_heartbeat = now
+            write_json(self.path / "progress.json", status.heartbeat())

@@ -8,6 +8,7 @@ from typing import Any, Self
 from bitswitch.contracts.data import OpenDataset
 from bitswitch.contracts.task import Task
 from bitswitch.errors import CheckpointError, SpecError
+from bitswitch.runtime.progress import Status
 from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint
 from bitswitch.training.clock import Clock
@@ -156,16 +157,15 @@ class TrainingRun:
         """Tell others how far the run is."""
         done = self.at.step - self._resumed_step
         elapsed = time.monotonic() - self._resumed_time
-        self.directory.heartbeat(
-            {
-                "run_id": self.spec.run_id,
-                "epoch": self.at.epoch,
-                "epochs": self.spec.training.epochs,
-                "step": self.at.step,
-                "steps": self.steps,
-                "metric": self.task.headline._asdict(),
-                "held_out": self.at.held_out,
-                "eta_s": elapsed / done * (self.steps - self.at.step) if done else None,
-            },
-            at_once,
+        status = Status(
+            run_id=self.spec.run_id,
+            state="running",
+            epoch=self.at.epoch,
+            epochs=self.spec.training.epochs,
+            step=self.at.step,
+            steps=self.steps,
+            metric=self.task.headline._asdict(),
+            held_out={str(bits): value for bits, value in self.at.held_out.items()},
+            eta_s=elapsed / done * (self.steps - self.at.step) if done else None,
         )
+        self.directory.heartbeat(status, at_once)

@@ -97,3 +97,9 @@ def test_without_a_terminal_watching_prints_lines(run, capsys, monkeypatch):
     assert lines[0].startswith("0/1 runs, 1 running")
     assert "epoch 1/4" in lines[1]
     assert "\x1b" not in "".join(lines)
+
+
+def test_a_heartbeat_comes_back_as_it_was_sent(tmp_path):
+    sent = Status(tmp_path.name, "running", 1, 4, 30, 100, {"digits": 2}, {"8": 91.25}, 12.5)
+    (tmp_path / "progress.json").write_text(json.dumps(sent.heartbeat()))
+    assert status(tmp_path) == sent

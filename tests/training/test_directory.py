@@ -11,6 +11,7 @@ import pytest
 from bitswitch.errors import RecordError, RunDirectoryError
 from bitswitch.results.files import mark_of, read_json, read_lines
 from bitswitch.results.record import Record
+from bitswitch.runtime.progress import Status
 from bitswitch.training import directory
 from bitswitch.training.directory import RunDirectory
 
@@ -101,9 +102,9 @@ def test_heartbeats_are_rare_unless_urgent(tmp_path, monkeypatch):
     monkeypatch.setattr(directory, "HEARTBEAT_S", 1000.0)
     with RunDirectory(tmp_path) as run:
         for step in range(3):
-            run.heartbeat({"step": step})
+            run.heartbeat(Status("run", "running", step=step))
         assert read_json(tmp_path / "progress.json")["step"] == 0
-        run.heartbeat({"step": 3}, at_once=True)
+        run.heartbeat(Status("run", "running", step=3), at_once=True)
     progress = read_json(tmp_path / "progress.json")
     assert progress["step"] == 3
     assert progress["pid"] == os.getpid()
