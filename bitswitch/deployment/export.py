@@ -101,6 +101,12 @@ def refuse(run: RunSpec) -> None:
     """
     if facts.is_deployable(run):
         return
+    if not facts.classifies_images(run):
+        raise EncodingError(
+            f"{run.run_id} cannot be exported: files describe networks that classify images, and "
+            f"dataset '{run.dataset.name}' has another task.\n"
+            f"  Its run can be trained, searched and reported: leave out deploy."
+        )
     if facts.changes_network(run):
         reason = "changes the network itself, which a file cannot describe"
     else:

@@ -164,7 +164,7 @@ def _sum(costs: Iterable[Cost]) -> Cost:
 
 def _notes(suite: Suite, gpu: bool) -> list[str]:
     """Return what a reader must know about the numbers."""
-    notes = ["time: one step per kind of run, measured here on synthetic images"]
+    notes = ["time: one step per kind of run, measured here on made-up examples"]
     scaled = {
         f"{run.model.name} on {run.dataset.name}"
         for run in suite.runs.values()
@@ -227,7 +227,7 @@ def render(plan: Plan) -> str:
         f"number, as jobs wait for each other:",
         f"  {', then '.join(plan.schedule.chain)}",
         f"{shared} full-precision runs serve {sum(plan.starts.values())} others",
-        f"datasets: about {plan.data_bytes / 2**20:,.0f} MiB of pixels",
+        f"datasets: about {plan.data_bytes / 2**20:,.0f} MiB uncompressed",
         *plan.notes,
     ]
     return "\n".join(lines)

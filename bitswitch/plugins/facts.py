@@ -77,7 +77,13 @@ def changes_network(spec: RunSpec) -> bool:
 
 def is_deployable(spec: RunSpec) -> bool:
     """Return whether the network of ``spec`` can be exported as integers; remembered."""
-    return storage(spec) == "codes" and not changes_network(spec)
+    return storage(spec) == "codes" and not changes_network(spec) and classifies_images(spec)
+
+
+def classifies_images(spec: RunSpec) -> bool:
+    """Return whether the task of ``spec`` is to classify images; remembered."""
+    found: bool = dataset_facts(spec.dataset.name, spec.dataset.options)["classifies_images"]
+    return found
 
 
 def trains(spec: RunSpec) -> bool:
@@ -152,7 +158,8 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what can be said of a dataset without its data; remembered.
 
     These are ``stamp``, ``outputs``, ``sizes``, and ``shape`` and ``type`` of an input; of its task
-    ``metrics``, the headline first, ``note``, ``chance``, and ``chance_bound`` on the test split.
+    ``metrics``, the headline first, ``note``, ``chance``, and ``chance_bound`` on the test split;
+    and whether it ``classifies_images``.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
@@ -165,6 +172,7 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dataset_facts`` does, from the plugin itself."""
     from bitswitch.runtime.randomness import generator
+    from bitswitch.tasks.classification import Classification
 
     dataset = create("datasets", name, options)
     task, outputs, sizes = dataset.task, dataset.outputs, dataset.sizes()
@@ -177,6 +185,7 @@ def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
         "type": str(inputs.dtype),
         "metrics": [metric._asdict() for metric in task.metrics],
         "note": task.note,
+        "classifies_images": isinstance(task, Classification) and inputs.ndim == 4,
         "chance": task.chance(outputs),
         "chance_bound": task.chance_bound(outputs, sizes["test"]),
     }

@@ -29,7 +29,7 @@ class Metric(Record):
     value: float
     unit: str
     noise: float | None = None
-    """95 % half-width of the value, of a sample of so many examples; None: not known."""
+    """95 % half-width of a headline on the test split, from its size alone; None: not known."""
 
     @model_validator(mode="after")
     def _percent_in_range(self) -> Self:

@@ -10,7 +10,9 @@ from bitswitch.results.records import Metric
 def metric_lines(
     split: str, scores: Mapping[int, Found] | Mapping[str, Found], task: Task, suffix: str = ""
 ) -> list[Metric]:
-    """Return a line of ``metrics.jsonl`` for every policy and metric, the headline with its noise.
+    """Return a line of ``metrics.jsonl`` for every policy and metric.
+
+    The headline on the test split, which is reported, has its noise.
 
     Args:
         split: That was evaluated.
@@ -20,7 +22,7 @@ def metric_lines(
     """
     lines = []
     for policy, found in scores.items():
-        noise = task.noise(found)
+        noise = task.noise(found) if split == "test" else None
         for metric in task.metrics:
             line = Metric(
                 split=split,

@@ -89,12 +89,18 @@ def is_deployed(place: Place, run: RunSpec) -> bool:
     """Return whether the network of ``run``, the run of ``place``, is exported as integers.
 
     Raises:
-        SpecError: its method needs float weights, or changes the network.
+        SpecError: its method needs float weights, or changes the network; or its task is another
+            one than to classify images.
     """
     if not place.variant.deploy:
         return False
     if facts.is_deployable(run):
         return True
+    if not facts.classifies_images(run):
+        raise SpecError(
+            f"{place.where}: dataset '{run.dataset.name}' cannot be deployed: files describe "
+            f"networks that classify images, and it has another task.\n  Leave out deploy."
+        )
     if facts.changes_network(run):
         reason = "it changes the network itself, which no file can describe"
     else:

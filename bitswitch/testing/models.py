@@ -5,22 +5,48 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from bitswitch.contracts.data import Model
+from bitswitch.contracts.data import Batch, Dataset, Model
+from bitswitch.contracts.task import Rows
+from bitswitch.runtime.randomness import generator
+from bitswitch.tasks.classification import Classification
 from bitswitch.testing.failure import require
+from bitswitch.types import Strict
 
-CLASSES = 5
+
+class Pictures(Dataset):
+    """Made-up images in five classes: what models are checked on unless a dataset is given."""
+
+    task = Classification()
+    outputs = 5
+
+    def example(self, count: int, generator: torch.Generator) -> Batch:
+        images = torch.randn(count, 3, 32, 32, generator=generator)
+        return Batch(images, torch.arange(count) % self.outputs, torch.arange(count))
 
 
-def network_can_be_trained(model: Model) -> None:
-    """The network takes images of 32 by 32 pixels, and training reaches every parameter."""
-    net = model.build(CLASSES, 0)
-    logits = net(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+PICTURES = Pictures(Strict())
+
+
+def network_can_be_trained(model: Model, dataset: Dataset = PICTURES) -> None:
+    """The network takes inputs of the dataset, and training reaches every parameter."""
+    net = model.build(dataset.outputs, 0)
+    batch = dataset.example(2, generator("check"))
+    outputs = net(batch.inputs)
+    if isinstance(dataset.task, Rows):
+        rows = dataset.task.rows(outputs)
+        require(
+            rows.ndim == 2 and rows.shape[1] == dataset.outputs,
+            f"For 2 inputs and {dataset.outputs} outputs the network gives shape "
+            f"{list(outputs.shape)}.",
+            "Return logits [n, classes].",
+        )
+    loss = dataset.task.loss(outputs, batch.targets)
     require(
-        logits.shape == (2, CLASSES),
-        f"For 2 images and {CLASSES} classes the network gives shape {list(logits.shape)}.",
-        "Return logits [n, classes].",
+        loss.ndim == 0 and bool(loss.isfinite()),
+        f"The loss of two examples is {loss.tolist()}.",
+        "Return one finite number, the mean over examples.",
     )
-    logits.sum().backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     idle = [name for name, parameter in net.named_parameters() if parameter.grad is None]
     require(
         not idle,
@@ -29,9 +55,9 @@ def network_can_be_trained(model: Model) -> None:
     )
 
 
-def network_has_layers_to_quantize(model: Model) -> None:
+def network_has_layers_to_quantize(model: Model, dataset: Dataset = PICTURES) -> None:
     """The network is made of layers that can be quantized."""
-    kinds = [type(module) for module in model.build(CLASSES, 0).modules()]
+    kinds = [type(module) for module in model.build(dataset.outputs, 0).modules()]
     count = kinds.count(nn.Conv2d) + kinds.count(nn.Linear)
     require(
         count > 2,
@@ -40,10 +66,10 @@ def network_has_layers_to_quantize(model: Model) -> None:
     )
 
 
-def weights_depend_on_the_seed_alone(model: Model) -> None:
+def weights_depend_on_the_seed_alone(model: Model, dataset: Dataset = PICTURES) -> None:
     """Initial weights depend on the seed and on nothing else."""
     before = torch.get_rng_state()
-    first, second, other = (model.build(CLASSES, seed).state_dict() for seed in (0, 0, 1))
+    first, second, other = (model.build(dataset.outputs, seed).state_dict() for seed in (0, 0, 1))
     require(
         torch.equal(torch.get_rng_state(), before),
         "build() changes the state of the global random numbers.",
@@ -61,9 +87,9 @@ def weights_depend_on_the_seed_alone(model: Model) -> None:
     )
 
 
-MODEL_CHECKS: tuple[Callable[[Model], None], ...] = (
+MODEL_CHECKS: tuple[Callable[..., None], ...] = (
     network_can_be_trained,
     network_has_layers_to_quantize,
     weights_depend_on_the_seed_alone,
 )
-"""Each raises ``CheckFailed``."""
+"""Each takes a model, and the dataset that it is for; it raises ``CheckFailed``."""

@@ -126,7 +126,7 @@ def test_disk_holds_the_predictions_of_ps_kd(measured, tiny_run, tmp_path):
     assert kept - plain == (tmp_path / "file").stat().st_size
 
 
-def test_datasets_are_counted_in_pixels():
+def test_datasets_are_counted_uncompressed():
     dataset = Choice(name="digits", options={"size": 8, "train": 48, "held_out": 20, "test": 40})
     assert data_bytes(resolved_choice(dataset, "datasets")) == 108 * 3 * 8 * 8
 

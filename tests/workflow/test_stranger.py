@@ -211,3 +211,25 @@ def test_the_how_to_on_searches_shows_what_is_written(kind, name, file):
     shown = {block.file: block.content for block in blocks(HOW_TO.with_name("add-a-search.md"))}
     written = rendered(kind, name)[file.partition("/")[2]]
     assert shown[file].rstrip() == written.rstrip()
+
+
+@pytest.mark.slow
+def test_the_how_to_on_tasks_works_as_written(project, tmp_path_factory):
+    reader = Reader(project, tmp_path_factory.mktemp("environment"))
+    how_to = HOW_TO.with_name("add-a-task.md")
+    for block in blocks(how_to):
+        if block.file:
+            path = project.folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.content)
+    printed = reader.follow(how_to, "ratings.yaml")
+    assert "3 runs, valid" in printed["bitswitch validate ratings.yaml"]
+    results = project.folder / "results"
+    lines = [
+        json.loads(line)
+        for path in results.glob("runs/double-rounding-*/metrics.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    errors = [one["value"] for one in lines if (one["split"], one["metric"]) == ("test", "mae")]
+    table = (results / "ratings" / "tables" / "stars.html").read_text()
+    assert f"{min(errors):.3f}" in table
