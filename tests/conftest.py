@@ -29,16 +29,22 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny_run() -> Callable[..., RunSpec]:
-    """Return a function that makes a run of ResNet-8 on 8x8 digits, three steps per epoch."""
+    """Return a function that makes a run of ResNet-8 on 8x8 digits, three steps per epoch.
+
+    Of double rounding with its own recipe.
+    """
 
     def make(bitset: tuple[int, ...] = (8, 4, 2), seed: int = 0, **training: Any) -> RunSpec:
+        recipe: dict[str, Any] = {"update": "separate", "alrs": {"variant": "relative"}}
+        if bitset == (32,):
+            recipe = {}
         fields = {
             "method": "float32" if bitset == (32,) else "double-rounding",
             "model": "resnet8",
             "dataset": TINY,
             "bitset": bitset,
             "seed": seed,
-            "training": {"epochs": 2, "batch_size": 16, **training},
+            "training": {"epochs": 2, "batch_size": 16, **recipe, **training},
         }
         return resolved(RunSpec.model_validate(fields))
 

@@ -13,6 +13,7 @@ from bitswitch.contracts.data import Batch
 from bitswitch.contracts.plugin import Plugin
 from bitswitch.contracts.sensitivity import Scores
 from bitswitch.contracts.task import ROWS, Task
+from bitswitch.nn import alrs
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.norm import SwitchableBatchNorm
 from bitswitch.nn.policy import widest_first
@@ -21,6 +22,9 @@ from bitswitch.quant.quantizer import Quantizer
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.types import BitSet, Policy, Strict
+
+SOME_INPUTS = 256 * 3 * 5 * 7
+"""Of a layer whose weight can be cut into groups of any usual size."""
 
 
 class StepInfo(NamedTuple):
@@ -211,6 +215,44 @@ class Method(Plugin):
         if share == 1.0:
             return soft
         return share * soft + (1 - share) * task.loss(context.logits, context.targets)
+
+    def scale_learning_rate(
+        self, training: TrainingSpec, current: Pass, base: float, largest: Sequence[float]
+    ) -> float:
+        """Return the learning rate of the scales in the update that follows a pass.
+
+        Default: ``base``, or what ALRS makes of it where the recipe asks for that. Conventional
+        training takes one update for all passes, at what is returned for the last one.
+
+        Args:
+            training: The recipe.
+            current: The pass.
+            base: The scheduled learning rate of scales.
+            largest: Largest magnitude of the gradient that the pass gave each scale in use,
+                [scales].
+        """
+        if training.alrs is None:
+            return base
+        widths = current.widths()
+        return alrs.scaled(training.alrs, self.bitset, current.bits, widths, base, largest)
+
+    def needs_scale_gradients(self, training: TrainingSpec) -> bool:
+        """Return whether ``scale_learning_rate`` looks at gradients.
+
+        Default: if the recipe has ALRS, or the method a rule of its own.
+        """
+        own = type(self).scale_learning_rate is not Method.scale_learning_rate
+        return own or training.alrs is not None
+
+    @property
+    def learns_scales(self) -> bool:
+        """Whether training changes scales of the quantizers; default: as the quantizers say.
+
+        For methods whose bit-widths are integers.
+        """
+        weight = torch.linspace(-1, 1, SOME_INPUTS).reshape(1, SOME_INPUTS, 1, 1)
+        quantizers = (self.weight_quantizer(weight), self.activation_quantizer())
+        return any(quantizer.scales() for quantizer in quantizers)
 
     def finish(self, model: QuantizedModel, batches: Callable[[], Iterator[Batch]]) -> None:
         """Make the trained ``model`` ready for evaluation; default: it is.

@@ -42,7 +42,7 @@ class Abn(Method):
     )
     published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 160 epochs: huang2025nearly, Table 2; the rest is not known
-            {"epochs": 160, "update": "conventional", "alrs": {"reading": "off"}}
+            {"epochs": 160}
         )
     }
 

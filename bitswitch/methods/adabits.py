@@ -24,9 +24,6 @@ _RECIPE = {
     "momentum": 0.9,
     "nesterov": True,
     "weight_decay": 4e-5,
-    "update": "conventional",
-    "alrs": {"reading": "off"},
-    "distillation": "none",
 }
 
 

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 _RECIPE = {
     "schedule": "step",
     "decay": 0.1,
-    "update": "conventional",
-    "alrs": {"reading": "off"},
-    "distillation": "none",
 }
 
 

@@ -56,7 +56,7 @@ class BitMixer(Method):
     )
     published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 160 epochs: huang2025nearly, Table 2; the rest is not known
-            {"epochs": 160, "update": "conventional", "alrs": {"reading": "off"}}
+            {"epochs": 160}
         )
     }
 

@@ -22,7 +22,7 @@ _RECIPE = {
     "milestones": (),
     "warmup_epochs": 0,
     "update": "separate",
-    "alrs": {},
+    "alrs": {"variant": "relative"},
 }
 RECIPES = {
     "cifar10": Recipe(training={**_RECIPE, "epochs": 200, "batch_size": 128}),

@@ -54,9 +54,6 @@ class Limpq(Method):
                 "milestones": (),
                 "clip_value": 1.0,
                 "label_smoothing": 0.1,
-                "update": "conventional",
-                "alrs": {"reading": "off"},
-                "distillation": "none",
             }
         )
     }

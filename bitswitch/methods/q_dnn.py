@@ -39,7 +39,7 @@ class QDnn(Method):
     )
     published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(
-            {"epochs": 45, "update": "conventional", "alrs": {"reading": "off"}}  # huang2025nearly
+            {"epochs": 45}  # huang2025nearly
         )
     }
 

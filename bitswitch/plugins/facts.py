@@ -86,6 +86,12 @@ def classifies_images(spec: RunSpec) -> bool:
     return found
 
 
+def learns_scales(spec: RunSpec) -> bool:
+    """Return whether training ``spec`` changes scales of quantizers; remembered."""
+    learned: bool = not spec.is_float and _of_method(spec, "learns_scales")
+    return learned
+
+
 def trains(spec: RunSpec) -> bool:
     """Return whether the method of ``spec`` takes training steps; remembered."""
     steps: bool = _of_method(spec, "trains")

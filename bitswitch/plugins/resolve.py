@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import overload
 
-from bitswitch.plugins import registry
+from bitswitch.errors import SpecError
+from bitswitch.plugins import facts, registry
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.spec.yaml_files import explained, read_yaml
 
 _Spec = RunSpec | SensitivitySpec | SearchSpec
@@ -32,10 +34,11 @@ def resolved(spec: _Spec) -> _Spec:
 
     Raises:
         UnknownPluginError: no installed package provides a plugin.
-        SpecError: an option that a plugin does not have, or a value out of range.
+        SpecError: an option that a plugin does not have, a value out of range, or ALRS where
+            nothing is learned that it could scale.
     """
     if isinstance(spec, RunSpec):
-        return spec.model_copy(
+        run = spec.model_copy(
             update={
                 "method": resolved_choice(spec.method, "methods"),
                 "model": resolved_choice(spec.model, "models"),
@@ -44,6 +47,8 @@ def resolved(spec: _Spec) -> _Spec:
                 "sensitivity": spec.sensitivity and resolved(spec.sensitivity),
             }
         )
+        _check_alrs(run.training, run, "training")
+        return run
     if isinstance(spec, SensitivitySpec):
         return spec.model_copy(
             update={
@@ -51,13 +56,25 @@ def resolved(spec: _Spec) -> _Spec:
                 "run": resolved(spec.run),
             }
         )
-    return spec.model_copy(
+    search = spec.model_copy(
         update={
             "search": resolved_choice(spec.search, "searches"),
             "run": resolved(spec.run),
             "sensitivity": spec.sensitivity and resolved(spec.sensitivity),
         }
     )
+    if search.retraining is not None:
+        _check_alrs(search.retraining, search.run, "retraining")
+    return search
+
+
+def _check_alrs(training: TrainingSpec, run: RunSpec, key: str) -> None:
+    """Refuse ALRS in a training, the value of ``key``, of a method without learned scales."""
+    if training.alrs is not None and not facts.learns_scales(run):
+        raise SpecError(
+            f"{key}.alrs: method '{run.method.name}' has no learned scales, whose learning rate "
+            f"ALRS sets. Leave {key}.alrs out (or write alrs: null where a recipe brings it)"
+        )
 
 
 def read_run(path: Path) -> RunSpec:

@@ -65,11 +65,7 @@ class RunSpec(Strict):
         return bitset
 
     @model_validator(mode="after")
-    def _factors_cover_bitset(self) -> Self:
-        factors = self.training.alrs.factors
-        missing = [b for b in self.bitset if isinstance(factors, dict) and b not in factors]
-        if missing and not self.is_float:
-            raise ValueError(f"training.alrs.factors: no factor for bit-width {missing[0]}")
+    def _method_fits_bitset(self) -> Self:
         if self.is_float != (self.method.name == "float32"):
             raise ValueError(
                 f"bitset {list(self.bitset)} does not fit method '{self.method.name}': "
@@ -78,15 +74,8 @@ class RunSpec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _updates_fit_alrs(self) -> Self:
-        training = self.training
-        summed = training.update == "conventional" and training.alrs.reading != "off"
-        if summed and not self.is_float:
-            raise ValueError(
-                f"training.alrs.reading '{training.alrs.reading}' needs an update per bit-width: "
-                f"conventional training takes one step for all. Set training.alrs.reading to "
-                f"'off', or training.update to 'separate'"
-            )
+    def _factors_cover_bitset(self) -> Self:
+        self.training.check_factors(self.bitset, "training")
         return self
 
     @property

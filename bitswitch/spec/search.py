@@ -74,6 +74,12 @@ class SearchSpec(Strict):
             raise ValueError("a budget on latency needs a table: name one, search.latency_table")
         return self
 
+    @model_validator(mode="after")
+    def _factors_cover_bitset(self) -> Self:
+        if self.retraining is not None:
+            self.retraining.check_factors(self.run.bitset, "retraining")
+        return self
+
     @cached_property
     def identifier(self) -> str:
         """Readable prefix, then eight hex digits of the content."""

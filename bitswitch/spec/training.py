@@ -11,16 +11,22 @@ from pydantic import (
     model_validator,
 )
 
-from bitswitch.types import Distinct, Strict
+from bitswitch.types import BitSet, Distinct, Strict
 
 MOST = 1_000_000
 """Epochs, and images of a batch."""
 
 
-class AlrsSpec(Strict):
-    """Adaptive learning-rate scaling of the quantization scales (huang2025nearly, Eq. 6-7)."""
+AlrsVariant = Literal["factor-only", "relative", "clamped", "literal"]
 
-    reading: Literal["off", "factor-only", "relative", "clamped", "literal"] = "relative"
+
+class AlrsSpec(Strict):
+    """Adaptive learning-rate scaling of the quantization scales (huang2025nearly, Eq. 6-7).
+
+    An option of any method whose scales are learned.
+    """
+
+    variant: AlrsVariant = "relative"
     """How Eq. 6 is read; ``relative`` is the only one that keeps its gradient term and cannot
     turn negative."""
     factors: dict[int, PositiveFloat] | Literal["tenths"] | None = None
@@ -32,7 +38,7 @@ class AlrsSpec(Strict):
 
 
 class TrainingSpec(Strict):
-    """How one network is trained."""
+    """How one network is trained: a recipe of no method in particular."""
 
     epochs: Annotated[int, Field(gt=0, le=MOST)]
     batch_size: Annotated[int, Field(gt=0, le=MOST)]
@@ -60,9 +66,13 @@ class TrainingSpec(Strict):
     """Bound on the magnitude of every gradient; None: none."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the label that is spread over all classes."""
-    update: Literal["conventional", "separate"] = "separate"
-    """One optimizer step per batch (Alg. A.1) or one after every bit-width (Alg. A.2)."""
-    alrs: AlrsSpec = AlrsSpec()
+    update: Literal["conventional", "separate"] = "conventional"
+    """One optimizer step per batch, on summed gradients, or one after every bit-width
+    (huang2025nearly, Alg. A.1 and A.2)."""
+    alrs: AlrsSpec | None = None
+    """None: the scales' learning rate is the same at every bit-width."""
+    record_scale_gradients: bool = False
+    """Record statistics of the gradient of every scale, per epoch; ALRS, which needs them, does."""
     distillation: Literal["none", "neighbour", "ps-kd"] = "none"
     """Soft targets: from the bit-width above, or from the last epoch's widest predictions."""
     distillation_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -93,3 +103,23 @@ class TrainingSpec(Strict):
                 f"training.epochs {self.epochs}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _updates_fit_alrs(self) -> Self:
+        if self.alrs is not None and self.update == "conventional":
+            raise ValueError(
+                "training.alrs needs an update per bit-width: conventional training takes one "
+                "step for all. Set training.update to 'separate', or training.alrs to null"
+            )
+        return self
+
+    def check_factors(self, bitset: BitSet, key: str) -> None:
+        """Refuse factors of ALRS that leave out a bit-width of ``bitset``.
+
+        Raises:
+            ValueError: they do; names ``key``, where this recipe stands.
+        """
+        factors = self.alrs.factors if self.alrs else None
+        missing = [bits for bits in bitset if isinstance(factors, dict) and bits not in factors]
+        if missing:
+            raise ValueError(f"{key}.alrs.factors: no factor for bit-width {missing[0]}")

@@ -41,6 +41,14 @@ class OnePolicy(Method):
     def loss(self, context: PassContext) -> Tensor:
         return self.method.loss(context)
 
+    def scale_learning_rate(
+        self, training: "TrainingSpec", current: Pass, base: float, largest: Sequence[float]
+    ) -> float:
+        return self.method.scale_learning_rate(training, current, base, largest)
+
+    def needs_scale_gradients(self, training: "TrainingSpec") -> bool:
+        return self.method.needs_scale_gradients(training)
+
 
 def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> QuantizedModel:
     """Return a copy of the trained model after ``spec.retraining`` at ``policy`` alone.

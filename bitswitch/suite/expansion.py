@@ -9,6 +9,7 @@ from bitswitch.plugins import facts
 from bitswitch.plugins.resolve import resolved
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
+from bitswitch.spec.training import TrainingSpec
 from bitswitch.spec.yaml_files import explained, merge
 from bitswitch.suite.variants import (
     NetworkSpec,
@@ -186,6 +187,9 @@ def _search(place: Place, spec: SearchVariantSpec, run: RunSpec, seed: int) -> S
 
 SUITE_SIZED = ("epochs", "batch_size", "warmup_epochs")
 """What a published recipe does not bring into suites on embedded data."""
+OF_BIT_WIDTHS = ("update", "alrs", "distillation")
+"""How bit-widths are trained together: a published recipe that says nothing of it means none of
+the network's."""
 
 
 def _recipe(network: NetworkSpec, variant: VariantSpec, data: str) -> dict[str, Any]:
@@ -194,6 +198,7 @@ def _recipe(network: NetworkSpec, variant: VariantSpec, data: str) -> dict[str, 
     published = _published_recipe(network, variant)
     if published is not None:
         options = published["options"] | options
+        training |= {key: TrainingSpec.model_fields[key].default for key in OF_BIT_WIDTHS}
         training |= {
             key: value
             for key, value in published["training"].items()

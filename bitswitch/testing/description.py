@@ -110,3 +110,17 @@ def refusals_are_sentences(subject: Subject) -> None:
                 f"skip() answers several lines for the bit-widths {list(bitset)}.",
                 "Say it in one line: it becomes a footnote.",
             )
+
+
+def learned_scales_are_known(subject: Subject) -> None:
+    """What the method says of learned scales is what its network has: a suite asks before ALRS."""
+    if subject.bitset == (FLOAT_BITS,):
+        return
+    method = subject.method()
+    found = bool(quantized(method).scale_parameters())
+    require(
+        bool(method.learns_scales) == found,
+        f"learns_scales is {method.learns_scales!r}, and the network has "
+        f"{'learned scales' if found else 'none'}.",
+        "Override the property learns_scales where single quantizers do not tell.",
+    )

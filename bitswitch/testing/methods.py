@@ -10,6 +10,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     description.source_is_cited,
     description.recipes_can_be_used,
     description.refusals_are_sentences,
+    description.learned_scales_are_known,
     passes.passes_are_of_the_bit_set,
     passes.teachers_are_earlier_passes,
     passes.every_bit_width_is_visited,

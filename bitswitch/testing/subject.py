@@ -34,8 +34,6 @@ TRAINING: dict[str, Any] = {
     "epochs": 4,
     "batch_size": IMAGES,
     "learning_rate": 5e-3,
-    "update": "conventional",
-    "alrs": {"reading": "off"},
 }
 DEPLOYED_AFTER = 2
 """Training steps."""

@@ -100,7 +100,9 @@ def _record_step(session: TrainingRun, outcomes: list[PassResult]) -> None:
             step=step,
             loss={one.bits: one.loss for one in uniform},
             scale_learning_rate={one.bits: one.scale_learning_rate for one in quantized},
-            mean_gradient={one.bits: one.mean_gradient for one in quantized},
+            mean_gradient={
+                one.bits: one.mean_gradient for one in quantized if one.mean_gradient is not None
+            },
         )
         session.directory.append("steps", line)
 

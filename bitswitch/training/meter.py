@@ -16,7 +16,8 @@ class EpochMeter:
     headline: float = 0.0
     """Of the task, times examples; NaN: it has none in training."""
     loss: float = 0.0
-    mean_gradient: float = 0.0
+    mean_gradient: float | None = None
+    """None: not recorded."""
     scale_learning_rate: float = 0.0
     negative: int = 0
     """Steps whose scale learning rate was below zero."""
@@ -27,7 +28,8 @@ class EpochMeter:
         self.examples += examples
         self.headline += outcome.headline
         self.loss += outcome.loss
-        self.mean_gradient += outcome.mean_gradient
+        if outcome.mean_gradient is not None:
+            self.mean_gradient = (self.mean_gradient or 0.0) + outcome.mean_gradient
         self.scale_learning_rate += outcome.scale_learning_rate
         self.negative += outcome.scale_learning_rate < 0
 
@@ -47,6 +49,7 @@ class EpochMeter:
             means |= {
                 "scale_learning_rate": self.scale_learning_rate / self.steps,
                 "negative_share": self.negative / self.steps,
-                "mean_gradient": self.mean_gradient / self.steps,
             }
+        if with_scales and self.mean_gradient is not None:
+            means["mean_gradient"] = self.mean_gradient / self.steps
         return means

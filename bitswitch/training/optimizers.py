@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.spec.training import TrainingSpec
+from bitswitch.spec.training import AlrsSpec, TrainingSpec
 from bitswitch.training.uncompiled import uncompiled
 
 
@@ -42,8 +42,9 @@ class Rates(NamedTuple):
     scales: float
 
     @classmethod
-    def of(cls, rate: float, scale_rate: float, target: str = "scales") -> Self:
+    def of(cls, rate: float, scale_rate: float, alrs: AlrsSpec | None = None) -> Self:
         """Return ``rate`` for all but scales, and ``scale_rate`` for what ALRS targets too."""
+        target = alrs.target if alrs else "scales"
         weights = scale_rate if target == "scales+weights" else rate
         return cls(weights, rate if target == "scales" else scale_rate, scale_rate)
 

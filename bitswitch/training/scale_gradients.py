@@ -39,6 +39,12 @@ class ScaleGradients:
         parts = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.scales.values())
         return torch.cat([part.reshape(-1) for part in parts])
 
+    def add_since(self, before: Tensor) -> Tensor:
+        """Count what came on top of ``before``, a ``vector``; return max |gradient| [scales]."""
+        gradient = self.vector() - before
+        self.add(gradient)
+        return self.largest(gradient)
+
     def largest(self, gradient: Tensor) -> Tensor:
         """Return max |gradient| of every scale, [scales], of a ``vector``."""
         if len(self.scales) == len(gradient):

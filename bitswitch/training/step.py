@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import NamedTuple, Self
 
 import torch
@@ -10,10 +9,10 @@ from torch import Tensor, nn
 
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import HostRequest, Method, Pass, PassContext, StepInfo
+from bitswitch.nn.alrs import mean_clipped
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.runtime import transfers
 from bitswitch.spec.training import TrainingSpec
-from bitswitch.training import alrs
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import all_positive, by_scales, check_loss, reflect_scales
 from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients
@@ -29,10 +28,10 @@ class PassResult(NamedTuple):
     """Mean over the batch."""
     headline: float
     """The task's headline on the batch, times its size; NaN: it has none in training."""
-    mean_gradient: float
-    """Gradient term of Eq. 6, in [0, 1]."""
+    mean_gradient: float | None
+    """Mean over scales of the largest clipped gradient, in [0, 1]; None: not recorded."""
     scale_learning_rate: float
-    """lambda_b."""
+    """In the update that follows; conventional training takes that of the last pass."""
 
 
 @dataclass
@@ -45,7 +44,7 @@ class TrainState:
     optimizers: Optimizers
     distillation: Distillation
     gradients: dict[int, ScaleGradients]
-    factors: dict[int, float]
+    """Statistics of scale gradients by bit-width; empty where nobody asks for them."""
     scales: list[nn.Parameter]
     """All scales of the model."""
     layers: list[str]
@@ -70,33 +69,22 @@ class TrainState:
         for bits in model.bitset:
             with model.at(bits):
                 idle[bits] = model.inactive_parameters()
+        recorded = training.record_scale_gradients or method.needs_scale_gradients(training)
         return cls(
             method=method,
             model=model,
             training=training,
             optimizers=Optimizers.of(model, training),
             distillation=distillation,
-            gradients=scale_gradients(model),
-            factors=alrs.factors(model.bitset, training.alrs.factors),
+            gradients=scale_gradients(model) if recorded else {},
             scales=list(model.scale_parameters().values()),
             layers=list(model.layers),
             idle=idle,
             crossed=torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device),
         )
 
-    def factor(self, part: Pass) -> float:
-        """Return eta of a pass: that of its bit-width, whatever single layers take.
-
-        Where it has none, the mean over the quantized operands.
-        """
-        if part.bits in self.factors:
-            return self.factors[part.bits]
-        return fmean(
-            self.factors.get(bits, 1.0) for bits in part.widths() or [self.model.bitset[0]]
-        )
-
     def scale_rate(self, rate: float) -> float:
-        """Return the learning rate of scales that goes with that of weights, before ALRS."""
+        """Return the scheduled learning rate of scales that goes with that of weights."""
         own = self.training.scale_learning_rate
         return rate if own is None else rate * own / self.training.learning_rate
 
@@ -140,7 +128,7 @@ def train_step(
         if part.update:
             _update(train_state, part, rate, outcome.scale_learning_rate)
     if not passes[-1].update:
-        train_state.step(Rates.of(rate, train_state.scale_rate(rate)))
+        train_state.step(Rates.of(rate, outcomes[-1].scale_learning_rate))
     for part, logits in zip(passes, earlier, strict=True):
         if part.bits == train_state.model.bitset[0]:
             train_state.distillation.remember(logits, step_info.epoch)
@@ -162,24 +150,21 @@ def _run_pass(
     model = train_state.model
     _switch(model, part)
     gradients = _gradients(train_state, part)
-    before = gradients.vector()
+    before = None if gradients is None else gradients.vector()
     logits = model(batch.inputs)
     context = PassContext(part, logits, targets, batch, tuple(earlier), model, step_info)
     loss = train_state.method.loss(context)
     loss.backward()  # type: ignore[no-untyped-call]
     earlier.append(logits.detach())
-    gradient = gradients.vector() - before
-    gradients.add(gradient)
     judged = train_state.method.task.headline_sum(earlier[-1], batch.targets)
-    value, headline, *largest = _sent(
-        torch.cat([torch.stack([loss.detach(), judged]), gradients.largest(gradient)]),
-        context.requests,
-    )
+    values = torch.stack([loss.detach(), judged])
+    if gradients is not None and before is not None:
+        values = torch.cat([values, gradients.add_since(before)])
+    value, headline, *largest = _sent(values, context.requests)
     check_loss(value, f"at {part} in step {step_info.step}", model)
-    mean = alrs.mean_clipped(largest)
-    base = train_state.scale_rate(rate)
-    scale_rate = alrs.learning_rate(
-        train_state.training.alrs.reading, base, train_state.factor(part), mean
+    mean = None if gradients is None else mean_clipped(largest)
+    scale_rate = train_state.method.scale_learning_rate(
+        train_state.training, part, train_state.scale_rate(rate), largest
     )
     return PassResult(part.bits, value, headline, mean, scale_rate)
 
@@ -225,11 +210,16 @@ def _switch(model: QuantizedModel, part: Pass) -> None:
         part.setup(model)
 
 
-def _gradients(train_state: TrainState, part: Pass) -> ScaleGradients:
-    """Return where a pass counts its scale gradients; those of mixed passes are not kept."""
+def _gradients(train_state: TrainState, part: Pass) -> ScaleGradients | None:
+    """Return where a pass counts its scale gradients; None where nobody asks for them.
+
+    Those of mixed passes are not kept.
+    """
+    if not train_state.gradients:
+        return None
     if part.policy is None and part.bits in train_state.gradients:
         return train_state.gradients[part.bits]
-    needed = part.update and train_state.training.alrs.reading != "off"
+    needed = train_state.method.needs_scale_gradients(train_state.training)
     scales = train_state.model.active_scales() if needed else {}
     return ScaleGradients(scales, train_state.crossed.device)
 
@@ -238,4 +228,4 @@ def _update(train_state: TrainState, part: Pass, rate: float, scale_rate: float)
     """Step after one pass; parameters of other bit-widths stay as they are."""
     known = train_state.idle.get(part.bits) if part.policy is None and part.bits else None
     drop_gradients(train_state.model.inactive_parameters() if known is None else known)
-    train_state.step(Rates.of(rate, scale_rate, train_state.training.alrs.target))
+    train_state.step(Rates.of(rate, scale_rate, train_state.training.alrs))

@@ -25,8 +25,8 @@ OPTIONS = {
     "l1-regularization": {"iterations": 0},
 }
 METHODS = registry.names("methods")
-CONVENTIONAL = {"update": "conventional", "alrs": {"reading": "off"}}
-SEPARATE = {"update": "separate", "alrs": {"reading": "relative"}}
+CONVENTIONAL = {"update": "conventional", "alrs": None}
+SEPARATE = {"update": "separate", "alrs": {"variant": "relative"}}
 RECIPES = (
     {**SEPARATE, "distillation": "neighbour"},
     {**CONVENTIONAL, "distillation": "ps-kd", "clip_value": 1.0},

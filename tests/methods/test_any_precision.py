@@ -100,7 +100,7 @@ def spec(**changes):
         model=Choice(name="resnet8"),
         dataset=Choice(name="digits"),
         bitset=BITSET,
-        training=training(alrs={"reading": "off"}, **changes),
+        training=training(**changes),
         seed=0,
     )
 

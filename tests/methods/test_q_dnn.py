@@ -40,7 +40,7 @@ def test_consistency_is_the_teachers_share():
 
 @pytest.mark.parametrize(("update", "expected"), [("conventional", False), ("separate", True)])
 def test_all_passes_update_or_none(update, expected):
-    training = TrainingSpec(epochs=1, batch_size=1, update=update, alrs={"reading": "off"})
+    training = TrainingSpec(epochs=1, batch_size=1, update=update)
     assert {one.update for one in passes(training)} == {expected}
 
 

@@ -44,7 +44,7 @@ def test_time_is_start_training_and_evaluation(measured, tiny_run):
     [("double-rounding", 3), ("multiquant", 3), ("kure", 1), ("bit-mixer", 1), ("abn", 3)],
 )
 def test_passes_are_those_of_the_method(measured, tiny_run, method, passes):
-    run = tiny_run(update="conventional", alrs={"reading": "off"})
+    run = tiny_run(update="conventional", alrs=None)
     run = run.model_copy(update={"method": resolved_choice(Choice(name=method), "methods")})
     evaluation = (2 * 20 + 40) / 16 * estimates.FORWARD_SHARE * 3 * 0.25 / passes
     after = estimates._images(facts.finish_work(run, estimates._extent(run)))
@@ -68,7 +68,7 @@ def test_what_finishes_a_run_is_counted(measured, tiny_run, monkeypatch):
 
 
 def test_a_method_without_training_takes_no_steps(measured, tiny_run):
-    run = tiny_run(update="conventional", alrs={"reading": "off"})
+    run = tiny_run(update="conventional", alrs=None)
     run = run.model_copy(update={"method": resolved_choice(Choice(name="ptmq"), "methods")})
     cost = estimate(run, "cpu", gpu=False)
     assert cost.steps == 0
@@ -77,7 +77,7 @@ def test_a_method_without_training_takes_no_steps(measured, tiny_run):
 
 def test_a_kind_of_run_is_measured_once(measured, tiny_run):
     same = [tiny_run(seed=seed, epochs=epochs) for seed in (0, 1) for epochs in (1, 2)]
-    others = [tiny_run(bitset=(8, 4)), tiny_run(update="conventional", alrs={"reading": "off"})]
+    others = [tiny_run(bitset=(8, 4)), tiny_run(update="conventional", alrs=None)]
     for run in (*same, *others):
         estimate(run, "cpu", gpu=False)
     assert len(measured) == 3

@@ -15,7 +15,7 @@ from bitswitch.report.tables import accuracy_table, layer_table, search_table, t
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from tests.report import deployment_records
-from tests.report.conftest import make_suite, write_run
+from tests.report.conftest import alrs_of, make_suite, write_run
 from tests.report.mixed import make_mixed, write_scoring, write_search
 
 CHANCE = 10.4
@@ -59,7 +59,7 @@ def notes_of(table: Table, entry: Entry) -> list[str]:
 
 
 def is_survivor(run: RunSpec) -> bool:
-    return run.training.alrs.reading == "relative" and run.seed < 2
+    return alrs_of(run) == "relative" and run.seed < 2
 
 
 def test_survivors_are_counted_and_nothing_is_claimed_of_them(results: Path):

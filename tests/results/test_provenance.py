@@ -107,7 +107,7 @@ from bitswitch.spec.search import SearchSpec
 
 data, results, tiny = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 loaded = lambda: {name for name in sys.modules if name.partition(".")[0] == "bitswitch"}
-training = {"epochs": 1, "batch_size": 16, "update": "conventional", "alrs": {"reading": "off"}}
+training = {"epochs": 1, "batch_size": 16}
 run = RunSpec(method="double-rounding", model="resnet8", dataset=tiny, bitset=(4, 2), seed=0,
               training=training)
 run = resolved(run)

@@ -28,7 +28,7 @@ BUDGETS = ({"cost": "average-bits", "at_most": 4},)
 @pytest.fixture(scope="session")
 def run():
     """Return a run of ResNet-8 on 8x8 digits, three steps per epoch."""
-    training = {"epochs": 2, "batch_size": 16}
+    training = {"epochs": 2, "batch_size": 16, "update": "separate", "alrs": {}}
     fields = {"method": "double-rounding", "model": "resnet8", "dataset": TINY, "seed": 0}
     return resolved(RunSpec(**fields, bitset=(8, 4, 2), training=training))
 

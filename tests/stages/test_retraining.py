@@ -76,7 +76,7 @@ def test_it_follows_its_recipe(trained, policy, spec_of, steps):
 
 @pytest.mark.parametrize(("update", "expected"), [("separate", True), ("conventional", False)])
 def test_when_optimizers_step_is_as_the_recipe_says(trained, policy, update, expected, spec_of):
-    training = {**TRAINING, "update": update, "alrs": {"reading": "off"}}
+    training = {**TRAINING, "update": update}
     recipe = spec_of(retraining=training).retraining
     (found,) = OnePolicy(trained.parts.method, policy).passes(recipe, None, [])
     assert (found.bits, found.policy, found.update) == (None, policy, expected)

@@ -55,7 +55,7 @@ def content(folder):
 
 RECIPES = {
     "separate": {},
-    "conventional": {"update": "conventional", "alrs": {"reading": "off"}, "optimizer": "sgd"},
+    "conventional": {"update": "conventional", "alrs": None, "optimizer": "sgd"},
     "ps-kd": {"distillation": "ps-kd"},
     "neighbour": {"distillation": "neighbour", "optimizer": "sgd"},
     "float": {"bitset": (32,)},
@@ -198,7 +198,7 @@ def test_a_start_that_diverged_is_passed_on_as_a_finding(work, tiny_run):
 
 
 def test_a_run_that_diverges_ends_with_a_diagnosis(work, tiny_run):
-    folder = work(tiny_run(learning_rate=1.0, alrs={"reading": "literal"}, scale_guard="stop"))
+    folder = work(tiny_run(learning_rate=1.0, alrs={"variant": "literal"}, scale_guard="stop"))
     result = read_json(folder / "result.json")
     assert result["status"] == "diverged"
     assert "step" in result["diagnosis"]

@@ -112,12 +112,13 @@ def test_an_arm_changes_epochs_rate_and_recipe(write):
     variant = {
         "epochs_factor": 4 / 3,
         "learning_rate_factor": 2,
-        "training": {"alrs": {"reading": "off"}},
+        "training": {"update": "separate", "alrs": {"variant": "clamped"}},
     }
     run = load_suite(write(**with_arm(**variant))).cells[0].run
     assert run.training.epochs == 4
     assert run.training.learning_rate == pytest.approx(1e-3)
-    assert run.training.alrs.reading == "off"
+    assert run.training.alrs.variant == "clamped"
+    assert run.start.training.alrs is None
     assert run.start.training.epochs == 2
 
 
@@ -142,8 +143,8 @@ BAD = {
         "called 'first_last_bits' now",
     ),
     "unknown recipe key": (with_arm(training={"epoch": 3}), "Did you mean 'epochs'?"),
-    "unknown reading": (
-        with_arm(training={"alrs": {"reading": "relativ"}}),
+    "unknown variant of ALRS": (
+        with_arm(training={"alrs": {"variant": "relativ"}}),
         "Did you mean 'relative'?",
     ),
     "unknown network": (
@@ -165,7 +166,7 @@ BAD = {
     "full precision among others": (with_arm(bitsets=[[32, 8]]), "[32] alone"),
     "float bit set for another method": (with_arm(bitsets=[[32]], training={"epochs": 9}), None),
     "a factor is missing": (
-        with_arm(training={"alrs": {"factors": {8: 1.0}}}),
+        with_arm(training={"update": "separate", "alrs": {"factors": {8: 1.0}}}),
         "no factor for bit-width 4",
     ),
     "experiments as a list": ({"experiments": ["one"]}, "a mapping such as {key: value} is needed"),
@@ -277,12 +278,6 @@ def test_a_skipped_cell_has_no_run(write, monkeypatch):
     assert {run.seed for run in suite.runs.values()} == {0}
 
 
-def test_conventional_training_with_adaptive_rates_is_refused(write):
-    path = write(**with_arm(training={"update": "conventional"}))
-    with pytest.raises(SpecError, match=r"'relative' needs an update per bit-width.*'off'"):
-        load_suite(path)
-
-
 def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     suite = (Path("config/suites/smoke.yaml")).read_text()
@@ -319,7 +314,7 @@ def test_an_arm_that_nobody_can_run_has_no_cells(write):
 
 
 def test_scores_may_be_those_of_a_network_trained_for_them(write):
-    other = {"method": "limpq", "training": {"update": "conventional", "alrs": {"reading": "off"}}}
+    other = {"method": "limpq", "training": {"epochs": 1}}
     variant = {"start": {}, "scores": [{"sensitivity": "step-size", "of": other}]}
     suite = load_suite(write(**with_arm(**variant)))
     (score,) = suite.cells[0].scores
@@ -346,13 +341,11 @@ def test_an_experiment_may_take_other_bit_widths_on_one_network(write):
 
 
 def test_off_and_no_are_words(write):
-    training = {"update": "conventional", "alrs": {"reading": "off"}}
-    path = write(**with_arms(no={"training": training}))
+    path = write(**with_arms(no={"title": "off"}))
     path.write_text(path.read_text().replace("'off'", "off").replace("'no':", "no:"))
-    assert "reading: off" in path.read_text()
+    assert "title: off" in path.read_text()
     assert "no:" in path.read_text()
-    runs = {cell.variant: cell.run for cell in load_suite(path).cells}
-    assert runs["no"].training.alrs.reading == "off"
+    assert load_suite(path).experiments["one"].variants["no"].title == "off"
 
 
 def test_a_suite_with_no_run_is_refused(write):

@@ -6,6 +6,7 @@ from bitswitch.contracts.card import Recipe
 from bitswitch.testing import CheckFailed, Subject, description
 from bitswitch.testing.description import (
     card_is_complete,
+    learned_scales_are_known,
     recipes_can_be_used,
     refusals_are_sentences,
     source_is_cited,
@@ -91,3 +92,9 @@ def test_a_refusal_must_say_why(subject_of, reason):
 
 def test_a_sentence_is_accepted(subject_of):
     refusals_are_sentences(subject_of(answers("it has no such bit-widths")))
+
+
+def test_learned_scales_that_are_denied_are_told(subject_of):
+    learned_scales_are_known(subject_of(Plain))
+    with pytest.raises(CheckFailed, match="learns_scales is False, and the network has learned"):
+        learned_scales_are_known(subject_of(with_attributes(learns_scales=False)))

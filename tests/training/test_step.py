@@ -11,7 +11,7 @@ from bitswitch.training.step import train_step
 
 RATE = 1e-3
 PLAIN = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0}
-SUMMED = {"update": "conventional", "alrs": {"reading": "off"}}
+SUMMED = {"update": "conventional", "alrs": None}
 
 
 def values(model):
@@ -55,8 +55,8 @@ def test_conventional_takes_one_step_along_the_sum_of_gradients(
 
 
 def test_separate_updates_step_after_every_pass(make_learner, tiny_run, batch, step_info):
-    train_state = make_learner(tiny_run(**PLAIN, alrs={"reading": "off"}))
-    reference = make_learner(tiny_run(**PLAIN, alrs={"reading": "off"})).model
+    train_state = make_learner(tiny_run(**PLAIN, alrs=None))
+    reference = make_learner(tiny_run(**PLAIN, alrs=None)).model
     for bits in (8, 4, 2):
         found = gradients(reference, batch, bits)
         with torch.no_grad():
@@ -89,7 +89,7 @@ def test_scales_step_at_the_adapted_rate_and_weights_at_the_full_one(
 
 @pytest.mark.parametrize("target", ["scales", "scales+norms+biases", "scales+weights"])
 def test_what_alrs_targets_takes_the_adapted_rate(make_learner, tiny_run, batch, step_info, target):
-    alrs = {"reading": "factor-only", "target": target}
+    alrs = {"variant": "factor-only", "target": target}
     train_state = make_learner(tiny_run(bitset=(4, 2), **PLAIN, alrs=alrs))
     only(train_state, slice(1, None))
     found, before = gradients(train_state.model, batch, 2), values(train_state.model)
@@ -106,7 +106,7 @@ def test_what_alrs_targets_takes_the_adapted_rate(make_learner, tiny_run, batch,
 def test_the_gradient_term_of_summed_passes_is_each_pass_own(
     make_learner, tiny_run, batch, step_info
 ):
-    train_state = make_learner(tiny_run(**PLAIN, **SUMMED))
+    train_state = make_learner(tiny_run(**PLAIN, **SUMMED, record_scale_gradients=True))
     model = train_state.model
     found = gradients(model, batch, 4)
     outcome = train_step(train_state, batch, RATE, step_info())[1]
@@ -158,7 +158,7 @@ def test_a_chain_of_teachers_changes_all_but_the_widest(make_learner, tiny_run, 
 
 def test_a_float_network_has_no_gradient_term(make_learner, tiny_run, batch, step_info):
     (outcome,) = train_step(make_learner(tiny_run(bitset=(32,))), batch, RATE, step_info())
-    assert (outcome.bits, outcome.mean_gradient) == (32, 0.0)
+    assert (outcome.bits, outcome.mean_gradient) == (32, None)
     assert math.isfinite(outcome.loss)
 
 
@@ -176,7 +176,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
 
 
 def test_a_scale_pushed_below_zero_stops(make_learner, tiny_run, batch, step_info):
-    train_state = make_learner(tiny_run(alrs={"reading": "off"}, scale_guard="stop"))
+    train_state = make_learner(tiny_run(alrs=None, scale_guard="stop"))
     with pytest.raises(Diverged, match=r"scale of layer .* after step 5; learning rates of scales"):
         train_step(train_state, batch, 10.0, step_info(5))
 
@@ -184,7 +184,7 @@ def test_a_scale_pushed_below_zero_stops(make_learner, tiny_run, batch, step_inf
 def test_a_scale_pushed_below_zero_is_mirrored_and_counted(
     make_learner, tiny_run, batch, step_info
 ):
-    train_state = make_learner(tiny_run(alrs={"reading": "off"}))
+    train_state = make_learner(tiny_run(alrs=None))
     train_step(train_state, batch, 10.0, step_info(5))
     assert train_state.reflections > 0
     assert all(bool((scale > 0).all()) for scale in train_state.scales)
@@ -205,8 +205,8 @@ class Mixing(DoubleRounding):
 
 @pytest.mark.parametrize("update", ["conventional", "separate"])
 def test_passes_may_mix_bit_widths(make_learner, tiny_run, batch, step_info, update):
-    reading = "factor-only" if update == "separate" else "off"
-    train_state = make_learner(tiny_run(update=update, alrs={"reading": reading}))
+    alrs = {"variant": "factor-only"} if update == "separate" else None
+    train_state = make_learner(tiny_run(update=update, alrs=alrs))
     train_state.method = Mixing(train_state.method.options, train_state.method.bitset)
     layers = set(train_state.layers)
     widest, mixed = train_step(train_state, batch, RATE, step_info())
@@ -220,11 +220,64 @@ def test_passes_may_mix_bit_widths(make_learner, tiny_run, batch, step_info, upd
 def test_scales_take_the_rate_of_a_pass_s_bit_width_whatever_single_layers_take(
     make_learner, tiny_run
 ):
-    train_state = make_learner(tiny_run())
+    train_state = make_learner(tiny_run(alrs={"variant": "factor-only"}))
+    method, training = train_state.method, train_state.training
     policy = {name: train_state.model.bitset[0] for name in train_state.layers}
-    for bits, factor in train_state.factors.items():
-        assert train_state.factor(Pass(bits, policy)) == factor
-    assert train_state.factor(Pass(None, policy)) == 1
+    for bits, factor in {8: 1.0, 4: 0.01, 2: 0.001}.items():
+        assert method.scale_learning_rate(training, Pass(bits, policy), 1.0, []) == factor
+    assert method.scale_learning_rate(training, Pass(None, policy), 1.0, []) == 1
+
+
+@pytest.mark.parametrize(
+    ("recipe", "recorded"),
+    [
+        ({"alrs": None}, False),
+        (SUMMED, False),
+        ({"alrs": None, "record_scale_gradients": True}, True),
+        ({"alrs": {"variant": "factor-only"}}, True),
+    ],
+)
+def test_gradients_are_counted_where_somebody_asks(
+    make_learner, tiny_run, batch, step_info, recipe, recorded
+):
+    train_state = make_learner(tiny_run(**recipe))
+    outcomes = train_step(train_state, batch, RATE, step_info())
+    assert bool(train_state.gradients) == recorded
+    assert all((one.mean_gradient is not None) == recorded for one in outcomes)
+
+
+def test_recording_gradients_does_not_change_a_step(make_learner, tiny_run, batch, step_info):
+    recipes = ({"alrs": None}, {"alrs": None, "record_scale_gradients": True})
+    states = [make_learner(tiny_run(**recipe)) for recipe in recipes]
+    for train_state in states:
+        train_step(train_state, batch, RATE, step_info())
+    first, second = (values(train_state.model) for train_state in states)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+class Halving(DoubleRounding):
+    """Scales of narrower bit-widths learn half as fast, or not at all where gradients are zero."""
+
+    def scale_learning_rate(self, training, current, base, largest):
+        return base / 2 ** self.bitset.index(current.bits) * (max(largest) > 0)
+
+
+@pytest.mark.parametrize("update", ["conventional", "separate"])
+def test_a_method_may_have_a_rule_of_its_own(make_learner, tiny_run, batch, step_info, update):
+    recipe = tiny_run(**PLAIN, update=update, alrs=None)
+    train_state, reference = make_learner(recipe), make_learner(recipe)
+    method = Halving(train_state.method.options, train_state.method.bitset)
+    train_state = type(train_state).of(
+        method, train_state.model, train_state.training, train_state.distillation
+    )
+    outcomes = train_step(train_state, batch, RATE, step_info())
+    assert [one.scale_learning_rate for one in outcomes] == [RATE, RATE / 2, RATE / 4]
+    if update == "conventional":  # one update, at the rate of the last pass
+        before = values(reference.model)
+        train_step(reference, batch, RATE, step_info())
+        full, quarter = values(reference.model), values(train_state.model)
+        for name in reference.model.scale_parameters():
+            close(quarter[name] - before[name], (full[name] - before[name]) / 4)
 
 
 def test_the_same_moment_draws_the_same_passes(make_learner, tiny_run, batch, step_info):
@@ -259,7 +312,7 @@ def test_gradients_are_clipped_by_value(make_learner, tiny_run, batch, step_info
 
 
 def test_scales_may_have_a_learning_rate_of_their_own(make_learner, tiny_run, batch, step_info):
-    train_state = make_learner(tiny_run(alrs={"reading": "off"}, scale_learning_rate=RATE / 4))
+    train_state = make_learner(tiny_run(alrs=None, scale_learning_rate=RATE / 4))
     rate = train_state.training.learning_rate
     for outcome in train_step(train_state, batch, rate, step_info()):
         assert outcome.scale_learning_rate == pytest.approx(RATE / 4)

@@ -42,7 +42,7 @@ def test_what_was_released_is_what_was_printed_and_every_single_difference(suite
         "per-channel-kd": {"method.options.weight_granularity": "per-channel"},
         "gradient-kd": {"method.options.gradient": "printed"},
         "factors-kd": {
-            "training.alrs.reading": "factor-only",
+            "training.alrs.variant": "factor-only",
             "training.alrs.factors": "tenths",
             "training.alrs.target": "scales+norms+biases",
         },

@@ -50,7 +50,7 @@ class CoQuant(Method):
     )
     published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(
-            {"epochs": 100, "update": "conventional", "alrs": {"reading": "off"}}  # huang2025nearly
+            {"epochs": 100}  # huang2025nearly
         )
     }
 

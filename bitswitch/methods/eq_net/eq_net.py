@@ -70,9 +70,6 @@ class EqNet(Method):
                 "epochs": 120,
                 "batch_size": 256,
                 "clip_value": 1.0,
-                "update": "conventional",
-                "alrs": {"reading": "off"},
-                "distillation": "none",
             },
         )
     }

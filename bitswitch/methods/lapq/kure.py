@@ -54,9 +54,6 @@ class Kure(Method):
                 "decay": 0.1,
                 "epochs": 90,
                 "batch_size": 256,
-                "update": "conventional",
-                "alrs": {"reading": "off"},
-                "distillation": "none",
             },
         )
     }

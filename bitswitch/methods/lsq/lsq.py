@@ -47,9 +47,6 @@ class Lsq(Method):
                 "weight_decay": 1e-4,
                 "schedule": "cosine",
                 "milestones": (),
-                "update": "conventional",
-                "alrs": {"reading": "off"},
-                "distillation": "none",
             },
         )
     }

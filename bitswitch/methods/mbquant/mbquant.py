@@ -36,9 +36,6 @@ _RECIPE = {
     "schedule": "cosine",
     "scale_optimizer": "adam",
     "scale_learning_rate": 1e-4,
-    "update": "conventional",
-    "alrs": {"reading": "off"},
-    "distillation": "none",
 }
 
 

@@ -47,7 +47,7 @@ class MultiQuant(Method):
     )
     published_recipes: ClassVar[dict[str, Recipe]] = {
         "imagenet": Recipe(  # 90 epochs: huang2025nearly, Table 1; the rest is not known
-            {"epochs": 90, "update": "conventional", "alrs": {"reading": "off"}}
+            {"epochs": 90}
         )
     }
 

@@ -97,9 +97,6 @@ class RFQuant(Method):
                 "scale_optimizer": "adam",
                 "scale_learning_rate": 1e-5,
                 "clip_value": 1.0,
-                "update": "conventional",
-                "alrs": {"reading": "off"},
-                "distillation": "none",
             },
         )
     }

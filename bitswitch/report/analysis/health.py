@@ -31,7 +31,7 @@ class RunLine(NamedTuple):
     diagnosis: str
     bitset: str
     alrs: str = ""
-    """Reading of Eq. 6; this and all below is of a run that ended."""
+    """Variant, nothing where there is none; this and all below is of a run that ended."""
     epochs: str = ""
     train: str = ""
     memory: str = ""

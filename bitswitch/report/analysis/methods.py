@@ -103,8 +103,8 @@ def _edge(bits: Any) -> str:
 def _recipe(recipe: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the settings of a recipe, those of the method last.
 
-    >>> _recipe({"training": {"epochs": 200, "alrs": {"reading": "off"}}, "options": {}})
-    'epochs 200, alrs.reading off'
+    >>> _recipe({"training": {"epochs": 200, "alrs": {"variant": "clamped"}}, "options": {}})
+    'epochs 200, alrs.variant clamped'
     """
     return ", ".join(
         f"{key} {value}"

@@ -306,7 +306,7 @@ def _run_row(run: RunSpec, record: RunRecord | None, datasets: Mapping[str, Any]
         "bitset": title_of(run.bitset),
         "seed": run.seed,
         **run.training.model_dump(include={"epochs", "batch_size", "learning_rate", "update"}),
-        "alrs": None if run.is_float else run.training.alrs.reading,
+        "alrs": run.training.alrs and run.training.alrs.variant,
         "storage": facts.storage(run),
         "data_stamp": about["stamp"],
         "classes": about["outputs"],

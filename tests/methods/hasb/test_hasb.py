@@ -72,7 +72,7 @@ def test_every_bit_width_is_visited_and_counted_from_the_widest():
 
 @pytest.mark.parametrize("update", ["conventional", "separate"])
 def test_every_pass_updates_if_the_recipe_says_so(update):
-    parts = passes(method(), update=update, alrs={"reading": "off"})
+    parts = passes(method(), update=update)
     assert {part.update for part in parts} == {update == "separate"}
 
 

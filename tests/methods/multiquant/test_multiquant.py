@@ -23,7 +23,7 @@ def method(bitset=BITSET, **options):
 
 
 def recipe(**changes):
-    settings = {"epochs": 4, "batch_size": 8, "update": "conventional", "alrs": {"reading": "off"}}
+    settings = {"epochs": 4, "batch_size": 8}
     return TrainingSpec(**settings | changes)
 
 

@@ -18,8 +18,7 @@ from tests.report.conftest import OFF
 from tests.report.mixed import BUDGETS, HASB, TRACE, make_mixed, write_all
 
 OMEGA = {"sensitivity": "hawq-v2"}
-SUMMED = {"update": "conventional", "alrs": {"reading": "off"}}
-TRAINED = {"method": "lsq", "training": SUMMED}
+TRAINED = {"method": "lsq"}
 
 
 def searching(search: str, **changes: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import METHODS, Frames, frame
 from tests.report.conftest import make_card, make_shared
 
-RECIPE = {"training": {"epochs": 9, "alrs": {"reading": "off"}}, "options": {"steps": [1, 2]}}
+RECIPE = {"training": {"epochs": 9, "alrs": {"variant": "clamped"}}, "options": {"steps": [1, 2]}}
 
 
 def make_frames(frames: Frames, **changes: object) -> Frames:
@@ -56,7 +56,7 @@ def test_a_card_says_everything_but_nothing_twice(frames: Frames):
         "left open": "The initial scale is not given.",
         "deviations": "None of its bugs.",
         "missing": "A part.",
-        "published recipe, imagenet": "epochs 9, alrs.reading off, steps 1 2",
+        "published recipe, imagenet": "epochs 9, alrs.variant clamped, steps 1 2",
     }
     assert (about.citation, about.is_cited) == ("kure2020", False)
 

@@ -10,7 +10,7 @@ from bitswitch.plugins import facts
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.suite.suite import Suite
-from tests.report.conftest import make_shared, make_suite, seal, write_run
+from tests.report.conftest import alrs_of, make_shared, make_suite, seal, write_run
 
 
 def write_all(suite: Suite, results: Path) -> dict[str, Path]:
@@ -65,7 +65,7 @@ def test_a_diverged_run_keeps_its_diagnosis(suite: Suite, results: Path):
 
 def test_only_bit_widths_at_chance_count_as_collapsed(suite: Suite, results: Path):
     for run in suite.runs.values():
-        literal = run.training.alrs.reading == "literal"
+        literal = alrs_of(run) == "literal"
         top1 = {4: 12.9, 2: 9.8} if literal else {}
         write_run(run, results, top1, status="collapsed" if literal else "complete")
     rows = reproduced(collect.collect(suite, results))
@@ -150,7 +150,7 @@ def test_methods_are_collected_with_their_cards(results: Path):
 def test_a_recalibrated_accuracy_at_chance_counts_as_collapsed(results: Path):
     suite = make_suite()
     for run in suite.runs.values():
-        literal = run.training.alrs.reading == "literal"
+        literal = alrs_of(run) == "literal"
         folder = write_run(run, results)
         if literal:
             with (folder / "metrics.jsonl").open("a") as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 from bitswitch.report.collect import collect
 from bitswitch.report.document import errata
 from bitswitch.suite.suite import Suite
-from tests.report.conftest import write_run
+from tests.report.conftest import alrs_of, write_run
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -48,7 +48,7 @@ def test_one_cell_of_table_4_goes_down():
 def test_the_measured_sign_of_eq_6_is_told(suite: Suite, results: Path, tmp_path: Path):
     assert "No kept result measures it yet." in errata.text(tmp_path)
     for run in suite.runs.values():
-        literal = run.training.alrs.reading == "literal"
+        literal = alrs_of(run) == "literal"
         status = {"status": "collapsed", "diagnosis": "at chance"} if literal else {}
         status |= {"top1": dict.fromkeys(run.bitset, 10.0)} if literal else {}
         write_run(run, results, **status)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitswitch.training.alrs import factor, factors, learning_rate, mean_clipped
+from bitswitch.nn.alrs import factor, factors, learning_rate, mean_clipped, scaled
+from bitswitch.spec.training import AlrsSpec
 
 gradients = st.lists(st.floats(0, 100), min_size=1, max_size=30)
 rates = st.floats(1e-8, 1e-2)
@@ -47,28 +48,38 @@ def test_gradient_term_without_scales_is_zero():
 
 
 @pytest.mark.parametrize(
-    ("reading", "expected"),
+    ("variant", "expected"),
     [
-        ("off", 5e-4),
         ("factor-only", 5e-6),
         ("relative", 5e-6 * (1 - 2e-3)),
         ("clamped", 0.0),
         ("literal", 0.01 * (5e-4 - 2e-3)),
     ],
 )
-def test_readings_of_equation_6(reading, expected):
-    assert math.isclose(learning_rate(reading, 5e-4, 0.01, 2e-3), expected, rel_tol=1e-12)
+def test_variants_of_equation_6(variant, expected):
+    assert math.isclose(learning_rate(variant, 5e-4, 0.01, 2e-3), expected, rel_tol=1e-12)
 
 
 @given(rates, st.floats(1e-4, 1.0), st.floats(0, 1))
-def test_only_the_literal_reading_can_ascend(base, eta, mean):
+def test_only_the_literal_variant_can_ascend(base, eta, mean):
     literal = learning_rate("literal", base, eta, mean)
     assert (literal < 0) == (eta * (base - mean) < 0)
-    for reading in ("off", "factor-only", "relative", "clamped"):
-        assert 0 <= learning_rate(reading, base, eta, mean) <= base
+    for variant in ("factor-only", "relative", "clamped"):
+        assert 0 <= learning_rate(variant, base, eta, mean) <= base
 
 
 @given(rates, st.floats(1e-4, 1.0))
-def test_readings_agree_where_there_is_no_gradient(base, eta):
+def test_variants_agree_where_there_is_no_gradient(base, eta):
     values = {learning_rate(r, base, eta, 0.0) for r in ("factor-only", "relative", "clamped")}
     assert values == {eta * base}
+
+
+def test_the_rate_of_a_pass_is_the_scheduled_one_by_factor_and_gradient():
+    alrs = AlrsSpec(factors={4: 1.0, 2: 0.5})
+    assert scaled(alrs, (4, 2), 2, [2, 2], 1e-3, [0.5, 3.0]) == 0.5 * 1e-3 * (1.0 - 0.75)
+
+
+def test_a_mixed_pass_takes_the_mean_factor_of_its_operands():
+    alrs = AlrsSpec(variant="factor-only", factors={4: 1.0, 2: 0.5})
+    assert scaled(alrs, (4, 2), None, [4, 2], 1.0, []) == 0.75
+    assert scaled(alrs, (4, 2), 2, [4, 4], 1.0, []) == 0.5

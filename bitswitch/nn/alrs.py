@@ -1,11 +1,11 @@
-"""Adaptive learning-rate scaling of the quantization scales."""
+"""Adaptive learning-rate scaling (ALRS) of the quantization scales: an option of any recipe."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Literal
 
+from bitswitch.spec.training import AlrsSpec, AlrsVariant
 from bitswitch.types import BitSet
-
-Reading = Literal["off", "factor-only", "relative", "clamped", "literal"]
 
 CLIP = 1.0
 """Bound on each layer's gradient in Eq. 6."""
@@ -51,22 +51,61 @@ def mean_clipped(largest: Sequence[float]) -> float:
     return sum(min(value, CLIP) for value in largest) / len(largest) if largest else 0.0
 
 
-def learning_rate(reading: Reading, base: float, factor: float, mean_gradient: float) -> float:
+def factor_of_pass(factors: Mapping[int, float], bits: int | None, widths: Sequence[int]) -> float:
+    """Return eta of a pass: that of its bit-width, whatever single layers take.
+
+    Where it has none, the mean over its operands.
+
+    >>> factor_of_pass({8: 1.0, 4: 0.5}, 4, [8, 8]), factor_of_pass({8: 1.0, 4: 0.5}, None, [8, 4])
+    (0.5, 0.75)
+
+    Args:
+        factors: eta of every bit-width.
+        bits: Of the pass; None: it mixes several.
+        widths: Of its quantized operands, at least one; another bit-width, full precision,
+            counts as 1.
+    """
+    if bits is not None and bits in factors:
+        return factors[bits]
+    return fmean(factors.get(width, 1.0) for width in widths)
+
+
+def scaled(
+    alrs: AlrsSpec,
+    bitset: BitSet,
+    bits: int | None,
+    widths: Sequence[int],
+    base: float,
+    largest: Sequence[float],
+) -> float:
+    """Return lambda_b, the learning rate of the scales in the update after one pass.
+
+    Args:
+        alrs: Variant and factors.
+        bitset: Of the network, widest first.
+        bits: See ``factor_of_pass``.
+        widths: See ``factor_of_pass``.
+        base: lambda, the scheduled learning rate of scales.
+        largest: max |gradient| of every scale in use, [scales].
+    """
+    eta = factor_of_pass(factors(bitset, alrs.factors), bits, widths or bitset[:1])
+    return learning_rate(alrs.variant, base, eta, mean_clipped(largest))
+
+
+def learning_rate(variant: AlrsVariant, base: float, factor: float, mean_gradient: float) -> float:
     """Return lambda_b, the learning rate of the scales of one bit-width.
 
     Args:
-        reading: How Eq. 6 is read. ``literal`` is as printed and turns negative as soon as
+        variant: How Eq. 6 is read. ``literal`` is as printed and turns negative as soon as
             ``mean_gradient`` exceeds ``base``; ``clamped`` is 0 there; ``relative`` takes the
-            gradient term as a share; ``factor-only`` leaves it out; ``off`` returns ``base``.
+            gradient term as a share; ``factor-only`` leaves it out.
         base: lambda, the scheduled learning rate.
         factor: eta of the bit-width.
         mean_gradient: See ``mean_clipped``.
 
     Source: huang2025nearly, Eq. 6.
     """
-    match reading:
-        case "off":
-            return base
+    match variant:
         case "factor-only":
             return factor * base
         case "relative":
