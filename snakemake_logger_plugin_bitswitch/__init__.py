@@ -131,7 +131,7 @@ class LogHandler(LogHandlerBase):
         if job.run_id:
             self.board.done += 1
             run = status(Path("results/runs", job.run_id))
-            text += f"  {run.state}  top-1 {run.accuracies()}" if run.top1 else f"  {run.state}"
+            text += "  ".join(["", run.state, *filter(None, [run.judged()])])
         self._print(text)
 
     def _failed(self, record: LogRecord, event: LogEvent | None) -> None:

@@ -54,6 +54,10 @@ class Status(NamedTuple):
         digits = max(0, int(self.metric.get("digits", 2)) - 1)
         return "  ".join(f"{bits}: {value:.{digits}f}" for bits, value in ordered)
 
+    def judged(self) -> str:
+        """Return the same behind the title of the metric; nothing while there are no values."""
+        return f"{self.metric.get('title', '')} {self.values()}".strip() if self.held_out else ""
+
     def heartbeat(self) -> dict[str, Any]:
         """Return what ``progress.json`` says of a run that is so far now; ``status`` reads it."""
         said = {key: value for key, value in self._asdict().items() if key != "state"}
@@ -65,7 +69,7 @@ class Status(NamedTuple):
         if self.epochs:
             parts.append(f"epoch {self.epoch}/{self.epochs}")
         if self.held_out:
-            parts.append(f"{self.metric.get('title', '')} {self.values()}".strip())
+            parts.append(self.judged())
         if self.state == "running" and self.eta_s is not None:
             parts.append(f"{duration(self.eta_s)} left")
         return "  ".join(parts)
