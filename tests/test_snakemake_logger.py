@@ -1,7 +1,9 @@
 """The logger plugin, fed with the records that Snakemake sends."""
 
+import json
 import logging
 import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -55,6 +57,16 @@ def test_each_finished_job_is_one_line(make, capsys):
     assert lines[0] == "3 jobs: train 2, all 1"
     assert re.match(r"\[1/3\] train a-run  [<.\d]+ m?s\b", lines[1])
     assert re.match(r"\[2/3\] collect  [<.\d]+ m?s\b", lines[2])
+
+
+def test_a_finished_run_says_the_headline_of_its_task(make, capsys, tmp_path):
+    handler = make()
+    start(handler, 7, run="a-run")
+    (folder := tmp_path / "results" / "runs" / "a-run").mkdir(parents=True)
+    said = {"metric": {"title": "Error", "digits": 3}, "held_out": {"8": 0.514, "2": 0.75}}
+    (folder / "progress.json").write_text(json.dumps(said | {"updated": time.time()}))
+    send(handler, LogEvent.JOB_FINISHED, job_id=7)
+    assert "  running  Error 8: 0.51  2: 0.75" in capsys.readouterr().out
 
 
 def test_the_board_counts_runs_and_names_other_jobs(make):
