@@ -36,16 +36,23 @@ def test_forward_passes_are_counted(method, options):
     assert work == ImagePasses(forward=images_through(subject))
 
 
-@pytest.mark.parametrize("method", ["kure", "l1-regularization"])
-@pytest.mark.parametrize("budget", [{"iterations": 1}, {"iterations": 2}, {"evaluations": 30}])
+@pytest.mark.parametrize(
+    ("method", "budget"),
+    [
+        ("kure", {"iterations": 1}),
+        ("l1-regularization", {"iterations": 2}),
+        ("kure", {"evaluations": 30}),
+        ("l1-regularization", {"evaluations": 30}),
+    ],
+)
 def test_evaluations_of_clips_are_about_right(method, budget):
-    subject = Subject.of(method, budget)
+    subject = Subject.of(method, budget, (4, 2))
     work = facts.finish_work(subject.spec, EXTENT._replace(layers=3))  # whose clips are fitted
     assert work.trained == 0
     assert images_through(subject) / 2 < work.forward < images_through(subject) * 4
 
 
-@pytest.mark.parametrize("iterations", [1, 20, 100])
+@pytest.mark.parametrize("iterations", [1, 20])
 def test_learning_to_round_is_training(iterations):
     subject = Subject.of("ptmq", {"iterations": iterations, "batch_size": 8})
     work = facts.finish_work(subject.spec, EXTENT)
