@@ -42,7 +42,10 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 class explained:  # noqa: N801  (a context manager reads as a verb)
-    """Turn pydantic's errors into one ``SpecError`` that names the place and the nearest key."""
+    """Turn pydantic's errors into one ``SpecError`` that names the place and the nearest key.
+
+    A ``SpecError`` that is raised inside stays what it is, and names the place too.
+    """
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -57,8 +60,8 @@ class explained:  # noqa: N801  (a context manager reads as a verb)
             if len(problems) > MOST_PROBLEMS:
                 lines.append(f"  and {len(problems) - MOST_PROBLEMS} more")
             raise SpecError(f"{self.where} cannot be used:\n" + "\n".join(lines)) from None
-        if isinstance(error, SpecError):
-            raise SpecError(f"{self.where}: {error}") from None
+        if isinstance(error, SpecError):  # of whichever kind, which callers may tell apart
+            error.args = (f"{self.where}: {error}",)
 
 
 def _explain(problem: Any) -> str:
