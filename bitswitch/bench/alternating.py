@@ -43,7 +43,8 @@ def spec(
 ) -> RunSpec:
     """Return the run whose training step is measured; by default the full-precision one.
 
-    A method that can be guided is, by layers that are all alike.
+    A method that can be guided is, by layers that are all alike. Bit-widths have an update each,
+    and ALRS where scales are learned: the most that a step can take.
     """
     fields: dict[str, Any] = {
         "method": method,
@@ -55,6 +56,12 @@ def spec(
     }
     if facts.is_guided(method):
         fields["sensitivity"] = {"sensitivity": "uniform", "run": dict(fields), "bitset": bitset}
+    if bitset == (FLOAT_BITS,):
+        return resolved(RunSpec.model_validate(fields))
+    fields["training"] |= {"update": "separate"}
+    run = resolved(RunSpec.model_validate(fields))
+    if facts.learns_scales(run):
+        fields["training"] |= {"alrs": {"variant": "relative"}}
     return resolved(RunSpec.model_validate(fields))
 
 

@@ -1,8 +1,9 @@
 """Training recipes: how one network is trained."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -20,13 +21,20 @@ MOST = 1_000_000
 AlrsVariant = Literal["factor-only", "relative", "clamped", "literal"]
 
 
+def _not_off(value: Any) -> Any:
+    """Say how a training without ALRS is written."""
+    if value == "off":
+        raise ValueError("leave alrs out, or write alrs: null where a recipe brings it")
+    return value
+
+
 class AlrsSpec(Strict):
     """Adaptive learning-rate scaling of the quantization scales (huang2025nearly, Eq. 6-7).
 
     An option of any method whose scales are learned.
     """
 
-    variant: AlrsVariant = "relative"
+    variant: Annotated[AlrsVariant, BeforeValidator(_not_off)] = "relative"
     """How Eq. 6 is read; ``relative`` is the only one that keeps its gradient term and cannot
     turn negative."""
     factors: dict[int, PositiveFloat] | Literal["tenths"] | None = None
@@ -44,7 +52,7 @@ class TrainingSpec(Strict):
     batch_size: Annotated[int, Field(gt=0, le=MOST)]
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: PositiveFloat = 5e-4
-    """lambda at the start; huang2025nearly, section 4."""
+    """Of weights, at the start, after warm-up."""
     weight_decay: NonNegativeFloat = 5e-5
     """Of weights; scales have none."""
     momentum: NonNegativeFloat = 0.9

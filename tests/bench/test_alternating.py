@@ -6,9 +6,12 @@ from bitswitch.bench.alternating import BITSET, Side, compare, spec
 CPU = torch.device("cpu")
 
 
-def test_both_sides_differ_only_in_method_and_bit_widths():
+def test_both_sides_differ_only_in_method_and_how_bit_widths_are_trained():
     joint, single = spec("double-rounding", BITSET), spec()
-    assert joint.training == single.training
+    neutral = {"update": "conventional", "alrs": None}
+    assert joint.training.model_copy(update=neutral) == single.training
+    assert (joint.training.update, joint.training.alrs.variant) == ("separate", "relative")
+    assert spec("dorefa", BITSET).training.alrs is None
     assert (joint.model, joint.dataset) == (single.model, single.dataset)
     assert (joint.bitset, single.bitset) == ((8, 6, 4, 2), (32,))
     assert spec(compiled=True).training.compile

@@ -5,6 +5,7 @@ import yaml
 
 from bitswitch.errors import SpecError
 from bitswitch.plugins import facts
+from bitswitch.plugins.resolve import read_run
 from bitswitch.spec.search import SearchSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.suite.suite import load_suite, suite_path
@@ -155,3 +156,16 @@ def test_the_rows_of_a_figure_of_gradients_record_them():
         if cell.experiment in ("alrs", "scale-gradient-sizes"):
             training = cell.run.training
             assert training.record_scale_gradients or training.alrs is not None
+
+
+def test_a_run_of_before_is_told_what_its_keys_are_called_now(tmp_path, tiny_run):
+    path, fields = tmp_path / "spec.yaml", tiny_run().model_dump(mode="json")
+    fields["training"]["alrs"] = {"reading": "relative", "factors": None, "target": "scales"}
+    path.write_text(yaml.safe_dump(fields))
+    with pytest.raises(SpecError, match=r"training\.alrs\.reading.*variant"):
+        read_run(path)
+
+
+def test_off_is_said_by_leaving_alrs_out(runs_of):
+    with pytest.raises(SpecError, match=r"alrs\.variant: leave alrs out, or write alrs: null"):
+        runs_of({"only": {"training": {"update": "separate", "alrs": {"variant": "off"}}}})
