@@ -1,6 +1,5 @@
 """Print text and tables as LaTeX; plain pdflatex, no package beyond the standard ones."""
 
-from math import ceil
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,15 +14,6 @@ LONG_LABEL = 24
 
 LONG_NOTE = 40
 """Letters from which an entry is wrapped."""
-
-PAGE_PT = 650.0
-"""Estimated height from which a table is split over pages, points; a page has 725."""
-
-_TITLES_PT, _SECTION_PT, _LINE_PT, _BELOW_PT, _RULE_PT, _NOTE_PT = 70.0, 18.0, 10.0, 6.5, 2.0, 8.0
-"""Heights of caption and header, section, line, small print in it, space above, line of notes."""
-
-_NOTE_LETTERS = 150
-"""Letters in a line of notes."""
 
 _WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
 
@@ -78,30 +68,11 @@ def render(template: str, **content: Any) -> str:
 
 
 def table(content: Table) -> str:
-    """Return ``content`` as a LaTeX environment: a float, or split over pages if it is long."""
-    if height_pt(content) > PAGE_PT:
-        return render("tables/long.tex.j2", table=content, layout=_layout)
+    """Return ``content`` in LaTeX: a float, or split over pages where TeX finds it too high."""
     labels = (line.label for section in content.sections for line in section.lines)
     longest = max(map(len, labels), default=0)
     column = Markup(_WRAPPED if longest > LONG_LABEL else "l")
-    return render("tables/table.tex.j2", table=content, label_column=column)
-
-
-def height_pt(content: Table) -> float:
-    """Return about how much of a page a table takes, with its notes, in points."""
-    lines = [line for section in content.sections for line in section.lines]
-    stacked = sum(any(entry.below for entry in line.entries) for line in lines)
-    wrapped = sum(len(line.label) > LONG_LABEL for line in lines)
-    texts = [*(text for _, text in content.footnotes), " ".join(content.legend)]
-    noted = sum(ceil(len(text) / _NOTE_LETTERS) for text in texts)
-    return (
-        _TITLES_PT
-        + _SECTION_PT * len(content.sections)
-        + _LINE_PT * (len(lines) + wrapped)
-        + _BELOW_PT * stacked
-        + _RULE_PT * sum(line.rule for line in lines)
-        + _NOTE_PT * noted
-    )
+    return render("tables/table.tex.j2", table=content, label_column=column, layout=_layout)
 
 
 def _layout(section: Section, has_kinds: bool) -> Markup:

@@ -1,10 +1,12 @@
 """Tests of ``bitswitch.report.render.latex``."""
 
 import re
+import subprocess
 
 import pytest
 from jinja2 import UndefinedError
 
+from bitswitch.report.document.pdf import find_engine
 from bitswitch.report.render import latex
 from bitswitch.report.render.table import DASH, Entry, Group, Line, Section, Table
 
@@ -55,7 +57,8 @@ def test_long_labels_are_wrapped():
 def test_headers_are_repeated_only_where_columns_change():
     table = make_table()
     twice = Table(table.name, "t", "s", (*table.sections, *table.sections))
-    assert latex.table(twice).count(r"\cmidrule") == 1
+    in_one_piece, _, _ = latex.table(twice).partition(r"\ifdim")
+    assert in_one_piece.count(r"\cmidrule") == 1
 
 
 def make_long_table(columns: int) -> Table:
@@ -70,8 +73,15 @@ def make_long_table(columns: int) -> Table:
     return Table("t", "Title", "stamp", (narrow, wide, wide), ("Note.",), (("a", "why"),))
 
 
-def test_a_long_table_is_split_over_pages_with_its_header_repeated():
-    text = latex.table(make_long_table(9))
+def long_form(table: Table) -> list[str]:
+    """Return the lines of the form that is split over pages."""
+    lines = latex.table(table).splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(r"\ifdim"))
+    return lines[start : lines.index(r"\else")]
+
+
+def test_the_long_form_is_split_over_pages_with_its_header_repeated():
+    text = "\n".join(long_form(make_long_table(9)))
     assert r"\begin{table}" not in text
     assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 2
     assert text.count(r"\endhead") == 2
@@ -80,21 +90,54 @@ def test_a_long_table_is_split_over_pages_with_its_header_repeated():
     assert r"\textsuperscript{a}\,why." in text
 
 
-def test_a_table_is_split_before_it_fills_a_page_with_its_notes():
-    cells = (Entry("93.41", "±0.08 (3)"),)
-    line = Line("method", "reproduced", cells)
-    section = Section("Net", "about", (Group("", ("w8",)),), (line,) * 30)
-    bare = Table("t", "Title", "stamp", (section,))
-    noted = Table("t", "Title", "stamp", (section,), ("All letters count. " * 100,))
-    assert latex.height_pt(noted) - latex.height_pt(bare) == 8 * 13
-    assert r"\begin{table}" in latex.table(bare)
-    assert r"\begin{longtable}" in latex.table(noted)
-
-
 def test_the_rows_of_a_method_stay_on_one_page():
-    lines = latex.table(make_long_table(9)).splitlines()
-    ends = [line for line in lines if line in (r"\\", r"\\*")]
+    ends = [line for line in long_form(make_long_table(9)) if line in (r"\\", r"\\*")]
     assert ends.count(r"\\*") == 60
+
+
+def make_rows(count: int, columns: int = 1, note: str = "") -> Table:
+    cells = (Entry("93.41", "±0.08 (3)"),) * columns
+    section = Section(
+        "Net",
+        "about",
+        (Group("", tuple(f"w{n}" for n in range(columns))),),
+        (Line("method", "reproduced", cells),) * count,
+    )
+    return Table("t", "Title", "stamp", (section,), (note,) if note else ())
+
+
+PAGE = r"""
+\documentclass[10pt,a4paper]{article}
+\usepackage[T1]{fontenc}
+\usepackage{adjustbox,array,booktabs,caption,longtable,xcolor}
+\usepackage[margin=2.1cm]{geometry}
+\let\longtables\longtable
+\def\longtable{\typeout{LONG}\longtables}
+\begin{document}
+"""
+
+
+@pytest.mark.skipif(find_engine() is None, reason="no TeX engine here")
+def test_tex_measures_whether_a_page_holds_a_table(tmp_path):
+    note = "All letters count. " * 100
+    tables = {
+        "short": (make_rows(25), False),
+        "long": (make_rows(50), True),
+        "short, but for its notes": (make_rows(34, note=note), True),
+        "as long, without notes": (make_rows(34), False),
+        "short, as wide": (make_rows(10, columns=30), False),
+        "long, but for smaller letters": (make_rows(45, columns=30), True),
+    }
+    parts = [rf"\typeout{{=={name}}}" + latex.table(table) for name, (table, _) in tables.items()]
+    parts += [r"\textheight=300pt \typeout{==short, on a lower page}", latex.table(make_rows(25))]
+    (tmp_path / "t.tex").write_text(PAGE + "\n".join(parts) + r"\end{document}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    found = [part.split("\n", 1) for part in done.stdout.split("==")[1:]]
+    expected = {name: is_long for name, (_, is_long) in tables.items()}
+    expected["short, on a lower page"] = True
+    assert {name: "LONG" in rest for name, rest in found} == expected
 
 
 @pytest.mark.parametrize("columns", [5, 9, 12])
