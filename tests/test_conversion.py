@@ -137,3 +137,10 @@ def test_scales_that_a_layer_cannot_have_name_the_layer(options, said):
     with pytest.raises(SpecError, match="Layer '") as caught:
         quantize(float_net(), "double-rounding", bitset=(8, 4), **options)
     assert said in str(caught.value)
+
+
+def test_the_options_of_before_name_those_of_now():
+    with pytest.raises(SpecError, match="is called 'weight_granularity: per-channel' now"):
+        quantize(float_net(), "double-rounding", bitset=(8, 4), per_channel=True)
+    with pytest.raises(SpecError, match="is called 'zero_points' now"):
+        quantize(float_net(), "eq-net", bitset=(8, 4), offsets="signed")

@@ -35,6 +35,12 @@ class DoubleRoundingQuantizer(Quantizer):
         gradient_scale: Multiply it by 1 / sqrt(weights per scale * largest code).
 
     Source: huang2025nearly, Eq. 1-3, 13; gradient scale: esser2020learned, section 2.2.
+
+    >>> weight = torch.tensor([[0.5, -0.25, 0.3, -1.0]])
+    >>> quantize = DoubleRoundingQuantizer(weight, (8, 2))
+    >>> _ = quantize.scale.data.fill_(0.01)
+    >>> [quantize.encode(weight, Width.of(bits, (8, 2))).values.tolist() for bits in (8, 2)]
+    [[[50, -25, 30, -100]], [[1, 0, 0, -2]]]
     """
 
     def __init__(

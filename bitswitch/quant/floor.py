@@ -23,6 +23,12 @@ class FloorQuantizer(DoubleRoundingQuantizer):
         gradient_scale: Multiply it by 1 / sqrt(weights per scale * largest code).
 
     Source: bulat2021bitmixer, as huang2025nearly describes it.
+
+    >>> weight = torch.tensor([[0.5, -0.25, 0.3, -1.0]])
+    >>> quantize = FloorQuantizer(weight, (8, 2))
+    >>> _ = quantize.scale.data.fill_(0.01)
+    >>> [quantize.encode(weight, Width.of(bits, (8, 2))).values.tolist() for bits in (8, 2)]
+    [[[50, -25, 30, -100]], [[0, -1, 0, -2]]]
     """
 
     def __init__(

@@ -82,6 +82,14 @@ class WeightQuantizer(LearnedScaleQuantizer):
         gradient_scale: As in ``LearnedScaleQuantizer``, as the next.
         gradient_count: What is counted.
         init: How the scales start.
+
+    >>> from bitswitch.quant.granularity import PerGroup
+    >>> weight = torch.tensor([[0.5, -0.25, 3.0, -1.0]])
+    >>> for granularity in (PER_TENSOR, PerGroup(2)):
+    ...     codes = WeightQuantizer(weight, (4,), granularity).encode(weight, Width.of(4, (4,)))
+    ...     codes.values.tolist(), codes.scale
+    ([[1, 0, 3, -1]], tensor(0.8977))
+    ([[2, -1, 2, -1]], tensor([[0.2835, 1.5119]]))
     """
 
     def __init__(
@@ -129,6 +137,11 @@ class ActivationQuantizer(LearnedScaleQuantizer):
         gradient_count: What is counted.
 
     Source: huang2025nearly, Eq. 4-5, with zero-point 0.
+
+    >>> quantize = ActivationQuantizer((4,))
+    >>> quantize.initialize(torch.linspace(0, 3, 31))
+    >>> quantize.encode(torch.tensor([0.0, 1.0, 2.9, 5.0]), Width.of(4, (4,))).values
+    tensor([ 0,  5, 15, 15], dtype=torch.int32)
     """
 
     def __init__(

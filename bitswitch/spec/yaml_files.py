@@ -20,6 +20,8 @@ RENAMED = {
     "edge_bits": "first_last_bits",
     "edges": "first_last",
     "faithful": "published-recipe",
+    "offsets": "zero_points",
+    "per_channel": "weight_granularity: per-channel",
     "reading": "variant",
     "separately": "one_network_per_bitwidth",
 }

@@ -3,8 +3,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch import nn
 
 from bitswitch.errors import SpecError
+from bitswitch.nn.switch import BitSwitch
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.granularity import (
     ActivationGranularity,
@@ -134,6 +136,39 @@ def test_nothing_of_a_token_is_clipped_so_that_all_of_it_gets_its_gradient():
             MaxAbsQuantizer(PerToken())(x, Width.of(bits, BITSET)).sum(), x
         )
         assert (to_x == 1).all()
+
+
+class Layer(nn.Module):
+    """Weights with a scale per group, inputs with one per token."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 8))
+        self.width = BitSwitch(BITSET)
+        self.weights = DoubleRoundingQuantizer(
+            self.weight, BITSET, PerGroup(4), gradient_scale=False
+        )
+        self.inputs = MaxAbsQuantizer(PerToken())
+
+    def forward(self, x):
+        width = self.width.width
+        return nn.functional.linear(self.inputs(x, width), self.weights(self.weight, width))
+
+
+def test_one_compiled_graph_serves_every_bit_width():
+    torch.compiler.reset()
+    layer = Layer()
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True, dynamic=False)
+    x, learned = torch.randn(2, 3, 8), [layer.weight, layer.weights.scale]
+    for position, bits in enumerate(BITSET):
+        layer.width.switch(bits)
+        with torch.compiler.set_stance("fail_on_recompile" if position else "default"):
+            result = compiled(x)
+        grads = torch.autograd.grad(result.square().sum(), learned)
+        eager = layer(x)
+        expected = torch.autograd.grad(eager.square().sum(), learned)
+        assert torch.equal(result, eager)
+        assert all(map(torch.equal, grads, expected))
 
 
 def test_groups_are_views_and_come_back():
