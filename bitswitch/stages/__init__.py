@@ -186,8 +186,8 @@ def evaluate_policy(
     run = read_run(path)
     trained = load_trained(run, results / "runs", data, resolve(device), "the policy")
     images = recalibration_images(trained.dataset, run, recalibration) if recalibration else None
-    batches = batches_of(trained.dataset, split, None)
     task = trained.parts.dataset.task
+    batches = batches_of(trained.dataset, split, None, task.batch_size)
     found = evaluate_policy(trained.model, task, policy.policy, batches, images)
     return [{**metric._asdict(), "value": found.values[metric.name]} for metric in task.metrics]
 

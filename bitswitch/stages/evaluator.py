@@ -103,7 +103,8 @@ class Evaluator:
         model, dataset = model or self.trained.model, self.trained.dataset
         count = self.spec.recalibration
         again = recalibration_images(dataset, self.spec.run, count) if count else None
-        task, batches = self.trained.parts.dataset.task, batches_of(dataset, split, images)
+        task = self.trained.parts.dataset.task
+        batches = batches_of(dataset, split, images, task.batch_size)
         return evaluate_policy(model, task, policy, batches, again)
 
     def pairs(self, policy: Policy) -> dict[str, tuple[int, int]]:

@@ -17,8 +17,6 @@ from bitswitch.spec.run import RunSpec
 from bitswitch.training.evaluation import evaluate_at
 from bitswitch.types import Policy
 
-BATCH_SIZE = 256
-
 
 @torch.no_grad()
 def evaluate_policy(
@@ -60,7 +58,7 @@ def _measured_anew(
 
 
 def batches_of(
-    dataset: OpenDataset, split: str, images: int | None
+    dataset: OpenDataset, split: str, images: int | None, batch_size: int = Task.batch_size
 ) -> Callable[[], Iterator[Batch]]:
     """Return what gives the batches of ``split``, at most ``images`` of them evenly spread.
 
@@ -71,7 +69,7 @@ def batches_of(
 
     def give() -> Iterator[Batch]:
         seen = 0
-        for batch in dataset.batches(split, BATCH_SIZE):
+        for batch in dataset.batches(split, batch_size):
             first, count = -seen % stride, len(batch.targets)
             seen += count
             if first < count:

@@ -9,7 +9,6 @@ from bitswitch.conversion import quantize
 from bitswitch.methods.eq_net.eq_net import EqNet
 from bitswitch.nn.recalibration import recalibrated_at
 from bitswitch.stages.policy_evaluation import (
-    BATCH_SIZE,
     batches_of,
     evaluate_policy,
     recalibration_images,
@@ -145,8 +144,13 @@ def test_so_many_images_evenly_spread(size, images, count):
 
 
 def test_no_batch_is_empty_where_few_images_are_taken():
-    found = list(batches_of(Sorted(8 * BATCH_SIZE), "held_out", 2)())
+    found = list(batches_of(Sorted(8 * TASK.batch_size), "held_out", 2)())
     assert [len(batch.targets) for batch in found] == [1, 1]
+
+
+def test_batches_are_as_large_as_the_task_says():
+    found = list(batches_of(Sorted(10), "held_out", None, 4)())
+    assert [len(batch.targets) for batch in found] == [4, 4, 2]
 
 
 def test_recalibration_sees_the_same_training_batches_every_time(run):

@@ -346,14 +346,16 @@ def test_test_images_are_read_once_after_the_search(search, instead, monkeypatch
     seen = []
     original = evaluator.batches_of
 
-    def batches_of(dataset, split, images):
+    def batches_of(dataset, split, images, batch_size):
         seen.append((split, images))
-        return original(dataset, split, images)
+        assert batch_size == 7
+        return original(dataset, split, images, batch_size)
 
     def two(problem):
         return [Candidate(dict.fromkeys(problem.layers, bits)) for bits in (4, 2)]
 
     monkeypatch.setattr(evaluator, "batches_of", batches_of)
+    monkeypatch.setattr(Classification, "batch_size", 7)
     instead(two)
     search(evaluations=2)
     # Of the policy chosen, then of one bit-width for all layers.
