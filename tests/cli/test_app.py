@@ -140,6 +140,16 @@ def test_a_new_method_is_written_once(bitswitch, tmp_path):
     assert "is left alone" in err
 
 
+def test_a_suite_of_ones_own_is_started_once(bitswitch, tmp_path):
+    code, out, _ = bitswitch("init", "mine", "--into", tmp_path)
+    assert code == 0
+    assert f"{tmp_path / 'config/suites/mine.yaml'}\n" in out
+    assert "snakemake --cores 8 all" in out
+    code, _, err = bitswitch("init", "mine", "--into", tmp_path)
+    assert code == 2
+    assert "is left alone" in err
+
+
 def test_methods_are_measured_side_by_side(bitswitch, monkeypatch):
     calls = []
 
