@@ -45,6 +45,11 @@ class Task:
     """Examples that are evaluated at once."""
 
     @property
+    def measure(self) -> str:
+        """What a sentence calls the headline; default: its title."""
+        return self.headline.title
+
+    @property
     def headline(self) -> Metric:
         """The metric that counts."""
         return self.metrics[0]

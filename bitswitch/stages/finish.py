@@ -46,7 +46,7 @@ def conclude(session: TrainingRun) -> tuple[str, str | None]:
     if not lost:
         return "complete", None
     named = ", ".join(f"{bits} bit {metric.text(values[bits])}" for bits in lost)
-    return "collapsed", f"test {metric.title} is that of guessing: {named}"
+    return "collapsed", f"test {task.measure} is that of guessing: {named}"
 
 
 def _finish(session: TrainingRun) -> bool:

@@ -21,6 +21,10 @@ class Classification(Rows):
     metrics = (TOP1, Metric(LOSS, "Cross-entropy", "nats", "lower", 4))
     note = "An example counts as right if its largest logit is at its label."
 
+    @property
+    def measure(self) -> str:
+        return "accuracy"
+
     def headline_sum(self, outputs: Any, targets: Tensor) -> Tensor:
         return 100 * hits(self.rows(outputs), self.labels(targets))
 

@@ -56,7 +56,7 @@ def test_a_bit_width_at_chance_is_a_finding(session, monkeypatch):
     scored(monkeypatch, b8=90.0, b4=80.0, b2=10.0)
     status, diagnosis = conclude(session)
     assert status == "collapsed"
-    assert diagnosis == "test Top-1 is that of guessing: 2 bit 10.00 %"
+    assert diagnosis == "test accuracy is that of guessing: 2 bit 10.00 %"
     assert len(read_lines(session.directory.path / "metrics.jsonl")) == 12
 
 
