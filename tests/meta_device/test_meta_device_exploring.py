@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bitswitch.contracts.sensitivity import Subject
+from bitswitch.contracts.sensitivity import ScoringInput
 from bitswitch.contracts.streams import Stream
 from bitswitch.costs import Constraint, CostModel
 from bitswitch.nn.shapes import layer_shapes
@@ -47,7 +47,7 @@ def test_meta_device_evaluates_a_policy_in_one_transfer(trained, host):
     def again():
         return (batch.inputs for batch in images())
 
-    evaluate_policy(trained.model, policy, images, again)
+    evaluate_policy(trained.model, trained.parts.dataset.task, policy, images, again)
     assert host.since() == 1
 
 
@@ -60,7 +60,9 @@ def test_meta_device_scores(kind, trained):
     name, options = SCORES[kind]
     trained.model.switch(FLOAT_BITS)
     batches = batches_of(trained.dataset, "train", 4)
-    subject = Subject(trained.model, BITSET, batches, generator("test", 0))
+    subject = ScoringInput(
+        trained.model, BITSET, batches, generator("test", 0), trained.parts.dataset.task
+    )
     findings = registry.create("sensitivities", name, options).score(subject)
     assert {score.layer for score in findings.scores} == set(trained.model.layers)
 
