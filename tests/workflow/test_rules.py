@@ -96,8 +96,11 @@ def test_a_wrong_suite_stops_before_any_job(project):
 
 @pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)
 def test_every_value_in_a_shell_line_is_quoted(path):
-    for rule in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE):
-        command = "".join(re.findall(r'"(.*)"', rule.partition("    shell:")[2]))
+    text = path.read_text()
+    shared = text.partition("JOB_ARGUMENTS = (")[2].partition("\n)")[0]
+    rules = re.split(r"^(?=rule )", text, flags=re.MULTILINE)
+    for lines in (shared, *(rule.partition("    shell:")[2] for rule in rules)):
+        command = "".join(re.findall(r'"(.*)"', lines))
         forms = {form for _, value, form, _ in string.Formatter().parse(command) if value}
         assert forms <= {"q"}, command
 
