@@ -106,9 +106,10 @@ def test_meta_device_quantizes_a_network_that_is_there_already(name):
 
 
 def test_meta_device_summarises_gradients_of_scales(host):
-    train_state = learner_of("double-rounding")
+    train_state = learner_of("double-rounding", (SEPARATE,))
     train_step(train_state, on_meta(), 1e-3, step_info())
     host.since()
+    assert len(train_state.gradients) == len(train_state.model.bitset)
     for gradients in train_state.gradients.values():
         assert set(gradients.summary()["weight"]) == set(train_state.model.quantized_layers)
     assert host.since() == len(train_state.gradients)
