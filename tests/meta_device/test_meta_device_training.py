@@ -9,7 +9,7 @@ from bitswitch.plugins import facts, registry
 from bitswitch.plugins.resolve import resolved
 from bitswitch.runtime.randomness import generator
 from bitswitch.spec.run import RunSpec
-from bitswitch.testing.subject import CLASSES, IMAGES, Subject, batch, network, quantized
+from bitswitch.testing.subject import CLASSES, IMAGES, TASK, Subject, batch, network, quantized
 from bitswitch.training.build import Parts, calibrate
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.evaluation import evaluate
@@ -84,7 +84,7 @@ def test_meta_device_waits_once_per_pass_and_once_for_the_scales_and_bit_widths(
         # Where predictions are remembered: which images these are, and what was said of them.
         remembered = 0 if train_state.distillation.memory is None else 2
         assert host.since() <= len(outcomes) + bool(train_state.scales) + remembered
-    assert set(evaluate(model, Data(), "test", lambda: None)) == set(model.bitset)
+    assert set(evaluate(model, TASK, Data(), "test", lambda: None)) == set(model.bitset)
     assert host.since() == len(model.bitset)
     recalibrate(model, lambda: [on_meta().inputs])
     assert host.since() == 0
@@ -136,4 +136,4 @@ def test_meta_device_runs_what_a_run_is_made_of(method, tiny_data):
     train_state = parts.train_state(model.train(), dataset.size("train"))
     for some in dataset.train_batches(16, Stream("training"), 0, skip=1):
         train_step(train_state, some, 1e-3, step_info())
-    evaluate(model, dataset, "held_out", lambda: None)
+    evaluate(model, TASK, dataset, "held_out", lambda: None)
