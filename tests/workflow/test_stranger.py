@@ -230,6 +230,10 @@ def test_the_how_to_on_tasks_works_as_written(project, tmp_path_factory):
         for path in results.glob("runs/double-rounding-*/metrics.jsonl")
         for line in path.read_text().splitlines()
     ]
-    errors = [one["value"] for one in lines if (one["split"], one["metric"]) == ("test", "mae")]
+    tested = [one for one in lines if (one["split"], one["metric"]) == ("test", "mae")]
     table = (results / "ratings" / "tables" / "stars.html").read_text()
-    assert f"{min(errors):.3f}" in table
+    for bits in ("8", "4", "2"):
+        least, most = sorted(f"{one['value']:.3f}" for one in tested if one["policy"] == bits)
+        assert least < most
+        assert f"<b>{least}</b>" in table
+        assert most in table and f"<b>{most}</b>" not in table
