@@ -11,12 +11,22 @@ import yaml
 
 from bitswitch.plugins import facts, registry
 from bitswitch.report.collect import collect
+from bitswitch.report.collect.headline import PRINTED
 from bitswitch.results.result import write_result
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from bitswitch.types import FLOAT_BITS
 
-FACTS = {"stamp": "embedded digits 16x16", "outputs": 10, "sizes": {"test": 1000}}
+FACTS = {
+    "stamp": "embedded digits 16x16",
+    "outputs": 10,
+    "sizes": {"test": 1000},
+    "classifies_images": True,
+    "metrics": [PRINTED._asdict()],
+    "note": "",
+    "chance": 10.0,
+    "chance_bound": 100 * (0.1 + 3.09 * (0.1 * 0.9 / 1000) ** 0.5),
+}
 LAYERS = ("layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2")
 TRAINING = {"epochs": 3, "batch_size": 64}
 NETWORK = {

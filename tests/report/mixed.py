@@ -9,7 +9,8 @@ import numpy as np
 
 from bitswitch.contracts.sensitivity import Score
 from bitswitch.costs import CostModel, LayerShape
-from bitswitch.results.policies import PolicyFile, costs_record
+from bitswitch.report.collect.headline import PRINTED
+from bitswitch.results.policies import HeldOut, PolicyFile, costs_record
 from bitswitch.results.scores import write_scores
 from bitswitch.spec.run import SensitivitySpec
 from bitswitch.spec.search import Budget, SearchSpec
@@ -244,7 +245,7 @@ def write_search(
             bitset=spec.run.bitset,
             search=spec.search.name,
             budget=budget.name,
-            held_out_top1=top1,
+            held_out=HeldOut.of(PRINTED, {"top1": top1}),
             costs=costs_record(costs, spec.first_last),
             layers={name: (bits, bits) for name, bits in policy.items()},
         ).write(folder / "policies" / f"{budget.name}.json")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bitswitch.report.analysis import health, subnets
-from bitswitch.report.collect import collect, statistics
+from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.headline import PRINTED, guessing
 from bitswitch.report.figures import front_figures, layer_figure
 from bitswitch.report.render import latex, page
 from bitswitch.report.render.table import DASH, LEGEND, Entry, Line, Table
@@ -21,7 +22,7 @@ from tests.report.mixed import make_mixed, write_scoring, write_search
 CHANCE = 10.4
 """Percent, of ten classes."""
 
-ABOUT = f" at {CHANCE:.2f} %, left out of the mean: {statistics.GUESSING}"
+ABOUT = f" at {CHANCE:.2f} %, left out of the mean: {guessing(PRINTED)}"
 
 
 def written(suite: Suite, results: Path, is_bad: Callable[[RunSpec], bool]) -> Frames:
@@ -131,7 +132,7 @@ def test_sub_nets_that_all_guess_are_a_dash_in_every_table(results: Path):
     assert bits.text
     assert spelled.text
     assert not any("ILP" in line.kind for line in table.sections[1].lines)
-    assert layer_figure.panels(frames, "searched-layers", "resnet20")[0].rows[0].top1 == "guessing"
+    assert layer_figure.panels(frames, "searched-layers", "resnet20")[0].rows[0].found == "guessing"
     assert f"{CHANCE:.2f}" not in page.table(table).replace(f"at {CHANCE:.2f} %", "")
 
 
@@ -140,7 +141,7 @@ def test_fronts_mark_what_survived_and_leave_out_what_did_not(results: Path):
     found = subnets.of_experiment(frames, "fronts")
     front = front_figures.mean_front(found[(found.variant == "hasb") & (found.bitset == "{4,3,2}")])
     assert front.lost.tolist() == [1, 1, 1]
-    assert (front.top1 > 50).all()
+    assert (front.headline > 50).all()
     uniform = found[found.variant == "uniform"]
     assert front_figures.mean_front(uniform[uniform.bitset == "{4,3,2}"]).lost.sum() == 0
     axes = front_figures.draw_fronts(frames, "fronts", "resnet20").axes[1]

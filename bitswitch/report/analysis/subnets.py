@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.effort import Effort
 from bitswitch.report.analysis.values import Sample
 from bitswitch.report.collect.frames import Frames
@@ -11,10 +12,10 @@ from bitswitch.report.collect.frames import Frames
 PLACE = ["experiment", "network", "variant", "bitset", "seed"]
 """Columns that say where in a suite a trained network stands."""
 
-ACCURACIES = ["top1", "top1_retrained"]
-"""Percent on the test split, as found and after training the sub-net on alone."""
+HEADLINES = ["headline", "headline_retrained"]
+"""On the test split, as found and after training the sub-net on alone."""
 
-TESTED = [*ACCURACIES, "top1_uniform"]
+TESTED = [*HEADLINES, "headline_uniform"]
 """The same, and that of the widest bit-width for all layers within the budget."""
 
 UNIFORM = ["uniform_bits", "uniform_cost", "limit"]
@@ -45,25 +46,25 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
 
     Columns: ``PLACE``, run, search, search_seed, budget; status of the search, and where it says
     why there is no sub-net; images (of the test split); all ``TESTED``, and for each its
-    ``_status``, ``_where`` and ``_measured`` value; held_out_top1, ``UNIFORM``, ``COSTS``,
-    ``EFFORT`` and candidates. What is missing is NaN, and so is an accuracy that is that of
+    ``_status``, ``_where`` and ``_measured`` value; held_out_headline, ``UNIFORM``, ``COSTS``,
+    ``EFFORT`` and candidates. What is missing is NaN, and so is a value that is that of
     guessing.
     """
-    rows = frames.metrics
-    rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
+    rows = frames.reproduced
+    rows = rows[rows.experiment == experiment]
     rows = rows[rows.search.notna() & (rows.split == "test")].rename(columns={"policy": "budget"})
     keys = [*PLACE, "search", "budget"]
     found = rows[[*keys, "run", "search_seed"]].drop_duplicates(ignore_index=True)
-    for metric in TESTED:
-        values = rows.loc[rows.metric == metric, [*keys, "value", "status", "where"]]
-        values = values.assign(**{metric: values.value.where(values.status == "complete")})
+    for role in TESTED:
+        values = rows.loc[rows.role == role, [*keys, "value", "status", "where"]]
+        values = values.assign(**{role: values.value.where(values.status == "complete")})
         names = {"value": "measured", "status": "status", "where": "where"}
-        values = values.rename(columns={old: f"{metric}_{new}" for old, new in names.items()})
+        values = values.rename(columns={old: f"{role}_{new}" for old, new in names.items()})
         found = found.merge(values, how="left", on=keys)
-    found["status"] = found.top1_status.replace("collapsed", "complete")
-    found["where"] = found.top1_where.where(found.status != "complete")
+    found["status"] = found.headline_status.replace("collapsed", "complete")
+    found["where"] = found.headline_where.where(found.status != "complete")
     policies = frames.policies[
-        ["search", "budget", "held_out_top1", "candidates", *UNIFORM, *COSTS, *FOUND]
+        ["search", "budget", "held_out_headline", "candidates", *UNIFORM, *COSTS, *FOUND]
     ]
     images = frames.runs[["run", "test_images"]].rename(columns={"test_images": "images"})
     found = found.merge(policies, how="left", on=["search", "budget"])
@@ -72,18 +73,20 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
 
 
 def uniform_of(frames: Frames, experiment: str) -> pd.DataFrame:
-    """Return the searched networks at single bit-widths: ``PLACE``, bits, status and top1.
+    """Return the searched networks at single bit-widths: ``PLACE``, bits, status and headline.
 
-    They are the widest ones within some budget, tested as the sub-nets are. ``top1`` is NaN unless
-    the status is complete.
+    They are the widest ones within some budget, tested as the sub-nets are. ``headline`` is NaN
+    unless the status is complete.
     """
-    rows = of_experiment(frames, experiment).dropna(subset=["uniform_bits", "top1_uniform_status"])
+    rows = of_experiment(frames, experiment).dropna(
+        subset=["uniform_bits", "headline_uniform_status"]
+    )
     rows = rows.assign(
         bits=rows.uniform_bits.astype(int),
-        status=rows.top1_uniform_status,
-        top1=rows.top1_uniform.astype(float),
+        status=rows.headline_uniform_status,
+        headline=rows.headline_uniform.astype(float),
     )
-    wanted = [*PLACE, "bits", "status", "top1"]
+    wanted = [*PLACE, "bits", "status", "headline"]
     return rows[wanted].drop_duplicates([*PLACE, "bits"], ignore_index=True)
 
 
@@ -120,26 +123,27 @@ def _pair(weight: int, activation: int) -> str:
     return str(weight) if weight == activation else f"{weight}/{activation}"
 
 
-def sample_of(rows: pd.DataFrame, metric: str) -> Sample:
-    """Return one of the ``TESTED`` accuracies of several sub-nets, those without it left out.
+def sample_of(rows: pd.DataFrame, role: str, metric: Metric) -> Sample:
+    """Return one of the ``TESTED`` headlines of several sub-nets, those without it left out.
 
     Args:
         rows: See ``of_experiment``.
-        metric: Which one; one that no sub-net has makes an empty sample.
+        role: Which one; one that no sub-net has makes an empty sample.
+        metric: The headline.
     """
     values: dict[int, float] = {}
     failed = []
     blank = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    any_has_it = rows[f"{metric}_status"].notna().any()
+    any_has_it = rows[f"{role}_status"].notna().any()
     for at, row in enumerate(blank if any_has_it else ()):
-        status = row[f"{metric}_status"] or row["status"]
-        if row[metric] is not None:
-            values[at] = float(row[metric])
+        status = row[f"{role}_status"] or row["status"]
+        if row[role] is not None:
+            values[at] = float(row[role])
         elif status != "complete":
-            why = row[f"{metric}_where"] or row["where"] or ""
-            failed.append((status, why, row[f"{metric}_measured"]))
+            why = row[f"{role}_where"] or row["where"] or ""
+            failed.append((status, why, row[f"{role}_measured"]))
     images = next((int(row["images"]) for row in blank if row["images"] is not None), None)
-    return Sample(values, tuple(failed), images, unit="sub-nets")
+    return Sample(values, tuple(failed), images, unit="sub-nets", metric=metric)
 
 
 def values_of(rows: pd.DataFrame, column: str) -> Sequence[float]:

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis import budgets
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.headline import PRINTED, ROLE
 from bitswitch.suite.variants import NetworkSpec
 
 FP = ("FP", "32")
@@ -49,6 +51,8 @@ class Sample:
     """Size of the test set."""
     unit: str = "seeds"
     """What is counted."""
+    metric: Metric = PRINTED
+    """What was measured."""
 
     @property
     def mean(self) -> float:
@@ -92,6 +96,8 @@ class Network:
     """What the printed ones were."""
     incomparable: str | None
     """Why reproduced and printed numbers cannot be compared, or None."""
+    metric: Metric = PRINTED
+    """The headline of its task."""
 
 
 class Values:
@@ -102,35 +108,39 @@ class Values:
         self.experiment = experiment
         self.recipe = frames.suite.experiments[experiment]
         rows = frames.metrics
-        self._rows = rows[(rows.source == "reproduced") & (rows.experiment == experiment)]
+        measured = frames.reproduced
+        self._rows = measured[measured.experiment == experiment]
         printed = rows[(rows.source == "published") & (rows.experiment == self.recipe.printed)]
-        self._printed = printed[printed.metric == "top1"]
+        self._printed = printed[printed.metric == PRINTED.name]
 
     @cached_property
     def samples(self) -> dict[str, dict[Place, Sample]]:
-        """Test accuracies in percent, by network and place."""
-        return self._samples("top1")
+        """Headlines on the test split, by network and place."""
+        return self._samples(ROLE)
 
     @cached_property
     def recalibrated(self) -> dict[str, dict[Place, Sample]]:
         """The same with batch-norm statistics estimated anew; empty where that was not done."""
-        return self._samples("top1_recalibrated")
+        return self._samples(f"{ROLE}_recalibrated")
 
     @cached_property
     def uniform(self) -> dict[str, dict[Place, Sample]]:
         """At the places of sub-nets, the widest bit-width for all layers within the budget."""
-        return self._samples("top1_uniform")
+        return self._samples(f"{ROLE}_uniform")
 
-    def _samples(self, metric: str) -> dict[str, dict[Place, Sample]]:
-        """Return what ``metric`` was on the test split, by network and place."""
-        rows = self._rows[(self._rows.metric == metric) & (self._rows.split == "test")]
-        if metric == "top1":
+    def _samples(self, role: str) -> dict[str, dict[Place, Sample]]:
+        """Return what was measured in a role on the test split, by network and place."""
+        rows = self._rows[(self._rows.role == role) & (self._rows.split == "test")]
+        if role == ROLE:
             rows = pd.concat([rows[rows.search.isna()], self._subnets])
-        elif metric == "top1_uniform":
+        elif role == f"{ROLE}_uniform":
             rows = rows.assign(policy=rows.policy.map(self._budget_titles))
         images = self.frames.runs.set_index("run").test_images.to_dict()
         return {
-            network: {place: _sample(group, images) for place, group in places.items()}
+            network: {
+                place: _sample(group, images, self.frames.headlines[network].metric)
+                for place, group in places.items()
+            }
             for network, places in _by_place(rows).items()
         }
 
@@ -141,8 +151,8 @@ class Values:
         A missing one has a row too.
         """
         rows = self._rows[self._rows.search.notna() & (self._rows.split == "test")]
-        rows = rows[rows.metric.isin(["top1", "top1_retrained"])]
-        rows = rows.sort_values("metric", kind="stable")
+        rows = rows[rows.role.isin([ROLE, f"{ROLE}_retrained"])]
+        rows = rows.sort_values("role", kind="stable")
         keys = ["network", "variant", "bitset", "seed", "search", "policy"]
         rows = rows.drop_duplicates(keys, keep="last").sort_index()
         return rows.assign(policy=rows.policy.map(self._budget_titles))
@@ -216,6 +226,7 @@ class Values:
             data=self._data_of(name) if name else "",
             published_data=PRINTED_TITLES.get(printed_on, printed_on),
             incomparable=self._incomparable(spec, printed_on) if spec and model else None,
+            metric=self.frames.headlines[name].metric if name else PRINTED,
         )
 
     def _data_of(self, network: str) -> str:
@@ -243,12 +254,13 @@ def _by_place(rows: pd.DataFrame) -> dict[str, dict[Place, list[Row]]]:
     return found
 
 
-def _sample(rows: list[Row], images: Mapping[Any, int]) -> Sample:
+def _sample(rows: list[Row], images: Mapping[Any, int], metric: Metric) -> Sample:
     """Return the seeds at one place; a seed counts as complete when all of its rows are.
 
     Args:
         rows: One per seed, of a network that was searched one per seed and search.
         images: Size of the test set, by run.
+        metric: What was measured.
     """
     by_seed: dict[int, list[Row]] = {}
     for row in rows:
@@ -262,4 +274,5 @@ def _sample(rows: list[Row], images: Mapping[Any, int]) -> Sample:
         else:
             values[seed] = fmean(float(row["value"]) for row in own)
     measured = [row["run"] for row in rows if row["status"] == "complete"]
-    return Sample(values, tuple(failed), images[measured[0]] if measured else None)
+    size = images[measured[0]] if measured else None
+    return Sample(values, tuple(failed), size, metric=metric)

@@ -27,10 +27,11 @@ from bitswitch.report.collect.frames import (
     SENSITIVITY_USES,
     STORAGE,
     TABLES,
+    TASKS,
     Frames,
     frame,
 )
-from bitswitch.report.collect.statistics import GUESSING, guessing_bound
+from bitswitch.report.collect.headline import Headline, guessing
 from bitswitch.results.deployments import DeploymentRecord, read_deployment
 from bitswitch.results.records import (
     Metric,
@@ -78,9 +79,10 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         RecordError: a damaged record, or runs of different code versions.
     """
     records = {run_id: read_run(results / "runs" / run_id) for run_id in suite.runs}
+    choices = {cell.run.dataset.identifier: cell.run.dataset for cell in suite.cells}
     datasets = {
         key: facts.dataset_facts(choice.name, choice.options)
-        for key, choice in suite.datasets.items()
+        for key, choice in (choices | suite.datasets).items()
     }
     scorings = {
         key: read_scoring(results / "sensitivities" / key, spec)
@@ -97,9 +99,10 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
     return Frames(
         suite=suite,
         metrics=pd.concat([reproduced.astype(object), beside.astype(object)], ignore_index=True),
+        tasks=frame(_task_rows(suite, datasets), TASKS),
         runs=frame((_run_row(suite.runs[key], records[key], datasets) for key in records), RUNS),
         methods=frame(_method_rows(suite), METHODS),
-        curves=frame(_curve_rows(records), CURVES),
+        curves=frame(_curve_rows(suite, records, datasets), CURVES),
         scale_gradients=frame(_gradient_rows(records), SCALE_GRADIENTS),
         sensitivities=frame(mixed_precision_rows.sensitivity_rows(suite, scorings), SENSITIVITIES),
         scores=frame(mixed_precision_rows.score_rows(scorings), SCORES),
@@ -200,10 +203,11 @@ def _search_rows(
         record: What it left.
         datasets: About datasets.
     """
+    headline = _headline(cell, datasets)
     shared = _shared(suite, cell)
     shared |= {"search": search.identifier, "search_seed": search.seed}
     if record is not None and record.result.status == "complete":
-        for line in _judged(record.metrics, _bound(cell, datasets)):
+        for line in _judged(record.metrics, headline):
             yield shared | line
         absent = {name: ("infeasible", why) for name, why in record.result.infeasible.items()}
     else:
@@ -211,7 +215,7 @@ def _search_rows(
         reason = cell.skipped or (record.result.diagnosis if record else "not run to the end")
         absent = {budget.name: (status, reason or "") for budget in search.budgets}
     for name, (status, reason) in absent.items():
-        missing = {"policy": name, "split": "test", "metric": "top1", "unit": "percent"}
+        missing = {"policy": name, "split": "test", **_named(headline)}
         yield shared | missing | {"status": status, "where": reason}
 
 
@@ -219,14 +223,14 @@ def _cell_rows(
     suite: Suite, cell: Cell, records: Records, datasets: Mapping[str, Any]
 ) -> Iterator[Row]:
     """Yield every measured value of one cell, or one empty row per bit-width that says why."""
-    run, shared = cell.run, _shared(suite, cell)
+    run, shared, headline = cell.run, _shared(suite, cell), _headline(cell, datasets)
     record = None if cell.skipped else records[run.run_id]
     status, reason = _state(cell, record)
     if record is not None:
-        yield from (shared | row for row in _measured(record, _bound(cell, datasets)))
+        yield from (shared | row for row in _measured(record, headline))
     if status not in ("complete", "collapsed"):
         for bits in run.bitset:
-            missing = {"policy": str(bits), "split": "test", "metric": "top1", "unit": "percent"}
+            missing = {"policy": str(bits), "split": "test", **_named(headline)}
             yield shared | missing | {"status": status, "where": reason}
 
 
@@ -239,22 +243,26 @@ def _state(cell: Cell, record: RunRecord | None) -> tuple[str, str | None]:
     return record.result.status, record.result.diagnosis
 
 
-def _bound(cell: Cell, datasets: Mapping[str, Any]) -> float:
-    """Return the test accuracy in percent up to which a network may be guessing."""
-    about = datasets[cell.run.dataset.identifier]
-    return guessing_bound(about["outputs"], about["sizes"]["test"])
+def _headline(cell: Cell, datasets: Mapping[str, Any]) -> Headline:
+    """Return the headline of a cell's task."""
+    return Headline.of(datasets[cell.run.dataset.identifier])
 
 
-def _measured(record: RunRecord, bound: float) -> Iterator[Row]:
+def _named(headline: Headline) -> Row:
+    """Return what a row without a value says of its metric."""
+    return {"metric": headline.metric.name, "unit": headline.metric.unit}
+
+
+def _measured(record: RunRecord, headline: Headline) -> Iterator[Row]:
     """Yield one row per measured value of a run.
 
     Args:
         record: The run; if it is flagged as collapsed, some of its bit-widths may still be good.
-        bound: See ``_judged``.
+        headline: Of its task.
     """
     result = record.result
     diagnosis = result.diagnosis if result.status == "collapsed" else None
-    yield from _judged(record.metrics, bound, diagnosis or GUESSING)
+    yield from _judged(record.metrics, headline, diagnosis)
     for bits, share in result.negative_share.items():
         line = Metric(
             split="train", policy=str(bits), metric="negative_share", value=share, unit="share"
@@ -262,21 +270,24 @@ def _measured(record: RunRecord, bound: float) -> Iterator[Row]:
         yield line.model_dump() | {"status": result.status, "where": result.diagnosis}
 
 
-def _judged(metrics: Iterable[Metric], bound: float, diagnosis: str = GUESSING) -> Iterator[Row]:
-    """Yield one row per value: complete, or collapsed where the test accuracy is that of guessing.
+def _judged(
+    metrics: Iterable[Metric], headline: Headline, diagnosis: str | None = None
+) -> Iterator[Row]:
+    """Yield one row per value: complete, or collapsed where the test headline is that of guessing.
 
-    Every accuracy is held against the bound by itself: of a bit-width or a sub-net; as trained,
-    with batch norms recalibrated, or trained on.
+    Every one is held against the bound by itself: of a bit-width or a sub-net; as trained, with
+    batch norms recalibrated, or trained on.
 
     Args:
         metrics: Values.
-        bound: Accuracy in percent up to which a network may be guessing.
-        diagnosis: What rows below it say.
+        headline: Says up to where a network may be guessing.
+        diagnosis: What rows of guessing say; None: that they are.
     """
+    why = diagnosis or guessing(headline.metric)
     for line in metrics:
-        is_accuracy = line.split == "test" and line.metric.startswith("top1")
-        flagged = is_accuracy and line.value <= bound
-        status, where = ("collapsed", diagnosis) if flagged else ("complete", None)
+        is_headline = line.split == "test" and headline.role(line.metric)
+        flagged = is_headline and headline.is_guess(line.value)
+        status, where = ("collapsed", why) if flagged else ("complete", None)
         yield line.model_dump() | {"status": status, "where": where}
 
 
@@ -319,15 +330,34 @@ def _run_row(run: RunSpec, record: RunRecord | None, datasets: Mapping[str, Any]
     return row
 
 
-def _curve_rows(records: Records) -> Iterator[Row]:
+def _task_rows(suite: Suite, datasets: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield what counts on every network of a table."""
+    networks = {cell.network: cell.run.dataset.identifier for cell in suite.cells}
+    for network in filter(networks.__contains__, suite.networks):
+        headline = Headline.of(datasets[networks[network]])
+        about = headline.metric._asdict()
+        yield {
+            "network": network,
+            "metric": about.pop("name"),
+            **about,
+            "chance": headline.chance,
+            "chance_bound": headline.bound,
+            "note": headline.note,
+        }
+
+
+def _curve_rows(suite: Suite, records: Records, datasets: Mapping[str, Any]) -> Iterator[Row]:
     for run_id, record in records.items():
+        name = Headline.of(datasets[suite.runs[run_id].dataset.identifier]).metric.name
+        titles = {name: "headline", f"held_out_{name}": "held_out_headline"}
         for epoch in record.epochs if record else ():
             common = {
                 "run": run_id,
                 **epoch.model_dump(include={"epoch", "steps", "learning_rate"}),
             }
             for bits, values in epoch.bits.items():
-                yield common | {"bits": bits, **values.model_dump()}
+                found = {titles.get(key, key): one for key, one in values.model_dump().items()}
+                yield common | {"bits": bits, **found}
 
 
 def _gradient_rows(records: Records) -> Iterator[Row]:

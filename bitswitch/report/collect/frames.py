@@ -8,9 +8,10 @@ from typing import Any, Self
 
 import pandas as pd
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.contracts.sensitivity import Score
 from bitswitch.errors import RecordError
-from bitswitch.report.collect.statistics import guessing_bound
+from bitswitch.report.collect.headline import Headline
 from bitswitch.results.deployments import Rounding, Storage
 from bitswitch.results.files import write_bytes
 from bitswitch.results.records import ScaleGradient
@@ -53,14 +54,14 @@ CURVES = (
     "learning_rate",
     "bits",
     "loss",
-    "top1",
+    "headline",
     "held_out_loss",
-    "held_out_top1",
+    "held_out_headline",
     "scale_learning_rate",
     "negative_share",
     "mean_gradient",
 )
-"""Columns of ``curves.csv``: one row per run, epoch and bit-width."""
+"""Columns of ``curves.csv``: one row per run, epoch and bit-width; ``headline``: of its task."""
 
 SCALE_GRADIENTS = (
     "run",
@@ -72,6 +73,21 @@ SCALE_GRADIENTS = (
     *ScaleGradient.model_fields,
 )
 """Columns of ``scale_gradients.csv``; ``position`` counts layers from the input, from 0."""
+
+TASKS = (
+    "network",
+    "metric",
+    "title",
+    "unit",
+    "better",
+    "digits",
+    "chance",
+    "chance_bound",
+    "note",
+)
+"""Columns of ``tasks.csv``: one row per network of the suite, about the headline of its task:
+``chance``, of a network that knows nothing, and ``chance_bound``, up to which it may be guessing on
+the test split; empty where that is not known."""
 
 RUNS = (
     "run",
@@ -183,7 +199,7 @@ POLICIES = (
     "status",
     "diagnosis",
     "objective",
-    "held_out_top1",
+    "held_out_headline",
     "candidates",
     "evaluations",
     "search_time_s",
@@ -249,6 +265,7 @@ ROUNDING = ("run", *Rounding.model_fields)
 
 TABLES = {
     "metrics": METRICS,
+    "tasks": TASKS,
     "runs": RUNS,
     "methods": METHODS,
     "curves": CURVES,
@@ -270,7 +287,7 @@ _NUMBERS = ("seed", "search_seed", "epoch")
 _TYPES = dict.fromkeys(_NUMBERS, "Int64") | dict.fromkeys(
     (
         *("bitset", "policy", "run", "commit", "code_hash", "variant", "network"),
-        *("search", "sensitivity", "budget", "diagnosis"),
+        *("search", "sensitivity", "budget", "diagnosis", "unit"),
     ),
     "str",
 )
@@ -290,6 +307,7 @@ class Frames:
     suite: Suite
     """As collected, titles included."""
     metrics: pd.DataFrame
+    tasks: pd.DataFrame
     runs: pd.DataFrame
     methods: pd.DataFrame
     curves: pd.DataFrame
@@ -317,10 +335,31 @@ class Frames:
         return frozenset(self.runs.run[self.runs.status != "missing"])
 
     @cached_property
-    def chance(self) -> dict[str, float]:
-        """Test accuracy in percent up to which a network may be guessing, by run."""
-        rows = zip(self.runs.run, self.runs.classes, self.runs.test_images, strict=True)
-        return {str(run): guessing_bound(int(k), int(n)) for run, k, n in rows}
+    def headlines(self) -> dict[str, Headline]:
+        """The headline of every network of the suite."""
+        table = self.tasks.astype(object)
+        rows = table.where(table.notna(), None).to_dict("records")
+        found = {str(row["network"]): _headline(row) for row in rows}
+        return {name: found.get(name, Headline()) for name in self.suite.networks}
+
+    @cached_property
+    def reproduced(self) -> pd.DataFrame:
+        """The measured rows of ``metrics.csv``; ``role`` tells the headlines, see ``headline``."""
+        rows = self.metrics[self.metrics.source == "reproduced"]
+        roles = [
+            self.headlines[network].role(metric) if network in self.headlines else ""
+            for network, metric in zip(rows.network, rows.metric, strict=True)
+        ]
+        return rows.assign(role=pd.Series(roles, index=rows.index, dtype=object))
+
+    @cached_property
+    def headline_of(self) -> dict[str, Headline]:
+        """The headline of every run that stands in a table."""
+        rows = self.reproduced[["run", "network"]].dropna().drop_duplicates("run")
+        return {
+            str(run): self.headlines[str(network)]
+            for run, network in zip(rows.run, rows.network, strict=True)
+        }
 
     def data_of(self, runs: Iterable[object]) -> list[str]:
         """Return what those of ``runs`` that came to an end were trained on, each once."""
@@ -373,6 +412,14 @@ class Frames:
                 f"{frames.suite.data} data; the two are never mixed. Collect them apart."
             )
         return frames
+
+
+def _headline(row: Mapping[Any, Any]) -> Headline:
+    """Return what a row of ``tasks.csv`` says."""
+    metric = Metric(
+        row["metric"], row["title"], str(row["unit"]), row["better"], int(row["digits"])
+    )
+    return Headline(metric, row["chance"], row["chance_bound"], row["note"] or "")
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

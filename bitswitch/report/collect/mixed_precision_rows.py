@@ -109,7 +109,7 @@ def policy_rows(suite: Suite, records: Mapping[str, SearchRecord | None]) -> Ite
                 file = record.policies[budget.name]
                 row |= record.result.budgets[budget.name].model_dump()
                 row |= file.costs.model_dump() | {
-                    "held_out_top1": None if file.held_out is None else file.held_out.value
+                    "held_out_headline": None if file.held_out is None else file.held_out.value
                 }
             yield row
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from bitswitch.errors import ReportError
+from bitswitch.report.collect.headline import PRINTED
 from bitswitch.report.render.assets import asset
 from bitswitch.types import format_bitset
 
@@ -140,7 +141,7 @@ def _tidy_accuracy() -> pd.DataFrame:
     floats = rows.dropna(subset="fp_top1").drop_duplicates(keys)
     floats = floats.assign(value=floats["fp_top1"], bitset="FP", policy="32")
     both = pd.concat([rows, floats], ignore_index=True)
-    both = both.assign(split="test", metric="top1", unit="percent")
+    both = both.assign(split="test", metric=PRINTED.name, unit=PRINTED.unit)
     return _published(both)
 
 

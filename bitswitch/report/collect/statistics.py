@@ -13,12 +13,6 @@ TESTABLE = 6
 LEVEL = 0.05
 """Of every test and interval."""
 
-GUESSING_QUANTILE = 3.09
-"""Standard deviations that 99.9 % of guessing networks stay below."""
-
-GUESSING = "test accuracy is that of guessing"
-"""Why an accuracy up to ``guessing_bound`` is none."""
-
 Verdict = Literal["match", "higher", "lower", "inconclusive"]
 
 
@@ -64,20 +58,6 @@ def difference_noise(one: float, other: float, images: int) -> float:
     0.71
     """
     return sqrt(sampling_noise(one, images) ** 2 + sampling_noise(other, images) ** 2)
-
-
-def guessing_bound(classes: int, images: int) -> float:
-    """Return the accuracy in percent that 99.9 % of guessing networks stay below.
-
-    Args:
-        classes: Equally frequent ones.
-        images: Size of the test set.
-
-    >>> round(guessing_bound(10, 1000), 2)
-    12.93
-    """
-    chance = 1 / classes
-    return 100 * (chance + GUESSING_QUANTILE * sqrt(chance * (1 - chance) / images))
 
 
 def verdict(published: float, values: Sequence[float], images: int) -> Verdict | None:

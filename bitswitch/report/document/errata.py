@@ -184,7 +184,7 @@ MEASURED = ("network", "reading", "bit-width", "λ < 0, % of steps", "top-1, %")
 def kept(reference: Path) -> list[Frames]:
     """Return the kept results that compare the readings of Eq. 6."""
     folders = sorted(path.parent for path in reference.glob("*/suite.yaml"))
-    frames = [Frames.read(folder, "metrics", "runs", kept=True) for folder in folders]
+    frames = [Frames.read(folder, "metrics", "tasks", "runs", kept=True) for folder in folders]
     return [one for one in frames if READINGS in one.suite.experiments]
 
 

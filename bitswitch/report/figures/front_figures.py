@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis import subnets
 from bitswitch.report.analysis.values import LOST
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.headline import label
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.kind import PerNetwork
 from bitswitch.report.tables.accuracy_table import stamp
@@ -26,7 +28,7 @@ CAPTION = (
     "on."
 )
 
-_COLUMNS = ["average_bits", "top1"]
+_COLUMNS = ["average_bits", "headline"]
 
 
 def draw_fronts(frames: Frames, experiment: str, network: str) -> "Figure":
@@ -48,7 +50,7 @@ def draw_fronts(frames: Frames, experiment: str, network: str) -> "Figure":
             front = mean_front(found[(found.bitset == bitset) & (found.variant == variant)])
             ends = uniform[(uniform.bitset == bitset) & (uniform.variant == variant)]
             _draw_front(axes, front, ends, titles.index(spec.title), spec.title)
-        _finish(axes)
+        _finish(axes, frames.headlines[network].metric)
     handles, labels = panels[0].get_legend_handles_labels()
     if labels:
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
@@ -71,34 +73,39 @@ def mean_front(rows: pd.DataFrame) -> pd.DataFrame:
         rows: Sub-nets of one variant, one row per seed, search seed and budget.
 
     Returns:
-        Columns average_bits, top1, std and lost, the number of sub-nets that are guessing and so
-        left out of the mean; by rising bit-width.
+        Columns average_bits, headline, std and lost, the number of sub-nets that are guessing and
+        so left out of the mean; by rising bit-width.
     """
     by_seed = rows.dropna(subset=_COLUMNS).groupby(["budget", "seed"])[_COLUMNS].mean()
     groups = by_seed.astype(float).groupby("budget")
-    lost = rows.top1_status.isin(LOST).groupby(rows.budget).sum()
-    front = groups.mean().assign(std=groups.top1.std().fillna(0.0), lost=lost)
+    lost = rows.headline_status.isin(LOST).groupby(rows.budget).sum()
+    front = groups.mean().assign(std=groups.headline.std().fillna(0.0), lost=lost)
     return front.sort_values("average_bits", ignore_index=True)
 
 
-def draw_subnets(axes: "Axes", found: pd.DataFrame, uniform: pd.DataFrame) -> None:
+def draw_subnets(axes: "Axes", found: pd.DataFrame, uniform: pd.DataFrame, metric: Metric) -> None:
     """Draw every sub-net of some networks as a point, single bit-widths as labelled ones.
 
     Args:
         axes: To draw on.
         found: Sub-nets, see ``subnets.of_experiment``.
         uniform: Networks at single bit-widths, see ``subnets.uniform_of``.
+        metric: The headline.
     """
     points = found.dropna(subset=_COLUMNS)
-    lost = int(found.top1_status.isin(LOST).sum())
+    lost = int(found.headline_status.isin(LOST).sum())
     if points.empty:
         drawing.say_nothing_to_show(axes, f"all {lost} are guessing" if lost else NOTHING)
         return
     if lost:
         axes.plot([], [], " ", label=f"{lost} guessing, not drawn")
-    axes.plot(points.average_bits, points.top1, "o", color="#0072B2", alpha=0.6, label="sub-nets")
-    axes.plot(uniform.bits, uniform.top1, "s", mfc="none", color="#D55E00", label="one bit-width")
-    axes.set(xlabel="average weight bits", ylabel="test top-1 (%)")
+    axes.plot(
+        points.average_bits, points.headline, "o", color="#0072B2", alpha=0.6, label="sub-nets"
+    )
+    axes.plot(
+        uniform.bits, uniform.headline, "s", mfc="none", color="#D55E00", label="one bit-width"
+    )
+    axes.set(xlabel="average weight bits", ylabel=f"test {label(metric)}")
     axes.legend(loc="lower right")
 
 
@@ -110,7 +117,7 @@ def _draw_front(
     if len(front):
         axes.errorbar(
             front.average_bits,
-            front.top1,
+            front.headline,
             yerr=front["std"],
             color=look,
             marker=symbol,
@@ -118,19 +125,19 @@ def _draw_front(
             elinewidth=0.8,
             label=title,
         )
-    means = uniform.groupby("bits").top1.mean()
+    means = uniform.groupby("bits").headline.mean()
     axes.plot(means.index, means, symbol, color=look, mfc="none")
     survivors = front[front.lost > 0]
     ends = means[uniform.status.isin(LOST).groupby(uniform.bits).any()]
-    axes.plot(survivors.average_bits, survivors.top1, "x", color="#333333", zorder=3)
+    axes.plot(survivors.average_bits, survivors.headline, "x", color="#333333", zorder=3)
     axes.plot(ends.index, ends, "x", color="#333333", zorder=3)
 
 
-def _finish(axes: "Axes") -> None:
+def _finish(axes: "Axes", metric: Metric) -> None:
     """Label a panel, or say that it is empty."""
     if axes.has_data():
         axes.locator_params(axis="x", nbins=6)
-        axes.set(xlabel="average weight bits", ylabel="test top-1 (%)")
+        axes.set(xlabel="average weight bits", ylabel=f"test {label(metric)}")
     else:
         drawing.say_nothing_to_show(axes, NOTHING)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.headline import Headline, kind, label
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.kind import Drawing, DrawNetwork, FigureKind, PerNetwork
 from bitswitch.report.tables.accuracy_table import stamp
@@ -49,8 +50,8 @@ class Study:
     stamp: str
     variants: dict[str, str]
     """Key to title, in the suite's order."""
-    chance: float
-    """Accuracy of guessing, percent."""
+    headline: Headline
+    """Of the network's task."""
     cells: pd.DataFrame
     """Columns variant, bitset, seed, run."""
     curves: pd.DataFrame
@@ -71,7 +72,7 @@ class Study:
             title=title,
             stamp=f"{title} · {stamp(frames, data)}",
             variants={key: variant.title for key, variant in recipe.variants.items()},
-            chance=100 / frames.runs.classes[frames.runs.run.isin(set(cells.run))].max(),
+            headline=frames.headlines[network],
             cells=cells,
             curves=cells.merge(frames.curves, on="run"),
             gradients=cells.merge(frames.scale_gradients, on="run"),
@@ -142,9 +143,10 @@ def draw_overview(frames: Frames, experiment: str, network: str) -> "Figure":
         drawing.set_log_scale(axes)
     _draw_curves(bottom[0], study, "loss", "training loss")
     bottom[0].set_title("(c) training loss")
-    _draw_curves(bottom[1], study, "held_out_top1", "held-out top-1 (%)")
-    bottom[1].axhline(study.chance, color="#999999", linestyle=":", linewidth=0.8)
-    bottom[1].set_title("(d) held-out accuracy")
+    _draw_curves(bottom[1], study, "held_out_headline", f"held-out {label(study.headline.metric)}")
+    if study.headline.chance is not None:
+        bottom[1].axhline(study.headline.chance, color="#999999", linestyle=":", linewidth=0.8)
+    bottom[1].set_title(f"(d) held-out {kind(study.headline.metric)}")
     drawing.share_legend(above, top)
     drawing.share_legend(below, bottom)
     return figure

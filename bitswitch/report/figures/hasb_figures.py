@@ -107,7 +107,8 @@ def _draw_found(axes: "Axes", frames: Frames, experiment: str, network: str) -> 
     for rows in front_figures.searched_and_uniform(frames, beside.experiment, network):
         rows = rows[rows.variant == beside.variant]
         shown.append(rows[rows.bitset == next(iter(rows.bitset), None)])
-    front_figures.draw_subnets(axes, *shown)
+    found, uniform = shown
+    front_figures.draw_subnets(axes, found, uniform, frames.headlines[network].metric)
 
 
 class Draw(NamedTuple):

@@ -32,7 +32,8 @@ class Row(NamedTuple):
     title: str
     bits: list[int]
     """Layer by layer."""
-    top1: str
+    found: str
+    """The headline, or that it is that of guessing."""
 
 
 class Panel(NamedTuple):
@@ -66,12 +67,14 @@ def _rows(frames: Frames, found: "pd.Series[str]") -> Iterator[Row]:
     """Yield the row of a sub-net, or one per operand where they differ."""
     layers = subnets.layers_of(frames, found["search"], found["budget"])
     title = frames.suite.experiments[found["experiment"]].variants[found["variant"]].title
-    top1 = f"{found['top1']:.2f} %" if found["top1"] == found["top1"] else "guessing"
+    metric = frames.headlines[found["network"]].metric
+    value = float(found["headline"])
+    text = metric.text(value) if value == value else "guessing"
     weights, inputs = layers.weight_bits.tolist(), layers.activation_bits.tolist()
     if weights == inputs:
-        yield Row(title, weights, top1)
+        yield Row(title, weights, text)
     else:
-        yield Row(f"{title}, w", weights, top1)
+        yield Row(f"{title}, w", weights, text)
         yield Row(f"{title}, a", inputs, "")
 
 
@@ -110,7 +113,7 @@ def _draw_panel(axes: "Axes", panel: Panel) -> None:
     axes.set_title(panel.title)
     for at, row in enumerate(panel.rows):
         place = len(panel.layers) - 0.35
-        axes.text(place, at, row.top1, va="center", fontsize=6.5, clip_on=False)
+        axes.text(place, at, row.found, va="center", fontsize=6.5, clip_on=False)
 
 
 def _add_legend(figure: "Figure", shown: list[Panel]) -> None:

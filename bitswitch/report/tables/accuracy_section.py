@@ -168,12 +168,16 @@ class SectionBuilder:
             other for other in self.grid.alike(variant) if self.variants[other].preset == preset
         }
         means = {
-            place: round(sample.mean, 2)
+            place: round(sample.mean, sample.metric.digits)
             for place, sample in samples.items()
             if sample.values and sample.is_whole and place.variant in alike
         }
         return tuple(
-            entries.measured(measured_at(place, samples), is_best(place, means), self.footnotes)
+            entries.measured(
+                measured_at(place, samples),
+                is_best(place, means, self.network.metric),
+                self.footnotes,
+            )
             for place in self.grid.places(variant)
         )
 
@@ -207,7 +211,9 @@ class SectionBuilder:
         """Return the measured effects, what may be said of them as footnotes."""
         found = self.effects.reproduced(variant)
         remarks = [one if isinstance(one, str) else one.finding for one in found if one]
-        return Row(tuple(map(entries.measured_effect, found)), remarks=remarks)
+        digits = self.network.metric.digits
+        shown = tuple(entries.measured_effect(one, digits) for one in found)
+        return Row(shown, remarks=remarks)
 
     def _negative(self, variant: str) -> Row | None:
         places, shares = self.grid.places(variant), self.grid.negative

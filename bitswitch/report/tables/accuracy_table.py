@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.values import Values
+from bitswitch.report.collect import headline
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import Footnotes, Section, Table
 from bitswitch.report.tables import conditions, search_conditions
@@ -13,9 +15,9 @@ from bitswitch.report.tables.kind import TableKind
 VERDICTS = ("match", "higher", "lower", "inconclusive")
 
 NOTES = {
-    "always": "Top-1 in percent on the test split after the last epoch, mean over seeds (n).",
-    "bold": "Bold: highest mean of a network in its column; this claims no significance.",
-    "like": "Bold: highest in its column among the rows of a network with the same KD and recipe; "
+    "always": "{metric} on the test split after the last epoch, mean over seeds (n).",
+    "bold": "Bold: {best} mean of a network in its column; this claims no significance.",
+    "like": "Bold: {best} in its column among the rows of a network with the same KD and recipe; "
     "this claims no significance.",
     "floats": "Published rows start from different full-precision networks: read each beside its "
     "own FP.",
@@ -37,6 +39,27 @@ NOTES = {
     "ALRS divides by up to 1000, hardly leave their initial values.",
     "misprint": "The publication prints MobileNetV2's {8,6,4} results under a {4,3,2} header.",
 }
+
+
+ABOUT_METRICS = ("always", "bold", "like")
+"""Notes that name metrics."""
+
+
+def metric_words(metrics: Iterable[Metric]) -> dict[str, str]:
+    """Return what notes say of the metrics of a table."""
+    several = list(metrics)
+    return {
+        "metric": "; ".join(dict.fromkeys(map(headline.sentence, several))),
+        "best": " or ".join(dict.fromkeys(map(headline.best, several))),
+    }
+
+
+def protocols(values: Values) -> list[str]:
+    """Return how other metrics than the printed one come about."""
+    known = (values.frames.headlines[one.name] for one in values.networks if one.name)
+    return list(
+        dict.fromkeys(one.note for one in known if one.note and one.metric != headline.PRINTED)
+    )
 
 
 def build(frames: Frames, experiment: str, name: str) -> Table:
@@ -95,7 +118,13 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
         "embedded": values.frames.suite.data == "embedded",
         "misprint": values.recipe.printed == "table4",
     }
-    notes = [NOTES[key] for key, applies in chosen.items() if applies]
+    words = metric_words(network.metric for network in values.networks)
+    notes = [
+        NOTES[key].format(**words) if key in ABOUT_METRICS else NOTES[key]
+        for key, applies in chosen.items()
+        if applies
+    ]
+    notes[1:1] = protocols(values)
     found = [search_conditions.NOTE] if search_conditions.applies(values) else []
     return [*notes, *conditions.NOTES, *found] if several else notes
 

@@ -1,11 +1,13 @@
-"""Cells of accuracy tables: a number with its spread, or a dash with its reason."""
+"""Cells about how good networks are: a number with its spread, or a dash with its reason."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.values import Place, Sample
 from bitswitch.report.collect import statistics
+from bitswitch.report.collect.headline import PRINTED, number
 from bitswitch.report.collect.statistics import Effect
 from bitswitch.report.render.table import DASH, Entry, Footnotes
 
@@ -28,19 +30,20 @@ def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
     marks = tuple(footnotes.mark(text) for text in reasons(sample))
     if not sample.values:
         return Entry(DASH, marks=marks)
-    below = spread(sample.spread, sample.count)
-    return Entry(f"{sample.mean:.2f}", below=below, bold=bold and sample.is_whole, marks=marks)
+    below = spread(sample.spread, sample.count, sample.metric.digits)
+    text = number(sample.metric, sample.mean)
+    return Entry(text, below=below, bold=bold and sample.is_whole, marks=marks)
 
 
-def spread(deviation: float | None, count: str) -> str:
+def spread(deviation: float | None, count: str, digits: int) -> str:
     """Return what stands below a mean: ± one standard deviation (n), or n alone for one value."""
-    return count if deviation is None else f"±{deviation:.2f} {count}"
+    return count if deviation is None else f"±{deviation:.{digits}f} {count}"
 
 
 def reasons(sample: Sample) -> Iterator[str]:
     """Yield one text per way in which seeds of ``sample`` failed.
 
-    Bit-widths of one run share their text where it names all of their accuracies.
+    Bit-widths of one run share their text where it names all of their values.
     """
     groups: dict[str, list[tuple[str, float | None]]] = defaultdict(list)
     for status, reason, value in sample.failed:
@@ -48,8 +51,9 @@ def reasons(sample: Sample) -> Iterator[str]:
     total = sample.total
     for status, failures in groups.items():
         known = [value for _, value in failures if value is not None]
-        is_said = len(failures) == len(known) == 1 and f" {known[0]:.1f} %" in failures[0][0]
-        at = f" at {fmean(known):.2f} %" if known and not is_said else ""
+        coarse = sample.metric._replace(digits=max(sample.metric.digits - 1, 0))
+        is_said = len(failures) == len(known) == 1 and f" {coarse.text(known[0])}" in failures[0][0]
+        at = f" at {sample.metric.text(fmean(known))}" if known and not is_said else ""
         left_out = ", left out of the mean" if sample.values else ""
         share = f"{len(failures)} of {total} {sample.unit} " if total > 1 else ""
         yield f"{share}{status}{at}{left_out}{_why([reason for reason, _ in failures])}"
@@ -80,30 +84,31 @@ def printed_effect(value: float | None, reference: float | None) -> Entry:
     return Entry(signed(value - reference), tone="published")
 
 
-def measured_effect(effect: Effect | str | None) -> Entry:
+def measured_effect(effect: Effect | str | None, digits: int) -> Entry:
     """Return a paired difference ± its standard deviation (n), and a test of it where one can be.
 
     Args:
         effect: Or why there is none to be claimed.
+        digits: Of the metric.
     """
     if effect is None:
         return Entry()
     if isinstance(effect, str):
         return Entry(DASH, tone="muted")
-    below = spread(effect.spread, f"({effect.seeds})")
+    below = spread(effect.spread, f"({effect.seeds})", digits)
     if effect.p is not None and effect.interval is not None:
-        low, high = map(signed, effect.interval)
+        low, high = (signed(end, digits) for end in effect.interval)
         below += f", [{low}, {high}], p={effect.p:.3f}"
-    return Entry(signed(effect.mean), below=below, tone="muted")
+    return Entry(signed(effect.mean, digits), below=below, tone="muted")
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = PRINTED.digits) -> str:
     """Return a difference with its sign.
 
     >>> signed(-0.3)
     '\N{MINUS SIGN}0.30'
     """
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def share(value: float | None) -> Entry:
@@ -111,7 +116,7 @@ def share(value: float | None) -> Entry:
     return Entry() if value is None else Entry(f"{100 * value:.0f} %", tone="muted")
 
 
-def is_best(place: Place, values: Mapping[Place, float]) -> bool:
-    """Return whether ``place`` has the highest of several different values of its column."""
-    column = {key: v for key, v in values.items() if key[1:] == place[1:]}
+def is_best(place: Place, values: Mapping[Place, float], metric: Metric = PRINTED) -> bool:
+    """Return whether ``place`` has the best of several different values of its column."""
+    column = {key: metric.sign * v for key, v in values.items() if key[1:] == place[1:]}
     return place in column and column[place] == max(column.values()) > min(column.values())

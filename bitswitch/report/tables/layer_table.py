@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis import budgets, subnets
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.headline import PRINTED, heading, number, spoken
 from bitswitch.report.collect.statistics import difference_noise
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import entries
@@ -20,23 +22,29 @@ from bitswitch.report.tables.kind import TableKind
 CLOSE = 0.01
 """Costs that differ by at most this share count as equal."""
 
-SUBNETS = (
-    Group("", ("bits", "MBitOps", "top-1, %", "one width")),
-    Group("bit-widths, from the input", ("",) * 4),
-)
-PAIRS = (
-    Group("cost", ("one", "other")),
-    Group("", ("layers that differ",)),
-    Group("top-1, %", ("one", "other", "difference", "noise")),
-)
+
+def _subnet_groups(metric: Metric) -> tuple[Group, ...]:
+    return (
+        Group("", ("bits", "MBitOps", heading(metric), "one width")),
+        Group("bit-widths, from the input", ("",) * 4),
+    )
+
+
+def _pair_groups(metric: Metric) -> tuple[Group, ...]:
+    return (
+        Group("cost", ("one", "other")),
+        Group("", ("layers that differ",)),
+        Group(heading(metric), ("one", "other", "difference", "noise")),
+    )
+
 
 NOTES = (
     "Sub-nets of the first training seed and of the first seed of each search; bits: mean weight "
-    "bit-width over layers; one number per layer, weight/input where they differ. One width: top-1 "
-    "with all layers at the widest bit-width within the budget, tested in the same way.",
+    "bit-width over layers; one number per layer, weight/input where they differ. One width: "
+    "{spoken} with all layers at the widest bit-width within the budget, tested in the same way.",
     "Pairs: of all sub-nets of one trained network within one budget, the two whose costs differ "
-    f"by at most {100 * CLOSE:.0f} % and whose test top-1 differs most. Cost: the one that the "
-    "budget limits. Noise: 95 % binomial half-width of the difference of two accuracies on as "
+    f"by at most {100 * CLOSE:.0f} % and whose test {{spoken}} differs most. Cost: the one that "
+    "the budget limits. Noise: 95 % binomial half-width of the difference of two accuracies on as "
     "many images. The largest of many differences exceeds it more often than one time in twenty.",
 )
 
@@ -53,44 +61,51 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     found = subnets.of_experiment(frames, experiment)
     footnotes = Footnotes()
     sections = []
+    titles = ", ".join(dict.fromkeys(spoken(network.metric) for network in values.networks))
     for network in values.networks:
         rows = found[found.network == network.name]
         for bitset, group in rows.groupby("bitset", sort=False):
             title = f"{network.title}, {bitset}"
-            listed = tuple(_subnet_lines(values, group, footnotes))
-            sections.append(Section(title, network.data, SUBNETS, listed))
-            pairs = tuple(_pair_lines(values, group))
+            listed = tuple(_subnet_lines(values, group, footnotes, network.metric))
+            groups = _subnet_groups(network.metric)
+            sections.append(Section(title, network.data, groups, listed))
+            pairs = tuple(_pair_lines(values, group, network.metric))
             if pairs:
-                sections.append(Section(f"{title}, pairs", network.data, PAIRS, pairs))
+                groups = _pair_groups(network.metric)
+                sections.append(Section(f"{title}, pairs", network.data, groups, pairs))
     return Table(
         name=name,
         title=values.recipe.title,
         stamp=stamp(frames, (network.data for network in values.networks)),
         sections=tuple(sections),
-        notes=NOTES,
+        notes=tuple(note.format(spoken=titles) for note in NOTES),
         footnotes=footnotes.listed(),
     )
 
 
-def _subnet_lines(values: Values, rows: pd.DataFrame, footnotes: Footnotes) -> Iterator[Line]:
+def _subnet_lines(
+    values: Values, rows: pd.DataFrame, footnotes: Footnotes, metric: Metric
+) -> Iterator[Line]:
     """Yield one line per budget and variant of the first seed."""
     first = rows[rows.seed == rows.seed.min()].drop_duplicates(["variant", "budget"])
     for name, budget in budgets.of_experiment(values.frames, values.experiment).items():
         label = budgets.title(budget)
         for row in first[first.budget == name].to_dict("records"):
-            cells = _subnet(values.frames, row, footnotes)
+            cells = _subnet(values.frames, row, footnotes, metric)
             yield Line(label, values.recipe.variants[row["variant"]].title, cells, rule=bool(label))
             label = ""
 
 
-def _subnet(frames: Frames, row: dict[Any, Any], footnotes: Footnotes) -> tuple[Entry, ...]:
+def _subnet(
+    frames: Frames, row: dict[Any, Any], footnotes: Footnotes, metric: Metric
+) -> tuple[Entry, ...]:
     """Return the entries of one sub-net."""
     if row["status"] != "complete":
         reason = f"{row['status']}: {row['where']}"
         return (Entry(DASH, marks=(footnotes.mark(reason),)), *[Entry()] * 7)
     found, uniform = (
-        entries.measured(subnets.sample_of(pd.DataFrame([row]), metric), False, footnotes)
-        for metric in ("top1", "top1_uniform")
+        entries.measured(subnets.sample_of(pd.DataFrame([row]), role, metric), False, footnotes)
+        for role in ("headline", "headline_uniform")
     )
     spelled = subnets.spell(subnets.layers_of(frames, row["search"], row["budget"]))
     numbers = (f"{row['average_bits']:.2f}", f"{row['bitops'] / 1e6:.2f}")
@@ -112,15 +127,19 @@ class Pair(NamedTuple):
     """Layers with other bit-widths."""
 
 
-def widest_pair(frames: Frames, rows: pd.DataFrame, cost: str) -> Pair | None:
-    """Return the pair of sub-nets of equal cost whose accuracies differ most, or None.
+def widest_pair(
+    frames: Frames, rows: pd.DataFrame, cost: str, metric: Metric = PRINTED
+) -> Pair | None:
+    """Return the pair of sub-nets of equal cost whose headlines differ most, or None.
 
     Args:
         frames: Collected results.
         rows: Sub-nets of one trained network within one budget.
         cost: Column of the cost.
+        metric: The headline.
     """
-    good = rows[rows.top1.notna()].sort_values("top1", ascending=False, kind="stable")
+    rises = metric.better == "lower"
+    good = rows[rows.headline.notna()].sort_values("headline", ascending=rises, kind="stable")
     pairs = [
         Pair(better, worse, _differing(frames, better, worse))
         for better, worse in combinations(good.to_dict("records"), 2)
@@ -131,8 +150,8 @@ def widest_pair(frames: Frames, rows: pd.DataFrame, cost: str) -> Pair | None:
 
 
 def _difference(pair: Pair) -> float:
-    """Return by how many percent the better one is better."""
-    return float(pair.better["top1"] - pair.worse["top1"])
+    """Return by how much the better one is better."""
+    return abs(float(pair.better["headline"] - pair.worse["headline"]))
 
 
 def _differing(frames: Frames, one: dict[Any, Any], other: dict[Any, Any]) -> int:
@@ -144,16 +163,16 @@ def _differing(frames: Frames, one: dict[Any, Any], other: dict[Any, Any]) -> in
     return int((first[operands] != second[operands]).any(axis=1).sum())
 
 
-def _pair_lines(values: Values, rows: pd.DataFrame) -> Iterator[Line]:
+def _pair_lines(values: Values, rows: pd.DataFrame, metric: Metric) -> Iterator[Line]:
     """Yield the widest pair per budget and trained network."""
     frames = values.frames
     for name, budget in budgets.of_experiment(frames, values.experiment).items():
         cost = budget.cost.replace("-", "_")
         label = budgets.title(budget)
         for _, group in rows[rows.budget == name].groupby("run", sort=False):
-            pair = widest_pair(frames, group.drop_duplicates("search"), cost)
+            pair = widest_pair(frames, group.drop_duplicates("search"), cost, metric)
             if pair is not None:
-                yield Line(label, _kind(values, pair), _pair(pair, cost))
+                yield Line(label, _kind(values, pair), _pair(pair, cost, metric))
                 label = ""
 
 
@@ -163,19 +182,20 @@ def _kind(values: Values, pair: Pair) -> str:
     return f"{one} / {other}, seed {pair.better['seed']}"
 
 
-def _pair(pair: Pair, cost: str) -> tuple[Entry, ...]:
-    """Return the entries of one pair."""
+def _pair(pair: Pair, cost: str, metric: Metric) -> tuple[Entry, ...]:
+    """Return the entries of one pair; noise is known of accuracies alone."""
     one, other = pair.better, pair.worse
     costs = (budgets.amount(cost, row[cost]) for row in (one, other))
-    noise = difference_noise(one["top1"], other["top1"], int(one["images"]))
-    difference = _difference(pair)
+    first, second = one["headline"], other["headline"]
+    difference = first - second
+    noise = difference_noise(first, second, int(one["images"])) if metric == PRINTED else None
     return (
         *map(Entry, costs),
         Entry(f"{pair.differing}"),
-        Entry(f"{one['top1']:.2f}"),
-        Entry(f"{other['top1']:.2f}"),
-        Entry(signed(difference), bold=difference > noise),
-        Entry(f"{noise:.2f}", tone="muted"),
+        Entry(number(metric, first)),
+        Entry(number(metric, second)),
+        Entry(signed(difference, metric.digits), bold=noise is not None and difference > noise),
+        Entry() if noise is None else Entry(f"{noise:.2f}", tone="muted"),
     )
 
 

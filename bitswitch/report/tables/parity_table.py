@@ -6,7 +6,7 @@ import pandas as pd
 
 from bitswitch.report.analysis.values import Sample, Values
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.statistics import GUESSING
+from bitswitch.report.collect.headline import PRINTED, Headline, guessing
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed, entries
 from bitswitch.report.tables.accuracy_table import stamp
@@ -48,7 +48,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     def lines(places: pd.DataFrame) -> Iterator[Line]:
         found = frames.deployments[frames.deployments.run.isin(set(places.run))]
         for bits, rows in found.groupby("bits", sort=False):
-            yield Line(f"w{bits}a{bits}", "", _entries(rows, frames.chance, footnotes))
+            yield Line(f"w{bits}a{bits}", "", _entries(rows, frames.headline_of, footnotes))
 
     return Table(
         name=name,
@@ -61,13 +61,13 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
 
 
 def _entries(
-    rows: pd.DataFrame, chance: Mapping[str, float], footnotes: Footnotes
+    rows: pd.DataFrame, chance: Mapping[str, Headline], footnotes: Footnotes
 ) -> tuple[Entry, ...]:
     """Return the entries of one bit-width.
 
     Args:
         rows: Of ``deployments.csv``, one per seed.
-        chance: See ``Frames.chance``.
+        chance: See ``Frames.headline_of``.
         footnotes: Get reasons.
     """
     good = rows[rows.status == "complete"]
@@ -96,7 +96,7 @@ def _entries(
 
 
 def _top1(
-    rows: pd.DataFrame, column: str, chance: Mapping[str, float], footnotes: Footnotes
+    rows: pd.DataFrame, column: str, chance: Mapping[str, Headline], footnotes: Footnotes
 ) -> Entry:
     """Return the mean of one accuracy over seeds, like every accuracy."""
     values: dict[int, float] = {}
@@ -105,15 +105,15 @@ def _top1(
         value = row[column]
         if row["status"] != "complete":
             failed.append((row["status"], row["diagnosis"] or "", None))
-        elif value is not None and value <= chance[row["run"]]:
-            failed.append(("collapsed", GUESSING, value))
+        elif value is not None and chance[row["run"]].is_guess(value):
+            failed.append(("collapsed", guessing(PRINTED), value))
         elif value is not None:
             values[len(values)] = value
     return entries.measured(Sample(values, tuple(failed), None), False, footnotes)
 
 
 def _by_onnxruntime(
-    rows: pd.DataFrame, chance: Mapping[str, float], footnotes: Footnotes
+    rows: pd.DataFrame, chance: Mapping[str, Headline], footnotes: Footnotes
 ) -> tuple[Entry, ...]:
     """Return top-1, predictions and logits that differ, and kernels of onnxruntime."""
     good = rows[rows.status == "complete"]

@@ -6,14 +6,16 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.costs import Constraint
 from bitswitch.report.analysis import budgets, subnets
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.headline import heading
 from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_table import NOTES as ACCURACY_NOTES
-from bitswitch.report.tables.accuracy_table import stamp
+from bitswitch.report.tables.accuracy_table import metric_words, protocols, stamp
 from bitswitch.report.tables.kind import TableKind
 from bitswitch.spec.search import Budget
 from bitswitch.suite.variants import NetworkSpec
@@ -22,7 +24,7 @@ from bitswitch.text import duration
 Text = Callable[[float], str]
 
 NOTES = (
-    "Top-1 in percent on the test split, which nothing is chosen on; tuned: after the sub-net "
+    "{metric} on the test split, which nothing is chosen on; tuned: after the sub-net "
     "was trained on alone. n counts pairs of a trained network and a seed of the search; searches "
     "that draw nothing have one seed. One width: all layers at the widest bit-width within the "
     "budget, with the same images and recalibration as the sub-net found, not tuned.",
@@ -37,7 +39,7 @@ NOTES = (
     "the epochs; total, the sum. Scores that serve several rows or budgets count in full for each. "
     "Times are means; an interrupted search counts once what it had computed. Final tests and "
     "loading are left out; empty: none.",
-    "Bold: highest mean of a budget; this claims no significance.",
+    "Bold: {best} mean of a budget; this claims no significance.",
 )
 
 COUNTED = "Costs count first and last layer too, at their fixed bit-widths."
@@ -65,9 +67,9 @@ def _scaled(factor: float, decimals: int = 2) -> Text:
 
 
 FOUND = (
-    Column("found", "top1", _scaled(1)),
-    Column("tuned", "top1_retrained", _scaled(1)),
-    Column("one width", "top1_uniform", _scaled(1)),
+    Column("found", "headline", _scaled(1)),
+    Column("tuned", "headline_retrained", _scaled(1)),
+    Column("one width", "headline_uniform", _scaled(1)),
 )
 
 EFFORT = (
@@ -84,8 +86,8 @@ CHEAPER = (
 )
 
 OPTIONAL = {
-    "top1_retrained",
-    "top1_uniform",
+    "headline_retrained",
+    "headline_uniform",
     "latency",
     "score_training_time_s",
     "scoring_time_s",
@@ -107,7 +109,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     builder = _Builder(
         titles={key: variant.title for key, variant in values.recipe.variants.items()},
         budgets=budgets.of_experiment(frames, experiment),
-        groups=_groups(found),
+        groups=_groups(found, [network.metric for network in values.networks]),
     )
     networks = values.networks
     embedded = (ACCURACY_NOTES["embedded"],) if frames.suite.data == "embedded" else ()
@@ -126,13 +128,21 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             for network in networks
             for bitset, rows in found[found.network == network.name].groupby("bitset", sort=False)
         ),
-        notes=(*NOTES, *counted, *kept, *embedded),
+        notes=(*_notes(values), *counted, *kept, *embedded),
         footnotes=builder.footnotes.listed(),
     )
 
 
-def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
+def _notes(values: Values) -> list[str]:
+    """Return the notes in the words of the metrics."""
+    words = metric_words(network.metric for network in values.networks)
+    first, *between, last = NOTES
+    return [first.format(**words), *protocols(values), *between, last.format(**words)]
+
+
+def _groups(found: pd.DataFrame, metrics: Sequence[Metric]) -> dict[str, list[Column]]:
     """Return the columns by title of their group; those that no search fills are left out."""
+    titles = "; ".join(dict.fromkeys(map(heading, metrics)))
     giga = found.bitops.max() >= 1e9
     costs = (
         Column("GBitOps" if giga else "MBitOps", "bitops", _scaled(1e9 if giga else 1e6)),
@@ -142,7 +152,7 @@ def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
         Column("inputs", "activation_bits", _scaled(1)),
         Column("ms", "latency", _scaled(1)),
     )
-    groups = {"top-1, %": FOUND, "costs": costs, "effort": EFFORT}
+    groups = {titles: FOUND, "costs": costs, "effort": EFFORT}
     return {
         title: [one for one in group if one.key not in OPTIONAL or found[one.key].any()]
         for title, group in groups.items()
@@ -166,31 +176,33 @@ class _Builder:
             for title, columns in self.groups.items()
         )
         lines = tuple(
-            line for name in dict.fromkeys(rows.budget) for line in self._lines(name, rows)
+            line
+            for name in dict.fromkeys(rows.budget)
+            for line in self._lines(name, rows, network.metric)
         )
         return Section(f"{network.title}, {bitset}", network.data, groups, lines)
 
-    def _lines(self, budget: str, rows: pd.DataFrame) -> Iterator[Line]:
+    def _lines(self, budget: str, rows: pd.DataFrame, metric: Metric) -> Iterator[Line]:
         """Yield one line per variant; the first one carries the title of the budget."""
         within = rows[rows.budget == budget]
         label = budgets.title(self.budgets[budget])
         for variant, group in within.groupby("variant", sort=False):
             cells = tuple(
-                self._entry(column, group, _is_best(column, str(variant), within))
+                self._entry(column, group, metric, _is_best(column, str(variant), within, metric))
                 for columns in self.groups.values()
                 for column in columns
             )
             yield Line(label, self.titles[str(variant)], cells, rule=bool(label))
             label = ""
 
-    def _entry(self, column: Column, rows: pd.DataFrame, best: bool) -> Entry:
+    def _entry(self, column: Column, rows: pd.DataFrame, metric: Metric, best: bool) -> Entry:
         """Return mean ± standard deviation (n), or a dash with its reason."""
-        if column.key in subnets.ACCURACIES:
-            sample = subnets.sample_of(rows, column.key)
+        if column.key in subnets.HEADLINES:
+            sample = subnets.sample_of(rows, column.key, metric)
             has_any = sample.total > 0
             return entries.measured(sample if has_any else None, best, self.footnotes)
-        if column.key == "top1_uniform":
-            return self._uniform(rows)
+        if column.key == "headline_uniform":
+            return self._uniform(rows, metric)
         values = subnets.values_of(rows, column.key)
         if not values or (column.text is duration and not any(values)):
             return Entry()
@@ -203,9 +215,9 @@ class _Builder:
             below = f"{fmean(counts):.0f}" if any(counts) else ""
         return Entry(column.text(fmean(values)), below=below, bold=best)
 
-    def _uniform(self, rows: pd.DataFrame) -> Entry:
-        """Return the accuracy at one bit-width for all layers, and which that is."""
-        sample = subnets.sample_of(rows, "top1_uniform")
+    def _uniform(self, rows: pd.DataFrame, metric: Metric) -> Entry:
+        """Return the headline at one bit-width for all layers, and which that is."""
+        sample = subnets.sample_of(rows, "headline_uniform", metric)
         rows = rows.dropna(subset="uniform_bits")
         if rows.empty:
             return Entry()
@@ -217,15 +229,16 @@ class _Builder:
         return replace(shown, below=below, tone="muted", marks=(*shown.marks, *marks))
 
 
-def _is_best(column: Column, variant: str, rows: pd.DataFrame) -> bool:
-    """Return whether an variant has the highest of several different mean accuracies."""
-    if column.key not in subnets.ACCURACIES:
+def _is_best(column: Column, variant: str, rows: pd.DataFrame, metric: Metric) -> bool:
+    """Return whether a variant has the best of several different mean headlines."""
+    if column.key not in subnets.HEADLINES:
         return False
     by_arm = {
-        str(key): subnets.sample_of(group, column.key) for key, group in rows.groupby("variant")
+        str(key): subnets.sample_of(group, column.key, metric)
+        for key, group in rows.groupby("variant")
     }
     whole = {key: sample for key, sample in by_arm.items() if sample.values and sample.is_whole}
-    means = {key: round(sample.mean, 2) for key, sample in whole.items()}
+    means = {key: metric.sign * round(sample.mean, metric.digits) for key, sample in whole.items()}
     return variant in means and means[variant] == max(means.values()) > min(means.values())
 
 

@@ -27,14 +27,14 @@ def test_there_is_one_row_per_seed_search_and_budget(frames: Frames):
 def test_rows_hold_accuracy_costs_and_effort(frames: Frames):
     found = subnets.of_experiment(frames, "search-comparison")
     row = found[(found.variant == "ilp") & (found.budget == "average-bits-4")].iloc[0]
-    assert row.top1_retrained == pytest.approx(row.top1 + 0.5)
-    assert row.held_out_top1 == row.top1
+    assert row.headline_retrained == pytest.approx(row.headline + 0.5)
+    assert row.held_out_headline == row.headline
     assert row.average_bits <= 4
     assert (row.search_time_s, row.scoring_time_s, row.evaluations) == (1.5, 2.5, 0)
     assert (row.score_training_time_s, row.retraining_time_s) == (0, 4)
     assert row.total_time_s == 2.5 + 1.5 + 4
     assert row.images == 1000
-    assert found[found.variant == "greedy"].top1_retrained.isna().all()
+    assert found[found.variant == "greedy"].headline_retrained.isna().all()
 
 
 def test_layers_stand_from_the_input(frames: Frames):
@@ -57,5 +57,5 @@ def test_single_bit_widths_are_the_widest_within_the_budgets_tested_alike(frames
     assert narrow.bits.tolist() == [2, 3]  # budgets of 2.5, 3 and 3.5 bits
     found = subnets.of_experiment(frames, "fronts")
     rows = found[(found.bitset == "{4,3,2}") & (found.variant == "hasb") & (found.seed == 0)]
-    assert narrow.top1.tolist() == rows.top1_uniform.tolist()[:2]
+    assert narrow.headline.tolist() == rows.headline_uniform.tolist()[:2]
     assert set(uniform.variant) == {"hasb", "uniform"}

@@ -91,10 +91,3 @@ def test_sign_flip_is_scipys(differences):
         (differences,), sum, permutation_type="samples", n_resamples=10_000, vectorized=False
     ).pvalue
     assert statistics.sign_flip(differences) == pytest.approx(expected)
-
-
-def test_guessing_is_what_training_takes_for_it():
-    from bitswitch.training.health import at_chance
-
-    bound = statistics.guessing_bound(10, 1000)
-    assert at_chance({8: bound - 0.01, 2: bound + 0.01}, classes=10, images=1000) == [8]

@@ -55,7 +55,7 @@ def test_the_measured_sign_of_eq_6_is_told(suite: Suite, results: Path, tmp_path
     folder = collect.write(suite, results)
     kept = tmp_path / "reference" / "tiny"
     kept.mkdir(parents=True)
-    for name in ("suite.yaml", "metrics.csv", "runs.csv"):
+    for name in ("suite.yaml", "metrics.csv", "tasks.csv", "runs.csv"):
         shutil.copy(folder / name, kept)
     text = errata.text(tmp_path / "reference")
     assert "Measured in suite `tiny` (embedded data)" in text

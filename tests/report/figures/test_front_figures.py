@@ -27,8 +27,8 @@ def test_fronts_are_means_over_seeds_with_their_spread(frames: Frames):
     rows = found[(found.variant == "hasb") & (found.bitset == "{4,3,2}")]
     front = front_figures.mean_front(rows)
     assert front.average_bits.is_monotonic_increasing
-    narrowest = rows[rows.budget == "average-bits-2.5"].top1
-    assert front.top1[0] == pytest.approx(narrowest.mean())
+    narrowest = rows[rows.budget == "average-bits-2.5"].headline
+    assert front.headline[0] == pytest.approx(narrowest.mean())
     assert front["std"][0] == pytest.approx(narrowest.std())
 
 
@@ -36,4 +36,4 @@ def test_several_searches_of_a_network_count_once(frames: Frames):
     found = subnets.of_experiment(frames, "search-comparison")
     rows = found[(found.variant == "random") & (found.budget == "average-bits-4")]
     front = front_figures.mean_front(rows)
-    assert front["std"][0] == pytest.approx(rows.groupby("seed").top1.mean().std())
+    assert front["std"][0] == pytest.approx(rows.groupby("seed").headline.mean().std())

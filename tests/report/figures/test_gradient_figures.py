@@ -32,7 +32,7 @@ def test_only_runs_without_alrs_are_shown_per_layer(study: Study):
 
 
 def test_curves_are_means_over_seeds_of_the_widest_bit_set(study: Study, suite: Suite):
-    curve = study.curve("with-alrs", 2, "held_out_top1")
+    curve = study.curve("with-alrs", 2, "held_out_headline")
     runs = [c.run for c in suite.cells if c.experiment == "alrs" and c.variant == "with-alrs"]
     last = [0.875 * top1_of(run, 2) - 0.5 for run in runs if run.bitset == (8, 6, 4, 2)]
     assert curve.number.tolist() == [1, 2, 3]

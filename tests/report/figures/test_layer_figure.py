@@ -30,7 +30,7 @@ def test_rows_are_those_of_the_first_seeds(frames: Frames):
     row = layer_figure.panels(frames, "searched-layers", "resnet20")[0].rows[1]
     layers = subnets.layers_of(frames, found.search.iloc[0], "average-bits-4")
     assert row.bits == layers.weight_bits.tolist()
-    assert row.top1 == f"{found.top1.iloc[0]:.2f} %"
+    assert row.found == f"{found.headline.iloc[0]:.2f} %"
 
 
 def test_operands_that_differ_have_a_row_each(frames: Frames):

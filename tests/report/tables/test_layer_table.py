@@ -25,7 +25,7 @@ def test_sub_nets_are_listed_layer_by_layer(frames: Frames):
     assert f"{sum(bits) / len(bits):.2f}" == first[0].text
     assert first[4].span == 4
     row = subnets.of_experiment(frames, "searched-layers").iloc[0]
-    assert (first[3].text, first[3].below) == (f"{row.top1_uniform:.2f}", "w4a4")
+    assert (first[3].text, first[3].below) == (f"{row.headline_uniform:.2f}", "w4a4")
 
 
 def test_the_widest_pair_is_that_of_all_pairs(frames: Frames):
@@ -33,12 +33,12 @@ def test_the_widest_pair_is_that_of_all_pairs(frames: Frames):
     rows = found[(found.budget == "average-bits-4") & (found.seed == 0)]
     pair = layer_table.widest_pair(frames, rows, "average_bits")
     gaps = [
-        abs(one.top1 - other.top1)
+        abs(one.headline - other.headline)
         for (_, one), (_, other) in combinations(rows.iterrows(), 2)
         if abs(one.average_bits - other.average_bits) <= 0.01 * 4
     ]
     assert pair is not None
-    assert pair.better["top1"] - pair.worse["top1"] == pytest.approx(max(gaps))
+    assert pair.better["headline"] - pair.worse["headline"] == pytest.approx(max(gaps))
     assert pair.differing > 0
 
 

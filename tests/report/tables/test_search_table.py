@@ -61,7 +61,7 @@ def test_layers_that_a_network_keeps_float_are_named(frames: Frames):
 def test_every_pair_of_training_and_search_counts(table: Table, frames: Frames):
     line = next(line for line in table.sections[0].lines if line.kind == "random")
     found = subnets.of_experiment(frames, "search-comparison")
-    values = found[(found.variant == "random") & (found.budget == "average-bits-4")].top1
+    values = found[(found.variant == "random") & (found.budget == "average-bits-4")].headline
     assert cell(table, line, "found").text == f"{fmean(values):.2f}"
     assert cell(table, line, "found").below == f"±{stdev(values):.2f} (4)"
 
@@ -89,7 +89,7 @@ def test_one_bit_width_of_the_same_cost_stands_beside_every_sub_net(table: Table
         variant = {"ILP": "ilp", "random": "random", "greedy": "greedy"}[line.kind]
         rows = found[(found.variant == variant) & (found.budget == "average-bits-4")]
         beside = cell(table, line, "one width")
-        assert (beside.text, beside.below) == (f"{fmean(rows.top1_uniform):.2f}", "w4a4")
+        assert (beside.text, beside.below) == (f"{fmean(rows.headline_uniform):.2f}", "w4a4")
         assert not beside.marks
 
 
