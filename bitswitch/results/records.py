@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from bitswitch.contracts.sensitivity import Score
 from bitswitch.errors import RecordError
@@ -61,6 +67,19 @@ class EpochBits(Record):
     negative_share: float | None = None
     mean_gradient: float | None = None
     held_out_loss: float
+
+    @model_serializer(mode="wrap")
+    def _in_order(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return what the file says: of training first, of held-out examples last."""
+        metrics = self.model_extra or {}
+
+        def place(name: str) -> int:
+            if name == "loss":
+                return 0
+            return 3 if name.startswith("held_out_") else 1 if name in metrics else 2
+
+        said = fields(self)
+        return {name: said[name] for name in sorted(said, key=place)}
 
 
 class Epoch(Record):
