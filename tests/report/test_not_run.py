@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.plugins import facts, registry
+from bitswitch.plugins import facts
 from bitswitch.report.analysis import health
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
@@ -73,7 +73,7 @@ def test_faithful_rows_that_were_skipped_have_no_footnote_about_their_method(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
-        registry, "refusal", lambda spec: "too small" if spec.method.name == "kure" else None
+        facts, "refusal", lambda spec: "too small" if spec.method.name == "kure" else None
     )
     suite = make_shared("table1", "resnet18")
     for run in suite.runs.values():

@@ -107,7 +107,7 @@ def test_a_row_says_how_its_method_differs_from_the_publication(table1: Table):
 
 def test_separate_trainings_fill_one_row(results: Path):
     table = make_table(make_shared("table6", "resnet18"), results)
-    rows = rows_of(table.sections[0], "LSQ, one_network_per_bitwidth trained")
+    rows = rows_of(table.sections[0], "LSQ, separately trained")
     assert texts(rows["published"]) == ["71.10", "", "71.10", "67.60", "70.50"]
     assert all("." in text for text in texts(rows["reproduced"]))
 
