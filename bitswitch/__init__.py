@@ -68,9 +68,9 @@ if TYPE_CHECKING:
     from bitswitch.nn.layers import QuantizedLayer
     from bitswitch.nn.losses import distilled, soft_cross_entropy
     from bitswitch.nn.model import QuantizedModel
-    from bitswitch.nn.norm import SwitchableBatchNorm
+    from bitswitch.nn.norms.shared import SharedBatchNorm
+    from bitswitch.nn.norms.switchable import SwitchableBatchNorm
     from bitswitch.nn.policy import random_policy
-    from bitswitch.nn.shared_norm import SharedBatchNorm
     from bitswitch.plugins.registry import create
     from bitswitch.quant.granularity import (
         PER_TENSOR,
@@ -228,9 +228,9 @@ _MODULES = {
     "nn.layers": "QuantizedLayer",
     "nn.losses": "distilled soft_cross_entropy",
     "nn.model": "QuantizedModel",
-    "nn.norm": "SwitchableBatchNorm",
+    "nn.norms.shared": "SharedBatchNorm",
+    "nn.norms.switchable": "SwitchableBatchNorm",
     "nn.policy": "random_policy",
-    "nn.shared_norm": "SharedBatchNorm",
     "plugins.registry": "create",
     "quant.granularity": (
         "PER_TENSOR ActivationGranularity Granularity PerChannel PerGroup PerTensor PerToken "

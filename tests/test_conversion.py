@@ -5,7 +5,7 @@ from torch import nn
 from bitswitch.conversion import quantize
 from bitswitch.errors import BitWidthError, SpecError
 from bitswitch.methods.double_rounding import DoubleRounding
-from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
 from tests.nn.small_network import double_rounding, float_net
 
 

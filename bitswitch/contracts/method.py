@@ -15,7 +15,7 @@ from bitswitch.contracts.sensitivity import Scores
 from bitswitch.contracts.task import ROWS, Task
 from bitswitch.nn import alrs
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
 from bitswitch.nn.policy import widest_first
 from bitswitch.quant.lsq import ActivationQuantizer
 from bitswitch.quant.quantizer import Quantizer

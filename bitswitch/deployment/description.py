@@ -12,9 +12,9 @@ from pydantic import (
 )
 
 from bitswitch.deployment.narrowing import RoundingRule
-from bitswitch.nn.norm_grid import pair, pairs
+from bitswitch.nn.norms.pairs import pair, pairs
+from bitswitch.nn.norms.transitional import transition, transitions
 from bitswitch.nn.order import Followed
-from bitswitch.nn.transitional import transition, transitions
 from bitswitch.quant.per_bit import Key
 from bitswitch.spec.run import Choice
 from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet, Strict

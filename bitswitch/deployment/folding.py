@@ -9,9 +9,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.deployment.description import NORM_KINDS
 from bitswitch.errors import EncodingError
-from bitswitch.nn.norm import SwitchableBatchNorm
-from bitswitch.nn.norm_grid import BatchNormGrid
-from bitswitch.nn.transitional import TransitionalBatchNorm
+from bitswitch.nn.norms.pairs import BatchNormGrid
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
+from bitswitch.nn.norms.transitional import TransitionalBatchNorm
 from bitswitch.quant.per_bit import Key, PerBit, Switchable
 from bitswitch.types import BitSet
 

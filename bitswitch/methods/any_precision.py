@@ -8,8 +8,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method, Pass, StepInfo
-from bitswitch.nn.float_norm import FloatSwitchableBatchNorm
-from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
+from bitswitch.nn.norms.with_float import FloatSwitchableBatchNorm
 from bitswitch.quant.clipped import ClippedQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.tanh import TanhQuantizer

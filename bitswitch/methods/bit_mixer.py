@@ -11,8 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method, Pass, StepInfo
+from bitswitch.nn.norms.transitional import TransitionalBatchNorm
 from bitswitch.nn.policy import random_policy
-from bitswitch.nn.transitional import TransitionalBatchNorm
 from bitswitch.quant.double_rounding import GradientName
 from bitswitch.quant.floor import FloorQuantizer
 from bitswitch.quant.granularity import PER_TENSOR, WeightGranularity

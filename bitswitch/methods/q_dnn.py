@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method, Pass, StepInfo
-from bitswitch.nn.float_norm import FloatSwitchableBatchNorm
+from bitswitch.nn.norms.with_float import FloatSwitchableBatchNorm
 from bitswitch.quant.clipped import ClippedQuantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.tanh import TanhQuantizer

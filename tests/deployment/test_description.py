@@ -2,8 +2,8 @@ import pytest
 from pydantic import ValidationError
 
 from bitswitch.deployment.description import NORM_KINDS, Description, LayerFacts
-from bitswitch.nn.norm_grid import pairs
-from bitswitch.nn.transitional import transitions
+from bitswitch.nn.norms.pairs import pairs
+from bitswitch.nn.norms.transitional import transitions
 
 LAYER = {"name": "l", "widths": (8, 4), "pinned": None, "rounding": "half-even", "signed": False}
 

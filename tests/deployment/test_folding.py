@@ -5,11 +5,11 @@ from torch import nn
 from bitswitch.deployment.description import NORM_KINDS
 from bitswitch.deployment.folding import fold, folded_norms
 from bitswitch.errors import EncodingError
-from bitswitch.nn.float_norm import FloatSwitchableBatchNorm
-from bitswitch.nn.norm import SwitchableBatchNorm
-from bitswitch.nn.norm_grid import BatchNormGrid
-from bitswitch.nn.shared_norm import SharedBatchNorm
-from bitswitch.nn.transitional import TransitionalBatchNorm
+from bitswitch.nn.norms.pairs import BatchNormGrid
+from bitswitch.nn.norms.shared import SharedBatchNorm
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
+from bitswitch.nn.norms.transitional import TransitionalBatchNorm
+from bitswitch.nn.norms.with_float import FloatSwitchableBatchNorm
 
 from .exported import lively
 

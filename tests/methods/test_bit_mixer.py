@@ -8,7 +8,7 @@ from torch import nn
 from bitswitch.contracts.method import StepInfo
 from bitswitch.conversion import quantize
 from bitswitch.methods.bit_mixer import BitMixer
-from bitswitch.nn.transitional import TransitionalBatchNorm, transition
+from bitswitch.nn.norms.transitional import TransitionalBatchNorm, transition
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.types import FLOAT_BITS

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import batch_norm, conv2d, cross_entropy, linear, relu
 
 from bitswitch.methods.limpq import Limpq
-from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
 from bitswitch.quant.granularity import PerTensor
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
 from bitswitch.testing.subject import Subject, batch, run_spec, step_info, take_step

@@ -7,7 +7,7 @@ from torch.nn import functional
 from bitswitch.conversion import quantize
 from bitswitch.methods.rfquant.rfquant import RFQuant
 from bitswitch.nn.dataflow import FirstLast
-from bitswitch.nn.norm_grid import BatchNormGrid
+from bitswitch.nn.norms.pairs import BatchNormGrid
 from bitswitch.nn.order import Followed, by_names
 from bitswitch.plugins import registry
 

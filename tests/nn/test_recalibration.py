@@ -5,7 +5,7 @@ from torch import nn
 
 from bitswitch.conversion import quantize
 from bitswitch.methods.float32 import Float32
-from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.types import FLOAT_BITS
 

@@ -19,8 +19,8 @@ from bitswitch.methods.eq_net.elastic_quantizers import (
     ElasticActivationQuantizer,
     ElasticWeightQuantizer,
 )
+from bitswitch.nn.norms.shared import SharedBatchNorm
 from bitswitch.nn.recalibration import recalibrate
-from bitswitch.nn.shared_norm import SharedBatchNorm
 from bitswitch.quant.granularity import Granularity, GranularityOption, PerChannel, PerTensor
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty

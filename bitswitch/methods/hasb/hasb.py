@@ -19,7 +19,7 @@ from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.methods.hasb.double_rounding_unshared import DoubleRoundingUnshared
 from bitswitch.methods.hasb.roulette import roulette_probabilities, sensitive_layers, tilt_to
 from bitswitch.nn.blocks import shortcut_leaders
-from bitswitch.nn.transitional import TransitionalBatchNorm, spread
+from bitswitch.nn.norms.transitional import TransitionalBatchNorm, spread
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import format_bitset
 

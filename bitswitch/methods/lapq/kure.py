@@ -13,7 +13,7 @@ from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
 from bitswitch.methods.lapq.clip_value import FittedClips, LearnedClip
 from bitswitch.methods.lapq.lapq import evaluations, fit_clips
 from bitswitch.methods.lapq.powell import Budget
-from bitswitch.nn.shared_norm import SharedBatchNorm
+from bitswitch.nn.norms.shared import SharedBatchNorm
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.regularizers import UNIFORM_KURTOSIS, kurtosis_penalty
 from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, Strict, format_bitset

@@ -14,7 +14,7 @@ from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
 from bitswitch.methods.lapq.clip_value import FittedClips
 from bitswitch.methods.lapq.lapq import evaluations, fit_clips, reach_values
 from bitswitch.methods.lapq.powell import Budget
-from bitswitch.nn.shared_norm import SharedBatchNorm
+from bitswitch.nn.norms.shared import SharedBatchNorm
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import FLOAT_BITS, Strict
 

@@ -22,7 +22,7 @@ from bitswitch.methods.rfquant.coupling_schedule import (
 from bitswitch.methods.rfquant.distortion import OutputDistortion
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.nn.norm_grid import BatchNormGrid
+from bitswitch.nn.norms.pairs import BatchNormGrid
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.quant.lsq import ActivationQuantizer, WeightQuantizer
 from bitswitch.quant.quantizer import Quantizer, Width

@@ -7,7 +7,7 @@ from bitswitch.contracts.method import Pass, PassContext
 from bitswitch.conversion import quantize
 from bitswitch.methods.eq_net.elastic import Variant
 from bitswitch.methods.eq_net.eq_net import EqNet
-from bitswitch.nn.shared_norm import SharedBatchNorm
+from bitswitch.nn.norms.shared import SharedBatchNorm
 from bitswitch.quant.granularity import PER_TENSOR, PerChannel
 from bitswitch.quant.regularizers import kurtosis_penalty, skewness_penalty
 from bitswitch.testing.subject import (

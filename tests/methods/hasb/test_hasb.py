@@ -13,7 +13,7 @@ from bitswitch.errors import SpecError
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.methods.hasb.double_rounding_unshared import DoubleRoundingUnshared
 from bitswitch.methods.hasb.hasb import Hasb
-from bitswitch.nn.transitional import transition
+from bitswitch.nn.norms.transitional import transition
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.lsq import WeightQuantizer
 from bitswitch.quant.quantizer import Width

@@ -11,7 +11,7 @@ from bitswitch.methods.ptmq.adaround import AdaRoundQuantizer
 from bitswitch.methods.ptmq.ptmq import Ptmq, first_images
 from bitswitch.methods.ptmq.squared_error import SquaredErrorActivationQuantizer
 from bitswitch.models.cifar_resnet import CifarResNet
-from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
 from bitswitch.types import FLOAT_BITS
 
 BITSET = (8, 4, 2)

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 from bitswitch.contracts.method import PassContext, StepInfo
 from bitswitch.methods.rfquant.coupling import clipped_energy, coupled_error, instability
 from bitswitch.methods.rfquant.rfquant import AVERAGING, RFQuant
-from bitswitch.nn.norm_grid import BatchNormGrid, pair
+from bitswitch.nn.norms.pairs import BatchNormGrid, pair
 from bitswitch.quant.quantizer import Width
 from bitswitch.runtime.randomness import generator
 from bitswitch.testing.subject import CLASSES, Subject, batch, batches, run_spec, take_step

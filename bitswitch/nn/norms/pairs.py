@@ -2,7 +2,7 @@
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.nn.norm import SwitchableBatchNorm
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
 from bitswitch.quant.per_bit import Key
 from bitswitch.types import FLOAT_BITS, BitSet
 

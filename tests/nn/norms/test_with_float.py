@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from bitswitch.nn.float_norm import FloatSwitchableBatchNorm
+from bitswitch.nn.norms.with_float import FloatSwitchableBatchNorm
 from bitswitch.types import FLOAT_BITS
 
 

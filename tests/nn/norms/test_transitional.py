@@ -8,11 +8,10 @@ from torch._dynamo.utils import counters
 
 from bitswitch.conversion import quantize
 from bitswitch.methods.double_rounding import DoubleRounding
+from bitswitch.nn.norms.transitional import TransitionalBatchNorm, spread, transition
 from bitswitch.nn.recalibration import recalibrate
-from bitswitch.nn.transitional import TransitionalBatchNorm, spread, transition
 from bitswitch.types import FLOAT_BITS
-
-from .small_network import BITSET, float_net
+from tests.nn.small_network import BITSET, float_net
 
 PAIRS = list(product(BITSET, BITSET))
 

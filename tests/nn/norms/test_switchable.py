@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch.nn.norm import SwitchableBatchNorm
-
-from .small_network import BITSET
+from bitswitch.nn.norms.switchable import SwitchableBatchNorm
+from tests.nn.small_network import BITSET
 
 NORMS = {
     "plain": lambda: nn.BatchNorm2d(4),

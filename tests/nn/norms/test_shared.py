@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.nn.norms.shared import SharedBatchNorm
 from bitswitch.nn.recalibration import Recalibrated, recalibrate
-from bitswitch.nn.shared_norm import SharedBatchNorm
 from bitswitch.types import FLOAT_BITS
 
 BITSET = (8, 4, 2)

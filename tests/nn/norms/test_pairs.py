@@ -7,11 +7,10 @@ from torch import nn
 
 from bitswitch.conversion import quantize
 from bitswitch.methods.double_rounding import DoubleRounding
-from bitswitch.nn.norm_grid import BatchNormGrid, pair
+from bitswitch.nn.norms.pairs import BatchNormGrid, pair
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.types import FLOAT_BITS
-
-from .small_network import BITSET, float_net
+from tests.nn.small_network import BITSET, float_net
 
 PAIRS = list(product(BITSET, BITSET))
 

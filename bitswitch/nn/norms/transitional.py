@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.nn.norm import STATISTICS, SwitchableBatchNorm, rename_copies
+from bitswitch.nn.norms.switchable import STATISTICS, SwitchableBatchNorm, rename_copies
 from bitswitch.quant.per_bit import Key
 from bitswitch.types import FLOAT_BITS, BitSet
 

@@ -1,0 +1,1 @@
+"""Batch norms that switch with the bit-widths around them."""
