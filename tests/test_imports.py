@@ -30,3 +30,12 @@ def test_suites_and_reports_load_no_torch():
         "    assert not heavy, (name, heavy)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rooms_stay_small_enough_to_look_around_in():
+    loose = [path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
+    assert len(loose) <= 8
+    for folder in {path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE}:
+        assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 20, (
+            folder
+        )
