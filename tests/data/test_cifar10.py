@@ -49,9 +49,9 @@ def test_held_out_images_are_the_last_of_each_class(cifar_root):
     held_out = data.splits["held_out"]
     assert held_out.targets.bincount().tolist() == [2] * 10
     last = stored_image(cifar_root, "data_batch_5", 39).permute(1, 2, 0)
-    assert torch.equal(held_out.inputs[-1], last)
+    assert torch.equal(held_out.images[-1], last)
     train = data.splits["train"].images.flatten(1).unique(dim=0)
-    both = torch.cat([train, held_out.inputs.flatten(1)]).unique(dim=0)
+    both = torch.cat([train, held_out.images.flatten(1)]).unique(dim=0)
     assert len(both) == len(train) + 20
 
 

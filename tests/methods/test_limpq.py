@@ -134,7 +134,7 @@ def test_batch_norms_of_the_random_pass_are_those_of_the_layer_before():
     model = Subject.of("limpq", {}, BITSET).train_state().model
     model.switch({"3": (4, 4), "6": (2, 2), "11": (6, 6)})
     norms = [module for module in model.modules() if isinstance(module, SwitchableBatchNorm)]
-    assert [norm.bits for norm in norms] == [4, 4, 2]
+    assert [norm.copy for norm in norms] == [4, 4, 2]
 
 
 def test_edges_are_float_unless_the_options_say_otherwise():

@@ -65,7 +65,7 @@ def test_networks_that_can_be_built_pass(check, network):
         ({"qkv_bias": "off"}, "'qkv_bias' is the word 'off': write true or false"),
         ({"imgsize": 32}, "networks.net: build() of model 'timm' fails: TypeError"),
         ({**VIT, "depth": "two"}, "networks.net: build() of model 'timm' fails"),
-        ({**VIT, "img_size": 48}, "forward() of a 3 x 32 x 32 image of dataset 'digits' of model"),
+        ({**VIT, "img_size": 48}, "forward() of a 3 x 32 x 32 input of dataset 'digits' of model"),
     ],
 )
 def test_arguments_that_timm_does_not_take_are_named(check, arguments, message):

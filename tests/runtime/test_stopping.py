@@ -17,6 +17,14 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 COMMAND = [sys.executable, "-c", "from bitswitch.cli.entry import main; main()"]
 
 
+def hears_sigint():
+    """Undo what a shell that runs these tests in the background makes of SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+OPEN = {"text": True, "stderr": subprocess.PIPE, "preexec_fn": hears_sigint}
+
+
 def stopped(process, number):
     process.send_signal(number)
     errors = process.communicate(timeout=30)[1]
@@ -38,7 +46,7 @@ def listens(process):
 def test_commands_stop_in_order_at_any_moment(number, after_s):
     """Imports and the expansion of these suites take longer than all moments."""
     command = [*COMMAND, "validate", "mini", "smoke", "paper", "cifar10"]
-    with subprocess.Popen(command, text=True, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, **OPEN) as process:
         while not listens(process):
             time.sleep(0.005)
         time.sleep(after_s)
@@ -77,8 +85,7 @@ def test_errors_that_no_signal_asked_for_stay():
 def test_watching_stops_in_order(tmp_path):
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(SUITE))
     command = [*COMMAND, "watch", tmp_path / "tiny.yaml", "--results", tmp_path]
-    options = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **options) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, **OPEN) as process:
         assert process.stdout.readline().startswith("0/")
         code, errors = stopped(process, signal.SIGINT)
     assert code == 130

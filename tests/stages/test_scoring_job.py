@@ -177,6 +177,6 @@ def test_scores_that_no_search_can_use_are_refused(score, tiny_run, watch, broke
 
 
 def test_a_refusal_of_the_plugin_reaches_the_user(score, tiny_run):
-    run = tiny_run().model_copy(update={"method": Choice(name="dorefa")})
-    with pytest.raises(SpecError, match="no learned step"):
+    run = tiny_run(alrs=None).model_copy(update={"method": Choice(name="dorefa")})
+    with pytest.raises(SpecError, match="no learned scale for"):
         score(run, "step-size")

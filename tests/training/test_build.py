@@ -139,7 +139,7 @@ def test_modules_are_those_of_the_plugins(tiny_run):
         ("model", "build", lambda parts: parts.float_net()),
         ("dataset", "open", lambda parts: parts.open(None, CPU)),
         ("method", "weight_quantizer", lambda parts: parts.quantized(parts.float_net(), CPU)),
-        ("method", "attach", lambda parts: parts.quantized(parts.float_net(), CPU)),
+        ("method", "on_quantized", lambda parts: parts.quantized(parts.float_net(), CPU)),
     ],
 )
 def test_a_plugin_that_fails_is_named(tiny_run, monkeypatch, part, hook, call):
