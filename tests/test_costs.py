@@ -158,8 +158,8 @@ def network(name, first_last_bits=8, first_strides=False):
         stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
     shapes = layer_shapes(QuantizedModel(net, (FLOAT_BITS,), 0), (3, 224, 224))
     inner = [one._replace(fixed_bits=None) for one in shapes[1:-1]]
-    edge = {"fixed_bits": first_last_bits, "is_first_last": True}
-    first_last = [one._replace(**edge) for one in (shapes[0], shapes[-1])]
+    ends = {"fixed_bits": first_last_bits, "is_first_last": True}
+    first_last = [one._replace(**ends) for one in (shapes[0], shapes[-1])]
     return [first_last[0], *inner, first_last[1]]
 
 

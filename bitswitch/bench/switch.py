@@ -28,13 +28,13 @@ TOUR = (6, 4, 2, 8)
 """Switched to in turn, from the widest."""
 NETWORKS = ("resnet18", "resnet50")
 LARGEST = "resnet50"
-EDGE_BITS = 8
+END_BITS = 8
 """Of the first and the last layer, in the smaller of two files."""
 ROUNDS = 21
 COPY_LIMIT, REQUANTIZE_LIMIT, FILE_LIMIT = 3.0, 5.0, 0.26
 COLUMNS = (
     *("network", "from, to", "switch", "codes kept", "copy", "quantize anew"),
-    *("switch/copy", "anew/switch", "file/FP32", f"with {EDGE_BITS}-bit first_last"),
+    *("switch/copy", "anew/switch", "file/FP32", f"with {END_BITS}-bit ends"),
 )
 
 
@@ -69,7 +69,7 @@ def measure() -> Measured:
         network = deployed(name)
         each = time_tour(network)
         tours.append(Times(*map(sum, zip(*each, strict=True))))
-        files[name] = (network.file_share, deployed(name, EDGE_BITS).file_share)
+        files[name] = (network.file_share, deployed(name, END_BITS).file_share)
         steps = zip((BITSET[0], *TOUR), TOUR, strict=False)
         rows += [
             _row(name, f"{one} to {other}", times)

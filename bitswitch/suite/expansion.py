@@ -1,4 +1,4 @@
-"""From an variant on a network to run specs: whatever one place in a table needs."""
+"""From a variant on a network to run specs: whatever one place in a table needs."""
 
 from collections.abc import Iterator
 from math import ceil

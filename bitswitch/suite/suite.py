@@ -257,7 +257,7 @@ def _check_networks(names: Iterable[str], known: Mapping[str, NetworkSpec], wher
 
 
 def _entries(variant: VariantSpec, bitset: BitSet) -> int:
-    """Return how much has to be done for one seed of an variant on a bit set."""
+    """Return how much has to be done for one seed of a variant on a bit set."""
     scores = sum(1 + len(score.epochs) for score in variant.scores)
     searches = len(variant.search.seeds) if variant.search else 1
     return (len(bitset) if variant.one_network_per_bitwidth else 1) * (searches + scores)

@@ -53,7 +53,7 @@ class NetworkSpec(Strict):
 
 
 class StartSpec(Strict):
-    """The network trained at several bit-widths that an variant starts from."""
+    """The network trained at several bit-widths that a variant starts from."""
 
     method: Choice = Choice(name="double-rounding")
     training: dict[str, Any] = Field(default_factory=dict)
@@ -61,7 +61,7 @@ class StartSpec(Strict):
 
 
 class ScoreSpec(Strict):
-    """How an variant finds out what its layers suffer."""
+    """How a variant finds out what its layers suffer."""
 
     sensitivity: Choice
     of: Literal["float", "start", "trained"] | StartSpec = "float"
@@ -79,7 +79,7 @@ class ScoreSpec(Strict):
 
 
 class SearchVariantSpec(Strict):
-    """How an variant gives every layer its own bit-width."""
+    """How a variant gives every layer its own bit-width."""
 
     search: Choice
     budgets: Annotated[Distinct[Budget], Field(min_length=1)]

@@ -30,9 +30,9 @@ def test_facts_that_contradict_each_other(change, message):
         LayerFacts.model_validate(LAYER | change)
 
 
-def test_an_edge_layer():
-    edge = LAYER | {"widths": (8,), "rounding": "none", "pinned": (8, 32), "signed": None}
-    assert LayerFacts.model_validate(edge).pinned == (8, 32)
+def test_a_layer_of_one_bitwidth():
+    one = LAYER | {"widths": (8,), "rounding": "none", "pinned": (8, 32), "signed": None}
+    assert LayerFacts.model_validate(one).pinned == (8, 32)
 
 
 def test_every_copy_of_a_batch_norm_has_a_key():

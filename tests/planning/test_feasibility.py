@@ -32,7 +32,7 @@ def check(tmp_path):
                 **dict(network),
             }},
             "experiments": {"mine": {"title": "Mine", "networks": ["net"], "variants": {
-                "variant": {"title": "Arm", **variant}
+                "variant": {"title": "Row", **variant}
             }}},
         }  # fmt: skip
         path = tmp_path / "own.yaml"

@@ -8,14 +8,14 @@ from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import LAYERS, PROVENANCE, make_suite, seal, top1_of, write_run
 
-ARMS = {"double-rounding": {"title": "Double Rounding", "deploy": True}}
+VARIANTS = {"double-rounding": {"title": "Double Rounding", "deploy": True}}
 SHOWN: dict[str, dict[str, Any]] = {
     "deployment": {"table": "parity"},
     "second-rounding": {"table": "rounding-errors", "figures": ["rounding-errors"]},
     "storage": {"table": "storage", "figures": ["storage"]},
 }
 EXPERIMENTS = {
-    name: {"title": name, "networks": ["resnet20"], "variants": ARMS, **shown}
+    name: {"title": name, "networks": ["resnet20"], "variants": VARIANTS, **shown}
     for name, shown in SHOWN.items()
 }
 FLOAT, REST, COPY = 4_000_000, 40_000, 1_000

@@ -50,7 +50,7 @@ def with_experiment(**changes):
     return {"experiments": {"one": CONTENT["experiments"]["one"] | changes}}
 
 
-def with_arm(**variant):
+def with_variant(**variant):
     experiment = {
         **CONTENT["experiments"]["one"],
         "variants": {"only": {"title": "only", **variant}},
@@ -84,7 +84,7 @@ def test_titles_do_not_change_a_run(write):
 
 def test_one_changed_value_changes_only_the_runs_that_use_it(write):
     before = load_suite(write()).runs
-    changed = load_suite(write(**with_arm(training={"learning_rate": 0.1}))).runs
+    changed = load_suite(write(**with_variant(training={"learning_rate": 0.1}))).runs
     assert {run.method.name for key, run in changed.items() if key in before} == {"float32"}
     assert {run.method.name for key, run in changed.items() if key not in before} == {
         "double-rounding"
@@ -114,7 +114,7 @@ def test_an_arm_changes_epochs_rate_and_recipe(write):
         "learning_rate_factor": 2,
         "training": {"update": "separate", "alrs": {"variant": "clamped"}},
     }
-    run = load_suite(write(**with_arm(**variant))).cells[0].run
+    run = load_suite(write(**with_variant(**variant))).cells[0].run
     assert run.training.epochs == 4
     assert run.training.learning_rate == pytest.approx(1e-3)
     assert run.training.alrs.variant == "clamped"
@@ -137,14 +137,14 @@ def test_a_path_ends_in_yaml():
 BAD = {
     "unknown key": ({"sedes": [0]}, "Did you mean 'seeds'?"),
     "a key of before": ({"experiments": {"one": {"arms": {}}}}, "called 'variants' now"),
-    "a value of before": (with_arm(preset="faithful"), "called 'published-recipe' now"),
+    "a value of before": (with_variant(preset="faithful"), "called 'published-recipe' now"),
     "an option of before": (
-        with_arm(method={"name": "double-rounding", "options": {"edge_bits": 8}}),
+        with_variant(method={"name": "double-rounding", "options": {"edge_bits": 8}}),
         "called 'first_last_bits' now",
     ),
-    "unknown recipe key": (with_arm(training={"epoch": 3}), "Did you mean 'epochs'?"),
+    "unknown recipe key": (with_variant(training={"epoch": 3}), "Did you mean 'epochs'?"),
     "unknown variant of ALRS": (
-        with_arm(training={"alrs": {"variant": "relativ"}}),
+        with_variant(training={"alrs": {"variant": "relativ"}}),
         "Did you mean 'relative'?",
     ),
     "unknown network": (
@@ -159,14 +159,17 @@ BAD = {
         with_network(model={"name": "resnet8", "options": {"form": "other"}}),
         "'original' or 'preactivation'",
     ),
-    "bit-width too small": (with_arm(bitsets=[[8, 1]]), "greater than or equal to 2"),
-    "bit-width too large": (with_arm(bitsets=[[16, 8]]), "integer bit-widths are 2 to 8"),
-    "bit-widths in the wrong order": (with_arm(bitsets=[[2, 8]]), "widest first"),
-    "a bit-width twice": (with_arm(bitsets=[[8, 8]]), "distinct"),
-    "full precision among others": (with_arm(bitsets=[[32, 8]]), "[32] alone"),
-    "float bit set for another method": (with_arm(bitsets=[[32]], training={"epochs": 9}), None),
+    "bit-width too small": (with_variant(bitsets=[[8, 1]]), "greater than or equal to 2"),
+    "bit-width too large": (with_variant(bitsets=[[16, 8]]), "integer bit-widths are 2 to 8"),
+    "bit-widths in the wrong order": (with_variant(bitsets=[[2, 8]]), "widest first"),
+    "a bit-width twice": (with_variant(bitsets=[[8, 8]]), "distinct"),
+    "full precision among others": (with_variant(bitsets=[[32, 8]]), "[32] alone"),
+    "float bit set for another method": (
+        with_variant(bitsets=[[32]], training={"epochs": 9}),
+        None,
+    ),
     "a factor is missing": (
-        with_arm(training={"update": "separate", "alrs": {"factors": {8: 1.0}}}),
+        with_variant(training={"update": "separate", "alrs": {"factors": {8: 1.0}}}),
         "no factor for bit-width 4",
     ),
     "experiments as a list": ({"experiments": ["one"]}, "a mapping such as {key: value} is needed"),
@@ -174,7 +177,7 @@ BAD = {
         {"experiments": {"one": {**CONTENT["experiments"]["one"], "variants": "all"}}},
         "experiments.one.variants: a mapping such as {key: value} is needed, not 'all'",
     ),
-    "an variant as a number": (
+    "a variant as a number": (
         {"experiments": {"one": {**CONTENT["experiments"]["one"], "variants": {"a": 3}}}},
         "experiments.one.variants.a: a mapping",
     ),
@@ -188,18 +191,18 @@ BAD = {
     ),
     "one seed": ({"seeds": 0}, "seeds: write a list: [0]"),
     "a seed twice": ({"seeds": [0, 0, 1]}, "seeds: 0 is there 2 times: write it once"),
-    "one bit set": (with_arm(bitsets=[8, 4]), "a list of bit sets is needed: write [[8, 4]]"),
-    "a bit set twice": (with_arm(bitsets=[[8, 4], [8, 4]]), "[8, 4] is there 2 times"),
+    "one bit set": (with_variant(bitsets=[8, 4]), "a list of bit sets is needed: write [[8, 4]]"),
+    "a bit set twice": (with_variant(bitsets=[[8, 4], [8, 4]]), "[8, 4] is there 2 times"),
     "a network twice": (
         {"experiments": {"one": {**CONTENT["experiments"]["one"], "networks": ["net", "net"]}}},
         "net is there 2 times",
     ),
-    "networks of an variant": (
-        with_arm(networks=["nett"]),
+    "networks of a variant": (
+        with_variant(networks=["nett"]),
         "variants.only.networks: no network 'nett'",
     ),
-    "a huge factor": (with_arm(epochs_factor=1e300), "less than or equal to 1000000"),
-    "a huge rate": (with_arm(learning_rate_factor=1e300), "less than or equal to 1000000"),
+    "a huge factor": (with_variant(epochs_factor=1e300), "less than or equal to 1000000"),
+    "a huge rate": (with_variant(learning_rate_factor=1e300), "less than or equal to 1000000"),
     "many epochs": (with_network(training={"epochs": 10**9, "batch_size": 64}), "1000000"),
     "many unknown keys": ({f"x{n}": n for n in range(2000)}, "and 1990 more"),
     "a key without end": ({"x" * 900_000: 1}, "xxx...: unknown key."),
@@ -240,7 +243,7 @@ def test_bad_suites_are_refused_with_the_nearest_choice(write, changes, message)
 @pytest.mark.parametrize(
     ("changes", "near"),
     [
-        (with_arm(method="double-roundin"), "double-rounding"),
+        (with_variant(method="double-roundin"), "double-rounding"),
         (with_network(model="resnet21"), "resnet20"),
         (with_network(dataset="digit"), "digits"),
     ],
@@ -252,7 +255,7 @@ def test_unknown_plugins_are_refused_with_the_nearest_name(write, changes, near)
 
 def test_float32_takes_no_integer_bit_widths(write):
     with pytest.raises(SpecError, match="'float32' takes"):
-        load_suite(write(**with_arm(method="float32")))
+        load_suite(write(**with_variant(method="float32")))
 
 
 @pytest.mark.parametrize("text", ["- a list", "a: [", "", "\x00"])
@@ -292,7 +295,7 @@ def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
 
 
 def test_an_arm_may_train_every_bit_width_separately(write):
-    suite = load_suite(write(**with_arm(one_network_per_bitwidth=True)))
+    suite = load_suite(write(**with_variant(one_network_per_bitwidth=True)))
     assert [(cell.bitset, cell.run.bitset) for cell in suite.cells if cell.seed == 0] == [
         ((8, 4), (8,)),
         ((8, 4), (4,)),
@@ -316,7 +319,7 @@ def test_an_arm_that_nobody_can_run_has_no_cells(write):
 def test_scores_may_be_those_of_a_network_trained_for_them(write):
     other = {"method": "limpq", "training": {"epochs": 1}}
     variant = {"start": {}, "scores": [{"sensitivity": "step-size", "of": other}]}
-    suite = load_suite(write(**with_arm(**variant)))
+    suite = load_suite(write(**with_variant(**variant)))
     (score,) = suite.cells[0].scores
     assert score.epoch is None
     assert score.run.method.name == "limpq"
@@ -331,7 +334,7 @@ def test_an_arm_may_leave_networks_out(write):
 
 
 def test_an_experiment_may_take_other_bit_widths_on_one_network(write):
-    experiments = with_arm()["experiments"]
+    experiments = with_variant()["experiments"]
     experiments["one"]["network_bitsets"] = {"net": [[4, 2]]}
     suite = load_suite(write(experiments=experiments))
     assert {cell.bitset for cell in suite.cells} == {(4, 2)}
@@ -350,7 +353,7 @@ def test_off_and_no_are_words(write):
 
 def test_a_suite_with_no_run_is_refused(write):
     with pytest.raises(SpecError, match="no run is left: no variant has one"):
-        load_suite(write(**with_arm(not_run="no code")))
+        load_suite(write(**with_variant(not_run="no code")))
 
 
 @pytest.mark.parametrize("changes", [["a"], "a", 3, True, {"title": "x"}])
@@ -377,7 +380,7 @@ def recipes(monkeypatch):
 
 def test_the_faithful_preset_takes_the_published_recipe(write, recipes):
     published_recipes = {"preset": "published-recipe", "training": {"momentum": 0.5}}
-    content = {**with_network(recipe="cifar10"), **with_arm(**published_recipes)}
+    content = {**with_network(recipe="cifar10"), **with_variant(**published_recipes)}
     embedded = load_suite(write(**content)).cells[0].run
     assert embedded.method.options["weight_granularity"] == "per-channel"
     assert embedded.training.optimizer == "sgd"
@@ -392,7 +395,7 @@ def test_a_recipe_that_is_not_published_leaves_a_reason(write, recipes):
     skipped = {cell.skipped for cell in suite.cells if cell.variant == "other"}
     assert skipped == {"no recipe is published for digits"}
     with pytest.raises(SpecError, match=r"(?s)no run is left.*2 entries: no recipe is published"):
-        load_suite(write(**with_arm(preset="published-recipe")))
+        load_suite(write(**with_variant(preset="published-recipe")))
 
 
 @pytest.mark.parametrize(
@@ -405,27 +408,27 @@ def test_a_recipe_that_is_not_published_leaves_a_reason(write, recipes):
 )
 def test_half_a_schedule_is_refused(write, changes, text):
     with pytest.raises(SpecError, match=text):
-        load_suite(write(**with_arm(training=changes)))
+        load_suite(write(**with_variant(training=changes)))
 
 
 def test_arms_that_deploy_do_so_once_per_run(write):
-    suite = load_suite(write(**with_arm(deploy=True)))
+    suite = load_suite(write(**with_variant(deploy=True)))
     assert list(suite.deployments) == [key for key, run in suite.runs.items() if not run.is_float]
     assert load_suite(write()).deployments == {}
 
 
 def test_to_deploy_changes_no_run(write):
-    assert load_suite(write(**with_arm(deploy=True))).runs == load_suite(write()).runs
+    assert load_suite(write(**with_variant(deploy=True))).runs == load_suite(write()).runs
 
 
 def test_methods_that_need_float_weights_are_not_deployed(write):
     with pytest.raises(SpecError, match=r"variants\.only on net: method 'lsq' cannot be deployed"):
-        load_suite(write(**with_arm(deploy=True, method="lsq")))
+        load_suite(write(**with_variant(deploy=True, method="lsq")))
     single = {"name": "double-rounding", "options": {"rounding": "single"}}
     with pytest.raises(SpecError, match="cannot be deployed: with its options"):
-        load_suite(write(**with_arm(deploy=True, method=single)))
+        load_suite(write(**with_variant(deploy=True, method=single)))
     with pytest.raises(SpecError, match="cannot be deployed: it changes the network"):
-        load_suite(write(**with_arm(deploy=True, method="mbquant")))
+        load_suite(write(**with_variant(deploy=True, method="mbquant")))
 
 
 @pytest.mark.parametrize(
@@ -437,13 +440,13 @@ def test_methods_that_need_float_weights_are_not_deployed(write):
 )
 def test_a_search_needs_what_it_reads(write, search, text):
     with pytest.raises(SpecError, match=text):
-        load_suite(write(**with_arm(search={**search, "budgets": BUDGETS})))
+        load_suite(write(**with_variant(search={**search, "budgets": BUDGETS})))
 
 
 @pytest.mark.parametrize(("search", "scorings"), [("ilp", 2), ("uniform", 0)])
 def test_scores_that_no_search_reads_are_not_computed(write, search, scorings):
     shared = {"scores": {"sensitivity": "quantization-error"}, "budgets": BUDGETS}
-    suite = load_suite(write(**with_arm(search={"search": search, **shared})))
+    suite = load_suite(write(**with_variant(search={"search": search, **shared})))
     assert len(suite.sensitivities) == scorings
     assert len(suite.searches) == len(CONTENT["seeds"])
 
@@ -454,7 +457,7 @@ def test_layers_that_a_network_keeps_float_reach_all_that_is_quantized(write):
         "scores": {"sensitivity": "quantization-error"},
         "budgets": BUDGETS,
     }
-    content = with_network(keep=["stages.0.*"]) | with_arm(search=search)
+    content = with_network(keep=["stages.0.*"]) | with_variant(search=search)
     suite = load_suite(write(**content))
     kept = {run.method.name: run.keep for run in suite.runs.values()}
     assert kept == {"float32": (), "double-rounding": ("stages.0.*",)}
@@ -462,5 +465,5 @@ def test_layers_that_a_network_keeps_float_reach_all_that_is_quantized(write):
     searched = [spec.run.keep for spec in suite.searches.values()]
     assert {*scored, *searched} == {("stages.0.*",)}
     starts = {run.start.run_id for run in suite.runs.values() if run.start}
-    before = load_suite(write(**with_arm(search=search)))
+    before = load_suite(write(**with_variant(search=search)))
     assert starts == {run.run_id for run in before.runs.values() if run.is_float}

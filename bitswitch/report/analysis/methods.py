@@ -83,7 +83,7 @@ def _facts(card: Card) -> list[Fact]:
     return [
         Fact("fidelity", FIDELITY[card["fidelity"]]),
         Fact("needs", f"{STORAGE[card['storage']]}, to run at every bit-width"),
-        Fact("first and last layer", _edge(card["first_last_bits"])),
+        Fact("first and last layer", _first_last(card["first_last_bits"])),
         Fact("original code", card["licence"]),
         Fact("left open", card["left_open"]),
         Fact("deviations", card["deviations"]),
@@ -95,8 +95,8 @@ def _facts(card: Card) -> list[Fact]:
     ]
 
 
-def _edge(bits: Any) -> str:
-    """Return the bit-width of edge layers, which ``methods.csv`` leaves empty for float."""
+def _first_last(bits: Any) -> str:
+    """Return the bit-width of first and last layer, empty in ``methods.csv`` where float."""
     return f"{int(bits)} bits" if bits != "" else "full precision"
 
 

@@ -34,7 +34,7 @@ _COLUMNS = ["average_bits", "headline"]
 def draw_fronts(frames: Frames, experiment: str, network: str) -> "Figure":
     """Return Figure 5: one panel per bit set of a network, a line per variant.
 
-    Arms of the same title look the same.
+    Variants of the same title look the same.
     """
     recipe = frames.suite.experiments[experiment]
     found, uniform = searched_and_uniform(frames, experiment, network)

@@ -16,7 +16,7 @@ OWN = "bitswitch"
 
 
 class Grid:
-    """Arms by columns, with printed and measured values at their places."""
+    """Variants by columns, with printed and measured values at their places."""
 
     def __init__(self, values: Values, network: Network) -> None:
         self.variants = values.recipe.variants

@@ -145,7 +145,7 @@ class SectionBuilder:
         return Row(shown, self.conditions.reproduced(variant), [caveat or ""])
 
     def _why_absent(self, variant: str) -> str | None:
-        """Return why an variant has no reproduced row, or None."""
+        """Return why a variant has no reproduced row, or None."""
         if reason := self.variants[variant].not_run:
             return f"not run: {reason}"
         return None if self.grid.is_run(variant) else ABSENT

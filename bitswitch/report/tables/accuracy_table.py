@@ -1,4 +1,4 @@
-"""Arms by bit-widths: the printed tables in their own layout, and every other experiment."""
+"""Variants by bit-widths: the printed tables in their own layout, and every other experiment."""
 
 from collections.abc import Iterable
 

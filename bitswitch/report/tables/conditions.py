@@ -9,7 +9,7 @@ from bitswitch.report.tables.search_conditions import SearchConditions
 from bitswitch.suite.variants import NetworkSpec, VariantSpec
 
 COLUMNS = ("KD", "stored", "epochs", "recipe")
-"""Followed by those of ``search_conditions`` where an variant searches."""
+"""Followed by those of ``search_conditions`` where a variant searches."""
 
 NOTES = (
     "KD: trained with soft targets; methods with and without are not compared.",
@@ -33,7 +33,7 @@ def applies(values: Values) -> bool:
 
 
 def is_distilled(variant: VariantSpec, network: NetworkSpec | None) -> bool:
-    """Return whether an variant learns from soft targets, its method's own or the recipe's."""
+    """Return whether a variant learns from soft targets, its method's own or the recipe's."""
     default = network.training.distillation if network else "none"
     soft = variant.training.get("distillation", default) != "none"
     return soft or (variant.published or "").endswith(KD)

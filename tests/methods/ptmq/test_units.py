@@ -12,7 +12,7 @@ from bitswitch.types import FLOAT_BITS
 
 
 class Pinned(DoubleRounding):
-    """With quantized edge layers."""
+    """With first and last layer quantized."""
 
     first_last_bits = 8
 

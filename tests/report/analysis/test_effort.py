@@ -25,7 +25,7 @@ def searching(search: str, **changes: Any) -> dict[str, Any]:
     return HASB | {"title": search, "search": {"search": search, "budgets": BUDGETS, **changes}}
 
 
-ARMS = {
+VARIANTS = {
     "uniform": searching("uniform", scores=TRACE),
     "sort": searching("sort", scores=TRACE),
     "ilp": searching("ilp", scores=OMEGA, retraining=OFF),
@@ -52,7 +52,7 @@ def suite() -> Suite:
         "title": "Searches",
         "networks": ["resnet20"],
         "bitsets": [[8, 6, 4, 2]],
-        "variants": ARMS,
+        "variants": VARIANTS,
     }
     return make_mixed("search-comparison", seeds=[0], experiments={"efforts": experiment})
 

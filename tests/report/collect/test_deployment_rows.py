@@ -13,11 +13,11 @@ from bitswitch.report.render.table import DASH, Table
 from bitswitch.report.tables import deployed, storage_table, tables
 from tests.report.conftest import make_suite, seal, write_run
 from tests.report.deployment_records import (
-    ARMS,
     COPY,
     EXPERIMENTS,
     FLOAT,
     REST,
+    VARIANTS,
     make_deployed,
     write_all,
     write_deployment,
@@ -132,7 +132,7 @@ def test_training_has_its_peak_memory_and_no_energy(frames: Frames):
 
 
 def test_several_arms_are_told_apart(results: Path):
-    variants = ARMS | {
+    variants = VARIANTS | {
         "per-channel": {
             "title": "per channel",
             "deploy": True,

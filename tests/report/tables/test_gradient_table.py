@@ -8,7 +8,7 @@ from bitswitch.report.tables.gradient_table import ratios
 from tests.report.conftest import SHARED, make_suite, write_run
 
 EXPERIMENT = "scale-gradient-sizes"
-ARMS = SHARED[EXPERIMENT]["variants"]
+VARIANTS = SHARED[EXPERIMENT]["variants"]
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def suite(known_plugins):
 
 
 def sizes_of(frames, option):
-    """Return mean |gradient| by bit-width over the seeds of an variant."""
+    """Return mean |gradient| by bit-width over the seeds of a variant."""
     chosen = [
         run.run_id
         for run in frames.suite.runs.values()
@@ -46,12 +46,14 @@ def test_both_readings_stand_under_what_is_claimed(suite, results):
     derivative, printed = sizes_of(frames, None), sizes_of(frames, "printed")
     assert lines == {
         "claimed (app A.6)": ["10", "10", "10"],
-        ARMS["derivative"]["title"]: [f"{derivative[2] / derivative[b]:.3g}" for b in (8, 6, 4)],
+        VARIANTS["derivative"]["title"]: [
+            f"{derivative[2] / derivative[b]:.3g}" for b in (8, 6, 4)
+        ],
         "the same, divided by 2^(h-b)": [
             f"{derivative[2] / derivative[b] / factor:.3g}"
             for b, factor in ((8, 64), (6, 16), (4, 4))
         ],
-        ARMS["printed"]["title"]: [f"{printed[2] / printed[b]:.3g}" for b in (8, 6, 4)],
+        VARIANTS["printed"]["title"]: [f"{printed[2] / printed[b]:.3g}" for b in (8, 6, 4)],
     }
     assert {entry.below for line in section.lines[1:] for entry in line.entries} == {"(2)"}
 

@@ -16,7 +16,7 @@ from bitswitch.suite.variants import VariantSpec
 from tests.report.conftest import SHARED, make_shared
 from tests.report.mixed import write_all
 
-ARMS = {
+VARIANTS = {
     key: VariantSpec.model_validate(variant)
     for key, variant in SHARED["table3"]["variants"].items()
 }
@@ -79,7 +79,7 @@ def test_table_3_has_the_printed_layout(table3: Table):
     )
     assert resnet18.groups[1].columns == ("w4a4", "w3a3", "w2a2", "3MP")
     labels = [line.label for line in resnet18.lines if line.label]
-    ours = [variant.title for variant in ARMS.values() if variant.method.name == "hasb"]
+    ours = [variant.title for variant in VARIANTS.values() if variant.method.name == "hasb"]
     assert labels == [*ours[:3], "Bit-Mixer", "ABN", "MultiQuant", "EQ-Net", *ours[3:]]
     assert resnet50.about.endswith("not in this suite")
     printed = resnet18.lines[0].entries
@@ -90,7 +90,7 @@ def test_table_3_has_the_printed_layout(table3: Table):
 def test_only_what_the_publication_did_stands_beside_its_subnets():
     beside = {
         key: variant
-        for key, variant in ARMS.items()
+        for key, variant in VARIANTS.items()
         if "double-rounding" in (variant.published or "")
     }
     assert len(beside) == 4
@@ -128,7 +128,7 @@ def test_our_searches_read_the_errors_of_inputs_and_baselines_what_they_publish(
 def rows_of(table: Table, key: str, nth: int = 0) -> dict[str, Line]:
     """Return the rows of the nth variant of this title in the first section, by kind."""
     lines = list(table.sections[0].lines)
-    first = [at for at, line in enumerate(lines) if line.label == ARMS[key].title][nth]
+    first = [at for at, line in enumerate(lines) if line.label == VARIANTS[key].title][nth]
     ends = [at for at, line in enumerate(lines) if line.label and at > first]
     return {line.kind: line for line in lines[first : min(ends, default=len(lines))]}
 
