@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from bitswitch.results.provenance import Provenance
 from bitswitch.results.record import Finding, Record, TimeKind
@@ -17,9 +19,10 @@ class Parity(Record):
 
     bits: int
     images: int
-    top1_trained: float
-    """Percent, as all that starts with top1."""
-    top1_integer: float
+    metric: str
+    """Name of the headline of the task, whose values are all that starts with headline."""
+    headline_trained: float
+    headline_integer: float
     largest_difference: float
     """Of two logits."""
     differing: int
@@ -34,7 +37,7 @@ class Parity(Record):
     """Largest magnitude of an integer sum that was seen."""
     possible_sum: int
     """The largest that the codes allow."""
-    top1_onnx: float | None = None
+    headline_onnx: float | None = None
     """Of onnxruntime, as all that starts with onnx; None: it does not run this network."""
     onnx_difference: float | None = None
     onnx_differing: int | None = None
@@ -43,6 +46,15 @@ class Parity(Record):
     onnx_float_kernels: int | None = None
     no_onnx: str | None = None
     """Why onnxruntime does not run it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_any_task(cls, content: Any) -> Any:
+        """Read what was written when accuracy was all that there was."""
+        if not isinstance(content, dict) or "top1_trained" not in content:
+            return content
+        renamed = {name.replace("top1_", "headline_"): value for name, value in content.items()}
+        return {"metric": "top1"} | renamed
 
 
 class Storage(Record):

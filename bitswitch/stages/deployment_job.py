@@ -77,12 +77,13 @@ def _parity(trained: Trained, model: IntegerModel) -> Iterator[Parity]:
     possible = max((bound.by_codes for bound in model.bounds().values()), default=0)
     for bits in model.bitset:
         batches = trained.dataset.batches("test", BATCH_SIZE)
-        found = compare(trained.model, model, batches, bits)
+        found = compare(trained.model, model, batches, bits, trained.parts.dataset.task)
         yield Parity(
             bits=bits,
             images=found.images,
-            top1_trained=found.top1_trained,
-            top1_integer=found.top1_integer,
+            metric=found.metric,
+            headline_trained=found.headline_trained,
+            headline_integer=found.headline_integer,
             largest_difference=found.largest_difference,
             differing=found.differing,
             ties=found.ties,
@@ -98,11 +99,11 @@ def _by_onnxruntime(trained: Trained, model: IntegerModel, bits: int) -> dict[st
     """Return how far onnxruntime agrees with ``model``, or why it does not run it."""
     batches = trained.dataset.batches("test", BATCH_SIZE)
     try:
-        found = parity.compare(model, batches, bits)
+        found = parity.compare(model, batches, bits, trained.parts.dataset.task)
     except EncodingError as error:
         return {"no_onnx": str(error)}
     return {
-        "top1_onnx": found.top1_onnxruntime,
+        "headline_onnx": found.headline_onnxruntime,
         "onnx_difference": found.largest_difference,
         "onnx_differing": found.differing,
         "onnx_integer_kernels": found.kernels.integer,

@@ -65,9 +65,10 @@ def _parity(run: RunSpec, changes: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "bits": bits,
             "images": 1000,
-            "top1_trained": top1_of(run, bits),
-            "top1_integer": top1_of(run, bits),
-            "top1_onnx": top1_of(run, bits),
+            "metric": "top1",
+            "headline_trained": top1_of(run, bits),
+            "headline_integer": top1_of(run, bits),
+            "headline_onnx": top1_of(run, bits),
             "largest_difference": 1e-6,
             "onnx_difference": 2e-2,
             "differing": 3,

@@ -154,7 +154,7 @@ def test_parity_prints_no_accuracy_of_guessing(results: Path):
     for run in suite.runs.values():
         write_run(run, results)
     for run in suite.deployments.values():
-        parity = {"top1_trained": CHANCE, "top1_integer": CHANCE} if run.seed else {}
+        parity = {"headline_trained": CHANCE, "headline_integer": CHANCE} if run.seed else {}
         deployment_records.write_deployment(run, results, parity)
     table = tables.build(collect.collect(suite, results), "deployment")
     trained, integers, fast, differing, *_ = table.sections[0].lines[0].entries

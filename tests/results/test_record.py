@@ -88,17 +88,18 @@ FILES = {
     ),
     "parity": (
         Parity,
-        '{"bits": 8, "images": 1000, "top1_trained": 88.5, "top1_integer": 88.5, '
-        '"largest_difference": 0.035, "differing": 0, "ties": 0, "images_with_ties": 169, '
-        '"unexplained": 0, "largest_sum": 952972, "possible_sum": 6188595, "top1_onnx": 88.4, '
-        '"onnx_difference": 0.0477, "onnx_differing": 1, "onnx_integer_kernels": 9, '
-        '"onnx_float_kernels": 13}',
+        '{"bits": 8, "images": 1000, "metric": "top1", "headline_trained": 88.5, '
+        '"headline_integer": 88.5, "largest_difference": 0.035, "differing": 0, "ties": 0, '
+        '"images_with_ties": 169, "unexplained": 0, "largest_sum": 952972, '
+        '"possible_sum": 6188595, "headline_onnx": 88.4, "onnx_difference": 0.0477, '
+        '"onnx_differing": 1, "onnx_integer_kernels": 9, "onnx_float_kernels": 13}',
     ),
     "parity without onnxruntime": (
         Parity,
-        '{"bits": 2, "images": 1, "top1_trained": 0.0, "top1_integer": 0.0, "largest_difference": '
-        '0.0, "differing": 0, "ties": 0, "images_with_ties": 0, "unexplained": 0, "largest_sum": 1'
-        ', "possible_sum": 2, "no_onnx": "it has attention"}',
+        '{"bits": 2, "images": 1, "metric": "mae", "headline_trained": 0.0, "headline_integer": '
+        '0.0, "largest_difference": 0.0, "differing": 0, "ties": 0, '
+        '"images_with_ties": 0, "unexplained": 0, "largest_sum": 1, "possible_sum": 2, "no_onnx": '
+        '"it has attention"}',
     ),
     "storage": (
         Storage,
@@ -115,6 +116,11 @@ FILES = {
 @pytest.mark.parametrize(("kind", "text"), FILES.values(), ids=FILES)
 def test_what_was_written_is_read_and_written_the_same(kind, text):
     assert json.dumps(kind.of(json.loads(text), "here").content()) == text
+
+
+def test_parity_of_older_versions_is_that_of_accuracy():
+    text = FILES["parity"][1].replace("headline_", "top1_").replace('"metric": "top1", ', "")
+    assert json.dumps(Parity.of(json.loads(text), "here").content()) == FILES["parity"][1]
 
 
 class Line(Record):

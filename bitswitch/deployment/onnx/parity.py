@@ -7,9 +7,8 @@ codes, onnxruntime may take the other one. So predictions may differ; they are c
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import torch
-
 from bitswitch.contracts.data import Batch
+from bitswitch.contracts.task import Task
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.onnx.export import graph_of
 from bitswitch.deployment.onnx.runtime import Kernels, Session, kernels
@@ -21,9 +20,11 @@ class Runtime(NamedTuple):
 
     policy: int | Policy
     images: int
-    top1_integer: float
-    """Percent, as the next one."""
-    top1_onnxruntime: float
+    metric: str
+    """Name of the headline of the task."""
+    headline_integer: float
+    """Its value, as the next one."""
+    headline_onnxruntime: float
     largest_difference: float
     """Of two logits."""
     differing: int
@@ -36,7 +37,11 @@ class Runtime(NamedTuple):
 
 
 def compare(
-    integers: IntegerModel, batches: Iterable[Batch], policy: int | Policy, threads: int = 1
+    integers: IntegerModel,
+    batches: Iterable[Batch],
+    policy: int | Policy,
+    task: Task,
+    threads: int = 1,
 ) -> Runtime:
     """Return how far onnxruntime agrees with ``integers`` on ``batches`` at ``policy``.
 
@@ -44,6 +49,7 @@ def compare(
         integers: Left at its bit-widths.
         batches: At least one.
         policy: To compare at.
+        task: Whose headline is taken of both.
         threads: Of onnxruntime.
 
     Raises:
@@ -52,22 +58,17 @@ def compare(
     """
     graph = graph_of(integers, policy)
     session = Session(graph, threads)
-    counts, largest = torch.zeros(4, dtype=torch.int64), 0.0
+    judges = task.evaluator(), task.evaluator()
+    images, differing, largest = 0, 0, 0.0
     for batch in batches:
         with integers.at(policy):
             exact = integers(batch.inputs).cpu()
         fast, targets = session(batch.inputs), batch.targets.cpu()
-        first, second = exact.argmax(1), fast.argmax(1)
-        hits = (targets == targets, first == targets, second == targets, first != second)
-        counts += torch.stack(hits).sum(1)
+        for judge, outputs in zip(judges, (exact, fast), strict=True):
+            judge.add(outputs, targets)
+        images += len(exact)
+        differing += int((exact.argmax(1) != fast.argmax(1)).sum())
         largest = max(largest, float((exact - fast).abs().max()))
-    images, exact_hits, fast_hits, differing = counts.tolist()
-    return Runtime(
-        policy,
-        images,
-        100 * exact_hits / images,
-        100 * fast_hits / images,
-        largest,
-        differing,
-        kernels(graph),
-    )
+    metric = task.headline.name
+    first, second = (judge.result().values[metric] for judge in judges)
+    return Runtime(policy, images, metric, first, second, largest, differing, kernels(graph))

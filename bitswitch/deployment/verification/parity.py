@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.contracts.data import Batch
+from bitswitch.contracts.task import Task
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.verification.ties import Causes, Trace, causes_in, close_logits
@@ -31,9 +32,11 @@ class Agreement(NamedTuple):
 
     policy: int | Policy
     images: int
-    top1_trained: float
-    """Percent, as the next one."""
-    top1_integer: float
+    metric: str
+    """Name of the headline of the task."""
+    headline_trained: float
+    """Its value, as the next one."""
+    headline_integer: float
     largest_difference: float
     """Of two logits."""
     differing: int
@@ -78,7 +81,13 @@ def parity(
     integers = load(file, device)
     trained = load_trained(run, runs, data, torch.device(device), by="parity")
     return [
-        compare(trained.model, integers, trained.dataset.batches(split, BATCH_SIZE), bits)
+        compare(
+            trained.model,
+            integers,
+            trained.dataset.batches(split, BATCH_SIZE),
+            bits,
+            trained.parts.dataset.task,
+        )
         for bits in integers.bitset
     ]
 
@@ -89,6 +98,7 @@ def compare(
     integers: IntegerModel,
     batches: Iterable[Batch],
     policy: int | Policy,
+    task: Task,
 ) -> Agreement:
     """Return how far both agree on ``batches`` at ``policy``.
 
@@ -99,7 +109,9 @@ def compare(
         integers: On the same device.
         batches: At least one.
         policy: To compare at.
+        task: Whose headline is taken of both.
     """
+    judges = task.evaluator(), task.evaluator()
     trace, counts, largest = Trace(), torch.zeros(len(_COUNTED), dtype=torch.int64), 0.0
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     with trained.at(policy), integers.at(policy), exact:
@@ -107,40 +119,32 @@ def compare(
             after = integers(batch.inputs, trace.observe)
             with causes_in(trained, trace, len(after)) as causes:
                 before = trained(batch.inputs)
-            counts += _count(before, after, batch.targets, causes).cpu()
+            for judge, outputs in zip(judges, (before, after), strict=True):
+                judge.add(outputs, batch.targets)
+            counts += _count(before, after, causes).cpu()
             largest = max(largest, float((before - after).abs().max()))
-    found = dict(zip(_COUNTED, counts.tolist(), strict=True))
-    images = found["images"]
+    metric = task.headline.name
+    headlines = [judge.result().values[metric] for judge in judges]
     return Agreement(
         policy=policy,
-        top1_trained=100 * found.pop("hits_trained") / images,
-        top1_integer=100 * found.pop("hits_integer") / images,
+        metric=metric,
+        headline_trained=headlines[0],
+        headline_integer=headlines[1],
         largest_difference=largest,
         accumulators=dict(trace.accumulators),
-        **found,
+        **dict(zip(_COUNTED, counts.tolist(), strict=True)),
     )
 
 
-_COUNTED = (
-    "images",
-    "hits_trained",
-    "hits_integer",
-    "differing",
-    "ties",
-    "images_with_ties",
-    "unexplained",
-)
+_COUNTED = ("images", "differing", "ties", "images_with_ties", "unexplained")
 
 
-def _count(before: Tensor, after: Tensor, targets: Tensor, causes: Causes) -> Tensor:
+def _count(before: Tensor, after: Tensor, causes: Causes) -> Tensor:
     """Return the numbers of ``_COUNTED`` for one batch."""
-    first, second = before.argmax(1), after.argmax(1)
-    differ = first != second
+    differ = before.argmax(1) != after.argmax(1)
     excused = causes.tie | (~causes.other & close_logits(before, after))
     masks = (
         torch.ones_like(differ),
-        first == targets,
-        second == targets,
         differ,
         differ & excused,
         causes.tie,

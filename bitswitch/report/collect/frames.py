@@ -234,9 +234,10 @@ DEPLOYMENTS = (
     "status",
     "diagnosis",
     "images",
-    "top1_trained",
-    "top1_integer",
-    "top1_onnx",
+    "metric",
+    "headline_trained",
+    "headline_integer",
+    "headline_onnx",
     "largest_difference",
     "onnx_difference",
     "differing",
@@ -251,10 +252,11 @@ DEPLOYMENTS = (
     "possible_sum",
     "code_hash",
 )
-"""Columns of ``deployments.csv``: one row per run that is deployed, and bit-width. ``differing``:
-predictions that training does not share, of them ``ties``; those of ``onnx`` are set against the
-integer model, and ``no_onnx`` says why there are none; ``largest_sum`` and ``possible_sum``:
-magnitude of integer sums, seen and at worst."""
+"""Columns of ``deployments.csv``: one row per run that is deployed, and bit-width. ``metric`` is
+the headline of the task, whose values begin with ``headline``. ``differing``: predictions that
+training does not share, of them ``ties``; those of ``onnx`` are set against the integer model, and
+``no_onnx`` says why there are none; ``largest_sum`` and ``possible_sum``: magnitude of integer
+sums, seen and at worst."""
 
 STORAGE = ("run", *Storage.model_fields)
 """Columns of ``storage.csv``, bytes: ``fp32`` weights, a ``separate`` model for each bit-width, one

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 import pandas as pd
 
 from bitswitch.report.analysis.subnets import PLACE
-from bitswitch.report.analysis.values import Values
+from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section
 
+Groups = Callable[[Network], tuple[Group, ...]]
 Lines = Callable[[pd.DataFrame], Iterable[Line]]
 
 
@@ -20,17 +21,17 @@ def places(frames: Frames, experiment: str) -> pd.DataFrame:
     return rows[[*PLACE, "run"]].drop_duplicates(ignore_index=True)
 
 
-def sections(values: Values, groups: tuple[Group, ...], lines: Lines) -> Iterator[Section]:
+def sections(values: Values, groups_of: Groups, lines: Lines) -> Iterator[Section]:
     """Yield one section per network and bit set.
 
     Args:
         values: Of the experiment.
-        groups: Columns.
+        groups_of: Columns of a network.
         lines: Gets the places of one variant.
     """
     found = places(values.frames, values.experiment)
     for network in values.networks:
-        rows = found[found.network == network.name]
+        rows, groups = found[found.network == network.name], groups_of(network)
         for bitset, of_bitset in rows.groupby("bitset", sort=False):
             variants = list(of_bitset.groupby("variant", sort=False))
             listed: list[Line] = []

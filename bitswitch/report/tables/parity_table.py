@@ -4,28 +4,29 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from bitswitch.report.analysis.values import Sample, Values
+from bitswitch.report.analysis.values import Network, Sample, Values
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.headline import PRINTED, Headline, guessing
+from bitswitch.report.collect.headline import Headline, guessing, heading, spoken
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed, entries
 from bitswitch.report.tables.accuracy_table import stamp
 from bitswitch.report.tables.kind import TableKind
 
+HEADLINES = ("training", "integers", "onnxruntime")
+"""Whose headline of the task stands first in a line."""
 GROUPS = (
-    Group("top-1, %", ("training", "integers", "onnxruntime")),
     Group("predictions that differ", ("integers", "of them ties", "onnxruntime")),
     Group("largest difference of logits", ("integers", "onnxruntime")),
     Group("bits of sums", ("seen", "at worst")),
     Group("onnxruntime's kernels", ("integer", "float")),
 )
-WIDTH = sum(len(group.columns) for group in GROUPS)
+WIDTH = len(HEADLINES) + sum(len(group.columns) for group in GROUPS)
 
 NOTES = (
     "Training: fake quantization, as evaluated after training. Integers: the exported file, whose "
     "codes are narrowed by shifts, with exact sums of products, set against training. Onnxruntime: "
     "the same integers on its processor kernels, set against the exact sums. All predict the whole "
-    "test split of every seed; top-1 is the mean over seeds (n), predictions are added up.",
+    "test split of every seed; {headline} is the mean over seeds (n), predictions are added up.",
     "Ties: training adds float32 products, and a value that lies on the boundary between two codes "
     "but for rounding may get one code there and the other here; so may two equal logits.",
     "Bits of sums: of a signed integer that holds every partial sum of a layer; seen on the test "
@@ -44,6 +45,10 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         name: Of the table.
     """
     values, footnotes = Values(frames, experiment), Footnotes()
+    said = " or ".join(dict.fromkeys(spoken(network.metric) for network in values.networks))
+
+    def groups(network: Network) -> tuple[Group, ...]:
+        return (Group(heading(network.metric), HEADLINES), *GROUPS)
 
     def lines(places: pd.DataFrame) -> Iterator[Line]:
         found = frames.deployments[frames.deployments.run.isin(set(places.run))]
@@ -54,20 +59,20 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         name=name,
         title=values.recipe.title,
         stamp=stamp(frames, (network.data for network in values.networks)),
-        sections=tuple(deployed.sections(values, GROUPS, lines)),
-        notes=NOTES,
+        sections=tuple(deployed.sections(values, groups, lines)),
+        notes=tuple(note.format(headline=said) for note in NOTES),
         footnotes=footnotes.listed(),
     )
 
 
 def _entries(
-    rows: pd.DataFrame, chance: Mapping[str, Headline], footnotes: Footnotes
+    rows: pd.DataFrame, headlines: Mapping[str, Headline], footnotes: Footnotes
 ) -> tuple[Entry, ...]:
     """Return the entries of one bit-width.
 
     Args:
         rows: Of ``deployments.csv``, one per seed.
-        chance: See ``Frames.headline_of``.
+        headlines: See ``Frames.headline_of``.
         footnotes: Get reasons.
     """
     good = rows[rows.status == "complete"]
@@ -79,10 +84,10 @@ def _entries(
         if unexplained
         else ()
     )
-    fast, fast_differing, fast_difference, *kernels = _by_onnxruntime(rows, chance, footnotes)
+    fast, fast_differing, fast_difference, *kernels = _by_onnxruntime(rows, headlines, footnotes)
     return (
-        _top1(rows, "top1_trained", chance, footnotes),
-        _top1(rows, "top1_integer", chance, footnotes),
+        _mean(rows, "headline_trained", headlines, footnotes),
+        _mean(rows, "headline_integer", headlines, footnotes),
         fast,
         Entry(f"{good.differing.sum():.0f}", below=f"of {good.images.sum():.0f}", marks=marks),
         Entry(f"{good.ties.sum():.0f}"),
@@ -95,34 +100,35 @@ def _entries(
     )
 
 
-def _top1(
-    rows: pd.DataFrame, column: str, chance: Mapping[str, Headline], footnotes: Footnotes
+def _mean(
+    rows: pd.DataFrame, column: str, headlines: Mapping[str, Headline], footnotes: Footnotes
 ) -> Entry:
-    """Return the mean of one accuracy over seeds, like every accuracy."""
+    """Return the mean over seeds of the headlines in one column, as every table gives it."""
     values: dict[int, float] = {}
     failed = []
+    metric = headlines[rows.run.iloc[0]].metric
     for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
         value = row[column]
         if row["status"] != "complete":
             failed.append((row["status"], row["diagnosis"] or "", None))
-        elif value is not None and chance[row["run"]].is_guess(value):
-            failed.append(("collapsed", guessing(PRINTED), value))
+        elif value is not None and headlines[row["run"]].is_guess(value):
+            failed.append(("collapsed", guessing(metric), value))
         elif value is not None:
             values[len(values)] = value
-    return entries.measured(Sample(values, tuple(failed), None), False, footnotes)
+    return entries.measured(Sample(values, tuple(failed), None, metric=metric), False, footnotes)
 
 
 def _by_onnxruntime(
-    rows: pd.DataFrame, chance: Mapping[str, Headline], footnotes: Footnotes
+    rows: pd.DataFrame, headlines: Mapping[str, Headline], footnotes: Footnotes
 ) -> tuple[Entry, ...]:
-    """Return top-1, predictions and logits that differ, and kernels of onnxruntime."""
+    """Return the headline, predictions and logits that differ, and kernels of onnxruntime."""
     good = rows[rows.status == "complete"]
-    found = good.dropna(subset="top1_onnx")
+    found = good.dropna(subset="headline_onnx")
     if found.empty:
         reason = next(iter(good.no_onnx.dropna()), "not run by onnxruntime").partition("\n")[0]
         return (Entry(DASH, marks=(footnotes.mark(reason),)),) * 3 + (Entry(), Entry())
     return (
-        _top1(rows, "top1_onnx", chance, footnotes),
+        _mean(rows, "headline_onnx", headlines, footnotes),
         Entry(f"{found.onnx_differing.sum():.0f}"),
         Entry(f"{found.onnx_difference.max():.1e}"),
         Entry(f"{found.onnx_integer_kernels.max():.0f}"),

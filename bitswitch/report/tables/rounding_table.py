@@ -64,7 +64,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         name=name,
         title=values.recipe.title,
         stamp=stamp(frames, (network.data for network in values.networks)),
-        sections=tuple(deployed.sections(values, GROUPS, lines)),
+        sections=tuple(deployed.sections(values, lambda _: GROUPS, lines)),
         notes=NOTES,
         footnotes=footnotes.listed(),
     )

@@ -79,7 +79,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         title=values.recipe.title,
         stamp=stamp(frames, (network.data for network in values.networks)),
         sections=(
-            *deployed.sections(values, FORMS, lines),
+            *deployed.sections(values, lambda _: FORMS, lines),
             *_training(values, footnotes),
         ),
         notes=NOTES,

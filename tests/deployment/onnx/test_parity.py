@@ -3,8 +3,11 @@ import torch
 
 from bitswitch.contracts.data import Batch
 from bitswitch.deployment.onnx.parity import compare
+from bitswitch.tasks.classification import Classification
 from tests.deployment import exported
 from tests.deployment.onnx.test_export import exact
+
+TASK = Classification()
 
 
 def batch(count, seed):
@@ -14,11 +17,11 @@ def batch(count, seed):
 
 def test_both_are_counted(pair):
     integers, batches = pair[1], [batch(8, 1), batch(4, 2)]
-    found = compare(integers, batches, 4)
+    found = compare(integers, batches, 4, TASK)
     hits = [exact(integers, b.inputs, 4).argmax(1) == b.targets for b in batches]
     assert (found.images, found.policy) == (12, 4)
-    assert found.top1_integer == pytest.approx(100 * float(torch.cat(hits).float().mean()))
-    assert abs(found.top1_integer - found.top1_onnxruntime) <= 100 * found.differing / 12
+    assert found.headline_integer == pytest.approx(100 * float(torch.cat(hits).float().mean()))
+    assert abs(found.headline_integer - found.headline_onnxruntime) <= 100 * found.differing / 12
     assert 0 < found.largest_difference < 0.5
     assert found.kernels.integer > 0
     assert integers.policy == 8
@@ -31,12 +34,13 @@ def test_a_difference_is_seen(pair, monkeypatch):
         return -exact(integers, images, 8)
 
     monkeypatch.setattr("bitswitch.deployment.onnx.runtime.Session.__call__", wrong)
-    found = compare(integers, [batch(8, 1)], 8)
+    found = compare(integers, [batch(8, 1)], 8, TASK)
     assert found.differing == 8
     assert found.largest_difference > 0.5
 
 
 def test_it_can_be_written(pair):
-    content = compare(pair[1], [batch(2, 1)], 8).as_json()
+    content = compare(pair[1], [batch(2, 1)], 8, TASK).as_json()
+    assert content["metric"] == "top1"
     assert content["kernels"].keys() == {"integer", "floating"}
-    assert {"top1_integer", "top1_onnxruntime", "differing"} <= content.keys()
+    assert {"headline_integer", "headline_onnxruntime", "differing"} <= content.keys()

@@ -6,7 +6,10 @@ from bitswitch.deployment.export import export
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.verification.parity import compare, parity
 from bitswitch.results.files import read_lines
+from bitswitch.tasks.classification import Classification
 from tests.deployment import exported
+
+TASK = Classification()
 
 
 def batch(count=6):
@@ -33,23 +36,24 @@ def test_the_test_split_is_predicted_as_in_training(agreements, trained):
         assert found.images == 40
         assert found.unexplained == 0
         assert found.differing == found.ties
-        assert found.top1_trained == pytest.approx(recorded[str(found.policy)])
-        assert abs(found.top1_integer - found.top1_trained) <= 100 * found.ties / 40
+        assert found.headline_trained == recorded[str(found.policy)]
+        assert abs(found.headline_integer - found.headline_trained) <= 100 * found.ties / 40
         assert max(found.accumulators.values()) < 2**31
 
 
 def test_it_can_be_written(agreements):
     content = agreements[0].as_json()
     assert content["policy"] == 8
-    assert {"top1_trained", "top1_integer", "differing", "ties"} <= content.keys()
+    assert content["metric"] == "top1"
+    assert {"headline_trained", "headline_integer", "differing", "ties"} <= content.keys()
 
 
 def test_policies_and_several_batches(pair):
     model, integers = pair
     policy = dict(zip(integers.layers, (8, 4, 2, 2, 4, 8, 4, 8), strict=True))
-    found = compare(model, integers, [batch(), batch(2)], policy)
+    found = compare(model, integers, [batch(), batch(2)], policy, TASK)
     assert (found.images, found.unexplained, found.policy) == (8, 0, policy)
-    assert found.top1_trained == found.top1_integer
+    assert found.headline_trained == found.headline_integer
     assert integers.policy == 8
 
 
@@ -61,7 +65,7 @@ def test_a_wrong_integer_is_not_explained(pair):
     tensors[name] = tensors[name].clone()
     tensors[name][0] = 127
     wrong = exported.assembled(description, tensors, "memory")
-    assert compare(model, wrong, [batch()], 8).unexplained > 0
+    assert compare(model, wrong, [batch()], 8, TASK).unexplained > 0
 
 
 def test_another_float_layer_is_not_explained(pair):
@@ -69,7 +73,7 @@ def test_another_float_layer_is_not_explained(pair):
     description, tensors = exported.artifact(model, exported.run_of()).content
     tensors["fc.weight"] = -tensors["fc.weight"]
     wrong = exported.assembled(description, tensors, "memory")
-    found = compare(model, wrong, [batch()], 8)
+    found = compare(model, wrong, [batch()], 8, TASK)
     assert found.unexplained == found.differing > found.ties == 0
 
 

@@ -1,6 +1,7 @@
 """Tests of rows about deployed networks, and of the tables made of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,19 @@ def test_parity_is_added_up_over_seeds(frames: Frames):
     assert found.sections[0].lines[0].entries[3].below == "of 2000"
 
 
+def test_accuracies_stand_under_the_headline_of_the_task(frames: Frames):
+    found = tables.build(frames, "deployment")
+    assert found.sections[0].groups[0].title == "top-1, %"
+    assert "; top-1 is the mean over seeds (n)" in found.notes[0]
+    facts = {"metric": "mae", "title": "MAE", "unit": "levels", "better": "lower", "digits": 3}
+    guess = {"chance": None, "chance_bound": None}
+    other = replace(frames, tasks=frames.tasks.assign(**facts, **guess))
+    found = tables.build(other, "deployment")
+    assert found.sections[0].groups[0].title == "MAE, levels"
+    assert "; MAE is the mean over seeds (n)" in found.notes[0]
+    assert len(texts(found)["w4a4"][0].partition(".")[2]) == 3
+
+
 def test_unexplained_differences_are_marked(results: Path):
     suite = make_deployed()
     write_all(suite, results)
@@ -89,7 +103,7 @@ def test_what_onnxruntime_does_not_run_has_a_reason(results: Path):
     for run in suite.runs.values():
         write_run(run, results)
     for run in suite.deployments.values():
-        reason = {"no_onnx": "no operator 'fold'\n  details", "top1_onnx": None}
+        reason = {"no_onnx": "no operator 'fold'\n  details", "headline_onnx": None}
         write_deployment(run, results, parity=reason)
     found = tables.build(collect.collect(suite, results), "deployment")
     assert found.footnotes == (("a", "no operator 'fold'"),)
@@ -131,7 +145,7 @@ def test_training_has_its_peak_memory_and_no_energy(frames: Frames):
     assert ("a", storage_table.NO_ENERGY) in found.footnotes
 
 
-def test_several_arms_are_told_apart(results: Path):
+def test_several_variants_are_told_apart(results: Path):
     variants = VARIANTS | {
         "per-channel": {
             "title": "per channel",
