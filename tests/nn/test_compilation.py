@@ -1,4 +1,5 @@
 import copy
+import inspect
 import os
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from bitswitch.conversion import quantize
-from bitswitch.nn.compilation import prepare_compilation
+from bitswitch.nn.compilation import TRACED, prepare_compilation
 from bitswitch.types import FLOAT_BITS
 
 from .small_network import BITSET, double_rounding, float_net, unshared
@@ -78,6 +79,16 @@ def test_the_cache_folder_is_the_users_unless_set(monkeypatch):
     monkeypatch.setattr(os, "environ", environment := {})
     prepare_compilation()
     assert environment["TORCHINDUCTOR_CACHE_DIR"].endswith("bitswitch/compiled")
+
+
+def test_the_key_of_compiled_code_covers_all_that_is_traced_as_one():
+    used = {
+        one.__module__
+        for module in TRACED
+        for one in vars(module).values()
+        if inspect.isfunction(one) and one.__module__.startswith("bitswitch.quant")
+    }
+    assert used == {module.__name__ for module in TRACED}
 
 
 @pytest.mark.slow
