@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.contracts.method import Method
-from bitswitch.errors import SpecError
+from bitswitch.errors import BitWidthError, SpecError, hint
 from bitswitch.nn.dataflow import Example, FirstLast, Flow, trace
 from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from bitswitch.nn.model import QuantizedModel
@@ -74,8 +74,9 @@ def quantize(
             ``first_last_bits``; None: those are found by running a copy of the network.
         example: Two inputs or more [n, ...] for that run, or the shape of one, say (3, 32, 32);
             None: some shapes are tried.
-        order: Names of layers and batch norms; a batch norm follows the last two switchable layers
-            before it. None: it follows those that its input comes from, found by that run.
+        order: Names of all layers that are quantized, and of batch norms; a batch norm follows the
+            last two switchable layers before it, one that is not named those registered before it.
+            None: it follows those that its input comes from, found by that run.
         options: Of a method given by name, as in a suite; the others keep their defaults.
 
     Raises:
@@ -83,13 +84,14 @@ def quantize(
         SpecError: an option that the method does not have, a value out of range, or scales that
             a layer cannot have.
         BitWidthError: a bit set that is none, a name that no layer has, a layer that cannot be
-            quantized faithfully, or nothing that can be quantized.
+            quantized, or nothing that can be quantized.
     """
     method = _instance(method, bitset, options)
     count = sum(value.numel() for value in net.parameters())
     if method.bitset == (FLOAT_BITS,):
         return QuantizedModel(net, method.bitset, count)
     chosen = roles(net, keep, ends, example, method.first_last_bits is not None)
+    _check_order(order or (), net, chosen)
     net = _prepared(net, method, chosen)
     flow = _flow(net, method, chosen, example) if order is None else None
     net = _replaced(net, method)
@@ -119,6 +121,29 @@ def _instance(
             f"be given.\n  Give it to the instance: {name}({name}.Options(...), (8, 6, 4, 2))"
         )
     return method
+
+
+def _check_order(order: Sequence[str], net: nn.Module, chosen: Roles) -> None:
+    """Raise unless ``order``, where there is one, names parts of ``net`` and all it must.
+
+    Raises:
+        BitWidthError: a name that no layer has, or a layer to quantize that is left out.
+    """
+    modules = dict(net.named_modules())
+    for name in order:
+        if name not in modules:
+            raise BitWidthError(
+                f"'order' names '{name}': the network has no such layer or batch norm."
+                f"{hint(name, modules)}"
+            )
+    quantized = [name for name, role in chosen.layers.items() if role == "inner"]
+    missing = [name for name in quantized if name not in order]
+    if order and missing:
+        raise BitWidthError(
+            f"'order' leaves out layer '{missing[0]}' ({len(missing)} of {len(quantized)} missing),"
+            f" so that batch norms cannot tell whether they follow it.\n"
+            f"  Name all layers that are quantized, or give no order: it is then traced."
+        )
 
 
 def _prepared(net: nn.Module, method: Method, chosen: Roles) -> nn.Module:

@@ -57,7 +57,7 @@ def roles(
             f"{type(net).__name__} is quantized already: {_listed(again)}.\n  quantize() takes a "
             f"float network; switch this one by its at() or switch()."
         )
-    kept = _named(keep, layers)
+    kept = _named(keep, layers, "keep")
     flow = trace(net, example) if layers else None
     if not layers:
         ends = NO_ENDS
@@ -69,7 +69,7 @@ def roles(
                 f"quantize(net, method, example=(3, 32, 32)); or which layers they are: ends="
             )
         ends = flow.ends
-    _named([*ends.first, *ends.last], layers)
+    _named([*ends.first, *ends.last], layers, "ends")
     found: dict[str, Role] = {
         name: _role(name, layer, kept, ends, flow) for name, layer in layers.items()
     }
@@ -101,14 +101,14 @@ def _say_float(layers: Mapping[str, nn.Module]) -> None:
         )
 
 
-def _named(patterns: Collection[str], layers: Mapping[str, nn.Module]) -> set[str]:
-    """Return the layers that ``patterns`` name."""
+def _named(patterns: Collection[str], layers: Mapping[str, nn.Module], said_by: str) -> set[str]:
+    """Return the layers that ``patterns`` name; ``said_by`` is the argument that they come from."""
     found: set[str] = set()
     for pattern in patterns:
         matching = {name for name in layers if name == pattern or fnmatchcase(name, pattern)}
         if not matching:
             raise BitWidthError(
-                f"Cannot keep '{pattern}' at full precision: the network has no such layer."
+                f"'{said_by}' names '{pattern}': the network has no such layer with weights."
                 f"{hint(pattern, layers)}\n  layers: {', '.join(layers)}"
             )
         found |= matching
@@ -150,7 +150,7 @@ def _refuse(faults: Mapping[str, str], layers: Collection[str]) -> None:
         lines.append(f"  {_listed(names)}: {fault}")
     shown = ", ".join(f'"{pattern}"' for pattern in _patterns(faults, layers))
     raise BitWidthError(
-        "Cannot quantize these layers faithfully:\n"
+        "These layers cannot be quantized:\n"
         + "\n".join(lines)
         + "\n  Name them in 'keep', a key of the network in a suite and an argument of quantize(), "
         f"to leave them at full precision:\n  keep: [{shown}]"

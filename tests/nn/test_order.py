@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from bitswitch.conversion import quantize
+from bitswitch.errors import BitWidthError
 from bitswitch.methods.rfquant.rfquant import RFQuant
 from bitswitch.nn.dataflow import FirstLast
 from bitswitch.nn.norms.pairs import BatchNormGrid
@@ -71,6 +72,21 @@ def test_a_stated_order_counts_instead():
     assert found["norm_a"] == ("last", None)
     assert found["norm_b"] == ("middle", "branch_a")
     assert found["stem_norm"] == ("middle", "branch_a")  # it is not in there: as registered
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"norm_c": "norm_a"}, "names 'norm_c': the network has no such layer or batch norm"),
+        ({"norm_a": "branch_a"}, r"leaves out layer 'branch_a' \(1 of 4 missing\)"),
+    ],
+)
+def test_an_order_that_does_not_fit_is_an_error(change, said):
+    order = ["last", "norm_a", "branch_a", "middle", "branch_b"]
+    for name, replaced in change.items():
+        order[order.index(replaced)] = name
+    with pytest.raises(BitWidthError, match=said):
+        followed(order=order)
 
 
 def test_where_nothing_fits_registration_is_the_last_resort():

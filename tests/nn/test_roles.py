@@ -96,7 +96,7 @@ def test_a_network_may_say_which_layers_are_its_ends():
     model = quantize(float_net(), double_rounding(), ends=FirstLast(("0", "3"), ("11",)))
     assert list(model.layers) == ["6", "9"]
     assert len(quantize(float_net(), double_rounding(), ends=NO_ENDS).layers) == 5
-    with pytest.raises(BitWidthError, match="no such layer"):
+    with pytest.raises(BitWidthError, match="'ends' names '1'"):
         quantize(float_net(), double_rounding(), ends=FirstLast(("1",), ()))
 
 

@@ -60,7 +60,7 @@ def test_multiply_accumulates_are_those_that_torch_counts(name):
     assert depthwise == (17 if name == "mobilenet_v2" else 0)
 
 
-def test_edges_have_their_own_bit_width(model):
+def test_first_and_last_layers_have_their_own_bit_width(model):
     assert [shape.fixed_bits for shape in layer_shapes(model, IMAGE)] == [32, None, None, None, 32]
     pinned = testing.Subject.of("limpq", {"first_last_bits": 8}, BITSET).train_state().model
     bits = {shape.name: shape.fixed_bits for shape in layer_shapes(pinned, (3, 8, 8))}
