@@ -28,13 +28,14 @@ Writing and reading
     ``storage()``: bytes in memory. ``bounds()``: worst case of every layer's accumulators.
 
 Against training
-    ``parity.parity(file, run, ...)`` and ``parity.compare(trained, model, batches, policy)``: top-1
-    of both, largest difference of logits, predictions that differ, and how many of those are ties.
+    ``verification.parity.parity(file, run, ...)`` and ``verification.parity.compare(trained, model,
+    batches, policy, task)``: the task's headline of both, largest difference of logits, predictions
+    that differ, and how many of those are ties.
 
 With onnxruntime
-    ``onnx_export.write(model, policy, path)``, ``onnx_runtime.Session.of(model, policy)(images)``;
-    ``onnx_parity.compare(model, batches, policy)``: predictions beside those of the integer model;
-    ``latency.measure(model)``. See docs/explanation/onnx.md.
+    ``onnx.export.write(model, policy, path)``, ``onnx.runtime.Session.of(model, policy)(images)``;
+    ``onnx.parity.compare(model, batches, policy, task)``: predictions beside those of the integer
+    model; ``latency.measure(model)``. See docs/explanation/onnx.md.
 
 Requests that are being served keep the bit-widths they began with; those that begin after
 ``switch`` has returned see the new ones. See docs/explanation/deployment.md.

@@ -179,7 +179,7 @@ def parse_granularity(value: object) -> Granularity:
     except TypeError:
         raise SpecError(
             f"Granularity '{value}' cannot be read.\n"
-            f"  Write {_WRITTEN[kind.word]}, where SIZE is a whole number."
+            f"  Write {_WRITTEN[kind.word]}{_SIZE if kind is PerGroup else ''}."
         ) from None
 
 
@@ -247,6 +247,7 @@ ActivationGranularity = Annotated[
 _KINDS: dict[str, type[Granularity]] = {
     kind.word: kind for kind in (PerTensor, PerChannel, PerGroup, PerToken)
 }
+_SIZE = ", where SIZE is a whole number, 1 or more"
 _WRITTEN = {word: f"{word}-SIZE" if word == PerGroup.word else word for word in _KINDS}
 
 

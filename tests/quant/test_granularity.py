@@ -237,6 +237,7 @@ def test_options_are_written_as_words():
         ({"weights": "per-group"}, "per-group-SIZE"),
         ({"weights": "per-group-0"}, "SIZE is a whole number"),
         ({"weights": {"name": "per-group", "size": "many"}}, "SIZE is a whole number"),
+        ({"weights": {"name": "per-channel", "size": 4}}, "Write per-channel."),
         ({"weights": {"name": "per-group", "width": 4}}, "per-group-SIZE"),
         ({"weights": True}, "Choices: per-tensor, per-channel, per-group-SIZE, per-token"),
         ({"weights": "per-token"}, "not for weights"),

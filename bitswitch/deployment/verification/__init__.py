@@ -1,1 +1,1 @@
-"""verification."""
+"""Integer models against training: predictions, rounding boundaries, errors of weights."""
