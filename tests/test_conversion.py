@@ -67,7 +67,7 @@ class EightBitEdges(DoubleRounding):
     first_last_bits = 8
 
 
-def test_edge_layers_may_have_a_fixed_bit_width():
+def test_first_and_last_layers_may_have_a_fixed_bit_width():
     method = EightBitEdges(DoubleRounding.Options(), (4, 2))
     model = quantize(float_net(), method)
     assert list(model.layers) == ["3", "6", "9"]
@@ -82,7 +82,7 @@ def test_edge_layers_may_have_a_fixed_bit_width():
     assert last.activation_switch.is_float
 
 
-def test_edge_layers_have_scales_of_one_bit_width_and_are_calibrated():
+def test_first_and_last_layers_have_scales_of_one_bit_width_and_are_calibrated():
     method = EightBitEdges(DoubleRounding.Options(), (4, 2))
     model = quantize(float_net(), method)
     model.calibrate([torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))])

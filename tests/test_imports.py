@@ -1,5 +1,6 @@
 """What importing parts of the package loads."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,10 @@ def test_rooms_stay_small_enough_to_look_around_in():
         assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 20, (
             folder
         )
+
+
+def test_every_room_says_in_words_what_it_holds():
+    for file in PACKAGE.rglob("__init__.py"):
+        sentence = (ast.get_docstring(ast.parse(file.read_text())) or "").splitlines()[:1]
+        assert sentence, file
+        assert sentence != [f"{file.parent.name}."], file

@@ -111,10 +111,10 @@ def _socket_path() -> Path | None:
     for parent in (None, Path("/tmp")):
         with suppress(LockError):
             folder = private_folder(parent)
-            for left in folder.glob("prefork-*"):
-                if not is_alive(int(left.name.partition("-")[2])):
+            for left in folder.glob("fork-server-*"):
+                if not is_alive(int(left.name.rpartition("-")[2])):
                     left.unlink(missing_ok=True)
-            path = folder / f"prefork-{os.getpid()}"
+            path = folder / f"fork-server-{os.getpid()}"
             if len(os.fsencode(path)) <= LONGEST_PATH:
                 return path
     return None

@@ -53,11 +53,11 @@ def passes_of(run: RunSpec) -> float:
     method.on_quantized(model, 4)
     _tell(method, run, model)
     layers, training = list(model.layers), run.training
-    counts = [len(method.passes(training, one, layers)) for one in _moments(training.epochs)]
+    counts = [len(method.passes(training, one, layers)) for one in _steps(training.epochs)]
     return fmean(counts)
 
 
-def _moments(epochs: int) -> Iterator[StepInfo]:
+def _steps(epochs: int) -> Iterator[StepInfo]:
     """Yield steps that are evenly spread over a run."""
     for step in range(COUNTED_STEPS):
         epoch, drawn = step * epochs // COUNTED_STEPS, generator("check passes", step)

@@ -1,1 +1,1 @@
-"""runtime."""
+"""The machine that jobs run on: devices, locks, signals, a cache, random numbers."""

@@ -70,7 +70,7 @@ def retrained(trained: Trained, policy: Policy, spec: SearchSpec) -> QuantizedMo
 
 
 def _train(train_state: TrainState, dataset: OpenDataset, seed: int) -> None:
-    """Take all steps of the learner's recipe."""
+    """Take all steps of the recipe."""
     training, images = train_state.training, dataset.size("train")
     per_epoch = images // training.batch_size
     if per_epoch == 0:

@@ -1,1 +1,1 @@
-"""suite."""
+"""Suites: YAML files of networks and experiments, expanded to runs."""

@@ -45,9 +45,7 @@ def run_of(place: Place) -> RunSpec:
     }
     fields = start
     if not start or bitset != (FLOAT_BITS,):
-        first = (
-            run_of(place._replace(variant=_start_arm(variant.start))) if variant.start else start
-        )
+        first = run_of(_starting(place, variant.start)) if variant.start else start
         kept = {} if bitset == (FLOAT_BITS,) else {"keep": network.keep}
         fields = {
             **_recipe(network, variant, data),
@@ -112,8 +110,10 @@ def is_deployed(place: Place, run: RunSpec) -> bool:
     )
 
 
-def _start_arm(start: StartSpec) -> VariantSpec:
-    return VariantSpec(title="start", method=start.method, training=start.training)
+def _starting(place: Place, start: StartSpec) -> Place:
+    """Return ``place`` with the variant whose network another one starts from."""
+    variant = VariantSpec(title="start", method=start.method, training=start.training)
+    return place._replace(variant=variant)
 
 
 def _sensitivities(place: Place, spec: ScoreSpec, run: Any) -> Iterator[SensitivitySpec]:
@@ -126,11 +126,11 @@ def _sensitivities(place: Place, spec: ScoreSpec, run: Any) -> Iterator[Sensitiv
     """
     epoch: int | None = None
     if isinstance(spec.of, StartSpec):
-        run = run_of(place._replace(variant=_start_arm(spec.of)))
+        run = run_of(_starting(place, spec.of))
     if spec.of == "float":
         # Of the recipe, nothing but what quantizes matters: one result serves all variants.
         start = place.variant.start or StartSpec()
-        run = run_of(place._replace(variant=_start_arm(start.model_copy(update={"training": {}}))))
+        run = run_of(_starting(place, start.model_copy(update={"training": {}})))
         epoch = 0
     for chosen in (*spec.epochs, epoch):
         with explained(place.where):

@@ -93,7 +93,7 @@ class Cell(NamedTuple):
     network: str
     variant: str
     bitset: BitSet
-    """Of the row; a run of a network trained one_network_per_bitwidth has one of its bit-widths."""
+    """Of the row; a run of a variant with one network per bit-width has one of them."""
     seed: int
     run: RunSpec
     skipped: str | None = None

@@ -157,10 +157,10 @@ def test_sockets_of_dead_servers_are_removed(tmp_path, monkeypatch):
     folder = fork_server._socket_path().parent
     with subprocess.Popen(["true"]) as process:
         process.wait()
-    (folder / f"prefork-{process.pid}").touch()
-    (folder / f"prefork-{os.getppid()}").touch()
+    (folder / f"fork-server-{process.pid}").touch()
+    (folder / f"fork-server-{os.getppid()}").touch()
     fork_server._socket_path()
-    assert [path.name for path in folder.iterdir()] == [f"prefork-{os.getppid()}"]
+    assert [path.name for path in folder.iterdir()] == [f"fork-server-{os.getppid()}"]
 
 
 def test_a_broken_request_ends_nothing(server):

@@ -1,5 +1,9 @@
 """What a suite says of training, and what it leaves out."""
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import pytest
 import yaml
 
@@ -9,6 +13,7 @@ from bitswitch.plugins.resolve import read_run
 from bitswitch.spec.search import SearchSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.suite.suite import load_suite, suite_path
+from bitswitch.suite.variants import VariantSpec
 
 ALRS = {"update": "separate", "alrs": {}}
 NETWORK = {
@@ -169,3 +174,12 @@ def test_a_run_of_before_is_told_what_its_keys_are_called_now(tmp_path, tiny_run
 def test_off_is_said_by_leaving_alrs_out(runs_of):
     with pytest.raises(SpecError, match=r"alrs\.variant: leave alrs out, or write alrs: null"):
         runs_of({"only": {"training": {"update": "separate", "alrs": {"variant": "off"}}}})
+
+
+def test_documents_name_presets_that_there_are():
+    top = Path(__file__).parents[2]
+    documents = [top / "README.md", *(top / "docs").rglob("*.md")]
+    texts = "\n".join(document.read_text() for document in documents)
+    named = re.findall(r"preset(?:: | `)([a-z_-]+)", texts)
+    assert "published-recipe" in named
+    assert set(named) <= set(get_args(VariantSpec.model_fields["preset"].annotation))

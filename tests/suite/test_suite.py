@@ -108,7 +108,7 @@ def test_suites_share_runs_of_the_same_content():
     assert set(cifar10.runs) <= set(paper.runs)
 
 
-def test_an_arm_changes_epochs_rate_and_recipe(write):
+def test_a_variant_changes_epochs_rate_and_recipe(write):
     variant = {
         "epochs_factor": 4 / 3,
         "learning_rate_factor": 2,
@@ -294,7 +294,7 @@ def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
         load_suite(mine)
 
 
-def test_an_arm_may_train_every_bit_width_separately(write):
+def test_a_variant_may_train_one_network_per_bit_width(write):
     suite = load_suite(write(**with_variant(one_network_per_bitwidth=True)))
     assert [(cell.bitset, cell.run.bitset) for cell in suite.cells if cell.seed == 0] == [
         ((8, 4), (8,)),
@@ -302,7 +302,7 @@ def test_an_arm_may_train_every_bit_width_separately(write):
     ]
 
 
-def with_arms(**variants):
+def with_variants(**variants):
     one = CONTENT["experiments"]["one"]
     both = {
         **one["variants"],
@@ -311,8 +311,8 @@ def with_arms(**variants):
     return {"experiments": {"one": {**one, "variants": both}}}
 
 
-def test_an_arm_that_nobody_can_run_has_no_cells(write):
-    suite = load_suite(write(**with_arms(other={"not_run": "no code"})))
+def test_a_variant_that_nobody_can_run_has_no_cells(write):
+    suite = load_suite(write(**with_variants(other={"not_run": "no code"})))
     assert {cell.variant for cell in suite.cells} == {"only"}
 
 
@@ -327,9 +327,9 @@ def test_scores_may_be_those_of_a_network_trained_for_them(write):
     assert score.run.run_id in suite.runs
 
 
-def test_an_arm_may_leave_networks_out(write):
+def test_a_variant_may_leave_networks_out(write):
     networks = {**CONTENT["networks"], "second": CONTENT["networks"]["net"]}
-    suite = load_suite(write(networks=networks, **with_arms(other={"networks": ["second"]})))
+    suite = load_suite(write(networks=networks, **with_variants(other={"networks": ["second"]})))
     assert {cell.variant for cell in suite.cells} == {"only"}
 
 
@@ -344,7 +344,7 @@ def test_an_experiment_may_take_other_bit_widths_on_one_network(write):
 
 
 def test_off_and_no_are_words(write):
-    path = write(**with_arms(no={"title": "off"}))
+    path = write(**with_variants(no={"title": "off"}))
     path.write_text(path.read_text().replace("'off'", "off").replace("'no':", "no:"))
     assert "title: off" in path.read_text()
     assert "no:" in path.read_text()
@@ -357,7 +357,7 @@ def test_a_suite_with_no_run_is_refused(write):
 
 
 @pytest.mark.parametrize("changes", [["a"], "a", 3, True, {"title": "x"}])
-def test_an_experiment_that_is_no_mapping_or_lacks_arms_is_refused(write, changes):
+def test_an_experiment_that_is_no_mapping_or_lacks_variants_is_refused(write, changes):
     with pytest.raises(SpecError, match=r"experiments\.one|no shared experiment 'one'"):
         load_suite(write(experiments={"one": changes}))
 
@@ -378,7 +378,7 @@ def recipes(monkeypatch):
     monkeypatch.setattr("bitswitch.plugins.facts.remembered", lambda group, key, make: make())
 
 
-def test_the_faithful_preset_takes_the_published_recipe(write, recipes):
+def test_the_preset_takes_the_published_recipe(write, recipes):
     published_recipes = {"preset": "published-recipe", "training": {"momentum": 0.5}}
     content = {**with_network(recipe="cifar10"), **with_variant(**published_recipes)}
     embedded = load_suite(write(**content)).cells[0].run
@@ -391,7 +391,7 @@ def test_the_faithful_preset_takes_the_published_recipe(write, recipes):
 
 
 def test_a_recipe_that_is_not_published_leaves_a_reason(write, recipes):
-    suite = load_suite(write(**with_arms(other={"preset": "published-recipe"})))
+    suite = load_suite(write(**with_variants(other={"preset": "published-recipe"})))
     skipped = {cell.skipped for cell in suite.cells if cell.variant == "other"}
     assert skipped == {"no recipe is published for digits"}
     with pytest.raises(SpecError, match=r"(?s)no run is left.*2 entries: no recipe is published"):
@@ -411,7 +411,7 @@ def test_half_a_schedule_is_refused(write, changes, text):
         load_suite(write(**with_variant(training=changes)))
 
 
-def test_arms_that_deploy_do_so_once_per_run(write):
+def test_variants_that_deploy_do_so_once_per_run(write):
     suite = load_suite(write(**with_variant(deploy=True)))
     assert list(suite.deployments) == [key for key, run in suite.runs.items() if not run.is_float]
     assert load_suite(write()).deployments == {}

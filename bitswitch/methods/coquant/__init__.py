@@ -1,1 +1,1 @@
-"""coquant."""
+"""CoQuant: an adaptively chosen teacher for every bit-width."""

@@ -1,1 +1,1 @@
-"""eq_net."""
+"""EQ-Net: one network for every bit-width, symmetry and granularity."""

@@ -1,1 +1,1 @@
-"""hasb."""
+"""HASB: layers draw bit-widths by how sensitive they are."""

@@ -1,1 +1,1 @@
-"""lapq."""
+"""KURE and gradient L1 regularization, quantized after training by LAPQ."""

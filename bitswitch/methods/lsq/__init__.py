@@ -1,1 +1,1 @@
-"""lsq."""
+"""LSQ and LSQ+: learned scales, one network per bit-width."""

@@ -36,7 +36,7 @@ class LsqPlus(Method):
     )
 
     class Options(Strict):
-        """Defaults as published, but for the layers at the first_last."""
+        """Defaults as published, but for the first and last layer."""
 
         weight_granularity: WeightGranularity = PER_TENSOR
         """Which weights share a scale; one per layer as published, ``per-tensor``."""

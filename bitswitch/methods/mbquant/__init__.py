@@ -1,1 +1,1 @@
-"""mbquant."""
+"""MBQuant: more bits mean more branches."""

@@ -1,1 +1,1 @@
-"""multiquant."""
+"""MultiQuant: bit-widths learn labels of the network's own making."""

@@ -1,1 +1,1 @@
-"""ptmq."""
+"""PTMQ: post-training quantization, rounding learned block by block."""

@@ -1,1 +1,1 @@
-"""rfquant."""
+"""RFQuant: random bit-widths per layer, and remedies for weights that they pull apart."""

@@ -1,1 +1,1 @@
-"""collect."""
+"""From files of jobs to tidy tables, published numbers beside them."""

@@ -1,1 +1,1 @@
-"""document."""
+"""Reports of a suite as HTML and PDF, and errata of the printed numbers."""

@@ -1,1 +1,1 @@
-"""figures."""
+"""Kinds of figures, and how all of them look."""

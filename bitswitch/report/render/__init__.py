@@ -1,1 +1,1 @@
-"""render."""
+"""Tables as LaTeX and HTML; what a page holds."""

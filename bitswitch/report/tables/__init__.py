@@ -1,1 +1,1 @@
-"""tables."""
+"""Kinds of tables: what their rows and columns say."""

@@ -1,1 +1,1 @@
-"""genetic."""
+"""Evolutionary search: policies that are mutated, crossed and ranked."""

@@ -1,1 +1,1 @@
-"""haq."""
+"""HAQ: bit-widths found by reinforcement learning."""

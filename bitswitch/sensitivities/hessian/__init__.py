@@ -1,1 +1,1 @@
-"""hessian."""
+"""Hessian traces of layers, estimated to a stated precision."""
