@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -12,14 +13,17 @@ from bitswitch.errors import BitswitchError
 
 app = typer.Typer(
     help="Reproduce results on adaptive bit switching of quantized networks.",
+    epilog="Begin in an empty folder: bitswitch init my-suite",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(help="Make, download and verify datasets.", no_args_is_help=True)
 policy = typer.Typer(help="Look at policies: a bit-width per layer.", no_args_is_help=True)
-plugins = typer.Typer(help="List, show, check and start plugins.", no_args_is_help=True)
-new = typer.Typer(help="Start a package of your own.", no_args_is_help=True)
+plugins = typer.Typer(help="List, show and check plugins; start your own.", no_args_is_help=True)
+new = typer.Typer(
+    help="Start a package of your own: a method, a sensitivity or a search.", no_args_is_help=True
+)
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (runs.init, runs.plan, runs.validate, runs.train, runs.score, runs.search),
@@ -58,9 +62,19 @@ app.add_typer(data, name="data", rich_help_panel="Data")
 plugins.add_typer(new, name="new")
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version("bitswitch"))
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version."),
+    ] = False,
 ) -> None:
     """Take the options of every command; ``main`` looks for ``--debug`` itself."""
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SuiteName = Annotated[
     str, typer.Argument(metavar="SUITE", help="Name in config/suites/, or a .yaml file.")
 ]
+LISTED_BY = "Identifier, as `bitswitch plan SUITE --json` lists them."
+RunName = Annotated[str, typer.Argument(metavar="RUN", help=LISTED_BY)]
 Data = Annotated[Path, typer.Option(help="Folder of the datasets.")]
 Results = Annotated[Path, typer.Option(help="Folder of runs and reports.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

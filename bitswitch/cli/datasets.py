@@ -12,7 +12,9 @@ from bitswitch.plugins.resolve import resolved_choice
 if TYPE_CHECKING:
     from bitswitch.spec.run import Choice
 
-DatasetName = Annotated[str, typer.Argument(help="An installed dataset, or one of the suite's.")]
+DatasetName = Annotated[
+    str, typer.Argument(metavar="[DATASET]", help="An installed dataset, or one of the suite's.")
+]
 OfSuite = Annotated[str, typer.Option("--suite", help="Take the datasets of this suite.")]
 
 
@@ -32,7 +34,7 @@ def prepare(
 
 
 def check(dataset: DatasetName = "", suite: OfSuite = "", data: Data = Path("data")) -> None:
-    """Verify layout, classes and counts of the same, before any time is spent."""
+    """Verify the files of DATASET, or of all datasets of a suite, before any time is spent."""
     _report_facts(_chosen(dataset, suite), data, None)
 
 

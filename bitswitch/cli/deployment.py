@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli.arguments import Results, find_run
+from bitswitch.cli.arguments import Results, RunName, find_run
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="Run identifier, as `bitswitch plan` lists them.")],
+    run: RunName,
     output: Annotated[Path, typer.Option("--output", "-o", help="File, .safetensors.")],
     results: Results = Path("results"),
 ) -> None:

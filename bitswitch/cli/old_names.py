@@ -2,6 +2,8 @@
 
 import typer
 
+from bitswitch.plugins import registry
+
 UNTIL = "0.2"
 PLUGIN_COMMANDS = ("list", "show", "check", "new")
 
@@ -34,7 +36,9 @@ def _now(command: str, rest: list[str]) -> str:
     """Return the present name of a command that is followed by ``rest``."""
     if command == "plugins" and rest[:1] != ["--help"]:
         named = [word for word in rest if not word.startswith("-")]
-        if named[:1] and named[0] in PLUGIN_COMMANDS:
-            return command
-        return "plugins show" if named else "plugins list"
+        if not named:
+            return "plugins list"
+        if named[0] not in PLUGIN_COMMANDS and named[0] in registry.names("methods"):
+            return "plugins show"
+        return command
     return {"check-plugin": "plugins check", "new": "plugins new"}.get(command, command)

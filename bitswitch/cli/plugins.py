@@ -1,15 +1,19 @@
 """Commands for what is installed, and for those who add to it."""
 
 import json
+from inspect import getdoc
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bitswitch.cli.arguments import AsJson, check_name, pick
 from bitswitch.errors import SpecError
 from bitswitch.plugins import facts, registry
+
+if TYPE_CHECKING:
+    from bitswitch.contracts.plugin import Plugin
 
 GIST = ("fidelity", "storage", "licence")
 DETAILS = ("left_open", "deviations", "missing")
@@ -22,29 +26,21 @@ def list_(as_json: AsJson = False) -> None:
     typer.echo(json.dumps(found) if as_json else "\n".join(_listing(found)))
 
 
-def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed method.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show all that is known of the method NAME: its card, its options, its recipes."""
-    _check_method(name)
-    card = facts.card(name)
-    options = registry.resolve("methods", name, {})
-    typer.echo(json.dumps(card | {"options": options}) if as_json else _card(card, options))
+PluginName = Annotated[str, typer.Argument(metavar="NAME", help="An installed plugin.")]
+OfGroup = Annotated[str, typer.Option(help="Where several groups have a NAME: which.")]
 
 
-def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed plugin.")],
-    group: Annotated[str, typer.Option(help="Where several groups have a NAME: which.")] = "",
-    as_json: AsJson = False,
-) -> None:
+def show(name: PluginName, group: OfGroup = "", as_json: AsJson = False) -> None:
+    """Show what is known of the plugin NAME: source and options; of a method, card and recipes."""
+    group = _group_of(name, group, "options")
+    about = facts.card(name) if group == "methods" else _about(registry.load(group, name))
+    options = registry.resolve(group, name, {})
+    typer.echo(json.dumps(about | {"options": options}) if as_json else _card(about, options))
+
+
+def check(name: PluginName, group: OfGroup = "", as_json: AsJson = False) -> None:
     """Check that the installed plugin NAME keeps its contract; a method takes about a minute."""
-    group = _group_of(name, group)
-    if group in registry.REPORT_GROUPS:
-        raise SpecError(
-            f"'{name}' is one of the {group}, which have no checks of their own.\n"
-            "  Name it in a suite: bitswitch validate SUITE"
-        )
+    group = _group_of(name, group, "checks")
     from bitswitch.testing.run import run
 
     results = []
@@ -88,29 +84,34 @@ def _new(kind: Literal["method", "sensitivity", "search"], name: str, into: Path
     typer.echo(f"{folder}\n  pip install --editable {folder}\n  bitswitch plugins check {name}")
 
 
-def _group_of(name: str, chosen: str = "") -> str:
+def _group_of(name: str, chosen: str, lacking: str) -> str:
     """Return the group that has a plugin ``name``: the chosen one, else the first, methods first.
 
+    Args:
+        name: Of the plugin.
+        chosen: Group; empty: any.
+        lacking: What tables and figures have none of, for the message.
+
     Raises:
-        SpecError: there is no such group, or none has.
+        SpecError: there is no such group, none has it, or it is a table or figure.
     """
     if chosen:
         check_name(chosen, EVERY_GROUP, "There is no group of plugins")
     groups: dict[str, str] = {}
     for group in [chosen] if chosen else EVERY_GROUP:
         groups |= {one: group for one in registry.names(group) if one not in groups}
-    return pick(groups, name, f"There is no plugin{f' among the {chosen}' if chosen else ''}")
+    group = pick(groups, name, f"There is no plugin{f' among the {chosen}' if chosen else ''}")
+    if group in registry.REPORT_GROUPS:
+        raise SpecError(
+            f"'{name}' is one of the {group}, which have no {lacking} of their own.\n"
+            "  Name it in a suite: bitswitch validate SUITE"
+        )
+    return group
 
 
-def _check_method(name: str) -> None:
-    """Raise unless ``name`` is an installed method.
-
-    Raises:
-        SpecError: it is something else, or nothing.
-    """
-    group = _group_of(name)
-    if group != "methods":
-        raise SpecError(f"'{name}' is one of the {group}, which have no card.")
+def _about(plugin: "type[Plugin]") -> dict[str, Any]:
+    """Return what is known of a plugin without a card."""
+    return {"title": (getdoc(plugin) or plugin.__name__).splitlines()[0], "source": plugin.source}
 
 
 def _listing(found: dict[str, list[str]]) -> list[str]:
@@ -125,20 +126,21 @@ def _listing(found: dict[str, list[str]]) -> list[str]:
         for row in rows
     ]
     others = [f"{group}: {', '.join(names)}" for group, names in found.items()]
-    return [*lines, "", *others[1:], "", "bitswitch plugins show NAME shows all that a card says."]
+    more = "bitswitch plugins show NAME shows the options of one, and all that its card says."
+    return [*lines, "", *others[1:], "", more]
 
 
 def _card(card: dict[str, Any], options: dict[str, Any]) -> str:
-    """Return a card as text: what is known, then options and recipes one per line."""
+    """Return a card, or what stands for it, as text: then options and recipes one per line."""
     entries = {"source": card["source"]}
-    entries |= {key.replace("_", " "): card[key] for key in (*GIST, *DETAILS) if card[key]}
+    entries |= {key.replace("_", " "): card[key] for key in (*GIST, *DETAILS) if card.get(key)}
     lines = [
         fill(f"{key}: {value}", 100, initial_indent="  ", subsequent_indent="    ")
         for key, value in entries.items()
     ]
     recipes = {
         f"recipe for {dataset}": {**recipe["training"], **recipe["options"]}
-        for dataset, recipe in card["published_recipes"].items()
+        for dataset, recipe in card.get("published_recipes", {}).items()
     }
     for title, values in {"options": options, **recipes}.items():
         lines += [f"  {title}:", *(f"    {key}: {value}" for key, value in values.items())]

@@ -8,7 +8,7 @@ import typer
 
 from bitswitch.cli.arguments import AllowMixed, Results, SuiteName, check_name, load
 
-OneName = Annotated[str | None, typer.Argument(help="One of them; default: all.")]
+OneName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them; default: all.")]
 
 
 def collect(
@@ -62,9 +62,9 @@ class Document(StrEnum):
 
 def report(
     suite: SuiteName,
-    document: Annotated[Document, typer.Argument(help="all: tables and figures too.")] = (
-        Document.ALL
-    ),
+    document: Annotated[
+        Document, typer.Argument(metavar="[all|html|pdf]", help="all: tables and figures too.")
+    ] = (Document.ALL),
     results: Results = Path("results"),
     allow_mixed: AllowMixed = False,
 ) -> None:
@@ -90,7 +90,9 @@ def report(
         typer.echo(pdf.write(loaded, folder))
 
 
-def errata(path: Path = Path("docs/errata.md")) -> None:
+def errata(
+    path: Annotated[Path, typer.Option(help="File that is written.")] = Path("docs/errata.md"),
+) -> None:
     """Write what the printed numbers of the paper themselves get wrong, computed from them."""
     from bitswitch.report.document import errata as step
 

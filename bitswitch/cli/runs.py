@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli.arguments import AsJson, Data, Device, Results, SuiteName, find_run, load, pick
+from bitswitch.cli.arguments import (
+    LISTED_BY,
+    AsJson,
+    Data,
+    Device,
+    Results,
+    RunName,
+    SuiteName,
+    find_run,
+    load,
+    pick,
+)
 
 RunsPerGpu = Annotated[int, typer.Option(min=1, help="How many may share a GPU.")]
 
@@ -39,7 +50,12 @@ def init(
     typer.echo("  snakemake --cores 8 all")
 
 
-def validate(suites: Annotated[list[str], typer.Argument(metavar="SUITE...")]) -> None:
+def validate(
+    suites: Annotated[
+        list[str],
+        typer.Argument(metavar="SUITE...", help="Names in config/suites/, or .yaml files."),
+    ],
+) -> None:
     """Expand suites, check every run of them and build their networks; nothing is trained."""
     from bitswitch.planning import feasibility
 
@@ -68,7 +84,7 @@ def plan(
 
 def train(
     suite: SuiteName,
-    run: Annotated[str, typer.Argument(help="Run identifier, as `bitswitch plan` lists them.")],
+    run: RunName,
     results: Results = Path("results"),
     data: Data = Path("data"),
     device: Device = "auto",
@@ -84,7 +100,7 @@ def train(
 
 def score(
     suite: SuiteName,
-    sensitivity: Annotated[str, typer.Argument(help="As `bitswitch plan --json` lists them.")],
+    sensitivity: Annotated[str, typer.Argument(metavar="SENSITIVITY", help=LISTED_BY)],
     results: Results = Path("results"),
     data: Data = Path("data"),
     device: Device = "auto",
@@ -99,7 +115,7 @@ def score(
 
 def search(
     suite: SuiteName,
-    search: Annotated[str, typer.Argument(help="As `bitswitch plan --json` lists them.")],
+    search: Annotated[str, typer.Argument(metavar="SEARCH", help=LISTED_BY)],
     results: Results = Path("results"),
     data: Data = Path("data"),
     device: Device = "auto",
@@ -114,7 +130,7 @@ def search(
 
 def deploy(
     suite: SuiteName,
-    run: Annotated[str, typer.Argument(help="Run identifier, as `bitswitch plan` lists them.")],
+    run: RunName,
     results: Results = Path("results"),
     data: Data = Path("data"),
     device: Device = "auto",
@@ -127,7 +143,7 @@ def deploy(
         typer.echo(stages.deploy(spec, results, data, device=device))
 
 
-def show(run: str, results: Results = Path("results")) -> None:
+def show(run: RunName, results: Results = Path("results")) -> None:
     """Print the spec of RUN and how far it is."""
     from bitswitch.runtime import progress
 

@@ -17,7 +17,10 @@ def schema() -> None:
 
 
 def bench(
-    name: str,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="step, startup, ilp, hessian, switch or inference."),
+    ],
     methods: Annotated[
         str,
         typer.Option(help="Of `step`: these methods side by side, 'all' or names with commas."),

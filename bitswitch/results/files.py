@@ -27,6 +27,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             cause, remedy = "the disk is full", "Free some space"
+        elif not path.parent.is_dir():
+            cause, remedy = f"there is no folder {path.parent}", "Make it, or name another file,"
         else:
             cause, remedy = error.strerror or str(error), "Make the folder writable"
         raise RunDirectoryError(
@@ -94,7 +96,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
         raise RecordError(f"{path} cannot be read: {error}") from None
 
 

@@ -240,12 +240,23 @@ def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:
         name: Of a file in ``folder``, or of a suite that comes with the package; or a path that
             ends in ``.yaml``.
         folder: Where suites are looked for first.
+
+    Raises:
+        SpecError: there is no suite of that name.
     """
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    path = folder / f"{name}.yaml"
-    shipped = asset("config", "suites") / path.name
-    return shipped if shipped.exists() and not path.exists() else path
+    places = (folder, asset("config", "suites"))
+    for place in places:
+        path = place / f"{name}.yaml"
+        if path.exists():
+            return path
+    known = sorted({path.stem for place in places for path in place.glob("*.yaml")})
+    raise SpecError(
+        f"There is no suite '{shown(name)}'.{hint(name, known)}\n"
+        f"  known: {', '.join(known)}; a path that ends in .yaml names a file anywhere, and\n"
+        f"  `bitswitch init NAME` starts a suite of your own"
+    )
 
 
 def _check_networks(names: Iterable[str], known: Mapping[str, NetworkSpec], where: str) -> None:

@@ -2,10 +2,12 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.main import get_command
 
 from bitswitch import stages
 from bitswitch.bench.measured import Measured
@@ -110,6 +112,20 @@ def test_cards_are_listed_and_shown_whole(bitswitch):
     card = json.loads(out)
     assert card["storage"] == "codes"
     assert card["options"]["rounding"] == "double"
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "option"),
+    [("genetic", "searches", "population"), ("digits", "datasets", "size")],
+)
+def test_what_has_no_card_is_shown_with_its_options(bitswitch, name, group, option):
+    _, out, _ = bitswitch("plugins", "show", name, "--json")
+    shown = json.loads(out)
+    assert shown["title"] == (registry.load(group, name).__doc__ or "").splitlines()[0]
+    assert shown["options"] == registry.resolve(group, name, {})
+    _, out, _ = bitswitch("plugins", "show", name)
+    assert out.startswith(f"{shown['title']}\n  source: ")
+    assert f"    {option}: {shown['options'][option]}\n" in out
 
 
 def test_a_method_is_checked(bitswitch, monkeypatch):
@@ -220,7 +236,10 @@ WRONG = {
     "figure": (["figure", "smoke", "figure-22"], 2, "Did you mean"),
     "plugin": (["plugins", "show", "doubel-rounding"], 2, "Did you mean 'double-rounding'?"),
     "plugin nearest a method": (["plugins", "show", "lsqq"], 2, "'lsq'? known: abn, adabits"),
-    "no method": (["plugins", "show", "resnet8"], 2, "one of the models"),
+    "no options": (["plugins", "show", "parity"], 2, "one of the tables, which have no options"),
+    "command of a noun": (["plugins", "lits"], 2, "Did you mean 'list'?"),
+    "no such folder": (["errata", "--path", "{tmp}/no/e.md"], 7, "there is no folder {tmp}/no."),
+    "policy file": (["policy", "show", "{tmp}/p.json"], 8, "p.json cannot be read: No such file"),
     "checked plugin": (["plugins", "check", "digitz"], 2, "Did you mean 'digits'?"),
     "checked group": (["plugins", "check", "lsq", "--group", "searchs"], 2, "mean 'searches'?"),
     "not in the group": (["plugins", "check", "lsq", "--group", "searches"], 2, "among the"),
@@ -244,7 +263,7 @@ def test_wrong_input_is_one_message(bitswitch, suite, tmp_path, arguments, code,
     known = {"suite": suite, "tmp": tmp_path, "run": run_of(suite)}
     found, out, err = bitswitch(*(argument.format(**known) for argument in arguments))
     assert found == code
-    assert message in " ".join(err.replace("│", " ").split())
+    assert message.format(**known) in " ".join(err.replace("│", " ").split())
     assert "Traceback" not in out + err
 
 
@@ -260,7 +279,7 @@ def test_an_expected_error_is_its_text_and_its_exit_code(bitswitch, suite, monke
 
 def test_a_traceback_is_shown_on_request(suite, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["bitswitch", "--debug", "validate", "no-such-suite"])
-    with pytest.raises(Exception, match="There is no file"):
+    with pytest.raises(Exception, match="There is no suite 'no-such-suite'"):
         cli.main()
 
 
@@ -290,6 +309,26 @@ def test_every_command_says_what_it_does(bitswitch):
         code, out, _ = bitswitch(*words.split(), "--help")
         assert code == 0
         assert (command.__doc__ or "").split()[0] in out
+
+
+def parameters(command=None, words=()):
+    """Yield the parameters of all commands, each with the words that call the command."""
+    command = command or get_command(cli.app)
+    yield from (((*words, one.name), one) for one in command.params)
+    for name, inside in getattr(command, "commands", {}).items():
+        yield from parameters(inside, (*words, name))
+
+
+def test_every_argument_and_option_says_what_it_is():
+    for words, one in parameters():
+        if one.name != "help":
+            assert one.help, words
+        if one.param_type_name == "argument":
+            assert one.metavar, words
+
+
+def test_the_version_is_printed(bitswitch):
+    assert bitswitch("--version")[:2] == (0, f"{version('bitswitch')}\n")
 
 
 def test_help_groups_the_commands(bitswitch):
@@ -323,7 +362,9 @@ def test_a_former_name_works_with_a_notice(capsys, former, now):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("line", ["", "--help", "plugins --help", "validate new", "show plugins"])
+@pytest.mark.parametrize(
+    "line", ["", "--help", "plugins --help", "plugins lits", "validate new", "show plugins"]
+)
 def test_what_is_no_former_name_is_left_alone(capsys, line):
     assert renamed(line.split()) == line.split()
     assert capsys.readouterr().err == ""
