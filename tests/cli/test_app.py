@@ -237,7 +237,7 @@ WRONG = {
     "plugin": (["plugins", "show", "doubel-rounding"], 2, "Did you mean 'double-rounding'?"),
     "plugin nearest a method": (["plugins", "show", "lsqq"], 2, "'lsq'? known: abn, adabits"),
     "no options": (["plugins", "show", "parity"], 2, "one of the tables, which have no options"),
-    "command of a noun": (["plugins", "lits"], 2, "Did you mean 'list'?"),
+    "command of a noun": (["plugins", "shwo"], 2, "Did you mean 'show'?"),
     "no such folder": (["errata", "--path", "{tmp}/no/e.md"], 7, "there is no folder {tmp}/no."),
     "policy file": (["policy", "show", "{tmp}/p.json"], 8, "p.json cannot be read: No such file"),
     "checked plugin": (["plugins", "check", "digitz"], 2, "Did you mean 'digits'?"),
@@ -363,7 +363,7 @@ def test_a_former_name_works_with_a_notice(capsys, former, now):
 
 
 @pytest.mark.parametrize(
-    "line", ["", "--help", "plugins --help", "plugins lits", "validate new", "show plugins"]
+    "line", ["", "--help", "plugins --help", "plugins shwo", "validate new", "show plugins"]
 )
 def test_what_is_no_former_name_is_left_alone(capsys, line):
     assert renamed(line.split()) == line.split()
