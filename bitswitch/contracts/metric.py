@@ -1,6 +1,7 @@
 """Metrics: numbers that say how good a network is, and how people read them; without torch."""
 
 from collections.abc import Mapping
+from math import sqrt
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self
 
@@ -12,9 +13,9 @@ class Metric(NamedTuple):
     """One number that says how good a network is."""
 
     name: str
-    """Key in records, e.g. ``top1``."""
+    """Key in records, e.g. ``perplexity``."""
     title: str
-    """In tables and figures, e.g. ``Top-1``."""
+    """In tables and figures, e.g. ``Perplexity``."""
     unit: str
     """E.g. ``percent``, ``nats``; ``1`` for none."""
     better: Literal["higher", "lower"]
@@ -25,6 +26,17 @@ class Metric(NamedTuple):
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Return the metric that ``facts`` say, as records keep them."""
         return cls(**{key: facts[key] for key in cls._fields})
+
+    @property
+    def spoken(self) -> str:
+        """The title as it stands within a sentence.
+
+        >>> Metric("perplexity", "Perplexity", "1", "lower", 2).spoken
+        'perplexity'
+        >>> Metric("mae", "MAE", "1", "lower", 3).spoken
+        'MAE'
+        """
+        return self.title if self.title.isupper() else self.title[:1].lower() + self.title[1:]
 
     @property
     def sign(self) -> int:
@@ -40,11 +52,21 @@ class Metric(NamedTuple):
     def text(self, value: float) -> str:
         """Return a value with its unit.
 
-        >>> Metric("top1", "Top-1", "percent", "higher", 2).text(93.125)
+        >>> Metric("miou", "Mean IoU", "percent", "higher", 2).text(93.125)
         '93.12 %'
         """
         unit = {"percent": " %", "1": ""}.get(self.unit, f" {self.unit}")
         return f"{value:.{self.digits}f}{unit}"
+
+
+def binomial_noise(percent: float, examples: int) -> float:
+    """Return the 95 % half-width of a share of ``examples``, both in percent.
+
+    >>> round(binomial_noise(93.0, 10_000), 2)
+    0.5
+    """
+    share = percent / 100
+    return 196.0 * sqrt(share * (1 - share) / examples)
 
 
 class Found(NamedTuple):

@@ -47,7 +47,7 @@ class Task:
     @property
     def measure(self) -> str:
         """What a sentence calls the headline; default: its title."""
-        return self.headline.title
+        return self.headline.spoken
 
     @property
     def headline(self) -> Metric:

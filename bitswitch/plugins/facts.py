@@ -164,8 +164,8 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what can be said of a dataset without its data; remembered.
 
     These are ``stamp``, ``outputs``, ``sizes``, and ``shape`` and ``type`` of an input; of its task
-    ``metrics``, the headline first, ``note``, ``chance``, and ``chance_bound`` on the test split;
-    and whether it ``classifies_images``.
+    ``metrics``, the headline first, ``measure``, ``note``, ``chance``, and
+    ``chance_bound`` on the test split; and whether it ``classifies_images``.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
@@ -190,6 +190,7 @@ def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
         "shape": list(inputs.shape[1:]),
         "type": str(inputs.dtype),
         "metrics": [metric._asdict() for metric in task.metrics],
+        "measure": task.measure,
         "note": task.note,
         "classifies_images": isinstance(task, Classification) and inputs.ndim == 4,
         "chance": task.chance(outputs),

@@ -26,6 +26,11 @@ from bitswitch.spec.run import SensitivitySpec
 Status = Literal["complete", "diverged", "collapsed"]
 
 
+Treatment = Literal["", "_recalibrated", "_uniform", "_retrained"]
+"""Ends the name of a metric: what was done to the network before it was evaluated. Batch norms were
+recalibrated; of a search, all layers took one bit-width; or the sub-net was trained on alone."""
+
+
 class Metric(Record):
     """One line of ``metrics.jsonl``."""
 

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 
 from bitswitch.contracts.metric import Found
 from bitswitch.contracts.task import Task
-from bitswitch.results.records import Metric
+from bitswitch.results.records import Metric, Treatment
 
 
 def metric_lines(
-    split: str, scores: Mapping[int, Found] | Mapping[str, Found], task: Task, suffix: str = ""
+    split: str,
+    scores: Mapping[int, Found] | Mapping[str, Found],
+    task: Task,
+    treatment: Treatment = "",
 ) -> list[Metric]:
     """Return a line of ``metrics.jsonl`` for every policy and metric.
 
@@ -18,7 +21,7 @@ def metric_lines(
         split: That was evaluated.
         scores: By bit-width, or by name of the policy.
         task: Of the dataset.
-        suffix: Of the metrics' names, for what was done to the network before.
+        treatment: What was done to the network before.
     """
     lines = []
     for policy, found in scores.items():
@@ -27,7 +30,7 @@ def metric_lines(
             line = Metric(
                 split=split,
                 policy=str(policy),
-                metric=metric.name + suffix,
+                metric=metric.name + treatment,
                 value=found.values[metric.name],
                 unit=metric.unit,
             )

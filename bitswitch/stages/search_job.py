@@ -16,7 +16,7 @@ from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.policies import HeldOut, PolicyFile, costs_record
 from bitswitch.results.provenance import Provenance
 from bitswitch.results.record import write_lines
-from bitswitch.results.records import BudgetResult, Metric, SearchResult
+from bitswitch.results.records import BudgetResult, Metric, SearchResult, Treatment
 from bitswitch.results.scores import read_scores
 from bitswitch.runtime.randomness import generator
 from bitswitch.spec.search import Budget, SearchSpec
@@ -221,7 +221,7 @@ def evaluations_name(budget: Budget) -> str:
 
 
 def _lines(
-    budget: Budget, split: str, found: Evaluation, task: Task, suffix: str = ""
+    budget: Budget, split: str, found: Evaluation, task: Task, treatment: Treatment = ""
 ) -> list[Metric]:
     """Return lines of ``metrics.jsonl``, in the form of those of a run."""
-    return metric_lines(split, {budget.name: found.found}, task, suffix)
+    return metric_lines(split, {budget.name: found.found}, task, treatment)

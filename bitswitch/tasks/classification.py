@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bitswitch.contracts.metric import binomial_noise
 from bitswitch.contracts.task import LOSS, Evaluator, Found, Metric, Rows
 from bitswitch.runtime import transfers
 
@@ -49,8 +50,7 @@ class Classification(Rows):
         >>> round(Classification().noise(Found({"top1": 93.0}, 10_000)), 2)
         0.5
         """
-        share = found.values[TOP1.name] / 100
-        return 196.0 * sqrt(share * (1 - share) / found.examples)
+        return binomial_noise(found.values[TOP1.name], found.examples)
 
 
 class Hits(Evaluator):

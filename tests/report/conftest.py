@@ -1,6 +1,7 @@
 """Synthetic suites and run directories: nothing here was measured, and nothing leaves the tests."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,29 @@ import numpy as np
 import pytest
 import yaml
 
+from bitswitch.contracts.metric import Metric, binomial_noise
 from bitswitch.plugins import facts, registry
 from bitswitch.report.collect import collect
-from bitswitch.report.collect.headline import PRINTED
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.headline import Headline
 from bitswitch.results.result import write_result
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from bitswitch.types import FLOAT_BITS
 
+TOP1 = Metric("top1", "Top-1", "percent", "higher", 2)
 FACTS = {
     "stamp": "embedded digits 16x16",
     "outputs": 10,
     "sizes": {"test": 1000},
     "classifies_images": True,
-    "metrics": [PRINTED._asdict()],
+    "metrics": [TOP1._asdict()],
+    "measure": "accuracy",
     "note": "",
     "chance": 10.0,
     "chance_bound": 100 * (0.1 + 3.09 * (0.1 * 0.9 / 1000) ** 0.5),
 }
+HEADLINE = Headline.of(FACTS)
 LAYERS = ("layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2")
 TRAINING = {"epochs": 3, "batch_size": 64}
 NETWORK = {
@@ -110,6 +116,27 @@ def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return collect.write(suite, results)
 
 
+@pytest.fixture(scope="session")
+def mixed_frames(mixed_folder: Path) -> Frames:
+    """The same, read; not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        know_plugins(patch)
+        return Frames.read(mixed_folder)
+
+
+@pytest.fixture(scope="session")
+def all_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the small suite where all went well; not to be changed."""
+    results = tmp_path_factory.mktemp("small") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        know_plugins(patch)
+        suite = make_suite()
+        for run in suite.runs.values():
+            write_run(run, results)
+        collect.write(suite, results)
+    return results
+
+
 def know_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer for every plugin name."""
     monkeypatch.setattr(registry, "resolve", lambda group, name, options: options)
@@ -190,11 +217,10 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def folder(suite: Suite, results: Path) -> Path:
-    """Collected tables of a suite whose runs all went well."""
-    for run in suite.runs.values():
-        write_run(run, results)
-    return collect.write(suite, results)
+def folder(all_results: Path, results: Path) -> Path:
+    """Collected tables of a suite whose runs all went well, to be changed."""
+    shutil.copytree(all_results, results)
+    return results / "tiny"
 
 
 def alrs_of(run: RunSpec) -> str:
@@ -286,23 +312,23 @@ def _result(run: RunSpec) -> dict[str, Any]:
     }
 
 
+def top1_line(split: str, policy: str, metric: str, value: float) -> dict[str, Any]:
+    """Return a line of ``metrics.jsonl`` about an accuracy on 1000 images."""
+    line = {"split": split, "policy": policy, "metric": metric, "value": value, "unit": "percent"}
+    return line | ({"noise": binomial_noise(value, 1000)} if split == "test" else {})
+
+
 def _metrics(run: RunSpec, top1: dict[int, float]) -> list[dict[str, Any]]:
-    lines = [
-        {"split": split, "policy": str(bits), "metric": metric, "value": value, "unit": unit}
-        for bits in run.bitset
-        for found in [top1.get(bits, top1_of(run, bits))]
-        for split in ("test", "held_out")
-        for metric, value, unit in (
-            ("top1", found, "percent"),
-            ("loss", round(3 - found / 40, 4), "nats"),
-        )
-    ]
-    again = [
-        line | {"metric": f"{line['metric']}_recalibrated", "value": line["value"] + 0.4}
-        for line in lines
-        if line["split"] == "test"
-    ]
-    return lines + again if run.training.recalibration else lines
+    lines = []
+    for bits in run.bitset:
+        found = top1.get(bits, top1_of(run, bits))
+        loss = {"metric": "loss", "value": round(3 - found / 40, 4), "unit": "nats"}
+        for split in ("test", "held_out"):
+            lines += [top1_line(split, str(bits), "top1", found)]
+            lines += [{"split": split, "policy": str(bits)} | loss]
+        if run.training.recalibration:
+            lines += [top1_line("test", str(bits), "top1_recalibrated", found + 0.4)]
+    return lines
 
 
 def _epoch(run: RunSpec, epoch: int) -> dict[str, Any]:

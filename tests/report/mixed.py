@@ -9,7 +9,6 @@ import numpy as np
 
 from bitswitch.contracts.sensitivity import Score
 from bitswitch.costs import CostModel, LayerShape
-from bitswitch.report.collect.headline import PRINTED
 from bitswitch.results.policies import HeldOut, PolicyFile, costs_record
 from bitswitch.results.scores import write_scores
 from bitswitch.spec.run import SensitivitySpec
@@ -20,8 +19,10 @@ from tests.report.conftest import (
     NETWORK,
     OFF,
     PROVENANCE,
+    TOP1,
     make_suite,
     seal,
+    top1_line,
     top1_of,
     write_run,
 )
@@ -245,7 +246,7 @@ def write_search(
             bitset=spec.run.bitset,
             search=spec.search.name,
             budget=budget.name,
-            held_out=HeldOut.of(PRINTED, {"top1": top1}),
+            held_out=HeldOut.of(TOP1, {"top1": top1}),
             costs=costs_record(costs, spec.first_last),
             layers={name: (bits, bits) for name, bits in policy.items()},
         ).write(folder / "policies" / f"{budget.name}.json")
@@ -253,7 +254,7 @@ def write_search(
         found |= {"top1_retrained": top1 + 0.5} if spec.retraining else {}
         found |= tops or {}
         lines += [
-            {"split": split, "policy": budget.name, "metric": key, "value": v, "unit": "percent"}
+            top1_line(split, budget.name, key, v)
             for key, v in found.items()
             for split in ("test", "held_out")
         ]

@@ -8,7 +8,6 @@ import pytest
 from bitswitch.report.analysis import health, subnets
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.headline import PRINTED, guessing
 from bitswitch.report.figures import front_figures, layer_figure
 from bitswitch.report.render import latex, page
 from bitswitch.report.render.table import DASH, LEGEND, Entry, Line, Table
@@ -16,13 +15,13 @@ from bitswitch.report.tables import accuracy_table, layer_table, search_table, t
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from tests.report import deployment_records
-from tests.report.conftest import alrs_of, make_suite, write_run
+from tests.report.conftest import HEADLINE, alrs_of, make_suite, write_run
 from tests.report.mixed import make_mixed, write_scoring, write_search
 
 CHANCE = 10.4
 """Percent, of ten classes."""
 
-ABOUT = f" at {CHANCE:.2f} %, left out of the mean: {guessing(PRINTED)}"
+ABOUT = f" at {CHANCE:.2f} %, left out of the mean: {HEADLINE.guessing}"
 
 
 def written(suite: Suite, results: Path, is_bad: Callable[[RunSpec], bool]) -> Frames:
@@ -166,7 +165,7 @@ def test_parity_prints_no_accuracy_of_guessing(results: Path):
 def test_the_summary_counts_them(results: Path):
     frames = written(make_suite(), results, is_survivor)
     facts = dict(health.summary(frames))
-    counted = facts["accuracies that are those of guessing"]
+    counted = facts["test accuracy no better than guessing"]
     assert counted.startswith("4 of ")  # two bit sets, two seeds
     assert "guessing" not in " ".join(dict(health.summary(written_well(results / "good"))))
 

@@ -13,18 +13,21 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import front_figures, gradient_figures, layer_figure
 from bitswitch.report.render.table import Entry, Table
 from bitswitch.report.tables import tables
+from bitswitch.suite.suite import Suite
 from tests.report import mixed
 from tests.report.conftest import FACTS, make_suite, seal, write_run
 
 MAE = Metric("mae", "MAE", "levels", "lower", 3)
 NOTE = "A level is a whole number."
 BOUND = 0.3
+NOISE = 0.012
 
 
 @pytest.fixture(autouse=True)
 def ordinal(known_plugins: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every dataset a task of ordinal regression."""
-    about = {"metrics": [MAE._asdict()], "note": NOTE, "chance": 0.6, "chance_bound": BOUND}
+    about = {"metrics": [MAE._asdict()], "measure": "error", "note": NOTE}
+    about |= {"chance": 0.6, "chance_bound": BOUND}
     monkeypatch.setattr(facts, "dataset_facts", lambda name, options: FACTS | about)
 
 
@@ -41,7 +44,8 @@ def _regressed(line: Any) -> Any:
         return line
     if str(line.get("metric", "")).startswith("top1"):
         name = line["metric"].replace("top1", "mae")
-        return line | {"metric": name, "unit": "levels", "value": 1 - line["value"] / 100}
+        noise = {"noise": NOISE} if "noise" in line else {}
+        return line | {"metric": name, "unit": "levels", "value": 1 - line["value"] / 100} | noise
     return {
         key.replace("top1", "mae"): 1 - value / 100 if "top1" in key else _regressed(value)
         for key, value in line.items()
@@ -106,19 +110,25 @@ def test_what_guessing_reaches_is_collapsed(frames: Frames):
     table = tables.build(frames, "readings")
     notes = [text for _, text in table.footnotes]
     assert any("collapsed at 0." in note and "levels" in note for note in notes)
-    assert any("test MAE is that of guessing" in note for note in notes)
+    assert any("test error is that of guessing" in note for note in notes)
 
 
-def test_printed_accuracies_are_not_set_against_another_metric(frames: Frames):
-    sections = tables.build(frames, "table4").sections
-    assert "difference" not in {line.kind for one in sections for line in one.lines}
+def test_printed_accuracies_are_not_set_against_another_metric(
+    published_suite: Suite, results: Path
+):
+    for run in published_suite.runs.values():
+        write_run(run, results)
+    section = tables.build(collected(published_suite, results), "table4").sections[0]
+    assert "reproduced" in {line.kind for line in section.lines}
+    assert "difference" not in {line.kind for line in section.lines}
+    assert section.about.endswith("MAE is not top-1: not comparable")
 
 
 def test_axes_say_what_they_show(frames: Frames):
     figure = gradient_figures.draw_overview(frames, "alrs", "resnet20")
     curve = figure.axes[-1]
     assert curve.get_ylabel() == "held-out MAE (levels)"
-    assert curve.get_title() == "(d) held-out MAE"
+    assert curve.get_title() == "(d) held-out error"
     chance = [line for line in curve.lines if line.get_linestyle() == ":"]
     assert [line.get_ydata()[0] for line in chance] == [0.6]
 
@@ -134,7 +144,8 @@ def test_searches_are_compared_by_it(results: Path):
     assert [e.text for e in first if e.bold] == [min(e.text for e in first)]
     pair = tables.build(frames, "searched-layers").sections[1].lines[0].entries
     assert float(pair[3].text) < float(pair[4].text)
-    assert not pair[6].text
+    assert pair[6].text == f"{2**0.5 * NOISE:.3f}"
+    assert pair[5].bold == (abs(float(pair[3].text) - float(pair[4].text)) > 2**0.5 * NOISE)
     assert (
         layer_figure.panels(frames, "searched-layers", "resnet20")[0]
         .rows[0]

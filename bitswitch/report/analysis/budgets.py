@@ -45,7 +45,7 @@ def title(budget: Budget) -> str:
 
 
 def column(budget: Budget) -> str:
-    """Return the heading of a column of accuracies within the budget.
+    """Return the heading of a column of headlines within the budget.
 
     >>> column(Budget(cost="average-bits", at_most=3))
     '3MP'

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.headline import PRINTED
 from bitswitch.text import duration
 
 PROVENANCE = {
@@ -58,9 +57,8 @@ def summary(frames: Frames) -> list[Fact]:
     if len(frames.policies):
         facts.append(Fact("sub-nets, one per search and budget", _states(frames.policies.status)))
     if failed := _at_chance(frames.reproduced):
-        metrics = {one.metric for one in frames.headlines.values()}
-        what = "accuracies" if metrics == {PRINTED} else "values"
-        facts.append(Fact(f"{what} that are those of guessing", failed))
+        measures = dict.fromkeys(one.measure for one in frames.headlines.values())
+        facts.append(Fact(f"test {' or '.join(measures)} no better than guessing", failed))
     for kind, group in runs.groupby("time_kind"):
         clock = "CPU time" if kind == "cpu" else "wall-clock time"
         facts.append(Fact(f"training, {clock}", duration(group.train_time_s.sum())))
@@ -76,7 +74,7 @@ def summary(frames: Frames) -> list[Fact]:
 
 
 def _at_chance(metrics: pd.DataFrame) -> str:
-    """Return how many measured test accuracies are those of guessing; nothing if none is."""
+    """Return how many measured headlines are those of guessing; nothing if none is."""
     rows = metrics[(metrics.split == "test") & (metrics.role != "") & metrics.value.notna()]
     places = ["run", "search", "policy", "metric"]
     rows = rows.drop_duplicates(places)

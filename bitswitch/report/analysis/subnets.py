@@ -46,9 +46,9 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
 
     Columns: ``PLACE``, run, search, search_seed, budget; status of the search, and where it says
     why there is no sub-net; images (of the test split); all ``TESTED``, and for each its
-    ``_status``, ``_where`` and ``_measured`` value; held_out_headline, ``UNIFORM``, ``COSTS``,
-    ``EFFORT`` and candidates. What is missing is NaN, and so is a value that is that of
-    guessing.
+    ``_status``, ``_where``, ``_measured`` value and its ``_noise``; held_out_headline,
+    ``UNIFORM``, ``COSTS``, ``EFFORT`` and candidates. What is missing is NaN, and so is a value
+    that is that of guessing.
     """
     rows = frames.reproduced
     rows = rows[rows.experiment == experiment]
@@ -56,10 +56,10 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
     keys = [*PLACE, "search", "budget"]
     found = rows[[*keys, "run", "search_seed"]].drop_duplicates(ignore_index=True)
     for role in TESTED:
-        values = rows.loc[rows.role == role, [*keys, "value", "status", "where"]]
+        values = rows.loc[rows.role == role, [*keys, "value", "noise", "status", "where"]]
         values = values.assign(**{role: values.value.where(values.status == "complete")})
-        names = {"value": "measured", "status": "status", "where": "where"}
-        values = values.rename(columns={old: f"{role}_{new}" for old, new in names.items()})
+        values = values.rename(columns={"value": "measured"})
+        values = values.rename(columns={c: f"{role}_{c}" for c in values if c not in (*keys, role)})
         found = found.merge(values, how="left", on=keys)
     found["status"] = found.headline_status.replace("collapsed", "complete")
     found["where"] = found.headline_where.where(found.status != "complete")
@@ -143,7 +143,7 @@ def sample_of(rows: pd.DataFrame, role: str, metric: Metric) -> Sample:
             why = row[f"{role}_where"] or row["where"] or ""
             failed.append((status, why, row[f"{role}_measured"]))
     images = next((int(row["images"]) for row in blank if row["images"] is not None), None)
-    return Sample(values, tuple(failed), images, unit="sub-nets", metric=metric)
+    return Sample(values, tuple(failed), images, metric, unit="sub-nets")
 
 
 def values_of(rows: pd.DataFrame, column: str) -> Sequence[float]:

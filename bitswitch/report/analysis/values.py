@@ -10,9 +10,9 @@ import pandas as pd
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis import budgets
+from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.headline import PRINTED, ROLE
-from bitswitch.suite.variants import NetworkSpec
+from bitswitch.report.collect.headline import ROLE
 
 FP = ("FP", "32")
 """Bit set and policy of full-precision runs."""
@@ -49,10 +49,10 @@ class Sample:
     """(status, reason, measured value) of every other seed."""
     images: int | None
     """Size of the test set."""
+    metric: Metric
+    """What was measured."""
     unit: str = "seeds"
     """What is counted."""
-    metric: Metric = PRINTED
-    """What was measured."""
 
     @property
     def mean(self) -> float:
@@ -96,7 +96,7 @@ class Network:
     """What the printed ones were."""
     incomparable: str | None
     """Why reproduced and printed numbers cannot be compared, or None."""
-    metric: Metric = PRINTED
+    metric: Metric
     """The headline of its task."""
 
 
@@ -111,7 +111,7 @@ class Values:
         measured = frames.reproduced
         self._rows = measured[measured.experiment == experiment]
         printed = rows[(rows.source == "published") & (rows.experiment == self.recipe.printed)]
-        self._printed = printed[printed.metric == PRINTED.name]
+        self._printed = printed[printed.metric == published.metric().name]
 
     @cached_property
     def samples(self) -> dict[str, dict[Place, Sample]]:
@@ -165,7 +165,7 @@ class Values:
 
     @cached_property
     def printed(self) -> dict[str, dict[Place, float]]:
-        """Printed accuracies in percent, by model and place of the variant beside them."""
+        """Printed values, by model and place of the variant beside them."""
         variants = self.recipe.variants.items()
         return {
             model: {
@@ -179,7 +179,7 @@ class Values:
 
     @property
     def printed_floats_differ(self) -> bool:
-        """Whether printed rows of one network have different full-precision accuracies."""
+        """Whether printed rows of one network have different full-precision values."""
         return any(
             len({value for place, value in places.items() if place[1:] == FP}) > 1
             for places in self.printed.values()
@@ -210,7 +210,8 @@ class Values:
         by_model = {spec.published: name for name, spec in chosen.items()}
         models = list(dict.fromkeys(self._printed.model))
         first = [self._network(by_model.get(model), model) for model in models]
-        rest = [name for name, spec in chosen.items() if spec.published not in models]
+        shown = {network.name for network in first}
+        rest = [name for name in chosen if name not in shown]
         return first + [self._network(name, None) for name in rest]
 
     def _network(self, name: str | None, model: str | None) -> Network:
@@ -225,20 +226,24 @@ class Values:
             published=model,
             data=self._data_of(name) if name else "",
             published_data=PRINTED_TITLES.get(printed_on, printed_on),
-            incomparable=self._incomparable(spec, printed_on) if spec and model else None,
-            metric=self.frames.headlines[name].metric if name else PRINTED,
+            incomparable=self._incomparable(name, printed_on) if name and model else None,
+            metric=self.frames.headlines[name].metric if name else published.metric(),
         )
 
     def _data_of(self, network: str) -> str:
         """Return the data stamp of a network's runs; nothing before one has ended."""
         return next(iter(self.frames.data_of(self.rows_of(network).run)), "")
 
-    def _incomparable(self, spec: NetworkSpec, printed_on: str) -> str | None:
-        """Return why numbers of ``spec`` cannot be compared with the printed ones, or None."""
+    def _incomparable(self, name: str, printed_on: str) -> str | None:
+        """Return why numbers of a network cannot be compared with the printed ones, or None."""
+        own, printed = self.frames.headlines[name].metric, published.metric()
         if self.frames.suite.data == "embedded":
             return "embedded data: not comparable"
-        if spec.dataset.name != printed_on:
-            return f"{spec.dataset.name} is not {printed_on}: not comparable"
+        dataset = self.frames.suite.networks[name].dataset.name
+        if dataset != printed_on:
+            return f"{dataset} is not {printed_on}: not comparable"
+        if own != printed:
+            return f"{own.spoken} is not {printed.spoken}: not comparable"
         return None
 
 
@@ -275,4 +280,4 @@ def _sample(rows: list[Row], images: Mapping[Any, int], metric: Metric) -> Sampl
             values[seed] = fmean(float(row["value"]) for row in own)
     measured = [row["run"] for row in rows if row["status"] == "complete"]
     size = images[measured[0]] if measured else None
-    return Sample(values, tuple(failed), size, metric=metric)
+    return Sample(values, tuple(failed), size, metric)

@@ -31,7 +31,7 @@ from bitswitch.report.collect.frames import (
     Frames,
     frame,
 )
-from bitswitch.report.collect.headline import Headline, guessing
+from bitswitch.report.collect.headline import Headline
 from bitswitch.results.deployments import DeploymentRecord, read_deployment
 from bitswitch.results.records import (
     Metric,
@@ -283,7 +283,7 @@ def _judged(
         headline: Says up to where a network may be guessing.
         diagnosis: What rows of guessing say; None: that they are.
     """
-    why = diagnosis or guessing(headline.metric)
+    why = diagnosis or headline.guessing
     for line in metrics:
         is_headline = line.split == "test" and headline.role(line.metric)
         flagged = is_headline and headline.is_guess(line.value)
@@ -340,6 +340,7 @@ def _task_rows(suite: Suite, datasets: Mapping[str, Any]) -> Iterator[Row]:
             "network": network,
             "metric": about.pop("name"),
             **about,
+            "measure": headline.measure,
             "chance": headline.chance,
             "chance_bound": headline.bound,
             "note": headline.note,
@@ -349,15 +350,18 @@ def _task_rows(suite: Suite, datasets: Mapping[str, Any]) -> Iterator[Row]:
 def _curve_rows(suite: Suite, records: Records, datasets: Mapping[str, Any]) -> Iterator[Row]:
     for run_id, record in records.items():
         name = Headline.of(datasets[suite.runs[run_id].dataset.identifier]).metric.name
-        titles = {name: "headline", f"held_out_{name}": "held_out_headline"}
         for epoch in record.epochs if record else ():
             common = {
                 "run": run_id,
                 **epoch.model_dump(include={"epoch", "steps", "learning_rate"}),
             }
             for bits, values in epoch.bits.items():
-                found = {titles.get(key, key): one for key, one in values.model_dump().items()}
-                yield common | {"bits": bits, **found}
+                found = values.model_dump()
+                headlines = {
+                    "headline": found.get(name),
+                    "held_out_headline": found.get(f"held_out_{name}"),
+                }
+                yield common | {"bits": bits, **found, **headlines}
 
 
 def _gradient_rows(records: Records) -> Iterator[Row]:

@@ -39,13 +39,15 @@ METRICS = (
     "metric",
     "value",
     "unit",
+    "noise",
     "run",
     "status",
     "where",
 )
 """Columns of ``metrics.csv``. ``source`` is ``reproduced`` or ``published``; ``where`` says why a
 value is missing, or in which printed table it stands. ``search`` is the identifier of the search
-that found the policy; then ``policy`` is the name of its budget, else a bit-width."""
+that found the policy; then ``policy`` is the name of its budget, else a bit-width. ``noise`` is the
+95 % half-width of a headline on the test split, from its size alone; empty where not known."""
 
 CURVES = (
     "run",
@@ -81,13 +83,15 @@ TASKS = (
     "unit",
     "better",
     "digits",
+    "measure",
     "chance",
     "chance_bound",
     "note",
 )
 """Columns of ``tasks.csv``: one row per network of the suite, about the headline of its task:
-``chance``, of a network that knows nothing, and ``chance_bound``, up to which it may be guessing on
-the test split; empty where that is not known."""
+``measure``, what sentences call it; ``chance``, of a network that knows nothing, and
+``chance_bound``, up to which it may be guessing on the test split; empty where that is not known.
+"""
 
 RUNS = (
     "run",
@@ -338,18 +342,17 @@ class Frames:
 
     @cached_property
     def headlines(self) -> dict[str, Headline]:
-        """The headline of every network of the suite."""
+        """The headline of every network that an experiment of the suite names."""
         table = self.tasks.astype(object)
         rows = table.where(table.notna(), None).to_dict("records")
-        found = {str(row["network"]): _headline(row) for row in rows}
-        return {name: found.get(name, Headline()) for name in self.suite.networks}
+        return {str(row["network"]): _headline(row) for row in rows}
 
     @cached_property
     def reproduced(self) -> pd.DataFrame:
         """The measured rows of ``metrics.csv``; ``role`` tells the headlines, see ``headline``."""
         rows = self.metrics[self.metrics.source == "reproduced"]
         roles = [
-            self.headlines[network].role(metric) if network in self.headlines else ""
+            self.headlines[network].role(metric)
             for network, metric in zip(rows.network, rows.metric, strict=True)
         ]
         return rows.assign(role=pd.Series(roles, index=rows.index, dtype=object))
@@ -421,7 +424,7 @@ def _headline(row: Mapping[Any, Any]) -> Headline:
     metric = Metric(
         row["metric"], row["title"], str(row["unit"]), row["better"], int(row["digits"])
     )
-    return Headline(metric, row["chance"], row["chance_bound"], row["note"] or "")
+    return Headline(metric, row["measure"], row["chance"], row["chance_bound"], row["note"] or "")
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -1,12 +1,10 @@
 """The headline of a task, and how tables and figures write it."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, get_args
 
 from bitswitch.contracts.metric import Metric
-
-PRINTED = Metric("top1", "Top-1", "percent", "higher", 2)
-"""What the publication prints."""
+from bitswitch.results.records import Treatment
 
 ROLE = "headline"
 """What tidy rows call the headline of their task, whichever it is; what was done to the network
@@ -16,7 +14,9 @@ before stands behind it, e.g. ``headline_recalibrated``."""
 class Headline(NamedTuple):
     """What a dataset asks of networks, and where guessing ends."""
 
-    metric: Metric = PRINTED
+    metric: Metric
+    measure: str
+    """What sentences call it."""
     chance: float | None = None
     """Of a network that knows nothing; None: not known."""
     bound: float | None = None
@@ -28,22 +28,43 @@ class Headline(NamedTuple):
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Return the headline of a dataset, from what ``plugins.facts`` says of it."""
         metric = Metric.of(facts["metrics"][0])
-        return cls(metric, facts["chance"], facts["chance_bound"], facts["note"])
+        about = (facts[key] for key in ("measure", "chance", "chance_bound", "note"))
+        return cls(metric, *about)
 
     def role(self, name: str) -> str:
         """Return what tidy rows call a metric; an empty text for others than the headline.
 
-        >>> Headline().role("top1_uniform"), Headline().role("loss")
-        ('headline_uniform', '')
+        >>> headline = Headline(Metric("mae", "MAE", "1", "lower", 3), "MAE")
+        >>> headline.role("mae_uniform"), headline.role("mae_of_adults"), headline.role("loss")
+        ('headline_uniform', '', '')
         """
         own = self.metric.name
-        is_own = name == own or name.startswith(f"{own}_")
-        return ROLE + name.removeprefix(own) if is_own else ""
+        treatment = name.removeprefix(own)
+        is_own = name.startswith(own) and treatment in get_args(Treatment)
+        return ROLE + treatment if is_own else ""
 
     def is_guess(self, value: float) -> bool:
         """Return whether a network that knows nothing may reach ``value``."""
         sign = self.metric.sign
         return self.bound is not None and sign * value <= sign * self.bound
+
+    @property
+    def guessing(self) -> str:
+        """Why a value up to the bound of guessing is none."""
+        return f"test {self.measure} is that of guessing"
+
+    @property
+    def definition(self) -> str:
+        """What its values in tables are, in a sentence.
+
+        >>> Headline(Metric("miou", "Mean IoU", "percent", "higher", 2), "overlap").definition
+        'Overlap is mean IoU on the test split after the last epoch'
+        >>> Headline(Metric("mae", "MAE", "1", "lower", 3), "MAE").definition
+        'MAE is that on the test split after the last epoch'
+        """
+        what = "that" if self.measure == self.metric.spoken else self.metric.spoken
+        measure = self.measure[:1].upper() + self.measure[1:]
+        return f"{measure} is {what} on the test split after the last epoch"
 
 
 def number(metric: Metric, value: float) -> str:
@@ -51,54 +72,31 @@ def number(metric: Metric, value: float) -> str:
     return f"{value:.{metric.digits}f}"
 
 
-def spoken(metric: Metric) -> str:
-    """Return the title as it stands within a sentence.
-
-    >>> spoken(PRINTED), spoken(Metric("mae", "MAE", "1", "lower", 3))
-    ('top-1', 'MAE')
-    """
-    return metric.title if metric.title.isupper() else metric.title[:1].lower() + metric.title[1:]
-
-
-def kind(metric: Metric) -> str:
-    """Return what a sentence about guessing calls it.
-
-    >>> kind(PRINTED), kind(Metric("mae", "MAE", "1", "lower", 3))
-    ('accuracy', 'MAE')
-    """
-    return "accuracy" if metric == PRINTED else spoken(metric)
-
-
-def guessing(metric: Metric) -> str:
-    """Return why a value up to the bound of guessing is none."""
-    return f"test {kind(metric)} is that of guessing"
-
-
 def heading(metric: Metric) -> str:
     """Return the heading of a group of columns.
 
-    >>> heading(PRINTED), heading(Metric("mae", "MAE", "1", "lower", 3))
-    ('top-1, %', 'MAE')
+    >>> heading(Metric("miou", "Mean IoU", "percent", "higher", 2))
+    'mean IoU, %'
     """
     unit = _sign(metric)
-    return f"{spoken(metric)}, {unit}" if unit else spoken(metric)
+    return f"{metric.spoken}, {unit}" if unit else metric.spoken
 
 
 def label(metric: Metric) -> str:
     """Return the label of an axis.
 
-    >>> label(PRINTED)
-    'top-1 (%)'
+    >>> label(Metric("miou", "Mean IoU", "percent", "higher", 2))
+    'mean IoU (%)'
     """
     unit = _sign(metric)
-    return f"{spoken(metric)} ({unit})" if unit else spoken(metric)
+    return f"{metric.spoken} ({unit})" if unit else metric.spoken
 
 
 def sentence(metric: Metric) -> str:
     """Return what a note begins with.
 
-    >>> sentence(PRINTED)
-    'Top-1 in percent'
+    >>> sentence(Metric("miou", "Mean IoU", "percent", "higher", 2))
+    'Mean IoU in percent'
     """
     return metric.title if metric.unit == "1" else f"{metric.title} in {metric.unit}"
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from bitswitch.contracts.metric import Metric, binomial_noise
 from bitswitch.errors import ReportError
-from bitswitch.report.collect.headline import PRINTED
 from bitswitch.report.render.assets import asset
 from bitswitch.types import format_bitset
 
@@ -20,8 +20,23 @@ def _read(name: str) -> pd.DataFrame:
     return pd.read_csv(asset("published", PAPER, f"{name}.csv"), dtype={"bit_widths": str})
 
 
+@cache
+def metric() -> Metric:
+    """Return what the printed values of ``accuracy`` are."""
+    (printed,) = _read("metric").astype(object).itertuples(index=False)
+    return Metric(*printed)
+
+
+def noise(value: float, examples: int) -> float:
+    """Return the 95 % half-width of a printed value on a test set of so many examples.
+
+    It is binomial: printed values are shares of examples, in percent.
+    """
+    return binomial_noise(value, examples)
+
+
 def accuracy() -> pd.DataFrame:
-    """Return every printed accuracy in percent, one per row."""
+    """Return every printed value of ``metric``, one per row."""
     return _read("accuracy").copy()
 
 
@@ -68,7 +83,7 @@ def value(place: str) -> float:
             chosen &= rows.kd == float(part[3:])
         else:
             chosen &= rows.bit_set == part.strip("{}")
-    found = rows.loc[chosen, "top1"]
+    found = rows.loc[chosen, "value"]
     if len(found) != 1:
         raise ReportError(f"{PAPER}: {len(found)} printed numbers at '{place}', expected one.")
     return float(found.iloc[0])
@@ -136,12 +151,11 @@ def _tidy_accuracy() -> pd.DataFrame:
     rows["variant"] = names(rows)
     rows["bitset"] = rows["bit_set"].map(bitset_title)
     rows["policy"] = rows["cell"].str.extract(r"^w(\d+)a", expand=False).fillna(rows["cell"])
-    rows = rows.rename(columns={"top1": "value"})
     keys = ["table", "dataset", "model", "method", "variant"]
-    floats = rows.dropna(subset="fp_top1").drop_duplicates(keys)
-    floats = floats.assign(value=floats["fp_top1"], bitset="FP", policy="32")
+    floats = rows.dropna(subset="fp_value").drop_duplicates(keys)
+    floats = floats.assign(value=floats["fp_value"], bitset="FP", policy="32")
     both = pd.concat([rows, floats], ignore_index=True)
-    both = both.assign(split="test", metric=PRINTED.name, unit=PRINTED.unit)
+    both = both.assign(split="test", metric=metric().name, unit=metric().unit)
     return _published(both)
 
 
@@ -162,11 +176,10 @@ def _tidy_costs() -> pd.DataFrame:
 
 def _published(rows: pd.DataFrame) -> pd.DataFrame:
     """Return ``rows`` with the columns that say where they come from."""
-    rows = rows.assign(
+    return rows.assign(
         source="published",
         experiment=rows["table"],
         network=rows["model"],
         status="published",
         where=PAPER + ", " + rows["table"].map(place_of),
     )
-    return rows

@@ -39,43 +39,20 @@ def interval(values: Sequence[float]) -> Interval | None:
     return Interval(mean - half, mean + half)
 
 
-def sampling_noise(top1: float, images: int) -> float:
-    """Return the binomial 95 % half-width of an accuracy measured on so many images.
+def verdict(published: float, values: Sequence[float], margin: float) -> Verdict | None:
+    """Return whether a printed number agrees with the mean of ``values``.
 
-    >>> round(sampling_noise(93.0, 10_000), 2)
-    0.5
-    """
-    share = top1 / 100
-    return 196.0 * sqrt(share * (1 - share) / images)
-
-
-def difference_noise(one: float, other: float, images: int) -> float:
-    """Return the binomial 95 % half-width of the difference of two accuracies in percent.
-
-    They are taken as independent; on the same images, the noise is usually smaller.
-
-    >>> round(difference_noise(93.0, 93.0, 10_000), 2)
-    0.71
-    """
-    return sqrt(sampling_noise(one, images) ** 2 + sampling_noise(other, images) ** 2)
-
-
-def verdict(published: float, values: Sequence[float], images: int) -> Verdict | None:
-    """Return whether a printed number agrees with the mean of ``values``, all in percent.
-
-    The margin is the noise of the test set at the printed number: nothing measured widens it. A
-    mean within it matches if it is known that well. A mean beyond it is higher or lower if the
-    printed number lies outside its confidence interval. All else is inconclusive.
+    A mean within the margin matches if it is known that well. A mean beyond it is higher or lower
+    if the printed number lies outside its confidence interval. All else is inconclusive.
 
     Args:
         published: The printed number.
         values: One per seed; of one alone nothing is known about its noise: None.
-        images: Size of the test set.
+        margin: Noise of the test set at the printed number: nothing measured widens it.
     """
     ours = interval(values)
     if ours is None:
         return None
-    margin = sampling_noise(published, images)
     difference = fmean(values) - published
     if abs(difference) > max(margin, ours.half_width):
         return "higher" if difference > 0 else "lower"

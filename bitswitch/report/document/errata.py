@@ -11,6 +11,7 @@ from bitswitch.report.analysis.training_times import Saving
 from bitswitch.report.analysis.values import PRINTED_TITLES, Sample, Values
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.headline import best, heading, number
 from bitswitch.report.render.assets import asset
 from bitswitch.report.tables import entries
 from bitswitch.results.files import write_bytes
@@ -51,7 +52,8 @@ def text(reference: Path) -> str:
         remarks=markdown(REMARKS, remarks()),
         drops=markdown(DROPS, drops()),
         objectives=markdown(objective_sign.HEADER, objective_sign.choices()),
-        measurements=[(one.suite, markdown(MEASURED, measured(one))) for one in kept(reference)],
+        metric=published.metric(),
+        measurements=[(one.suite, measurements(one)) for one in kept(reference)],
     )
 
 
@@ -123,7 +125,7 @@ def alrs_direction() -> dict[str, object]:
     """Return how many cells of Table 4 go up with ALRS, and which do not."""
     rows = published.accuracy()
     cells = rows[rows.table == "table4"].pivot(
-        index=["model", "bit_set", "cell"], columns="variant", values="top1"
+        index=["model", "bit_set", "cell"], columns="variant", values="value"
     )
     gain = (cells["with-alrs"] - cells["without-alrs"]).round(2).reset_index(name="points")
     down = [
@@ -143,18 +145,24 @@ def misprinted_header() -> Iterator[Cells]:
         yield PRINTED_TITLES[model], published.bitset_title(bits), ", ".join(dict.fromkeys(cells))
 
 
-DROPS = ("table", "network", "cell", "highest top-1", "smallest drop from its own full precision")
+DROPS = (
+    "table",
+    "network",
+    "cell",
+    f"{best(published.metric())} {published.metric().spoken}",
+    "smallest drop from its own full precision",
+)
 
 
 def drops() -> Iterator[Cells]:
-    """Yield the cells that another row wins when drops are compared instead of top-1."""
+    """Yield the cells that another row wins when drops are compared instead of values."""
     rows = published.accuracy()
-    rows = rows[rows.table.isin(["table1", "table2"]) & rows.fp_top1.notna() & (rows.kd == 0)]
+    rows = rows[rows.table.isin(["table1", "table2"]) & rows.fp_value.notna() & (rows.kd == 0)]
     for _, group in rows.groupby(["table", "model", "cell"], sort=False):
-        best = group.iloc[int(group.top1.argmax())]
-        nearest = group.iloc[int((group.top1 - group.fp_top1).argmax())]
-        if best["method"] != nearest["method"]:
-            yield *_place_of(best), best["cell"], _with_drop(best), _with_drop(nearest)
+        highest = group.iloc[int(group.value.argmax())]
+        nearest = group.iloc[int((group.value - group.fp_value).argmax())]
+        if highest["method"] != nearest["method"]:
+            yield *_place_of(highest), highest["cell"], _with_drop(highest), _with_drop(nearest)
 
 
 def _place_of(row: pd.Series) -> Cells:
@@ -163,8 +171,9 @@ def _place_of(row: pd.Series) -> Cells:
 
 
 def _with_drop(row: pd.Series) -> str:
-    """Return a method with its accuracy and its drop."""
-    return f"{row['method']}: {row['top1']:.2f} ({row['top1'] - row['fp_top1']:+.2f})"
+    """Return a method with its printed value and its drop."""
+    drop = row["value"] - row["fp_value"]
+    return f"{row['method']}: {number(published.metric(), row['value'])} ({drop:+.2f})"
 
 
 REMARKS = ("table", "network", "method", "remark")
@@ -178,7 +187,8 @@ def remarks() -> Iterator[Cells]:
         yield *_place_of(row), row["method"], row["notes"]
 
 
-MEASURED = ("network", "reading", "bit-width", "λ < 0, % of steps", "top-1, %")
+MEASURED = ("network", "reading", "bit-width", "λ < 0, % of steps")
+"""Followed by the headline."""
 
 
 def kept(reference: Path) -> list[Frames]:
@@ -188,9 +198,15 @@ def kept(reference: Path) -> list[Frames]:
     return [one for one in frames if READINGS in one.suite.experiments]
 
 
-def measured(frames: Frames) -> Iterator[Cells]:
-    """Yield share of negative learning rates and final accuracy per reading and bit-width."""
+def measurements(frames: Frames) -> str:
+    """Return the table of what a suite says of the readings."""
     values = Values(frames, READINGS)
+    titles = dict.fromkeys(heading(network.metric) for network in values.networks)
+    return markdown((*MEASURED, "; ".join(titles)), measured(values))
+
+
+def measured(values: Values) -> Iterator[Cells]:
+    """Yield share of negative learning rates and final headline per reading and bit-width."""
     for network in values.networks:
         name = network.name or ""
         shares = values.negative_shares.get(name, {})
@@ -198,17 +214,18 @@ def measured(frames: Frames) -> Iterator[Cells]:
             if place.variant in values.recipe.variants:
                 title = values.recipe.variants[place.variant].title
                 share = 100 * shares.get(place, 0.0)
-                yield network.title, title, place.policy, f"{share:.0f}", _accuracy(sample)
+                yield network.title, title, place.policy, f"{share:.0f}", _headline(sample)
 
 
-def _accuracy(sample: Sample) -> str:
+def _headline(sample: Sample) -> str:
     """Return what was measured at one place, failed seeds included."""
     failed = "; ".join(entries.reasons(sample))
     if not sample.values:
         return failed
-    spread = "" if sample.spread is None else f" ± {sample.spread:.2f}"
+    metric = sample.metric
+    spread = "" if sample.spread is None else f" ± {number(metric, sample.spread)}"
     count = f"(n={sample.count.strip('()')})"
-    return f"{sample.mean:.2f}{spread} {count}" + (f"; {failed}" if failed else "")
+    return f"{number(metric, sample.mean)}{spread} {count}" + (f"; {failed}" if failed else "")
 
 
 def markdown(header: Sequence[str], rows: Iterable[Cells]) -> str:

@@ -40,6 +40,7 @@ def write(suite: Suite, folder: Path) -> Path:
         figures=shown,
         images={name: _data_uri(folder / f"figures/{name}.png") for name in shown},
         methods=methods.listed(frames),
+        definitions=list(dict.fromkeys(one.definition for one in frames.headlines.values())),
         summary=health.summary(frames),
         runs=health.lines(frames),
         problems=health.problems(frames),

@@ -1,4 +1,4 @@
-"""Figure 5 and a part of Figure 4: accuracy of sub-nets against their average bit-width."""
+"""Figure 5 and a part of Figure 4: quality of sub-nets against their average bit-width."""
 
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,8 @@ CAPTION = (
     "budget, at their mean bit-width; bars: one standard deviation, where there are several seeds; "
     "hollow: all layers at the widest bit-width within a budget, tested in the same way; crosses: "
     "some seeds collapsed to guessing and are left out of the mean; where all did, nothing is "
-    "drawn. Both trainings are searched alike. Accuracy on the test split, which nothing is chosen "
-    "on."
+    "drawn. Both trainings are searched alike. All values are of the test split, which nothing is "
+    "chosen on."
 )
 
 _COLUMNS = ["average_bits", "headline"]
@@ -67,7 +67,7 @@ def searched_and_uniform(
 
 
 def mean_front(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean bit-width and accuracy per budget, and the deviation over training seeds.
+    """Return mean bit-width and headline per budget, and the deviation over training seeds.
 
     Args:
         rows: Sub-nets of one variant, one row per seed, search seed and budget.

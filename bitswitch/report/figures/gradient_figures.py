@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.headline import Headline, kind, label
+from bitswitch.report.collect.headline import Headline, label
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.kind import Drawing, DrawNetwork, FigureKind, PerNetwork
 from bitswitch.report.tables.accuracy_table import stamp
@@ -84,14 +84,14 @@ class Study:
         return list(dict.fromkeys(self.cells.bitset)) or [""]
 
     @property
-    def plain_arm(self) -> str:
+    def plain_variant(self) -> str:
         """The variant whose scale gradients are shown: the first, without ALRS."""
         return next(iter(self.variants))
 
     def per_layer(self, operand: str, bitset: str) -> dict[int, pd.DataFrame]:
         """Return mean, std and max of |gradient| per layer, by bit-width; over seeds and epochs."""
         rows = self.gradients
-        rows = rows[(rows.variant == self.plain_arm) & (rows.bitset == bitset)]
+        rows = rows[(rows.variant == self.plain_variant) & (rows.bitset == bitset)]
         rows = rows[rows.operand == operand]
         return {
             int(str(bits)): group.groupby(["position", "layer"], as_index=False)[
@@ -146,7 +146,7 @@ def draw_overview(frames: Frames, experiment: str, network: str) -> "Figure":
     _draw_curves(bottom[1], study, "held_out_headline", f"held-out {label(study.headline.metric)}")
     if study.headline.chance is not None:
         bottom[1].axhline(study.headline.chance, color="#999999", linestyle=":", linewidth=0.8)
-    bottom[1].set_title(f"(d) held-out {kind(study.headline.metric)}")
+    bottom[1].set_title(f"(d) held-out {study.headline.measure}")
     drawing.share_legend(above, top)
     drawing.share_legend(below, bottom)
     return figure

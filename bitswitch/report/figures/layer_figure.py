@@ -21,8 +21,8 @@ ROW_IN, PANEL_IN, REST_IN = 0.17, 0.4, 0.95
 
 CAPTION = (
     "Bit-width of every layer from the input, one row per sub-net, of the first training seed and "
-    "the first seed of each search; on the right its test top-1, or that it is guessing. Where "
-    "weights and inputs of a layer differ, w and a tell their rows apart."
+    "the first seed of each search; on the right what it reaches on the test split, or that it is "
+    "guessing. Where weights and inputs of a layer differ, w and a tell their rows apart."
 )
 
 

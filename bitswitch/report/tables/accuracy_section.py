@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bitswitch.report.analysis import methods
 from bitswitch.report.analysis.values import Network, Place, Sample, Values
-from bitswitch.report.collect.published import PAPER
+from bitswitch.report.collect import published
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section
 from bitswitch.report.tables import conditions, entries
 from bitswitch.report.tables.accuracy_grid import Grid, is_float, measured_at
@@ -52,7 +52,7 @@ class SectionBuilder:
 
     def build(self) -> Section:
         """Return the section."""
-        lines = [line for variant in self.variants for line in self._arm_lines(variant)]
+        lines = [line for variant in self.variants for line in self._lines(variant)]
         return Section(self.network.title, self._about(), self._groups(), tuple(lines))
 
     def _about(self) -> str:
@@ -79,7 +79,7 @@ class SectionBuilder:
         groups += [Group(bitset, tuple(names)) for bitset, names in by_set.items()]
         return (*groups, Group("", ("FP",))) if self.grid.has_float else tuple(groups)
 
-    def _arm_lines(self, variant: str) -> list[Line]:
+    def _lines(self, variant: str) -> list[Line]:
         """Return all rows of one variant; the first one carries its title."""
         rows = {
             "published": self._published(variant),
@@ -116,7 +116,7 @@ class SectionBuilder:
         alike, printed = self.grid.alike(variant), self.grid.printed
         rivals = {p: v for p, v in printed.items() if p.variant in alike and not is_float(p)}
         shown = tuple(
-            entries.printed(printed.get(place), is_best(place, rivals))
+            entries.printed(printed.get(place), is_best(place, rivals, published.metric()))
             for place in self.grid.places(variant)
         )
         if self.conditions is None:
@@ -204,7 +204,7 @@ class SectionBuilder:
 
     def _follows_print(self, variant: str) -> bool:
         """Return whether a row is trained as its printed one was: only then can it repeat it."""
-        own = methods.source(self.frames, self.variants[variant].method.name) == PAPER
+        own = methods.source(self.frames, self.variants[variant].method.name) == published.PAPER
         return own or self.variants[variant].preset == "published-recipe"
 
     def _effect(self, variant: str) -> Row:

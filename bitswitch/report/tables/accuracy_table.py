@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.values import Values
-from bitswitch.report.collect import headline
+from bitswitch.report.collect import headline, published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import Footnotes, Section, Table
 from bitswitch.report.tables import conditions, search_conditions
@@ -58,7 +58,7 @@ def protocols(values: Values) -> list[str]:
     """Return how other metrics than the printed one come about."""
     known = (values.frames.headlines[one.name] for one in values.networks if one.name)
     return list(
-        dict.fromkeys(one.note for one in known if one.note and one.metric != headline.PRINTED)
+        dict.fromkeys(one.note for one in known if one.note and one.metric != published.metric())
     )
 
 

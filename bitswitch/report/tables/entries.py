@@ -6,8 +6,8 @@ from statistics import fmean
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.values import Place, Sample
-from bitswitch.report.collect import statistics
-from bitswitch.report.collect.headline import PRINTED, number
+from bitswitch.report.collect import published, statistics
+from bitswitch.report.collect.headline import number
 from bitswitch.report.collect.statistics import Effect
 from bitswitch.report.render.table import DASH, Entry, Footnotes
 
@@ -17,7 +17,9 @@ ONE_SEED = "one seed"
 
 def printed(value: float | None, bold: bool) -> Entry:
     """Return a published value; an empty entry for None."""
-    return Entry() if value is None else Entry(f"{value:.2f}", tone="published", bold=bold)
+    if value is None:
+        return Entry()
+    return Entry(number(published.metric(), value), tone="published", bold=bold)
 
 
 def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
@@ -73,15 +75,17 @@ def difference(sample: Sample | None, value: float | None) -> Entry:
         return Entry()
     if not sample.values or sample.images is None or not sample.is_whole:
         return Entry(DASH, tone="muted")
-    found = statistics.verdict(value, list(sample.values.values()), sample.images)
-    return Entry(signed(sample.mean - value), below=found or ONE_SEED, tone=found or "muted")
+    margin = published.noise(value, sample.images)
+    found = statistics.verdict(value, list(sample.values.values()), margin)
+    text = signed(sample.mean - value, sample.metric.digits)
+    return Entry(text, below=found or ONE_SEED, tone=found or "muted")
 
 
 def printed_effect(value: float | None, reference: float | None) -> Entry:
     """Return the difference of two published values."""
     if value is None or reference is None:
         return Entry()
-    return Entry(signed(value - reference), tone="published")
+    return Entry(signed(value - reference, published.metric().digits), tone="published")
 
 
 def measured_effect(effect: Effect | str | None, digits: int) -> Entry:
@@ -102,10 +106,10 @@ def measured_effect(effect: Effect | str | None, digits: int) -> Entry:
     return Entry(signed(effect.mean, digits), below=below, tone="muted")
 
 
-def signed(value: float, digits: int = PRINTED.digits) -> str:
+def signed(value: float, digits: int) -> str:
     """Return a difference with its sign.
 
-    >>> signed(-0.3)
+    >>> signed(-0.3, digits=2)
     '\N{MINUS SIGN}0.30'
     """
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
@@ -116,7 +120,7 @@ def share(value: float | None) -> Entry:
     return Entry() if value is None else Entry(f"{100 * value:.0f} %", tone="muted")
 
 
-def is_best(place: Place, values: Mapping[Place, float], metric: Metric = PRINTED) -> bool:
+def is_best(place: Place, values: Mapping[Place, float], metric: Metric) -> bool:
     """Return whether ``place`` has the best of several different values of its column."""
     column = {key: metric.sign * v for key, v in values.items() if key[1:] == place[1:]}
     return place in column and column[place] == max(column.values()) > min(column.values())

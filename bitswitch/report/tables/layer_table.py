@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
+from math import hypot, isnan
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,8 +12,7 @@ from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis import budgets, subnets
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.headline import PRINTED, heading, number, spoken
-from bitswitch.report.collect.statistics import difference_noise
+from bitswitch.report.collect.headline import heading, number
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_table import stamp
@@ -44,8 +44,9 @@ NOTES = (
     "{spoken} with all layers at the widest bit-width within the budget, tested in the same way.",
     "Pairs: of all sub-nets of one trained network within one budget, the two whose costs differ "
     f"by at most {100 * CLOSE:.0f} % and whose test {{spoken}} differs most. Cost: the one that "
-    "the budget limits. Noise: 95 % binomial half-width of the difference of two accuracies on as "
-    "many images. The largest of many differences exceeds it more often than one time in twenty.",
+    "the budget limits. Noise: 95 % half-width of the difference, from the size of the test "
+    "split alone, the two taken as independent. The largest of many differences exceeds it more "
+    "often than one time in twenty.",
 )
 
 
@@ -61,7 +62,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     found = subnets.of_experiment(frames, experiment)
     footnotes = Footnotes()
     sections = []
-    titles = ", ".join(dict.fromkeys(spoken(network.metric) for network in values.networks))
+    titles = ", ".join(dict.fromkeys(network.metric.spoken for network in values.networks))
     for network in values.networks:
         rows = found[found.network == network.name]
         for bitset, group in rows.groupby("bitset", sort=False):
@@ -127,9 +128,7 @@ class Pair(NamedTuple):
     """Layers with other bit-widths."""
 
 
-def widest_pair(
-    frames: Frames, rows: pd.DataFrame, cost: str, metric: Metric = PRINTED
-) -> Pair | None:
+def widest_pair(frames: Frames, rows: pd.DataFrame, cost: str, metric: Metric) -> Pair | None:
     """Return the pair of sub-nets of equal cost whose headlines differ most, or None.
 
     Args:
@@ -183,19 +182,19 @@ def _kind(values: Values, pair: Pair) -> str:
 
 
 def _pair(pair: Pair, cost: str, metric: Metric) -> tuple[Entry, ...]:
-    """Return the entries of one pair; noise is known of accuracies alone."""
+    """Return the entries of one pair, its difference in bold where it exceeds a known noise."""
     one, other = pair.better, pair.worse
     costs = (budgets.amount(cost, row[cost]) for row in (one, other))
     first, second = one["headline"], other["headline"]
     difference = first - second
-    noise = difference_noise(first, second, int(one["images"])) if metric == PRINTED else None
+    noise = hypot(one["headline_noise"], other["headline_noise"])
     return (
         *map(Entry, costs),
         Entry(f"{pair.differing}"),
         Entry(number(metric, first)),
         Entry(number(metric, second)),
-        Entry(signed(difference, metric.digits), bold=noise is not None and difference > noise),
-        Entry() if noise is None else Entry(f"{noise:.2f}", tone="muted"),
+        Entry(signed(difference, metric.digits), bold=abs(difference) > noise),
+        Entry() if isnan(noise) else Entry(number(metric, noise), tone="muted"),
     )
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bitswitch.report.analysis.values import Network, Sample, Values
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.headline import Headline, guessing, heading, spoken
+from bitswitch.report.collect.headline import Headline, heading
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed, entries
 from bitswitch.report.tables.accuracy_table import stamp
@@ -112,10 +112,10 @@ def _mean(
         if row["status"] != "complete":
             failed.append((row["status"], row["diagnosis"] or "", None))
         elif value is not None and headlines[row["run"]].is_guess(value):
-            failed.append(("collapsed", guessing(metric), value))
+            failed.append(("collapsed", headlines[row["run"]].guessing, value))
         elif value is not None:
             values[len(values)] = value
-    return entries.measured(Sample(values, tuple(failed), None, metric=metric), False, footnotes)
+    return entries.measured(Sample(values, tuple(failed), None, metric), False, footnotes)
 
 
 def _by_onnxruntime(

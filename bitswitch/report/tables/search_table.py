@@ -233,11 +233,11 @@ def _is_best(column: Column, variant: str, rows: pd.DataFrame, metric: Metric) -
     """Return whether a variant has the best of several different mean headlines."""
     if column.key not in subnets.HEADLINES:
         return False
-    by_arm = {
+    by_variant = {
         str(key): subnets.sample_of(group, column.key, metric)
         for key, group in rows.groupby("variant")
     }
-    whole = {key: sample for key, sample in by_arm.items() if sample.values and sample.is_whole}
+    whole = {key: sample for key, sample in by_variant.items() if sample.values and sample.is_whole}
     means = {key: metric.sign * round(sample.mean, metric.digits) for key, sample in whole.items()}
     return variant in means and means[variant] == max(means.values()) > min(means.values())
 

@@ -5,6 +5,7 @@ import pytest
 
 from bitswitch.errors import ReportError
 from bitswitch.report.collect import published
+from tests.report.conftest import TOP1
 
 
 def test_no_printed_number_is_lost():
@@ -22,7 +23,7 @@ def test_no_printed_number_is_lost():
 
 
 def test_sums_per_table_are_those_of_the_transcription():
-    sums = published.accuracy().groupby("table").top1.sum().round(2).to_dict()
+    sums = published.accuracy().groupby("table").value.sum().round(2).to_dict()
     assert sums == {
         "rebuttal-limpq": 69.70,
         "table1": 5231.01,
@@ -45,6 +46,15 @@ def test_margins_follow_from_the_tables(claim: pd.Series):
     assert published.margin(claim) == float(claim.recomputed)
 
 
+def test_noise_of_the_published_test_sets():
+    assert published.noise(93, 10_000) == pytest.approx(0.50, abs=0.005)
+    assert published.noise(70, 50_000) == pytest.approx(0.40, abs=0.005)
+
+
+def test_printed_values_are_those_of_classification():
+    assert published.metric() == TOP1
+
+
 def test_an_ambiguous_place_is_an_error():
     with pytest.raises(ReportError, match="2 printed numbers"):
         published.value("table1/mobilenetv2/double-rounding/kd=1/w8a8")
@@ -61,7 +71,7 @@ def test_tidy_rows_hold_full_precision_once_per_row():
     }
 
 
-def test_rows_are_named_by_arm_or_by_method_and_distillation():
+def test_rows_are_named_by_variant_or_by_method_and_distillation():
     rows = published.accuracy()
     names = published.names(rows)
     assert set(names[rows.table == "table4"]) == {"without-alrs", "with-alrs"}

@@ -151,7 +151,7 @@ def test_every_printed_number_stands_in_its_table_once(name: str, count: int, re
         if entry.text
     ]
     rows = published.accuracy()
-    printed = rows[rows.table == name].top1
+    printed = rows[rows.table == name].value
     assert len(values) == count == len(printed)
     assert sum(values) == pytest.approx(printed.sum())
     assert sorted(values) == sorted(printed)

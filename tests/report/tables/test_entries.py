@@ -3,8 +3,9 @@
 from bitswitch.report.analysis.values import Place, Sample
 from bitswitch.report.render.table import DASH, Footnotes
 from bitswitch.report.tables import entries
+from tests.report.conftest import TOP1
 
-GOOD = Sample({0: 92.0, 1: 93.0}, (), 1000)
+GOOD = Sample({0: 92.0, 1: 93.0}, (), 1000, TOP1)
 
 
 def test_a_mean_has_its_spread_and_count():
@@ -13,20 +14,20 @@ def test_a_mean_has_its_spread_and_count():
 
 
 def test_one_seed_has_no_spread():
-    assert entries.measured(Sample({0: 92.0}, (), 1000), False, Footnotes()).below == "(1)"
+    assert entries.measured(Sample({0: 92.0}, (), 1000, TOP1), False, Footnotes()).below == "(1)"
 
 
 def test_nothing_measured_is_a_dash_with_its_reason():
     notes = Footnotes()
     failed = (("collapsed", "at chance", 9.8), ("collapsed", "at chance", 10.2))
-    entry = entries.measured(Sample({}, failed, None), False, notes)
+    entry = entries.measured(Sample({}, failed, None, TOP1), False, notes)
     assert (entry.text, entry.marks) == (DASH, ("a",))
     assert notes.listed() == (("a", "2 of 2 seeds collapsed at 10.00 %: at chance"),)
 
 
 def test_a_partial_cell_says_what_is_left_out():
     notes = Footnotes()
-    sample = Sample({0: 92.0}, (("diverged", "loss is nan", None),), 1000)
+    sample = Sample({0: 92.0}, (("diverged", "loss is nan", None),), 1000, TOP1)
     entry = entries.measured(sample, False, notes)
     assert (entry.text, entry.below) == ("92.00", "(1 of 2)")
     expected = "1 of 2 seeds diverged, left out of the mean: loss is nan"
@@ -36,12 +37,12 @@ def test_a_partial_cell_says_what_is_left_out():
 def test_bit_widths_of_a_run_that_names_their_accuracies_share_a_footnote():
     notes, why = Footnotes(), "at chance: 3 bit 9.2 %, 2 bit 10.0 %"
     marks = {
-        entries.measured(Sample({}, (("collapsed", why, value),), None), False, notes).marks
+        entries.measured(Sample({}, (("collapsed", why, value),), None, TOP1), False, notes).marks
         for value in (9.2, 10.0)
     }
     assert marks == {("a",)}
     assert notes.listed() == (("a", f"collapsed: {why}"),)
-    recalibrated = Sample({}, (("collapsed", why, 12.5),), None)
+    recalibrated = Sample({}, (("collapsed", why, 12.5),), None, TOP1)
     assert entries.measured(recalibrated, False, notes).marks == ("b",)
     assert notes.listed()[1][1] == f"collapsed at 12.50 %: {why}"
 
@@ -54,18 +55,18 @@ def test_a_place_without_runs_is_empty():
 def test_differences_carry_their_verdict():
     entry = entries.difference(GOOD, 92.3)
     assert (entry.text, entry.below, entry.tone) == ("+0.20", "inconclusive", "inconclusive")
-    close = Sample({0: 92.0, 1: 92.1}, (), 1000)
+    close = Sample({0: 92.0, 1: 92.1}, (), 1000, TOP1)
     assert entries.difference(close, 92.3).below == "match"
-    one = entries.difference(Sample({0: 92.0}, (), 1000), 92.3)
+    one = entries.difference(Sample({0: 92.0}, (), 1000, TOP1), 92.3)
     assert (one.text, one.below, one.tone) == ("\N{MINUS SIGN}0.30", "one seed", "muted")
-    assert entries.difference(Sample({}, (), None), 92.3).text == DASH
+    assert entries.difference(Sample({}, (), None, TOP1), 92.3).text == DASH
 
 
 def test_best_needs_someone_to_be_better_than():
     a, b = Place("a", "{2}", "2"), Place("b", "{2}", "2")
     other = Place("a", "{4}", "4")
-    assert entries.is_best(a, {a: 2.0, b: 1.0, other: 9.0})
-    assert not entries.is_best(b, {a: 2.0, b: 1.0})
-    assert not entries.is_best(a, {a: 2.0, b: 2.0})
-    assert not entries.is_best(a, {a: 2.0})
-    assert not entries.is_best(a, {})
+    assert entries.is_best(a, {a: 2.0, b: 1.0, other: 9.0}, TOP1)
+    assert not entries.is_best(b, {a: 2.0, b: 1.0}, TOP1)
+    assert not entries.is_best(a, {a: 2.0, b: 2.0}, TOP1)
+    assert not entries.is_best(a, {a: 2.0}, TOP1)
+    assert not entries.is_best(a, {}, TOP1)

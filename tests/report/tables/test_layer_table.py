@@ -1,20 +1,21 @@
 """Tests of ``bitswitch.report.tables.layer_table``."""
 
 from itertools import combinations
-from pathlib import Path
+from math import hypot
 
 import pandas as pd
 import pytest
 
+from bitswitch.contracts.metric import binomial_noise
 from bitswitch.report.analysis import subnets
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.collect.statistics import difference_noise
 from bitswitch.report.tables import layer_table
+from tests.report.conftest import TOP1
 
 
 @pytest.fixture
-def frames(mixed_folder: Path) -> Frames:
-    return Frames.read(mixed_folder)
+def frames(mixed_frames: Frames) -> Frames:
+    return mixed_frames
 
 
 def test_sub_nets_are_listed_layer_by_layer(frames: Frames):
@@ -31,7 +32,7 @@ def test_sub_nets_are_listed_layer_by_layer(frames: Frames):
 def test_the_widest_pair_is_that_of_all_pairs(frames: Frames):
     found = subnets.of_experiment(frames, "searched-layers")
     rows = found[(found.budget == "average-bits-4") & (found.seed == 0)]
-    pair = layer_table.widest_pair(frames, rows, "average_bits")
+    pair = layer_table.widest_pair(frames, rows, "average_bits", TOP1)
     gaps = [
         abs(one.headline - other.headline)
         for (_, one), (_, other) in combinations(rows.iterrows(), 2)
@@ -45,20 +46,20 @@ def test_the_widest_pair_is_that_of_all_pairs(frames: Frames):
 def test_the_same_sub_net_found_twice_is_no_pair(frames: Frames):
     found = subnets.of_experiment(frames, "searched-layers")
     row = found[found.variant == "ilp"].head(1)
-    assert layer_table.widest_pair(frames, pd.concat([row, row]), "average_bits") is None
+    assert layer_table.widest_pair(frames, pd.concat([row, row]), "average_bits", TOP1) is None
 
 
 def test_other_costs_are_no_pair(frames: Frames):
     found = subnets.of_experiment(frames, "searched-layers")
     rows = found[(found.budget == "average-bits-4") & (found.seed == 0)].copy()
     rows["average_bits"] = range(1, len(rows) + 1)
-    assert layer_table.widest_pair(frames, rows, "average_bits") is None
+    assert layer_table.widest_pair(frames, rows, "average_bits", TOP1) is None
 
 
 def test_differences_beyond_the_noise_are_bold(frames: Frames):
     section = layer_table.build(frames, "searched-layers", "t").sections[1]
     for line in section.lines:
         one, other, difference, noise = (entry.text for entry in line.entries[3:])
-        expected = difference_noise(float(one), float(other), 1000)
+        expected = hypot(binomial_noise(float(one), 1000), binomial_noise(float(other), 1000))
         assert noise == f"{expected:.2f}"
         assert line.entries[5].bold == (float(difference) > expected)
