@@ -69,7 +69,7 @@ def test_rows_without_a_run_say_nothing_of_themselves(
         assert (line.alrs, line.epochs, line.train, line.memory) == ("", "", "", "")
 
 
-def test_faithful_rows_that_were_skipped_have_no_footnote_about_their_method(
+def test_rows_of_published_recipes_that_were_skipped_have_no_footnote_about_their_method(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(

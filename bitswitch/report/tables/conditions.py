@@ -43,7 +43,7 @@ class Conditions:
     """The entries of one network's rows in ``COLUMNS``."""
 
     def __init__(self, values: Values, network: Network) -> None:
-        self._arms = values.recipe.variants
+        self._variants = values.recipe.variants
         self._network = values.frames.suite.networks.get(network.name or "")
         self._model = network.published or ""
         self._printed = setups(values.recipe.printed)
@@ -65,7 +65,7 @@ class Conditions:
         """Return the entries of a row of this suite; empty ones before any run of it has ended."""
         if not self._runs_of(variant):
             return (Entry(),) * len(self.columns)
-        recipe = self._arms[variant].preset
+        recipe = self._variants[variant].preset
         texts = (self._kd(variant), self._stored(variant), self._epochs(variant), recipe)
         found = self._searches.reproduced(variant) if self._searches else ()
         return (*map(Entry, texts), *found)
@@ -82,11 +82,11 @@ class Conditions:
         return self._setup(variant).note
 
     def _setup(self, variant: str) -> Setup:
-        place = (self._model, self._arms[variant].published or "")
+        place = (self._model, self._variants[variant].published or "")
         return self._printed.get(place, Setup())
 
     def _kd(self, variant: str) -> str:
-        return "yes" if is_distilled(self._arms[variant], self._network) else "no"
+        return "yes" if is_distilled(self._variants[variant], self._network) else "no"
 
     def _stored(self, variant: str) -> str:
         """Return the bits per stored weight, one number per bit set where they differ."""

@@ -45,7 +45,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         name: Of the table.
     """
     values, footnotes = Values(frames, experiment), Footnotes()
-    said = " or ".join(dict.fromkeys(spoken(network.metric) for network in values.networks))
+    said = " or ".join(dict.fromkeys(network.metric.spoken for network in values.networks))
 
     def groups(network: Network) -> tuple[Group, ...]:
         return (Group(heading(network.metric), HEADLINES), *GROUPS)

@@ -36,7 +36,7 @@ class SearchConditions:
     """The entries of one network's rows in ``COLUMNS``."""
 
     def __init__(self, values: Values, network: Network) -> None:
-        self._arms = values.recipe.variants
+        self._variants = values.recipe.variants
         found = subnets.of_experiment(values.frames, values.experiment)
         self._found = found[found.network == network.name]
         self._rows = values.rows_of(network.name)
@@ -49,7 +49,7 @@ class SearchConditions:
     def reproduced(self, variant: str) -> Entries:
         """Return the entries of a row of this suite; of a search only once it has found one."""
         training = Entry(self._training(variant))
-        search = self._arms[variant].search
+        search = self._variants[variant].search
         rows = self._found[self._found.variant == variant]
         if search is None or not subnets.values_of(rows, "search_time_s"):
             return (training, Entry(), Entry())

@@ -1,7 +1,5 @@
 """Tests of ``bitswitch.report.analysis.budgets``."""
 
-from pathlib import Path
-
 import pytest
 
 from bitswitch.report.analysis import budgets
@@ -9,8 +7,8 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.spec.search import Budget
 
 
-def test_budgets_of_an_experiment_stand_once(mixed_folder: Path):
-    found = budgets.of_experiment(Frames.read(mixed_folder, "metrics"), "search-comparison")
+def test_budgets_of_an_experiment_stand_once(mixed_frames: Frames):
+    found = budgets.of_experiment(mixed_frames, "search-comparison")
     assert list(found) == ["average-bits-4", "bitops-of-w6a6"]
 
 

@@ -61,8 +61,8 @@ def test_an_empty_suite_has_a_summary(suite: Suite, results: Path):
     assert health.provenance(frames) == []
 
 
-def test_scores_and_searches_are_counted_where_there_are_any(mixed_folder: Path, folder: Path):
-    facts = {fact.title: fact.text for fact in health.summary(Frames.read(mixed_folder))}
+def test_scores_and_searches_are_counted_where_there_are_any(mixed_frames: Frames, folder: Path):
+    facts = {fact.title: fact.text for fact in health.summary(mixed_frames)}
     assert re.fullmatch(r"(\d+): \1 complete", facts["scored networks"])
     assert re.fullmatch(r"(\d+): \1 complete", facts[SUBNETS])
     assert SUBNETS not in {fact.title for fact in health.summary(Frames.read(folder))}

@@ -1,7 +1,5 @@
 """Tests of ``bitswitch.report.analysis.subnets``."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -11,8 +9,8 @@ from tests.report.conftest import LAYERS
 
 
 @pytest.fixture
-def frames(mixed_folder: Path) -> Frames:
-    return Frames.read(mixed_folder)
+def frames(mixed_frames: Frames) -> Frames:
+    return mixed_frames
 
 
 def test_there_is_one_row_per_seed_search_and_budget(frames: Frames):

@@ -1,7 +1,5 @@
 """Tests of ``bitswitch.report.analysis.traces``."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -11,8 +9,8 @@ from tests.report.conftest import LAYERS
 from tests.report.mixed import TRACES
 
 
-def test_scores_are_found_by_their_use(mixed_folder: Path):
-    frames = Frames.read(mixed_folder)
+def test_scores_are_found_by_their_use(mixed_frames: Frames):
+    frames = mixed_frames
     rows = traces.of_experiment(frames, "hmt")
     assert len(rows) == 2 * len(LAYERS)
     assert set(traces.of_experiment(frames, "limited-share", "guide").variant) == {
@@ -23,8 +21,8 @@ def test_scores_are_found_by_their_use(mixed_folder: Path):
     assert traces.of_experiment(frames, "limited-share").empty
 
 
-def test_layers_have_mean_error_and_spread(mixed_folder: Path):
-    rows = traces.of_experiment(Frames.read(mixed_folder), "hmt")
+def test_layers_have_mean_error_and_spread(mixed_frames: Frames):
+    rows = traces.of_experiment(mixed_frames, "hmt")
     layers = traces.of_layers(rows)
     assert layers.layer.tolist() == list(LAYERS)
     first = rows[rows.layer == LAYERS[0]].value

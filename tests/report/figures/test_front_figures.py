@@ -1,7 +1,5 @@
 """Tests of ``bitswitch.report.figures.front_figures``."""
 
-from pathlib import Path
-
 import pytest
 
 from bitswitch.report.analysis import subnets
@@ -10,11 +8,11 @@ from bitswitch.report.figures import front_figures
 
 
 @pytest.fixture
-def frames(mixed_folder: Path) -> Frames:
-    return Frames.read(mixed_folder)
+def frames(mixed_frames: Frames) -> Frames:
+    return mixed_frames
 
 
-def test_every_bit_set_has_a_panel_with_all_arms(frames: Frames):
+def test_every_bit_set_has_a_panel_with_all_variants(frames: Frames):
     figure = front_figures.draw_fronts(frames, "fronts", "resnet20")
     assert [axes.get_title() for axes in figure.axes] == ["{8,6,4,2}", "{4,3,2}"]
     (legend,) = figure.legends

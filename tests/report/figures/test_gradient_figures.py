@@ -24,7 +24,7 @@ def test_layers_stand_in_the_order_of_the_network(study: Study):
 
 
 def test_only_runs_without_alrs_are_shown_per_layer(study: Study):
-    assert study.plain_arm == "without-alrs"
+    assert study.plain_variant == "without-alrs"
     rows = study.gradients[(study.gradients.variant == "without-alrs")]
     expected = rows.query("operand == 'weight' and bits == 2 and bitset == '{4,3,2}'")
     found = study.per_layer("weight", "{4,3,2}")[2]

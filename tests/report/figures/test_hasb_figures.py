@@ -1,7 +1,5 @@
 """Tests of ``bitswitch.report.figures.hasb_figures``."""
 
-from pathlib import Path
-
 import pytest
 
 from bitswitch.report.collect.frames import Frames
@@ -9,8 +7,8 @@ from bitswitch.report.figures import hasb_figures
 
 
 @pytest.fixture
-def frames(mixed_folder: Path) -> Frames:
-    return Frames.read(mixed_folder)
+def frames(mixed_frames: Frames) -> Frames:
+    return mixed_frames
 
 
 def test_figure_4_has_its_three_panels(frames: Frames):

@@ -1,7 +1,6 @@
 """Tests of ``bitswitch.report.figures.layer_figure``."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,8 @@ from tests.report.conftest import LAYERS
 
 
 @pytest.fixture
-def frames(mixed_folder: Path) -> Frames:
-    return Frames.read(mixed_folder)
+def frames(mixed_frames: Frames) -> Frames:
+    return mixed_frames
 
 
 def test_every_budget_has_a_panel_with_one_row_per_search(frames: Frames):

@@ -63,7 +63,7 @@ def test_only_rows_trained_as_printed_are_set_against_print(table1: Table):
     assert "difference" not in rows_of(section, "KURE")
 
 
-def test_a_faithful_row_is_set_against_print(results: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_published_recipe_is_set_against_print(results: Path, monkeypatch: pytest.MonkeyPatch):
     recipe = {"training": {"epochs": 9}, "options": {}}
     monkeypatch.setattr(facts, "recipe", lambda name, dataset: recipe, raising=False)
     variants = {
@@ -125,7 +125,7 @@ def test_recalibrated_accuracies_have_a_row_of_their_own(results: Path):
     assert any(note.startswith("Recalibrated") for note in table.notes)
 
 
-def test_an_arm_that_leaves_out_a_network_says_so(results: Path):
+def test_a_variant_that_leaves_out_a_network_says_so(results: Path):
     suite = make_shared("table1", "resnet18", "resnet50")
     kure = suite.experiments["table1"].variants["kure"]
     suite.experiments["table1"].variants["kure"] = kure.model_copy(

@@ -10,8 +10,8 @@ from tests.report.conftest import write_run
 from tests.report.mixed import make_mixed, write_all
 
 
-def test_scoring_stands_beside_training(mixed_folder: Path):
-    table = scoring_table.build(Frames.read(mixed_folder), "hmt", "hmt")
+def test_scoring_stands_beside_training(mixed_frames: Frames):
+    table = scoring_table.build(mixed_frames, "hmt", "hmt")
     (line,) = table.sections[0].lines
     assert (line.label, line.kind) == ("full precision", "hessian-trace")
     texts = [entry.text for entry in line.entries]

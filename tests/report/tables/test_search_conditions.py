@@ -23,8 +23,8 @@ VARIANTS = {
 
 
 @pytest.fixture(scope="module")
-def values(mixed_folder: Path) -> Values:
-    return Values(Frames.read(mixed_folder), "search-comparison")
+def values(mixed_frames: Frames) -> Values:
+    return Values(mixed_frames, "search-comparison")
 
 
 @pytest.fixture

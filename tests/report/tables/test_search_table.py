@@ -16,13 +16,13 @@ from tests.report.mixed import make_mixed, write_run, write_scoring, write_searc
 
 
 @pytest.fixture
-def frames(mixed_folder: Path) -> Frames:
-    return Frames.read(mixed_folder)
+def frames(mixed_frames: Frames) -> Frames:
+    return mixed_frames
 
 
-@pytest.fixture
-def table(frames: Frames) -> Table:
-    return search_table.build(frames, "search-comparison", "searches")
+@pytest.fixture(scope="module")
+def table(mixed_frames: Frames) -> Table:
+    return search_table.build(mixed_frames, "search-comparison", "searches")
 
 
 def trained_and_scored(results: Path) -> Suite:
@@ -40,7 +40,7 @@ def cell(table: Table, line: Line, name: str) -> Entry:
     return line.entries[names.index(name)]
 
 
-def test_arms_stand_side_by_side_within_each_budget(table: Table):
+def test_variants_stand_side_by_side_within_each_budget(table: Table):
     (section,) = table.sections
     assert section.title == "ResNet-20, {8,6,4,2}"
     assert [line.label for line in section.lines if line.label] == [

@@ -12,8 +12,8 @@ from bitswitch.report.tables import stability_table
 from tests.report.mixed import make_mixed, write_all
 
 
-def test_columns_are_the_epochs_that_were_scored(mixed_folder: Path):
-    frames = Frames.read(mixed_folder)
+def test_columns_are_the_epochs_that_were_scored(mixed_frames: Frames):
+    frames = mixed_frames
     section = stability_table.build(frames, "trace-stability", "t").sections[0]
     assert section.groups[0].columns == ("epoch 1", "epoch 2", "trained")
     (line,) = section.lines

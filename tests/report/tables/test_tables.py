@@ -39,8 +39,10 @@ def test_files_are_the_same_bytes_every_time(suite: Suite, folder: Path):
         assert [path.read_bytes() for path in tables.write(name, folder)] == before
 
 
-def test_every_experiment_of_mixed_precision_has_the_table_that_fits_its_arms(mixed_folder: Path):
-    frames = Frames.read(mixed_folder)
+def test_every_experiment_of_mixed_precision_has_the_table_that_fits_its_variants(
+    mixed_frames: Frames,
+):
+    frames = mixed_frames
     first = {
         name: tables.build(frames, name).sections[0].groups[0].columns[0]
         for name in tables.names(frames.suite)
@@ -55,13 +57,13 @@ def test_every_experiment_of_mixed_precision_has_the_table_that_fits_its_arms(mi
     }
 
 
-def test_every_line_is_as_wide_as_its_section(mixed_folder: Path):
-    frames = Frames.read(mixed_folder)
+def test_every_line_is_as_wide_as_its_section(mixed_frames: Frames, tmp_path: Path):
+    frames = mixed_frames
     for name in tables.names(frames.suite):
         for section in tables.build(frames, name).sections:
             for line in section.lines:
                 assert sum(entry.span for entry in line.entries) == section.width, name
-        assert all(path.stat().st_size > 500 for path in tables.write(name, mixed_folder, frames))
+        assert all(path.stat().st_size > 500 for path in tables.write(name, tmp_path, frames))
 
 
 def test_an_unknown_table_has_a_nearest_name(folder: Path):
