@@ -7,7 +7,6 @@ inputs in their range. A program decides itself where it computes with integers;
 ``bitswitch.deployment.onnx.runtime.kernels`` for what onnxruntime makes of a graph.
 """
 
-from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from bitswitch.deployment.onnx.layers import numpy, quantized_input, quantized_l
 from bitswitch.deployment.onnx.operators.calls import Call, Form, Size, UnsupportedError, Value
 from bitswitch.deployment.onnx.operators.products import float_product
 from bitswitch.deployment.onnx.operators.tables import FUNCTIONS, MODULES, written
-from bitswitch.deployment.onnx.tracing import FORM, trace
+from bitswitch.deployment.onnx.tracing import FORM, is_in_place, trace
 from bitswitch.deployment.snapshot import Snapshot
 from bitswitch.errors import EncodingError
 from bitswitch.results.files import write_bytes
@@ -113,7 +112,7 @@ class _Walk:
                 f"{error}."
             ) from None
         self.results[node] = _named(result, node.meta[FORM])
-        if _is_in_place(node, self.modules):
+        if is_in_place(node, self.modules):
             self.results[node.args[0]] = self.results[node]  # type: ignore[index]
 
     def _result(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
@@ -177,15 +176,6 @@ class _Walk:
                 f"integers"
             )
         return known(call)
-
-
-def _is_in_place(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
-    """Return whether an operation changes its first argument, which may be read again."""
-    if node.op == "call_module":
-        return bool(getattr(modules[str(node.target)], "inplace", False))
-    name = getattr(node.target, "__name__", str(node.target))
-    changes = name.endswith("_") or name in ("iadd", "imul") or node.kwargs.get("inplace", False)
-    return node.op in ("call_function", "call_method") and bool(changes)
 
 
 def _named(result: Any, form: Any) -> Any:

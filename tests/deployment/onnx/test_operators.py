@@ -93,6 +93,25 @@ def _in_place(x):
     return y + z
 
 
+class Masks(nn.Module):
+    """Two masks, one of which is read again after both were combined."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("lower", torch.ones(8, 8).tril().bool(), persistent=False)
+        self.register_buffer("upper", torch.ones(8, 8).triu().bool(), persistent=False)
+
+    def forward(self, x):
+        both = self.lower & self.upper
+        return torch.where(both, x, 0.5) + torch.where(self.lower, x, 0.25)
+
+
+def _in_place_on_a_view(x):
+    y = x * 1
+    y.flatten(2).relu_()
+    return y
+
+
 def _attended(x, **options):
     """Attention over places [n, heads, places, width]; queries, keys and values differ."""
     tokens = x.flatten(2).transpose(1, 2)
@@ -140,6 +159,7 @@ def _looked_up(x):
 
 OPERATIONS = {
     "in place": _in_place,
+    "masks": Masks(),
     "attention": _attended,
     "causal attention": lambda x: _attended(x, is_causal=True, scale=0.3),
     "masked attention": lambda x: _attended(x, attn_mask=torch.ones(64, 64).tril().bool()),
@@ -198,6 +218,7 @@ def test_operations_compute_what_they_do_in_torch(made, operation):
         (lambda x: x + x.size(0), "arithmetic with other things"),
         (lambda x: x * x.mean(), "over all images"),
         (lambda x: functional.dropout(x, 0.5), "training=self.training"),
+        (_in_place_on_a_view, r"'mul' is read after an operation in place on another view of it"),
     ],
 )
 def test_what_has_no_translation_is_named(made, operation, words):
