@@ -35,7 +35,7 @@ class TanhQuantizer(Quantizer):
 
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
-        return self._worth(at_least_float32(x), self._codes(x, width), width)
+        return self._with_scale(at_least_float32(x), self._codes(x, width), width)
 
     @torch.no_grad()
     def narrow(self, codes: Codes, width: Width) -> Codes:
@@ -49,7 +49,7 @@ class TanhQuantizer(Quantizer):
         if self.scheme == "original":
             raise NotImplementedError("Codes of scheme 'original' do not follow from wider ones.")
         narrow = codes.values >> (int(width.ratio).bit_length() - 1)
-        return self._worth(codes.decode(), narrow.to(codes.scale.dtype), width)
+        return self._with_scale(codes.decode(), narrow.to(codes.scale.dtype), width)
 
     @torch.no_grad()
     def gain(self, x: Tensor, width: Width) -> Tensor:
@@ -60,7 +60,7 @@ class TanhQuantizer(Quantizer):
     def _codes(self, x: Tensor, width: Width) -> Tensor:
         return tanh_codes(at_least_float32(x), self.scheme, width.unsigned_high, -width.signed_low)
 
-    def _worth(self, weight: Tensor, codes: Tensor, width: Width) -> Codes:
+    def _with_scale(self, weight: Tensor, codes: Tensor, width: Width) -> Codes:
         gain = grid_gain(weight, codes, self.scheme, self.rescale, width.unsigned_high)
         scale, zero_point = cell(self.scheme, width.unsigned_high)
         return Codes(integers(codes), gain * scale, gain * zero_point)

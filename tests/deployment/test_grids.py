@@ -84,7 +84,7 @@ def test_weights_that_need_more_than_codes_are_told(make, message):
 
 
 @pytest.mark.parametrize(
-    ("make", "signed", "offset"),
+    ("make", "signed", "zero_point"),
     [
         (lambda: ActivationQuantizer(BITSET), False, False),
         (lambda: ActivationQuantizer(BITSET), True, False),
@@ -93,16 +93,16 @@ def test_weights_that_need_more_than_codes_are_told(make, message):
         (lambda: LearnedClipQuantizer(BITSET, 3.0, signed=True), True, True),
     ],
 )
-def test_grids_of_inputs(make, signed, offset):
+def test_grids_of_inputs(make, signed, zero_point):
     quantizer = make()
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(1000, generator=draw) * 4 + (-2 if signed else 0.5)
     quantizer.initialize(x)
     grids = input_grids("c", quantizer, BITSET)
-    assert (grids.signed, grids.zero_point is not None) == (signed, offset)
+    assert (grids.signed, grids.zero_point is not None) == (signed, zero_point)
     for row, bits in enumerate(BITSET):
         found = quantizer.encode(x, Width.of(bits, BITSET)).decode()
-        codes = (found - (grids.zero_point[row] if offset else 0)) / grids.scale[row]
+        codes = (found - (grids.zero_point[row] if zero_point else 0)) / grids.scale[row]
         torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-4)
 
 

@@ -13,7 +13,7 @@ from bitswitch.deployment.snapshot import (
     TokenGrid,
 )
 
-STEP, SCALE = 0.3, 0.05
+INPUT_SCALE, WEIGHT_SCALE = 0.3, 0.05
 
 
 def draw(*shape, low=-128, high=128, seed=0):
@@ -21,8 +21,10 @@ def draw(*shape, low=-128, high=128, seed=0):
     return torch.randint(low, high, shape, generator=generator, dtype=torch.int32)
 
 
-def grid(offset=None):
-    return InputGrid(torch.tensor(STEP), None if offset is None else torch.tensor(offset), 0, 255)
+def grid(zero_point=None):
+    return InputGrid(
+        torch.tensor(INPUT_SCALE), None if zero_point is None else torch.tensor(zero_point), 0, 255
+    )
 
 
 def run(layer, operands, x, observe=None):
@@ -65,20 +67,20 @@ def test_convolutions_add_integers_exactly(settings, per_channel):
     conv = nn.Conv2d(4, 8, 3, **settings)
     codes = draw(*conv.weight.shape)
     x = draw(2, 4, 7, 6, low=0, high=256, seed=1)
-    scale = torch.full((1,), SCALE) if not per_channel else torch.rand(8) + 0.01
+    scale = torch.full((1,), WEIGHT_SCALE) if not per_channel else torch.rand(8) + 0.01
     layer = IntegerConv2d(conv, "c", codes.to(torch.int8), conv.bias.detach())
     seen = []
     output = run(
         layer,
         Operands((8, 8), layer.codes, scale, None, grid()),
-        (x.double() * STEP).float(),
+        (x.double() * INPUT_SCALE).float(),
         lambda *found: seen.append(found),
     )
     (name, inputs, sums), expected = seen[0], convolve(x.numpy(), codes.numpy(), conv)
     assert name == "c"
     assert torch.equal(inputs, x.double())
     assert np.array_equal(sums.numpy(), expected)
-    factor = scale.double() * torch.tensor(STEP).double()
+    factor = scale.double() * torch.tensor(INPUT_SCALE).double()
     values = (torch.from_numpy(expected).double() * factor[:, None, None]).float()
     assert torch.equal(output, values + conv.bias.detach()[:, None, None])
 
@@ -89,36 +91,38 @@ def test_linear_layers_take_any_leading_dimensions(shape):
     codes, x = draw(3, 5), draw(2, *shape, low=0, high=256, seed=1)
     layer = IntegerLinear(linear, "l", codes.to(torch.int8), None)
     operands = Operands((8, 8), layer.codes, torch.tensor([0.5, 1.0, 2.0]), None, grid())
-    output = run(layer, operands, x * torch.tensor(STEP))
+    output = run(layer, operands, x * torch.tensor(INPUT_SCALE))
     sums = np.einsum("...i,oi->...o", x.numpy().astype(np.int64), codes.numpy())
-    step = torch.tensor(STEP).double().item()
-    expected = (sums * np.array([0.5, 1, 2]) * step).astype(np.float32)
+    input_scale = torch.tensor(INPUT_SCALE).double().item()
+    expected = (sums * np.array([0.5, 1, 2]) * input_scale).astype(np.float32)
     assert np.array_equal(output.numpy(), expected)
 
 
-@pytest.mark.parametrize("input_offset", [None, 0.7])
-@pytest.mark.parametrize("weight_offset", [None, -0.02])
+@pytest.mark.parametrize("input_zero_point", [None, 0.7])
+@pytest.mark.parametrize("weight_zero_point", [None, -0.02])
 @pytest.mark.parametrize("mode", ["zeros", "reflect"])
-def test_offsets_and_padding(input_offset, weight_offset, mode):
+def test_zero_points_and_padding(input_zero_point, weight_zero_point, mode):
     conv = nn.Conv2d(4, 6, 3, padding=1, groups=2, padding_mode=mode, bias=False)
     layer = IntegerConv2d(conv, "c", draw(6, 2, 3, 3).to(torch.int8), None)
-    offset = None if weight_offset is None else torch.tensor([weight_offset])
-    operands = Operands((8, 8), layer.codes, torch.tensor([SCALE]), offset, grid(input_offset))
+    zero_point = None if weight_zero_point is None else torch.tensor([weight_zero_point])
+    operands = Operands(
+        (8, 8), layer.codes, torch.tensor([WEIGHT_SCALE]), zero_point, grid(input_zero_point)
+    )
     x = torch.rand(2, 4, 5, 5, generator=torch.Generator().manual_seed(1)) * 60
     codes = operands.grid.encode(x)
-    worth = codes.double() * torch.tensor(STEP).double() + (input_offset or 0)
-    weight = layer.codes.double() * torch.tensor(SCALE).double() + (weight_offset or 0)
-    expected = conv._conv_forward(worth, weight, None)
+    values = codes.double() * torch.tensor(INPUT_SCALE).double() + (input_zero_point or 0)
+    weight = layer.codes.double() * torch.tensor(WEIGHT_SCALE).double() + (weight_zero_point or 0)
+    expected = conv._conv_forward(values, weight, None)
     torch.testing.assert_close(run(layer, operands, x).double(), expected, rtol=2e-7, atol=2e-5)
     torch.testing.assert_close(operands.weight().double(), weight, rtol=1e-6, atol=1e-8)
 
 
-def test_a_float_input_meets_the_worth_of_the_codes():
+def test_a_float_input_meets_the_values_of_the_codes():
     conv = nn.Conv2d(3, 4, 3)
     layer = IntegerConv2d(conv, "c", draw(4, 3, 3, 3).to(torch.int8), conv.bias.detach())
-    operands = Operands((8, 32), layer.codes, torch.tensor([SCALE]), None, None)
+    operands = Operands((8, 32), layer.codes, torch.tensor([WEIGHT_SCALE]), None, None)
     x = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(1))
-    weight = layer.codes.float() * torch.tensor(SCALE)
+    weight = layer.codes.float() * torch.tensor(WEIGHT_SCALE)
     expected = nn.functional.conv2d(x, weight, conv.bias.detach())
     assert torch.equal(run(layer, operands, x), expected)
 
@@ -156,7 +160,10 @@ def test_groups_of_inputs_are_scaled_before_they_are_added(settings, zero_point)
     zeros = None if zero_point is None else torch.full((6, groups), zero_point)
     operands = Operands((8, 8), layer.codes, scale, zeros, grid(0.7))
     seen = {}
-    x = draw(2, 8, 5, 5, low=0, high=256, seed=1).double() * torch.tensor(STEP).double() + 0.7
+    x = (
+        draw(2, 8, 5, 5, low=0, high=256, seed=1).double() * torch.tensor(INPUT_SCALE).double()
+        + 0.7
+    )
     found = run(layer, operands, x.float(), lambda name, codes, sums: seen.update({name: sums}))
     wide = scale.repeat_interleave(size, 1)[..., None, None]
     zero = 0 if zero_point is None else torch.tensor(zero_point)

@@ -12,7 +12,7 @@ from bitswitch.deployment.loading import assembled, load
 from bitswitch.errors import ArtifactError
 
 LAYER = "stages.0.0.conv1"
-CODES, SCALE, STEP = f"{LAYER}.weight.codes", f"{LAYER}.weight.scale", f"{LAYER}.input.scale"
+CODES, SCALE, INPUT_SCALE = f"{LAYER}.weight.codes", f"{LAYER}.weight.scale", f"{LAYER}.input.scale"
 
 
 def test_the_file_is_the_network(file):
@@ -60,21 +60,24 @@ def twice(description, tensors):
 
 def per_token(description, tensors):
     description["layers"][0] |= {"signed": True, "input_granularity": "per-token"}
-    del tensors[STEP]
+    del tensors[INPUT_SCALE]
 
 
 WRONG = {
-    "a missing tensor": (tensor(STEP, lambda t: None), f"tensor '{STEP}' is missing"),
+    "a missing tensor": (tensor(INPUT_SCALE, lambda t: None), f"tensor '{INPUT_SCALE}' is missing"),
     "an extra tensor": (tensor("more", lambda t: torch.zeros(1)), "'more' that the network has no"),
     "float weights": (tensor(f"{LAYER}.weight", lambda t: torch.zeros(1)), "has no place for"),
     "another shape": (tensor("fc.weight", lambda t: t[:, 1:]), r"\[10, 63\] instead of"),
     "another type": (tensor("fc.weight", lambda t: t.double()), "torch.float64"),
     "too few codes": (tensor(CODES, lambda t: t[1:]), r"uint8 \[1151\] instead of"),
     "a scale that is no number": (tensor(SCALE, lambda t: t * float("nan")), "not finite"),
-    "an infinite scale": (tensor(STEP, lambda t: t / 0), "not finite"),
-    "a scale of zero": (tensor(STEP, lambda t: t * 0), "not positive"),
+    "an infinite scale": (tensor(INPUT_SCALE, lambda t: t / 0), "not finite"),
+    "a scale of zero": (tensor(INPUT_SCALE, lambda t: t * 0), "not positive"),
     "a negative scale": (tensor(SCALE, lambda t: -t), "not positive"),
-    "scales of another number": (tensor(STEP, lambda t: t[:1]), r"\[1\] instead of .* \[2\]"),
+    "scales of another number": (
+        tensor(INPUT_SCALE, lambda t: t[:1]),
+        r"\[1\] instead of .* \[2\]",
+    ),
     "groups that do not divide": (
         tensor(SCALE, lambda t: torch.ones(1, 16, 5)),
         r"\[1, \d+, 5\] instead of .* \[1, 1\]",

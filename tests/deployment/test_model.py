@@ -22,8 +22,8 @@ RUNS = {
     "per group": exported.run_of(weight_granularity="per-group-8"),
     "shifted": exported.run_of(rounding="shift"),
     "transitional batch norm": exported.run_of("bit-mixer"),
-    "offsets of weights": exported.run_of("adabits", first_last_bits=8),
-    "offsets of both": exported.run_of("adabits", sides="double"),
+    "zero points of weights": exported.run_of("adabits", first_last_bits=8),
+    "zero points of both": exported.run_of("adabits", sides="double"),
     "a rescaled grid": exported.run_of("adabits", scheme="modified", rescale="stddev"),
 }
 

@@ -52,8 +52,8 @@ def test_every_code_as_training_rounds_it(stored, bits, scale):
             weights = ((codes.double() + part) * scale).float()[:, None]
             assert torch.equal(quantizer.encode(weights, widest).values[:, 0], codes.int())
             narrowed = narrow(codes, stored, bits, rule)
-            worth = Codes(narrowed.int(), quantizer.scale.detach() * width.ratio).decode()
-            assert torch.equal(worth, quantizer(weights, width).detach()[:, 0])
+            values = Codes(narrowed.int(), quantizer.scale.detach() * width.ratio).decode()
+            assert torch.equal(values, quantizer(weights, width).detach()[:, 0])
 
 
 def test_blocks_and_memory_formats(monkeypatch):

@@ -7,12 +7,12 @@ from bitswitch.deployment.layers import IntegerLinear
 from bitswitch.deployment.stored import Bound, Scales, StoredLayer
 
 
-def stored(rounding="half-even", keep=False, signed=False, offset=False, rows=1, pinned=None):
+def stored(rounding="half-even", keep=False, signed=False, zero_point=False, rows=1, pinned=None):
     codes = torch.tensor([[-128, 127], [3, 64]], dtype=torch.int8)
     layer = IntegerLinear(nn.Linear(2, 2), "l", codes, None)
     facts = LayerFacts(name="l", widths=(8, 4), pinned=pinned, rounding=rounding, signed=signed)
     row = torch.tensor([[0.5], [3.0]])
-    scales = Scales(row[:rows], row * 10 if offset else None, torch.tensor([0.1, 0.2]), None)
+    scales = Scales(row[:rows], row * 10 if zero_point else None, torch.tensor([0.1, 0.2]), None)
     return StoredLayer(facts, layer, scales, keep)
 
 
@@ -23,8 +23,8 @@ def test_a_shared_scale_grows_by_powers_of_two():
     assert stored("floor").at((4, 8)).weight().tolist() == [[-64, 56], [0, 32]]
 
 
-def test_scales_and_offsets_of_their_own():
-    layer = stored(rows=2, offset=True)
+def test_scales_and_zero_points_of_their_own():
+    layer = stored(rows=2, zero_point=True)
     assert layer.at((8, 8)).weight().tolist() == [[-59, 68.5], [6.5, 37]]
     assert layer.at((4, 4)).weight().tolist() == [[6, 51], [30, 42]]
 

@@ -47,12 +47,16 @@ def round_to_nearest(weight, granularity):
 QUANTIZERS = [double_rounding, lsq, three_sigma, round_to_nearest]
 
 
-def trained(make, weight, granularity, bits=4):
+def upstream_of(weight):
+    return torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+
+
+def trained(make, weight, granularity, upstream=None, bits=4):
     """Return values, gradient to the weight and flat gradients to the scales."""
     weight = weight.clone().requires_grad_()
     quantize = make(weight, granularity)
     output = quantize(weight, Width.of(bits, BITSET))
-    upstream = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    upstream = upstream_of(weight) if upstream is None else upstream
     (output * upstream).sum().backward()
     scales = [p.grad.flatten() for p in quantize.parameters() if p.grad is not None]
     return output.detach(), weight.grad, *scales
@@ -82,13 +86,14 @@ def test_one_channel_is_the_tensor(make, shape):
 def test_a_group_is_quantized_as_if_it_were_alone(make, shape):
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     weight[:, 2:4] *= 9  # the second group of two
-    output, to_weight, *_ = trained(make, weight, PerGroup(2))
+    output, to_weight, *to_scales = trained(make, weight, PerGroup(2))
     for group in range(4):
-        alone = weight[:, 2 * group : 2 * group + 2]
-        width = Width.of(4, BITSET)
-        expected = make(alone, PerChannel())(alone, width)
-        assert torch.equal(output[:, 2 * group : 2 * group + 2], expected)
-    assert to_weight.shape == weight.shape
+        part = slice(2 * group, 2 * group + 2)
+        alone = trained(make, weight[:, part], PerChannel(), upstream_of(weight)[:, part])
+        assert torch.equal(output[:, part], alone[0])
+        assert torch.equal(to_weight[:, part], alone[1])
+        for of_all, of_group in zip(to_scales, alone[2:], strict=True):
+            torch.testing.assert_close(of_all.reshape(6, 4)[:, group], of_group)
 
 
 @pytest.mark.parametrize("make", QUANTIZERS)

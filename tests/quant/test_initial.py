@@ -20,13 +20,13 @@ def test_three_sigma_reaches_further_from_zero_on_the_heavier_side():
 
 def test_three_sigma_per_channel_broadcasts_to_the_weight():
     weight = torch.randn(5, 3, 2, 2)
-    step = three_sigma_scale(weight, 4, granularity=PerChannel())
-    assert step.shape == (5, 1, 1, 1)
-    torch.testing.assert_close(step[2].squeeze(), three_sigma_scale(weight[2:3], 4))
+    scale = three_sigma_scale(weight, 4, granularity=PerChannel())
+    assert scale.shape == (5, 1, 1, 1)
+    torch.testing.assert_close(scale[2].squeeze(), three_sigma_scale(weight[2:3], 4))
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
-def test_nothing_to_measure_gives_a_step_of_one(value):
+def test_nothing_to_measure_gives_a_scale_of_one(value):
     assert three_sigma_scale(torch.full((2, 3), value), 8) == 1
     assert measured(percentile_range(torch.full((7,), value))) == 1
 
@@ -58,13 +58,13 @@ def test_percentile_range_ignores_outliers():
     assert percentile_range(values).item() == pytest.approx(0.998, abs=1e-3)
 
 
-def test_mean_step():
+def test_mean_scale():
     assert mean_scale(torch.tensor(3.0), 4).item() == 3
 
 
-def grid_error(x, step, offset, high):
-    codes = ((x - offset) / step).round().clamp(0, high)
-    return (codes * step + offset - x).square().mean().item()
+def grid_error(x, scale, zero_point, high):
+    codes = ((x - zero_point) / scale).round().clamp(0, high)
+    return (codes * scale + zero_point - x).square().mean().item()
 
 
 @pytest.mark.parametrize("high", [3, 7, 15])
@@ -74,21 +74,21 @@ def test_least_squares_grid_is_about_as_good_as_exhaustive_search(shape, high):
     x = {"relu": x.relu(), "normal": x + 1, "silu": torch.nn.functional.silu(3 * x), "heavy": x**3}[
         shape
     ]
-    step, offset = least_squares_grid(x, high)
+    scale, zero_point = least_squares_grid(x, high)
     low, top = x.min().item(), x.max().item()
     candidates = [
         grid_error(x, (i - j) / 40 * (top - low) / high, low + j / 40 * (top - low), high)
         for i in range(1, 41)
         for j in range(i)
     ]
-    assert grid_error(x, step, offset, high) < 1.05 * min(candidates)
+    assert grid_error(x, scale, zero_point, high) < 1.05 * min(candidates)
 
 
 def test_least_squares_grid_finds_a_grid_that_fits_exactly():
     codes = torch.tensor([0, 1, 2, 3, 3, 1])
-    step, offset = least_squares_grid(codes * 0.7 - 1.1, 3)
-    assert step.item() == pytest.approx(0.7)
-    assert offset.item() == pytest.approx(-1.1)
+    scale, zero_point = least_squares_grid(codes * 0.7 - 1.1, 3)
+    assert scale.item() == pytest.approx(0.7)
+    assert zero_point.item() == pytest.approx(-1.1)
 
 
 def test_least_squares_grid_of_values_that_are_not_finite_is_the_neutral_one():

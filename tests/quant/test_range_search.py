@@ -8,18 +8,18 @@ PEAK = ROWS.abs().amax(1, keepdim=True)
 
 
 def reference(row, start, end, low, high, centred, candidates, power):
-    """Return step and offset of the best candidate for one row, in Python floats."""
+    """Return scale and zero point of the best candidate for one row, in Python floats."""
     best = (float("inf"), 1.0, 0.0)
     for index in range(candidates):
         a, b = start * (1 - index / 100), end * (1 - index / 100)
-        step = (b - a) / (high - low)
-        offset = 0.0 if centred else a - step * low
+        scale = (b - a) / (high - low)
+        zero_point = 0.0 if centred else a - scale * low
         error = 0.0
         for x in row:
-            code = round(min(max((x - offset) / step, low), high))
-            error += abs(code * step + offset - x) ** power
+            code = round(min(max((x - zero_point) / scale, low), high))
+            error += abs(code * scale + zero_point - x) ** power
         if error < best[0]:
-            best = error, step, offset
+            best = error, scale, zero_point
     return best[1:]
 
 
@@ -31,9 +31,9 @@ def test_it_finds_the_candidate_with_the_least_error(bits, centred):
     found = search_range(ROWS, ends, (low, high), centred, 80, 2.4)
     for index, row in enumerate(ROWS.tolist()):
         start, end = (side[index].item() for side in ends)
-        step, offset = reference(row, start, end, low, high, centred, 80, 2.4)
-        assert found.scale[index].item() == pytest.approx(step, rel=1e-12)
-        assert found.zero_point[index].item() == pytest.approx(offset, rel=1e-9, abs=1e-12)
+        scale, zero_point = reference(row, start, end, low, high, centred, 80, 2.4)
+        assert found.scale[index].item() == pytest.approx(scale, rel=1e-12)
+        assert found.zero_point[index].item() == pytest.approx(zero_point, rel=1e-9, abs=1e-12)
 
 
 def test_one_candidate_is_the_full_range():

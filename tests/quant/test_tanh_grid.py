@@ -115,12 +115,12 @@ def test_cells_nest(scheme):
         assert torch.equal(wide >> (8 - bits), narrow)
 
 
-def test_the_worth_of_codes_reaches_both_ends_on_the_original_grid():
+def test_codes_reach_both_ends_on_the_original_grid():
     for bits in range(2, 9):
-        step, offset = cell("original", 2**bits - 1)
+        scale, zero_point = cell("original", 2**bits - 1)
         half = 2 ** (bits - 1)
-        assert -half * step + offset == pytest.approx(-1)
-        assert (half - 1) * step + offset == pytest.approx(1)
+        assert -half * scale + zero_point == pytest.approx(-1)
+        assert (half - 1) * scale + zero_point == pytest.approx(1)
 
 
 @pytest.mark.parametrize("rescale", ["none", "mean", "constant", "stddev"])

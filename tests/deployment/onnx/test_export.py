@@ -111,16 +111,16 @@ def test_every_kind_of_grid(method, options):
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("offset", [None, -0.3])
-def test_inputs_with_a_sign_and_an_offset(signed, offset):
+@pytest.mark.parametrize("zero_point", [None, -0.3])
+def test_inputs_with_a_sign_and_a_zero_point(signed, zero_point):
     run = exported.run_of(model={"name": "resnet8", "options": {"form": "original"}})
     description, tensors = exported.artifact(exported.quantized(run), run).content
     for layer in description["layers"][::2]:
         layer["signed"] = signed
         name = layer["name"]
-        if offset is not None:
+        if zero_point is not None:
             scale = tensors[f"{name}.input.scale"]
-            tensors[f"{name}.input.offset"] = torch.full_like(scale, offset)
+            tensors[f"{name}.input.offset"] = torch.full_like(scale, zero_point)
     integers, images = exported.assembled(description, tensors, "memory"), exported.images(count=8)
     for bits in integers.bitset:
         found = as_written(graph_of(integers, bits), images)
