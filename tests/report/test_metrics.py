@@ -124,6 +124,24 @@ def test_printed_accuracies_are_not_set_against_another_metric(
     assert section.about.endswith("MAE is not top-1: not comparable")
 
 
+def test_curves_keep_the_loss_where_it_is_the_headline(
+    suite: Suite, results: Path, monkeypatch: pytest.MonkeyPatch
+):
+    about = {"metrics": [Metric("loss", "Cross-entropy", "nats", "lower", 4)._asdict()]}
+    monkeypatch.setattr(facts, "dataset_facts", lambda name, options: FACTS | about)
+    write_run(next(iter(suite.runs.values())), results)
+    curves = collect.collect(suite, results).curves
+    assert curves.loss.notna().all()
+    assert (curves.headline == curves.loss).all()
+    assert (curves.held_out_headline == curves.held_out_loss).all()
+
+
+def test_a_table_of_several_metrics_says_which_each_network_has(frames: Frames):
+    about = {section.title: section.about for section in tables.build(frames, "table4").sections}
+    assert "MAE in levels" in about["ResNet-20"]
+    assert "Top-1 in percent" in about["ResNet-18"]
+
+
 def test_axes_say_what_they_show(frames: Frames):
     figure = gradient_figures.draw_overview(frames, "alrs", "resnet20")
     curve = figure.axes[-1]

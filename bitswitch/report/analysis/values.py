@@ -1,6 +1,6 @@
 """Look up what was measured and what is printed, by place in a table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
@@ -13,6 +13,7 @@ from bitswitch.report.analysis import budgets
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import ROLE
+from bitswitch.suite.variants import NetworkSpec
 
 FP = ("FP", "32")
 """Bit set and policy of full-precision runs."""
@@ -29,6 +30,11 @@ PRINTED_TITLES = {
     "imagenet": "ImageNet",
 }
 """How the publication writes its models and datasets."""
+
+
+def printed_title(name: str | None) -> str:
+    """Return how the publication writes a model or dataset; an empty text for none."""
+    return PRINTED_TITLES.get(name or "", name or "")
 
 
 class Place(NamedTuple):
@@ -98,6 +104,26 @@ class Network:
     """Why reproduced and printed numbers cannot be compared, or None."""
     metric: Metric
     """The headline of its task."""
+
+
+def paired(
+    networks: Mapping[str, NetworkSpec], models: Iterable[str]
+) -> list[tuple[str | None, str | None]]:
+    """Return pairs of a network of the suite and a printed model, one per section of a table.
+
+    The printed models come first, each with the first network that is published as it; then every
+    other network, alone.
+
+    Args:
+        networks: Of an experiment, by key in the suite.
+        models: Of printed rows, in their order.
+    """
+    by_model: dict[str | None, str] = {}
+    for name, spec in networks.items():
+        by_model.setdefault(spec.published, name)
+    first = [(by_model.get(model), model) for model in dict.fromkeys(models)]
+    shown = {name for name, _ in first}
+    return [*first, *((name, None) for name in networks if name not in shown)]
 
 
 class Values:
@@ -207,25 +233,20 @@ class Values:
         """The suite's networks, those of the printed table in its order; then the others."""
         suite = self.frames.suite
         chosen = {name: suite.networks[name] for name in self.recipe.networks}
-        by_model = {spec.published: name for name, spec in chosen.items()}
-        models = list(dict.fromkeys(self._printed.model))
-        first = [self._network(by_model.get(model), model) for model in models]
-        shown = {network.name for network in first}
-        rest = [name for name in chosen if name not in shown]
-        return first + [self._network(name, None) for name in rest]
+        return [self._network(*pair) for pair in paired(chosen, self._printed.model)]
 
     def _network(self, name: str | None, model: str | None) -> Network:
         """Return what is known of one section."""
         rows = self._printed
         printed_on = next(iter(rows.loc[rows.model == model, "dataset"]), "") if model else ""
         spec = self.frames.suite.networks[name] if name else None
-        title = spec.title if spec else PRINTED_TITLES.get(str(model), str(model))
+        title = spec.title if spec else printed_title(model)
         return Network(
             title=title,
             name=name,
             published=model,
             data=self._data_of(name) if name else "",
-            published_data=PRINTED_TITLES.get(printed_on, printed_on),
+            published_data=printed_title(printed_on),
             incomparable=self._incomparable(name, printed_on) if name and model else None,
             metric=self.frames.headlines[name].metric if name else published.metric(),
         )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from bitswitch.report.analysis import methods
 from bitswitch.report.analysis.values import Network, Place, Sample, Values
 from bitswitch.report.collect import published
+from bitswitch.report.collect.headline import sentence
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section
 from bitswitch.report.tables import conditions, entries
 from bitswitch.report.tables.accuracy_grid import Grid, is_float, measured_at
@@ -44,6 +45,8 @@ class SectionBuilder:
     def __init__(self, values: Values, network: Network, footnotes: Footnotes) -> None:
         self.frames = values.frames
         self.network = network
+        self.is_mixed = len({one.metric for one in values.networks}) > 1
+        """Whether networks of the table have different metrics."""
         self.footnotes = footnotes
         self.grid = Grid(values, network)
         self.variants = self.grid.variants
@@ -65,6 +68,8 @@ class SectionBuilder:
             parts.append(f"reproduced: {DASH} {ABSENT}")
         else:
             parts.append(f"reproduced: {network.data or f'{DASH} {NOT_RUN}'}")
+        if self.is_mixed:
+            parts.append(sentence(network.metric))
         if network.incomparable:
             parts.append(network.incomparable)
         return " · ".join(parts)

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from bitswitch.report.analysis.training_times import Clock, Saving
-from bitswitch.report.analysis.values import PRINTED_TITLES
+from bitswitch.report.analysis.values import paired, printed_title
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
@@ -37,18 +37,17 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     unit_s = HOUR_S if longest > HOUR_S else MINUTE_S
     footnotes = Footnotes()
     printed = published.costs()
-    by_model = {suite.networks[network].published: network for network in recipe.networks}
-    models = dict.fromkeys([*printed.model, *by_model])
+    networks = {network: suite.networks[network] for network in recipe.networks}
     sections = tuple(
         _Section(
-            title=_title(frames, by_model.get(model), model),
+            title=networks[network].title if network else printed_title(model),
             printed=printed[printed.model == model],
-            clock=clocks.get(by_model.get(model, "")),
+            clock=clocks.get(network or ""),
             groups=_groups(clocks.values(), unit_s),
             unit_s=unit_s,
             footnotes=footnotes,
         ).build()
-        for model in models
+        for network, model in paired(networks, printed.model)
     )
     devices = sorted({device for clock in clocks.values() for device in clock.devices})
     where = (f"Reproduced on {'; '.join(devices)}.",) if devices else ()
@@ -61,11 +60,6 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         notes=(*NOTES, *where),
         footnotes=footnotes.listed(),
     )
-
-
-def _title(frames: Frames, network: str | None, model: str) -> str:
-    """Return the network's title."""
-    return frames.suite.networks[network].title if network else PRINTED_TITLES.get(model, model)
 
 
 def _groups(clocks: Iterable[Clock], unit_s: float) -> tuple[Group, ...]:
@@ -108,7 +102,7 @@ class _Section:
         parts = []
         if len(self.printed):
             row = self.printed.iloc[0]
-            data = PRINTED_TITLES.get(row.dataset, row.dataset)
+            data = printed_title(row.dataset)
             gpus = f"{row.v100_gpus} V100" + ("s" if row.v100_gpus > 1 else "")
             recipe = f"{row.epochs} epochs, batch {row.batch_size}"
             parts.append(f"published: {data}, {recipe}, {gpus}")

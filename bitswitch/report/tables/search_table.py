@@ -109,7 +109,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     builder = _Builder(
         titles={key: variant.title for key, variant in values.recipe.variants.items()},
         budgets=budgets.of_experiment(frames, experiment),
-        groups=_groups(found, [network.metric for network in values.networks]),
+        groups=_groups(found),
     )
     networks = values.networks
     embedded = (ACCURACY_NOTES["embedded"],) if frames.suite.data == "embedded" else ()
@@ -140,9 +140,11 @@ def _notes(values: Values) -> list[str]:
     return [first.format(**words), *protocols(values), *between, last.format(**words)]
 
 
-def _groups(found: pd.DataFrame, metrics: Sequence[Metric]) -> dict[str, list[Column]]:
-    """Return the columns by title of their group; those that no search fills are left out."""
-    titles = "; ".join(dict.fromkeys(map(heading, metrics)))
+def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
+    """Return the columns by title of their group; those that no search fills are left out.
+
+    The first group, without a title, is about the headline of each network.
+    """
     giga = found.bitops.max() >= 1e9
     costs = (
         Column("GBitOps" if giga else "MBitOps", "bitops", _scaled(1e9 if giga else 1e6)),
@@ -152,11 +154,18 @@ def _groups(found: pd.DataFrame, metrics: Sequence[Metric]) -> dict[str, list[Co
         Column("inputs", "activation_bits", _scaled(1)),
         Column("ms", "latency", _scaled(1)),
     )
-    groups = {titles: FOUND, "costs": costs, "effort": EFFORT}
+    groups = {"": FOUND, "costs": costs, "effort": EFFORT}
     return {
-        title: [one for one in group if one.key not in OPTIONAL or found[one.key].any()]
+        title: [one for one in group if one.key not in OPTIONAL or _is_filled(found, one.key)]
         for title, group in groups.items()
     }
+
+
+def _is_filled(found: pd.DataFrame, key: str) -> bool:
+    """Return whether a search fills a column; what was tested does, even if all of it collapsed."""
+    if key in subnets.TESTED:
+        return bool(found[f"{key}_status"].notna().any())
+    return bool(found[key].any())
 
 
 @dataclass
@@ -172,7 +181,7 @@ class _Builder:
     def section(self, network: Network, bitset: str, rows: pd.DataFrame) -> Section:
         """Return what was found for one bit set of a network."""
         groups = tuple(
-            Group(title, tuple(column.title for column in columns))
+            Group(title or heading(network.metric), tuple(column.title for column in columns))
             for title, columns in self.groups.items()
         )
         lines = tuple(

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.report.analysis.values import Place, Values
+from bitswitch.report.analysis.values import Place, Values, paired
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.suite.suite import Suite
+from bitswitch.suite.variants import NetworkSpec
 from tests.report.conftest import NETWORK, alrs_of, make_suite, write_run
 
 
@@ -44,6 +45,16 @@ def test_networks_stand_in_the_order_of_the_printed_table(folder: Path):
     ]
     assert [network.name for network in networks] == ["resnet20", None, None, None]
     assert networks[0].incomparable == "embedded data: not comparable"
+
+
+def test_a_second_network_published_as_the_same_model_stands_alone():
+    same = {"title": "R", "published": "resnet20", **NETWORK}
+    networks = {name: NetworkSpec.model_validate(same) for name in ("one", "other")}
+    assert paired(networks, ["resnet18", "resnet20", "resnet20"]) == [
+        (None, "resnet18"),
+        ("one", "resnet20"),
+        ("other", None),
+    ]
 
 
 def test_published_scale_is_comparable_on_the_same_data_only(published_suite: Suite, results: Path):

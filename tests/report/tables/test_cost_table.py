@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Line, Table
 from bitswitch.report.tables import cost_table
+from tests.report.conftest import EXPERIMENTS, NETWORK, make_suite
 
 
 def build(frames: Frames) -> Table:
@@ -77,3 +79,19 @@ def test_what_is_incomplete_is_a_dash(folder: Path):
 def test_networks_that_were_not_timed_say_so(folder: Path):
     section = build(Frames.read(folder)).sections[1]
     assert all(one.entries[-1].text.endswith("not in this suite") for one in section.lines)
+
+
+def test_every_network_that_is_trained_stands_in_the_table():
+    network = {"title": "One", "published": "resnet20", **NETWORK}
+    networks = {
+        "resnet20": network,
+        "again": network | {"title": "Again"},
+        "mine": {"title": "Mine", "published": "mine", **NETWORK},
+        "yours": {"title": "Yours", "published": "mine", **NETWORK},
+    }
+    experiments = {
+        key: EXPERIMENTS[key] | {"networks": list(networks)} for key in ("alrs", "separate")
+    }
+    frames = collect.collect(make_suite(networks=networks, experiments=experiments), Path("none"))
+    titles = [section.title for section in build(frames).sections]
+    assert titles == ["One", "ResNet-18", "ResNet-50", "Again", "Mine", "Yours"]

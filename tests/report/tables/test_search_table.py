@@ -114,6 +114,14 @@ def test_columns_that_no_search_fills_are_left_out(frames: Frames):
     assert "ms" not in costs.columns
 
 
+def test_a_column_stays_where_all_of_it_collapsed(frames: Frames):
+    metrics = frames.metrics.copy()
+    metrics.loc[metrics.metric == "top1_retrained", "status"] = "collapsed"
+    changed = replace(frames, metrics=metrics)
+    table = search_table.build(changed, "search-comparison", "searches")
+    assert cell(table, table.sections[0].lines[0], "tuned").text == DASH
+
+
 def test_budgets_are_those_of_the_bit_set(frames: Frames):
     sections = search_table.build(frames, "fronts", "f").sections
     assert [section.title for section in sections] == ["ResNet-20, {8,6,4,2}", "ResNet-20, {4,3,2}"]
