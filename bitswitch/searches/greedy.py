@@ -1,4 +1,4 @@
-"""Greedy search: from the widest policy down, by the reduction that costs least accuracy."""
+"""Greedy search: from the widest policy down, by the reduction that does least harm."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class Greedy(Search):
     class Options(Strict):
         """What a step looks at."""
 
-        measure: Literal["loss", "accuracy", "scores"] = "loss"
+        measure: Literal["loss", "headline", "scores"] = "loss"
         """What a reduction must raise least: the loss or the error on held-out examples, or the
         layers' sensitivity, which evaluates nothing."""
         rule: Literal["ratio", "scaled"] = "ratio"
@@ -49,8 +49,8 @@ class Greedy(Search):
         super().__init__(options)
         self.scored = self.options.measure == "scores"
         self.evaluates = not self.scored
-        # Accuracies of few images are often equal; losses and scores hardly are.
-        self.stochastic = self.options.measure == "accuracy"
+        # Headlines of few images, say accuracies, are often equal; losses and scores hardly are.
+        self.stochastic = self.options.measure == "headline"
 
     def least_evaluations(self, layers: int) -> int:
         """Return 1 for the widest policy, and 1 for a reduction of each layer."""
