@@ -162,9 +162,9 @@ def _replaced(net: nn.Module, method: Method) -> nn.Module:
         role: Role | None = module.__dict__.pop(_MARK, None)
         with _naming(name):
             if role == "inner":
-                replacements[module] = _has_scales(quantized_layer(module, method))
+                replacements[module] = _with_usable_scales(quantized_layer(module, method))
             elif role in ("first", "last") and method.first_last_bits is not None:
-                replacements[module] = _has_scales(_pinned(module, role == "first", method))
+                replacements[module] = _with_usable_scales(_pinned(module, role == "first", method))
             elif isinstance(module, _BatchNorm):
                 replacements[module] = _normalization(module, method)
     for name, module in list(net.named_modules(remove_duplicate=False)):
@@ -182,7 +182,7 @@ def _naming(name: str) -> Iterator[None]:
         raise SpecError(f"Layer '{name}' cannot be quantized: {error}") from None
 
 
-def _has_scales(layer: QuantizedLayer) -> QuantizedLayer:
+def _with_usable_scales(layer: QuantizedLayer) -> QuantizedLayer:
     """Return ``layer`` if an integer kernel can apply the scales of its input.
 
     Raises:

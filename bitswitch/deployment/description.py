@@ -41,12 +41,12 @@ class LayerFacts(Strict):
     """``per-token``: max|x| / (2^(b-1) - 1) of every row of the input [..., in], in float32."""
 
     @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what files had no word for, where it is as it was."""
-        content: dict[str, Any] = handler(self)
+    def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``input_granularity`` where it says nothing: older programs do not know it."""
+        found: dict[str, Any] = serialize(self)
         if self.input_granularity == "per-tensor":
-            del content["input_granularity"]
-        return content
+            del found["input_granularity"]
+        return found
 
     @model_validator(mode="after")
     def _widths_fit(self) -> Self:

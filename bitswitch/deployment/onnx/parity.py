@@ -5,7 +5,7 @@ codes, onnxruntime may take the other one. So predictions may differ; they are c
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.task import Task
@@ -30,10 +30,6 @@ class Runtime(NamedTuple):
     differing: int
     """Predictions that differ."""
     kernels: Kernels
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all fields by name."""
-        return {**self._asdict(), "kernels": self.kernels._asdict()}
 
 
 def compare(

@@ -9,7 +9,7 @@ differs, if both classes have the same logit but for rounding.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,10 +49,6 @@ class Agreement(NamedTuple):
     """Images whose codes or predictions differ for another reason: 0, or something is wrong."""
     accumulators: dict[str, int]
     """Largest magnitude seen, by layer."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all fields by name."""
-        return self._asdict()
 
 
 def parity(
