@@ -9,7 +9,8 @@ import pytest
 
 from bitswitch.report.analysis import methods
 from bitswitch.report.collect import collect
-from bitswitch.report.collect.frames import METHODS, Frames, frame
+from bitswitch.report.collect.columns import METHODS
+from bitswitch.report.collect.frames import Frames, frame
 from tests.report.conftest import make_card, make_shared
 
 RECIPE = {"training": {"epochs": 9, "alrs": {"variant": "clamped"}}, "options": {"steps": [1, 2]}}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from bitswitch.report.analysis.trace_stability import DRAWS, STABILITY, rank_correlation, stability
-from bitswitch.report.collect.frames import SCORES, SENSITIVITIES, frame
+from bitswitch.report.collect.columns import SCORES, SENSITIVITIES
+from bitswitch.report.collect.frames import frame
 
 LAYERS = [f"layer{number}" for number in range(9)]
 values = st.floats(-100, 100, allow_subnormal=False)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import RecordError
-from bitswitch.report.collect.frames import TABLES, Frames
+from bitswitch.report.collect.columns import TABLES
+from bitswitch.report.collect.frames import Frames
 from bitswitch.results.deployments import Parity
 from bitswitch.results.policies import CostsRecord
 from bitswitch.results.record import Record

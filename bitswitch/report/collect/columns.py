@@ -1,0 +1,284 @@
+"""Columns of the tidy tables, by name of their file."""
+
+from bitswitch.contracts.sensitivity import Score
+from bitswitch.results.deployments import Rounding, Storage
+from bitswitch.results.records import ScaleGradient
+
+METRICS = (
+    "suite",
+    "data",
+    "source",
+    "experiment",
+    "network",
+    "method",
+    "model",
+    "dataset",
+    "bitset",
+    "variant",
+    "seed",
+    "search",
+    "search_seed",
+    "policy",
+    "split",
+    "metric",
+    "value",
+    "unit",
+    "noise",
+    "run",
+    "status",
+    "where",
+)
+"""Columns of ``metrics.csv``. ``source`` is ``reproduced`` or ``published``; ``where`` says why a
+value is missing, or in which printed table it stands. ``search`` is the identifier of the search
+that found the policy; then ``policy`` is the name of its budget, else a bit-width. ``noise`` is the
+95 % half-width of a headline on the test split, from its size alone; empty where not known."""
+
+CURVES = (
+    "run",
+    "epoch",
+    "steps",
+    "learning_rate",
+    "bits",
+    "loss",
+    "headline",
+    "held_out_loss",
+    "held_out_headline",
+    "scale_learning_rate",
+    "negative_share",
+    "mean_gradient",
+)
+"""Columns of ``curves.csv``: one row per run, epoch and bit-width; ``headline``: of its task."""
+
+SCALE_GRADIENTS = (
+    "run",
+    "epoch",
+    "operand",
+    "bits",
+    "position",
+    "layer",
+    *ScaleGradient.model_fields,
+)
+"""Columns of ``scale_gradients.csv``; ``position`` counts layers from the input, from 0."""
+
+TASKS = (
+    "network",
+    "metric",
+    "title",
+    "unit",
+    "better",
+    "digits",
+    "measure",
+    "chance",
+    "chance_bound",
+    "note",
+)
+"""Columns of ``tasks.csv``: one row per network of the suite, about the headline of its task:
+``measure``, what sentences call it; ``chance``, of a network that knows nothing, and
+``chance_bound``, up to which it may be guessing on the test split; empty where that is not known.
+"""
+
+RUNS = (
+    "run",
+    "status",
+    "diagnosis",
+    "method",
+    "model",
+    "dataset",
+    "bitset",
+    "seed",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "update",
+    "alrs",
+    "storage",
+    "steps",
+    "train_time_s",
+    "time_kind",
+    "evaluate_time_s",
+    "other_time_s",
+    "wall_time_s",
+    "peak_memory_mib",
+    "parameters",
+    "threads",
+    "device_name",
+    "negative_share",
+    "reflections",
+    "data_stamp",
+    "classes",
+    "test_images",
+    "bitswitch_version",
+    "commit",
+    "code_hash",
+    "python",
+    "torch",
+    "torchvision",
+    "platform",
+    "started",
+    "finished",
+)
+"""Columns of ``runs.csv``: one row per run, complete or not."""
+
+METHODS = (
+    "method",
+    "title",
+    "source",
+    "fidelity",
+    "storage",
+    "licence",
+    "first_last_bits",
+    "left_open",
+    "deviations",
+    "missing",
+    "published_recipes",
+)
+"""Columns of ``methods.csv``: one row per method of the suite, from its card;
+``published_recipes`` is JSON."""
+
+SENSITIVITIES = (
+    "sensitivity",
+    "plugin",
+    "run",
+    "model",
+    "epoch",
+    "bitset",
+    "seed",
+    "images",
+    "status",
+    "diagnosis",
+    "time_s",
+    "wall_time_s",
+    "peak_memory_mib",
+    "facts",
+    "code_hash",
+)
+"""Columns of ``sensitivities.csv``: one row per sensitivity; ``epoch`` is empty for the trained
+network, 0 for the one before training; ``facts`` is JSON."""
+
+SCORES = ("sensitivity", "position", *Score._fields)
+"""Columns of ``scores.csv``: one row per score; ``position`` counts layers from the input."""
+
+SENSITIVITY_USES = (
+    "experiment",
+    "network",
+    "variant",
+    "bitset",
+    "seed",
+    "use",
+    "sensitivity",
+)
+"""Columns of ``sensitivity_uses.csv``: which sensitivity serves which place; ``use`` is
+``reported``, ``guide`` of the training, or ``search``."""
+
+NEEDS = ("job", "needs")
+"""Columns of ``needs.csv``: which run or sensitivity a run, sensitivity or search needs, one per
+row; what those need stands in rows of its own."""
+
+POLICIES = (
+    "search",
+    "plugin",
+    "run",
+    "model",
+    "seed",
+    "budget",
+    "cost",
+    "limit",
+    "tied",
+    "status",
+    "diagnosis",
+    "objective",
+    "held_out_headline",
+    "candidates",
+    "evaluations",
+    "search_time_s",
+    "retraining_epochs",
+    "retraining_time_s",
+    "uniform_bits",
+    "uniform_cost",
+    "first_last",
+    "bitops",
+    "size",
+    "average_bits",
+    "weighted_average_bits",
+    "activation_bits",
+    "latency",
+    "code_hash",
+)
+"""Columns of ``policies.csv``: one row per search and budget; ``cost`` is what that limits."""
+
+POLICY_LAYERS = (
+    "search",
+    "budget",
+    "position",
+    "layer",
+    "weight_bits",
+    "activation_bits",
+)
+"""Columns of ``policy_layers.csv``: one row per layer of every policy."""
+
+DEPLOYMENTS = (
+    "run",
+    "bits",
+    "status",
+    "diagnosis",
+    "images",
+    "metric",
+    "headline_trained",
+    "headline_integer",
+    "headline_onnx",
+    "largest_difference",
+    "onnx_difference",
+    "differing",
+    "onnx_differing",
+    "onnx_integer_kernels",
+    "onnx_float_kernels",
+    "no_onnx",
+    "ties",
+    "images_with_ties",
+    "unexplained",
+    "largest_sum",
+    "possible_sum",
+    "code_hash",
+)
+"""Columns of ``deployments.csv``: one row per run that is deployed, and bit-width. ``metric`` is
+the headline of the task, whose values begin with ``headline``. ``differing``: predictions that
+training does not share, of them ``ties``; those of ``onnx`` are set against the integer model, and
+``no_onnx`` says why there are none; ``largest_sum`` and ``possible_sum``: magnitude of integer
+sums, seen and at worst."""
+
+STORAGE = ("run", *Storage.model_fields)
+"""Columns of ``storage.csv``, bytes: ``fp32`` weights, a ``separate`` model for each bit-width, one
+``file`` for all, and that in ``memory`` at each bit-width; of quantized layers and of the rest."""
+
+ROUNDING = ("run", *Rounding.model_fields)
+"""Columns of ``rounding.csv``: sums of squares over the weights of a layer at a bit-width."""
+
+TABLES = {
+    "metrics": METRICS,
+    "tasks": TASKS,
+    "runs": RUNS,
+    "methods": METHODS,
+    "curves": CURVES,
+    "scale_gradients": SCALE_GRADIENTS,
+    "sensitivities": SENSITIVITIES,
+    "scores": SCORES,
+    "sensitivity_uses": SENSITIVITY_USES,
+    "needs": NEEDS,
+    "policies": POLICIES,
+    "policy_layers": POLICY_LAYERS,
+    "deployments": DEPLOYMENTS,
+    "storage": STORAGE,
+    "rounding": ROUNDING,
+}
+
+NUMBERS = ("seed", "search_seed", "epoch")
+"""Columns of whole numbers that may be empty."""
+
+TYPES = dict.fromkeys(NUMBERS, "Int64") | dict.fromkeys(
+    (
+        *("bitset", "policy", "run", "commit", "code_hash", "variant", "network"),
+        *("search", "sensitivity", "budget", "diagnosis", "unit"),
+    ),
+    "str",
+)
+"""Columns whose type their content may not decide."""
