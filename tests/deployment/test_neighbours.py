@@ -13,7 +13,9 @@ from . import exported
 BITSET = (8, 4, 2)
 
 
-@pytest.fixture(scope="module", params=[None, 8], ids=["float first_last", "8-bit first_last"])
+@pytest.fixture(
+    scope="module", params=[None, 8], ids=["float first and last", "8-bit first and last"]
+)
 def neighbours(request):
     run = exported.run_of(bitset=BITSET, first_last_bits=request.param)
     model = exported.integers(exported.quantized(run), run)

@@ -64,10 +64,8 @@ def test_a_separate_model_has_its_own_codes_scales_and_norms(case):
         one = found["separate", bits]
         assert one.quantized == sum(-(-size * bits // 8) + 8 for size in sizes)
         channels = sum(m.num_features for m in net.modules() if isinstance(m, nn.BatchNorm2d))
-        first_last = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        floats = sum(
-            v.numel() for layer in (first_last[0], first_last[-1]) for v in layer.parameters()
-        )
+        layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        floats = sum(v.numel() for layer in (layers[0], layers[-1]) for v in layer.parameters())
         assert one.rest == 4 * (floats + 2 * channels)
 
 

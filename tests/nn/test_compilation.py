@@ -43,7 +43,7 @@ def compare(model, compiled, images):
         torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("method", [double_rounding(), unshared(weight_granularity="per-channel")])
+@pytest.mark.parametrize("method", [double_rounding(), unshared(weight_granularity="per-group-4")])
 def test_one_graph_serves_every_policy(images, method):
     model = quantize(float_net(), method)
     model.calibrate([images])

@@ -14,7 +14,7 @@ DRAW = torch.Generator().manual_seed(0)
 WEIGHTS = [torch.randn(4, 3, generator=DRAW), torch.rand(2, 3, 3, 3, generator=DRAW)]
 
 
-def step_info(values, order):
+def moment(values, order):
     mean, spread = fmean(values), stdev(values)
     return fmean(((v - mean) / spread) ** order for v in values)
 
@@ -22,13 +22,13 @@ def step_info(values, order):
 @pytest.mark.parametrize("order", [3, 4])
 @pytest.mark.parametrize("weight", WEIGHTS)
 def test_moments(weight, order):
-    expected = step_info(weight.flatten().tolist(), order)
+    expected = moment(weight.flatten().tolist(), order)
     assert standardized_moment(weight, order).item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_penalties_are_means_over_layers():
     kurtosis, skewness = (
-        [step_info(w.flatten().tolist(), order) for w in WEIGHTS] for order in (4, 3)
+        [moment(w.flatten().tolist(), order) for w in WEIGHTS] for order in (4, 3)
     )
     expected = fmean((k - UNIFORM_KURTOSIS) ** 2 for k in kurtosis)
     assert kurtosis_penalty(WEIGHTS).item() == pytest.approx(expected, rel=1e-5)
