@@ -25,6 +25,10 @@ class ClippedQuantizer(Quantizer):
         signed: Whether the range is signed; None: it is once a negative value has been observed.
 
     Source: zhou2016dorefa, section 2.4; signed: jin2020adabits, its code, with its clip at 1.
+
+    >>> codes = ClippedQuantizer().encode(torch.tensor([-1.0, 0.4, 0.9, 3.0]), Width.of(2, (2,)))
+    >>> codes.values.tolist(), codes.scale
+    ([0, 1, 3, 3], tensor(0.3333))
     """
 
     def __init__(self, signed: bool | None = None) -> None:
@@ -74,6 +78,11 @@ class LearnedClipQuantizer(ClippedQuantizer):
 
     Source: choi2018pact; jin2020sat (calibrated gradient); jin2020adabits, switchable clipping
     level.
+
+    >>> quantize = LearnedClipQuantizer((4, 2), 3.0)
+    >>> codes = quantize.encode(torch.tensor([-1.0, 0.4, 1.1, 5.0]), Width.of(2, (4, 2)))
+    >>> codes.values.tolist(), codes.scale
+    ([0, 0, 1, 3], tensor(1.))
     """
 
     def __init__(

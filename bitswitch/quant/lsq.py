@@ -38,6 +38,10 @@ class LearnedScaleQuantizer(Quantizer):
         gradient_count: What is counted.
 
     Source: esser2020learned, Eq. 1-5 and section 2.2.
+
+    >>> quantize = LearnedScaleQuantizer((4, 2), torch.tensor(0.5))
+    >>> quantize.encode(torch.tensor([0.5, -0.2, 9.0, -1.0]), Width.of(2, (4, 2))).values.tolist()
+    [1, 0, 1, -2]
     """
 
     def __init__(

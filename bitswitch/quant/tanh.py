@@ -22,6 +22,11 @@ class TanhQuantizer(Quantizer):
     Source: zhou2016dorefa, section 2.3 (``original``); jin2020adabits, its code (``modified``,
     ``centered``); yu2021anyprecision, its code (rescale ``mean``); jin2020sat (``constant``,
     ``stddev``).
+
+    >>> weight = torch.tensor([[0.5, -0.25, 0.0, -1.0]])
+    >>> codes = TanhQuantizer("centered").encode(weight, Width.of(2, (2,)))
+    >>> codes.values.tolist(), codes.scale, codes.zero_point
+    ([[1, -1, 0, -2]], tensor(0.5000), tensor(0.2500))
     """
 
     def __init__(self, scheme: Scheme, rescale: Rescale = "none") -> None:

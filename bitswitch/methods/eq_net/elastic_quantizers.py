@@ -34,6 +34,11 @@ class ElasticWeightQuantizer(ElasticQuantizer):
         deployed: Variant in use unless another is chosen.
         zero_points: How zero points are read.
         channel_candidates: Candidates of the search per channel where symmetric.
+
+    >>> weight = torch.tensor([[0.5, -0.25, 0.0, -1.0]])
+    >>> codes = ElasticWeightQuantizer(weight, (4, 2)).encode(weight, Width.of(2, (4, 2)))
+    >>> codes.values.tolist(), codes.scale
+    ([[1, -1, 0, -2]], tensor([[0.4467]]))
     """
 
     def __init__(
@@ -79,6 +84,12 @@ class ElasticActivationQuantizer(ElasticQuantizer):
         bitset: Bit-widths, widest first.
         symmetric: Variant in use unless another is chosen.
         zero_points: How zero points are read.
+
+    >>> quantize = ElasticActivationQuantizer((4, 2))
+    >>> quantize.initialize(torch.linspace(-1, 3, 41))
+    >>> codes = quantize.encode(torch.tensor([-1.0, 0.4, 0.9, 3.0]), Width.of(4, (4, 2)))
+    >>> codes.values.tolist(), codes.scale
+    ([-3, 1, 2, 7], tensor(0.3920))
     """
 
     def __init__(

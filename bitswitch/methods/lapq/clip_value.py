@@ -118,6 +118,11 @@ class LearnedClip(ClipQuantizer):
         weight: See ``ClipQuantizer``.
 
     Source: shkolnik2020robust, public code, where it is named after learned step sizes.
+
+    >>> weight = torch.tensor([[0.5, -0.25, 0.0, -1.0]])
+    >>> codes = LearnedClip((4, 2), weight).encode(weight, Width.of(2, (4, 2)))
+    >>> codes.values.tolist(), codes.scale, codes.zero_point
+    ([[2, 1, 2, 0]], tensor(0.6667), tensor(-1.))
     """
 
     def __init__(self, bitset: BitSet, weight: Tensor | None = None) -> None:
@@ -141,6 +146,11 @@ class FittedClips(ClipQuantizer):
     Args:
         bitset: Bit-widths, widest first.
         weight: See ``ClipQuantizer``.
+
+    >>> weight = torch.tensor([[0.5, -0.25, 0.0, -1.0]])
+    >>> codes = FittedClips((4, 2), weight).encode(weight, Width.of(4, (4, 2)))
+    >>> codes.values.tolist(), codes.scale, codes.zero_point
+    ([[11, 6, 7, 0]], tensor(0.1333), tensor(-1.))
     """
 
     clips: Tensor

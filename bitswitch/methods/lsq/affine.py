@@ -25,6 +25,12 @@ class AffineActivationQuantizer(Quantizer):
         gradient_count: What is counted; a scale belongs to the whole tensor.
 
     Source: bhalgat2020lsq, Eq. 3-5, configuration 4 (unsigned and asymmetric).
+
+    >>> quantize = AffineActivationQuantizer((2,))
+    >>> quantize.initialize(torch.tensor([-0.5, 0.5, 1.5, 2.5]))
+    >>> codes = quantize.encode(torch.tensor([-1.0, 0.4, 0.9, 3.0]), Width.of(2, (2,)))
+    >>> codes.values.tolist(), codes.scale, codes.zero_point
+    ([0, 1, 1, 3], tensor(1.), tensor(-0.5000))
     """
 
     def __init__(

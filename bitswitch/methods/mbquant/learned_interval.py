@@ -33,6 +33,11 @@ class IntervalWeightQuantizer(Quantizer):
         bits: The fixed bit-width.
 
     Source: zhong2025mbquant, and its public code.
+
+    >>> weight = torch.tensor([[0.5, -0.25, 0.0, -1.0]])
+    >>> codes = IntervalWeightQuantizer(weight).encode(weight, Width.of(2, (2,)))
+    >>> codes.values.tolist(), codes.scale, codes.zero_point
+    ([[2, 1, 2, 1]], tensor(0.6667), -1.0)
     """
 
     middle: Tensor
@@ -68,6 +73,11 @@ class IntervalActivationQuantizer(Quantizer):
         bitset: Bit-widths, widest first.
 
     Source: zhong2025mbquant, and its public code.
+
+    >>> quantize = IntervalActivationQuantizer((2,))
+    >>> codes = quantize.encode(torch.tensor([-1.0, 0.4, 0.9, 3.0]), Width.of(2, (2,)))
+    >>> codes.values.tolist(), codes.scale
+    ([0, 2, 3, 3], tensor(0.3333))
     """
 
     middle: Tensor

@@ -51,6 +51,11 @@ class AdaRoundQuantizer(Quantizer):
         bitset: Bit-widths, widest first.
 
     Source: nagel2020up, Eq. 21-23.
+
+    >>> weight = torch.tensor([[0.5, -0.25, 0.0, -1.0]])
+    >>> codes = AdaRoundQuantizer(weight, (4, 2)).encode(weight, Width.of(2, (4, 2)))
+    >>> codes.values.tolist(), codes.scale
+    ([[1, -1, 0, -2]], tensor([[0.4600]]))
     """
 
     rounding: Tensor

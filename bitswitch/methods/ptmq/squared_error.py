@@ -47,6 +47,13 @@ class SquaredErrorActivationQuantizer(ActivationQuantizer):
         gradient_scale: As in ``LearnedScaleQuantizer``.
 
     Source: wei2022qdrop; xu2024ptmq.
+
+    >>> from bitswitch.quant.quantizer import Width
+    >>> quantize = SquaredErrorActivationQuantizer((2,))
+    >>> quantize.initialize(torch.tensor([0.0, 1.0, 2.0, 3.0]))
+    >>> codes = quantize.encode(torch.tensor([-1.0, 0.4, 0.9, 3.0]), Width.of(2, (2,)))
+    >>> codes.values.tolist(), codes.scale
+    ([0, 0, 1, 3], tensor(1.))
     """
 
     def __init__(self, bitset: BitSet, gradient_scale: bool = True) -> None:
