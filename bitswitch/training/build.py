@@ -57,8 +57,9 @@ class Parts:
 
     @property
     def modules(self) -> list[str]:
-        """Names of the modules they come from."""
-        return [type(part).__module__ for part in (self.method, self.model, self.dataset)]
+        """Names of the modules they, and the task of the dataset, come from."""
+        parts = (self.method, self.model, self.dataset, self.dataset.task)
+        return [type(part).__module__ for part in parts]
 
     def open(self, data: Path, device: torch.device) -> OpenDataset:
         """Return the dataset below ``data``, ready for ``device``."""

@@ -35,6 +35,13 @@ def test_a_start_that_does_not_fit_is_named(tmp_path, tiny_run):
         load_float(Parts.of(tiny_run()).float_net(), start, tmp_path / "start")
 
 
+def test_a_task_of_another_package_is_part_of_what_made_the_numbers(tiny_run, monkeypatch):
+    parts = Parts.of(tiny_run())
+    task = type("Task", (type(parts.dataset.task),), {"__module__": "of_a_stranger.tasks"})()
+    monkeypatch.setattr(parts.dataset, "task", task)
+    assert "of_a_stranger.tasks" in parts.modules
+
+
 def save_trained(folder, run, **changes):
     """Write a finished run whose scales are all 0.5; return its state."""
     parts = Parts.of(run)
@@ -130,6 +137,7 @@ def test_modules_are_those_of_the_plugins(tiny_run):
         "bitswitch.methods.double_rounding",
         "bitswitch.models.cifar_resnet",
         "bitswitch.data.digits",
+        "bitswitch.tasks.classification",
     ]
 
 
