@@ -178,6 +178,8 @@ class ScoringResult(Record):
     time_kind: TimeKind = "cpu"
     wall_time_s: float
     peak_memory_mib: float | None = None
+    images: int | None = None
+    """Training images that were seen; None: as many as the spec says, or it diverged before."""
     facts: dict[str, int | float] = Field(default_factory=dict)
 
 

@@ -31,6 +31,7 @@ class ScoringJob(Job):
         super().__init__(execution.sensitivities / spec.identifier, spec, execution, began)
         self.spec = spec
         self.found = SensitivityScores([])
+        self.images: int | None = None
 
     def score(self) -> None:
         """Score the layers."""
@@ -40,6 +41,7 @@ class ScoringJob(Job):
         )
         plugin = registry.create("sensitivities", spec.sensitivity.name, spec.sensitivity.options)
         self.identify(self.facts([type(plugin).__module__, *trained.parts.modules]))
+        self.images = images_seen(spec, trained.dataset.size("train"))
         with self.clock.phase("evaluate"):
             self.found = scored(plugin, trained, spec)
 
@@ -51,6 +53,7 @@ class ScoringJob(Job):
         return ScoringResult(
             identifier=self.spec.identifier,
             time_s=self.clock.read()["evaluate"],
+            images=self.images,
             facts=dict(self.found.facts),
             **self.ending(),
         )
@@ -60,6 +63,12 @@ def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> 
     """Write ``scores.csv`` and ``result.json`` of ``spec``; see ``bitswitch.stages.score``."""
     with ScoringJob(spec, execution, began) as job:
         job.score()
+
+
+def images_seen(spec: SensitivitySpec, train: int) -> int:
+    """Return how many of ``train`` images are seen: an epoch of whole batches at most."""
+    size = min(BATCH_SIZE, train)
+    return min(spec.images, train // size * size)
 
 
 def scored(plugin: Sensitivity, trained: Trained, spec: SensitivitySpec) -> SensitivityScores:

@@ -105,13 +105,13 @@ def test_batches_are_the_same_every_time_and_no_more_than_asked_for(score, tiny_
         return SensitivityScores(uniform(subject))
 
     watch(note)
-    score(tiny_run(), images=20)
-    score(tiny_run(), images=10**6)
-    score(tiny_run(), images=20, seed=1)
+    asked = ({"images": 20}, {"images": 10**6}, {"images": 20, "seed": 1})
+    results = [score(tiny_run(), **one)[1] for one in asked]
     few, all_of_them, others = seen
     for first, second in seen:
         assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(first, second, strict=True))
     assert [sum(len(batch.targets) for batch in one[0]) for one in seen] == [20, 48, 20]
+    assert [result["images"] for result in results] == [20, 48, 20]
     assert all(len(batch.targets) <= BATCH_SIZE for batch in all_of_them[0])
     assert not torch.equal(few[0][0].inputs, others[0][0].inputs)
 

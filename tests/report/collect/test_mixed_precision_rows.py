@@ -11,7 +11,7 @@ from bitswitch.report.collect import collect, mixed_precision_rows
 from bitswitch.report.collect.frames import Frames
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import LAYERS, seal, write_run
-from tests.report.mixed import make_mixed, write_all, write_search
+from tests.report.mixed import make_mixed, write_all, write_scoring, write_search
 
 
 @pytest.fixture
@@ -52,6 +52,15 @@ def test_a_missing_search_leaves_a_row_per_budget_that_says_so(suite: Suite, res
     assert frames.policies.bitops.isna().all()
     assert frames.policy_layers.empty
     assert set(frames.sensitivities.status) == {"missing"}
+
+
+def test_images_are_those_that_were_seen(suite: Suite, results: Path):
+    seen, unsaid, *_ = suite.sensitivities.values()
+    write_scoring(seen, results, images=48)
+    write_scoring(unsaid, results)
+    images = collect.collect(suite, results).sensitivities.set_index("sensitivity").images
+    assert images[seen.identifier] == 48
+    assert images[unsaid.identifier] == unsaid.images
 
 
 def test_a_search_that_diverged_keeps_its_diagnosis(suite: Suite, results: Path):
