@@ -134,4 +134,4 @@ def _fixed_bits(layer: QuantizedLayer) -> int | None:
 
 def _stored_scales(layer: QuantizedLayer) -> int:
     """Return the number of weight scales, those of all bit-widths."""
-    return sum(scale.numel() for scale in layer.weight_quantizer.scales().values())
+    return layer.weight_quantizer.stored_scales(layer.weight.shape, layer.weight_switch.bitset)

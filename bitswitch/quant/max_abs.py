@@ -1,5 +1,8 @@
 """Round to nearest on grids that end at the largest magnitude: nothing is learned."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -8,6 +11,7 @@ from bitswitch.quant.grid import at_least_float32, grid_codes, integers
 from bitswitch.quant.initial import measured
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.ste import on_grid
+from bitswitch.types import BitSet
 
 
 class MaxAbsQuantizer(Quantizer):
@@ -40,6 +44,10 @@ class MaxAbsQuantizer(Quantizer):
         x = at_least_float32(x)
         scale = self.scale_of(x, width)
         return Codes(integers(grid_codes(x, scale, -torch.inf, torch.inf)), scale)
+
+    def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
+        """Return their number at all bit-widths: that of one does not follow from another's."""
+        return math.prod(self.granularity.scale_shape(shape)) * len(bitset)
 
     @torch.no_grad()
     def scale_of(self, x: Tensor, width: Width) -> Tensor:

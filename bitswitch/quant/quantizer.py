@@ -1,5 +1,6 @@
 """What every quantizer is: ``forward`` trains, ``encode`` deploys, and both agree exactly."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -98,3 +99,12 @@ class Quantizer(ScaleHolder):
     def scales(self) -> dict[str, Scale]:
         """Return the learned scales of all bit-widths, by name inside the quantizer."""
         return {name: p for name, p in self.named_parameters() if isinstance(p, Scale)}
+
+    def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
+        """Return how many scales are kept for an operand that is stored; default: the learned ones.
+
+        Args:
+            shape: Of the operand, a weight.
+            bitset: Bit-widths at which it is used.
+        """
+        return sum(scale.numel() for scale in self.scales().values())

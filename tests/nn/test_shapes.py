@@ -6,8 +6,11 @@ from torchvision import models
 
 from bitswitch import testing
 from bitswitch.conversion import quantize
+from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.shapes import layer_shapes
+from bitswitch.quant.granularity import PerGroup
+from bitswitch.quant.max_abs import MaxAbsQuantizer
 from bitswitch.types import FLOAT_BITS
 
 from .small_network import BITSET, double_rounding, float_net, unshared
@@ -67,6 +70,13 @@ def test_first_and_last_layers_have_their_own_bit_width(model):
     assert bits == {"0": 8, "3": None, "6": None, "11": None, "12": 8}
 
 
+class RoundToNearest(DoubleRounding):
+    """Weights whose scales are computed, not learned; files hold them all the same."""
+
+    def weight_quantizer(self, weight):
+        return MaxAbsQuantizer(PerGroup(4))
+
+
 @pytest.mark.parametrize(
     ("method", "scales"),
     [
@@ -75,6 +85,7 @@ def test_first_and_last_layers_have_their_own_bit_width(model):
         (double_rounding(weight_granularity="per-group-4"), [0, 8 * 2, 16, 12 * 4, 0]),
         (unshared(), [0, 3, 3, 3, 0]),
         (unshared(weight_granularity="per-group-4"), [0, 3 * 8 * 2, 3 * 16, 3 * 12 * 4, 0]),
+        (RoundToNearest(DoubleRounding.Options(), BITSET), [0, 3 * 8 * 2, 3 * 16, 3 * 12 * 4, 0]),
     ],
 )
 def test_scales_are_all_that_are_stored(method, scales):
