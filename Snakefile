@@ -15,7 +15,7 @@ from snakemake.utils import min_version, validate
 from bitswitch.assets import asset
 from bitswitch.runtime.devices import gpus_for, training_slots
 from bitswitch.planning import feasibility
-from bitswitch.cli import fork_server
+from bitswitch.cli import client, fork_server
 from bitswitch.runtime import scheduler, stopping
 from bitswitch.errors import BitswitchError
 from bitswitch.runtime.cache import digest
@@ -83,7 +83,7 @@ onstart:
     with suppress(OSError):
         os.environ[stopping.SCHEDULER_VARIABLE] = stopping.identity(os.getpid())
     if path := fork_server.start(SUITE_FILE):
-        os.environ[fork_server.SOCKET_VARIABLE] = path
+        os.environ[client.SOCKET_VARIABLE] = path
 
 
 onsuccess:

@@ -11,7 +11,7 @@ import sys
 
 from bitswitch.runtime import stopping
 
-HEAVY = ("train", "score", "search", "export", "deploy")
+HEAVY = ("data", "train", "score", "search", "export", "deploy")
 """Commands that import torch."""
 
 
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    from bitswitch.cli.fork_server import SOCKET_VARIABLE, ask
+    from bitswitch.cli.client import SOCKET_VARIABLE, ask
     from bitswitch.runtime.locks import keep_compiled_code_private
 
     keep_compiled_code_private()

@@ -18,71 +18,33 @@ import traceback
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from bitswitch.errors import LockError
+from bitswitch.cli.client import DECLINED, ENDED, HEADER
+from bitswitch.errors import BitswitchError, LockError
 from bitswitch.plugins import registry
 from bitswitch.results.provenance import code_hash, plugin_hashes
 from bitswitch.runtime import stopping
 from bitswitch.runtime.drafts import is_alive
 from bitswitch.runtime.locks import keep_compiled_code_private, private_folder
+from bitswitch.spec.run import RunSpec
 
-SOCKET_VARIABLE = "BITSWITCH_PREFORK"
-"""Environment variable that holds the path of the server's socket."""
 PRELOADED = (
     "torch",
-    "torch._dynamo",
-    "torchvision",
     "bitswitch.cli.app",
     "bitswitch.stages.training_job",
     "bitswitch.stages.scoring_job",
     "bitswitch.stages.search_job",
 )
-FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SLOW = ("torch._dynamo", "torchvision")
+"""What takes as long to import as torch itself, and is preloaded where it is needed."""
+LEAN = {"digits", "resnet8", "resnet20"}
+"""Datasets and models that need none of it."""
 ORPHAN_CHECK_S = 2.0
 REQUEST_TIMEOUT_S = 10.0
-DECLINED, ENDED = b"-", b"="
-"""First bytes of answers; an exit code follows the second."""
 LONGEST_PATH = 100
 """Bytes that fit into the address of a socket, with some to spare."""
 PR_SET_PDEATHSIG = 1
-_HEADER = 8
-"""Bytes of a request's length."""
-
-
-def ask(path: str, argv: list[str]) -> int | None:
-    """Have the server at ``path`` run a command, and wait for it.
-
-    SIGTERM, SIGINT and SIGUSR1 go to the child; if this process is killed, so is the child.
-
-    Args:
-        path: Of the server's socket.
-        argv: The command with its arguments.
-
-    Returns:
-        Its exit code, or None where there is no server, or one that has other code loaded.
-    """
-    request = {"argv": argv, "cwd": str(Path.cwd()), "environ": dict(os.environ)}
-    content = json.dumps(request).encode()
-    with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect(path)
-        except OSError:
-            return None
-
-        def forward(number: int, frame: FrameType | None) -> None:
-            with suppress(OSError):
-                connection.send(bytes([number]))
-
-        for number in FORWARDED:
-            signal.signal(number, forward)
-        socket.send_fds(connection, [len(content).to_bytes(_HEADER)], [0, 1, 2])
-        connection.sendall(content)
-        answer = connection.recv(2)
-    if answer == DECLINED:
-        return None
-    return answer[1] if answer else 1
 
 
 def start(suite: Path) -> str | None:
@@ -164,7 +126,7 @@ class Server:
         connection, _ = self.listener.accept()
         try:
             connection.settimeout(REQUEST_TIMEOUT_S)
-            header, files, _, _ = socket.recv_fds(connection, _HEADER, 3)
+            header, files, _, _ = socket.recv_fds(connection, HEADER, 3)
             content = _received(connection, int.from_bytes(header))
             connection.settimeout(None)
         except (OSError, ValueError):
@@ -243,6 +205,15 @@ def _code() -> tuple[str, dict[str, str]]:
     return code_hash("explore"), plugin_hashes(registry.modules())
 
 
+def libraries(runs: list[RunSpec]) -> tuple[str, ...]:
+    """Return what to preload for ``runs`` beside torch; import the methods that they name."""
+    for name in {run.method.name for run in runs}:
+        with suppress(BitswitchError):  # its own job says it
+            registry.load("methods", name)
+    named = {choice.name for run in runs for choice in (run.model, run.dataset)}
+    return SLOW if named - LEAN or any(run.training.compile for run in runs) else ()
+
+
 def _received(connection: socket.socket, size: int) -> bytes:
     """Return exactly ``size`` bytes.
 
@@ -287,7 +258,9 @@ def main() -> None:
     for name in PRELOADED:
         import_module(name)
     # Its children remember it.
-    import_module("bitswitch.suite.suite").load_suite(Path(sys.argv[2]))
+    suite = import_module("bitswitch.suite.suite").load_suite(Path(sys.argv[2]))
+    for name in libraries(list(suite.runs.values())):
+        import_module(name)
     server.serve()
 
 

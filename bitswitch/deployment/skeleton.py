@@ -25,6 +25,7 @@ from bitswitch.deployment.description import (
 from bitswitch.deployment.packing import BYTE, packed_size
 from bitswitch.errors import BitswitchError, hint
 from bitswitch.models.weights import WeightOptions
+from bitswitch.nn.unfilled import Unfilled
 from bitswitch.plugins import registry
 
 Form = tuple[torch.dtype, tuple[int, ...]]
@@ -52,7 +53,7 @@ class Skeleton:
         Raises:
             ValueError: it cannot be built, or lacks a layer or batch norm.
         """
-        with torch.device("meta"):
+        with torch.device("meta"), Unfilled():
             net = build(facts)
         modules = dict(net.named_modules())
         layers = {layer.name: _layer(modules, layer.name) for layer in facts.layers}

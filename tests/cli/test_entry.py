@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from bitswitch.cli import app as cli
-from bitswitch.cli import entry, fork_server
+from bitswitch.cli import client, entry
 from bitswitch.runtime import stopping
 
 
@@ -19,15 +19,16 @@ def deaf(monkeypatch):
     [
         (["train", "suite", "run"], 4, True, False),
         (["train", "suite", "run"], None, True, True),
+        (["data", "prepare", "digits"], 4, True, False),
         (["plugins", "list"], 4, False, True),
         ([], 4, False, True),
     ],
 )
 def test_only_heavy_commands_are_served(monkeypatch, arguments, answer, asked, run):
     calls = []
-    monkeypatch.setenv(fork_server.SOCKET_VARIABLE, "socket")
+    monkeypatch.setenv(client.SOCKET_VARIABLE, "socket")
     monkeypatch.setattr(sys, "argv", ["bitswitch", *arguments])
-    monkeypatch.setattr(fork_server, "ask", lambda path, argv: calls.append("asked") or answer)
+    monkeypatch.setattr(client, "ask", lambda path, argv: calls.append("asked") or answer)
     monkeypatch.setattr(cli, "main", lambda: calls.append("run"))
     if run:
         entry.main()
@@ -39,7 +40,7 @@ def test_only_heavy_commands_are_served(monkeypatch, arguments, answer, asked, r
 
 
 def test_without_a_server_the_command_runs_here(monkeypatch):
-    monkeypatch.delenv(fork_server.SOCKET_VARIABLE, raising=False)
+    monkeypatch.delenv(client.SOCKET_VARIABLE, raising=False)
     monkeypatch.setattr(sys, "argv", ["bitswitch", "train"])
     monkeypatch.setattr(cli, "main", lambda: calls.append("run"))
     calls = []
@@ -48,6 +49,5 @@ def test_without_a_server_the_command_runs_here(monkeypatch):
 
 
 def test_heavy_commands_exist():
-    assert set(entry.HEAVY) <= {
-        cli.name_of(command) for commands in cli.PANELS.values() for command in commands
-    }
+    commands = {cli.name_of(command) for commands in cli.PANELS.values() for command in commands}
+    assert set(entry.HEAVY) <= commands | {group.name for group in cli.app.registered_groups}

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bitswitch.cli import client as clients
 from bitswitch.cli import fork_server
+from bitswitch.spec.run import Choice
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are served on Linux alone")
 
@@ -28,7 +30,7 @@ fork_server.Server(Path(sys.argv[1])).serve()
 """
 CLIENT = """
 import sys
-from bitswitch.cli.fork_server import ask
+from bitswitch.cli.client import ask
 sys.exit(ask(sys.argv[1], ["job", sys.argv[2]]) or 0)
 """
 
@@ -82,7 +84,7 @@ def test_children_run_side_by_side_and_share_nothing(server, tmp_path):
     assert [job.communicate()[0] for job in jobs] == ["False\n"] * 3
 
 
-@pytest.mark.parametrize("number", fork_server.FORWARDED)
+@pytest.mark.parametrize("number", clients.FORWARDED)
 def test_signals_reach_the_child(server, tmp_path, number):
     code = (
         "import signal, time, pathlib\n"
@@ -172,8 +174,42 @@ def test_a_broken_request_ends_nothing(server):
 
 def test_a_server_with_old_code_declines(tmp_path):
     for path in served(tmp_path, hashes=("old", "new")):
-        assert fork_server.ask(path, ["job", "sys.exit(3)"]) is None
+        assert clients.ask(path, ["job", "sys.exit(3)"]) is None
 
 
 def test_without_a_server_there_is_no_answer(tmp_path):
-    assert fork_server.ask(str(tmp_path / "none"), ["job"]) is None
+    assert clients.ask(str(tmp_path / "none"), ["job"]) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "slow"),
+    [
+        ({}, False),
+        ({"model": "resnet18"}, True),
+        ({"dataset": "cifar10"}, True),
+        ({"compile": True}, True),
+    ],
+)
+def test_slow_libraries_are_loaded_where_they_are_needed(tiny_run, changes, slow):
+    training = {"compile": True} if "compile" in changes else {}
+    run = tiny_run(**training)
+    parts = {key: Choice(name=name) for key, name in changes.items() if key != "compile"}
+    loaded = fork_server.libraries([tiny_run((32,)), run.model_copy(update=parts)])
+    assert loaded == (fork_server.SLOW if slow else ())
+
+
+IMPORTS = """
+import sys
+from bitswitch.data.digits import Digits
+from bitswitch.models.cifar_resnet import ResNet8, ResNet20
+from bitswitch.stages import scoring_job, search_job, training_job
+
+for model in (ResNet8, ResNet20):
+    model(model.Options()).build(10, 0)
+print([name for name in {slow} if name in sys.modules])
+"""
+
+
+def test_what_is_called_lean_needs_no_slow_library():
+    command = [sys.executable, "-c", IMPORTS.format(slow=fork_server.SLOW)]
+    assert subprocess.check_output(command, text=True) == "[]\n"
