@@ -44,7 +44,14 @@ def tiny_run() -> Callable[..., RunSpec]:
             "dataset": TINY,
             "bitset": bitset,
             "seed": seed,
-            "training": {"epochs": 2, "batch_size": 16, **recipe, **training},
+            "training": {
+                "epochs": 2,
+                "batch_size": 16,
+                "learning_rate": 5e-4,
+                "weight_decay": 5e-5,
+                **recipe,
+                **training,
+            },
         }
         return resolved(RunSpec.model_validate(fields))
 

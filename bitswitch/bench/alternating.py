@@ -52,7 +52,12 @@ def spec(
         "dataset": "cifar10",
         "bitset": bitset,
         "seed": 0,
-        "training": {"epochs": 1, "batch_size": BATCH_SIZE, "compile": compiled},
+        "training": {
+            "epochs": 1,
+            "batch_size": BATCH_SIZE,
+            "learning_rate": 5e-4,
+            "compile": compiled,
+        },
     }
     if facts.is_guided(method):
         fields["sensitivity"] = {"sensitivity": "uniform", "run": dict(fields), "bitset": bitset}

@@ -29,7 +29,7 @@ SUITE = {
             "model": "resnet20",
             "dataset": "digits",
             "bitsets": [[8, 6, 4, 2]],
-            "training": {"epochs": 1, "batch_size": 64},
+            "training": {"epochs": 1, "batch_size": 64, "learning_rate": 5e-4},
         }
     },
     "experiments": {

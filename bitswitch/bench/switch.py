@@ -163,7 +163,7 @@ def deployed(name: str, first_last_bits: int | None = None) -> Deployed:
                 "dataset": "imagenet",
                 "bitset": BITSET,
                 "seed": 0,
-                "training": {"epochs": 1, "batch_size": 1},
+                "training": {"epochs": 1, "batch_size": 1, "learning_rate": 5e-4},
             }
         )
     )

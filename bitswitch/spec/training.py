@@ -15,7 +15,7 @@ from pydantic import (
 from bitswitch.types import BitSet, Distinct, Strict
 
 MOST = 1_000_000
-"""Epochs, and images of a batch."""
+"""Epochs, and examples of a batch."""
 
 
 AlrsVariant = Literal["factor-only", "relative", "clamped", "literal"]
@@ -50,10 +50,10 @@ class TrainingSpec(Strict):
 
     epochs: Annotated[int, Field(gt=0, le=MOST)]
     batch_size: Annotated[int, Field(gt=0, le=MOST)]
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: PositiveFloat = 5e-4
+    learning_rate: PositiveFloat
     """Of weights, at the start, after warm-up."""
-    weight_decay: NonNegativeFloat = 5e-5
+    optimizer: Literal["adam", "sgd"] = "adam"
+    weight_decay: NonNegativeFloat = 0.0
     """Of weights; scales have none."""
     momentum: NonNegativeFloat = 0.9
     """Of ``sgd``."""
@@ -88,7 +88,7 @@ class TrainingSpec(Strict):
     scale_guard: Literal["reflect", "stop"] = "reflect"
     """A scale that a step pushed below zero is mirrored there and counted, or ends the run."""
     recalibration: NonNegativeInt = 0
-    """Test once more after batch norm saw so many batches of held-out images."""
+    """Test once more after batch norm saw so many batches of held-out examples."""
     snapshots: Distinct[PositiveInt] = ()
     """Epochs after which the model is kept, for sensitivities; the trained one is kept anyway."""
     compile: bool = False

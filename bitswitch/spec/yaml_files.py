@@ -80,6 +80,8 @@ def _explain(problem: Any) -> str:
     if last == "[key]":
         where = ".".join(map(shown, within[:-1]))
         return f"  {where}: {_key_problem(problem['input'], text)}"
+    if problem["type"] == "missing":
+        text = "this key is required"
     if problem["type"] in _SHAPES:
         text = f"{_SHAPES[problem['type']]} is needed, not {shown(repr(problem['input']), 40)}"
     return f"  {place}: {text}" if place else f"  {text}"

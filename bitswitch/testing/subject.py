@@ -34,6 +34,7 @@ TRAINING: dict[str, Any] = {
     "epochs": 4,
     "batch_size": IMAGES,
     "learning_rate": 5e-3,
+    "weight_decay": 5e-5,
 }
 DEPLOYED_AFTER = 2
 """Training steps."""

@@ -31,7 +31,12 @@ SUITE = {
             "model": "resnet8",
             "dataset": {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20}},
             "bitsets": [[8, 4]],
-            "training": {"epochs": 1, "batch_size": 16},
+            "training": {
+                "epochs": 1,
+                "batch_size": 16,
+                "learning_rate": 5e-4,
+                "weight_decay": 5e-5,
+            },
         }
     },
     "experiments": {

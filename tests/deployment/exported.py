@@ -37,7 +37,7 @@ def run_of(method="double-rounding", model="resnet8", bitset=(8, 4, 2), **option
         "dataset": DATASET,
         "bitset": bitset,
         "seed": 0,
-        "training": {"epochs": 1, "batch_size": 16},
+        "training": {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5},
     }
     return resolved(RunSpec.model_validate(fields))
 

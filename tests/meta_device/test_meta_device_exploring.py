@@ -25,7 +25,7 @@ from tests.searches.learning_problems import Formula
 from .conftest import META
 
 BITSET = (4, 2)
-TRAINED = {"epochs": 1, "batch_size": 16}
+TRAINED = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
 RUN = {"method": "limpq", "model": "resnet8", "dataset": TINY, "bitset": BITSET, "seed": 0}
 
 

@@ -125,7 +125,13 @@ def test_meta_device_runs_what_a_run_is_made_of(method, tiny_data):
                 "dataset": TINY,
                 "bitset": (32,) if method == "float32" else (4, 2),
                 "seed": 0,
-                "training": {"epochs": 2, "batch_size": 16, "distillation": "ps-kd"},
+                "training": {
+                    "epochs": 2,
+                    "batch_size": 16,
+                    "learning_rate": 5e-4,
+                    "weight_decay": 5e-5,
+                    "distillation": "ps-kd",
+                },
             }
         )
     )

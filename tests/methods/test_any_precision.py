@@ -22,7 +22,9 @@ def method(**options):
 
 
 def training(**changes):
-    return TrainingSpec(epochs=1, batch_size=4, **{"update": "conventional", **changes})
+    return TrainingSpec(
+        epochs=1, batch_size=4, learning_rate=5e-4, **{"update": "conventional", **changes}
+    )
 
 
 def chain(**options):

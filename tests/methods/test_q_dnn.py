@@ -11,7 +11,7 @@ from bitswitch.spec.training import TrainingSpec
 from bitswitch.types import FLOAT_BITS
 
 BITSET = (8, 4, 2)
-TRAINING = TrainingSpec(epochs=1, batch_size=1)
+TRAINING = TrainingSpec(epochs=1, batch_size=1, learning_rate=5e-4)
 MOMENT = StepInfo(0, 1, 0, 10, torch.Generator())
 
 
@@ -40,7 +40,7 @@ def test_consistency_is_the_teachers_share():
 
 @pytest.mark.parametrize(("update", "expected"), [("conventional", False), ("separate", True)])
 def test_all_passes_update_or_none(update, expected):
-    training = TrainingSpec(epochs=1, batch_size=1, update=update)
+    training = TrainingSpec(epochs=1, batch_size=1, learning_rate=5e-4, update=update)
     assert {one.update for one in passes(training)} == {expected}
 
 
@@ -71,7 +71,12 @@ def test_distillation_of_the_recipe_is_refused(distillation):
         model="resnet8",
         dataset="digits",
         bitset=BITSET,
-        training={"epochs": 1, "batch_size": 1, "distillation": distillation},
+        training={
+            "epochs": 1,
+            "batch_size": 1,
+            "learning_rate": 5e-4,
+            "distillation": distillation,
+        },
         seed=0,
     )
     assert bool(method().skip(spec)) == (distillation != "none")

@@ -23,7 +23,7 @@ def check(tmp_path):
     """Write a suite with one network and one variant, load it and check it."""
 
     def check(network=(), **variant):
-        training = {"epochs": 1, "batch_size": 16}
+        training = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4}
         content = {
             "name": "own", "title": "Own", "data": "embedded", "seeds": [0],
             "networks": {"net": {
@@ -112,7 +112,7 @@ def test_weights_that_are_not_there_are_named(check, tmp_path):
 
 def test_batches_larger_than_the_training_split_are_refused(check):
     with pytest.raises(SpecError, match=r"training\.batch_size 65 is larger than the 64 training"):
-        check({"training": {"epochs": 1, "batch_size": 65}})
+        check({"training": {"epochs": 1, "batch_size": 65, "learning_rate": 5e-4}})
 
 
 SEARCH = {"budgets": [{"cost": "latency", "of_uniform": 4}], "search": "uniform"}

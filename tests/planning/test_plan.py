@@ -84,8 +84,8 @@ networks:
     model: resnet8
     dataset: digits
     bitsets: [[8, 4]]
-    float_training: {epochs: 4, batch_size: 64}
-    training: {epochs: 4, batch_size: 64}
+    float_training: {epochs: 4, batch_size: 64, learning_rate: 0.0005}
+    training: {epochs: 4, batch_size: 64, learning_rate: 0.0005}
 experiments:
   one:
     title: One
@@ -130,7 +130,7 @@ networks:
         arguments: {img_size: 32, patch_size: 16, depth: 2, embed_dim: 24, num_heads: 3}
     dataset: {name: digits, options: {size: 32, train: 64, held_out: 20, test: 40}}
     bitsets: [[8, 4]]
-    training: {epochs: 1, batch_size: 16}
+    training: {epochs: 1, batch_size: 16, learning_rate: 0.0005}
 experiments:
   mine: {title: mine, networks: [beit], variants: {only: {title: only}}}
 """

@@ -34,7 +34,7 @@ FACTS = {
 }
 HEADLINE = Headline.of(FACTS)
 LAYERS = ("layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2")
-TRAINING = {"epochs": 3, "batch_size": 64}
+TRAINING = {"epochs": 3, "batch_size": 64, "learning_rate": 5e-4, "weight_decay": 5e-5}
 NETWORK = {
     "model": "resnet20",
     "dataset": "digits",

@@ -108,7 +108,7 @@ from bitswitch.spec.search import SearchSpec
 
 data, results, tiny = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 loaded = lambda: {name for name in sys.modules if name.partition(".")[0] == "bitswitch"}
-training = {"epochs": 1, "batch_size": 16}
+training = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4}
 run = RunSpec(method="double-rounding", model="resnet8", dataset=tiny, bitset=(4, 2), seed=0,
               training=training)
 run = resolved(run)

@@ -26,7 +26,7 @@ def test_the_models_are_strict():
 
 def test_conventional_training_of_a_float_network_has_no_rates_to_adapt():
     fields = {"method": "float32", "model": "resnet8", "dataset": "digits", "bitset": [32]}
-    training = {"epochs": 1, "batch_size": 8, "update": "conventional"}
+    training = {"epochs": 1, "batch_size": 8, "learning_rate": 5e-4, "update": "conventional"}
     assert RunSpec.model_validate({**fields, "training": training, "seed": 0}).is_float
 
 

@@ -28,7 +28,14 @@ BUDGETS = ({"cost": "average-bits", "at_most": 4},)
 @pytest.fixture(scope="session")
 def run():
     """Return a run of ResNet-8 on 8x8 digits, three steps per epoch."""
-    training = {"epochs": 2, "batch_size": 16, "update": "separate", "alrs": {}}
+    training = {
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 5e-4,
+        "weight_decay": 5e-5,
+        "update": "separate",
+        "alrs": {},
+    }
     fields = {"method": "double-rounding", "model": "resnet8", "dataset": TINY, "seed": 0}
     return resolved(RunSpec(**fields, bitset=(8, 4, 2), training=training))
 

@@ -10,7 +10,7 @@ from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.step import train_step
 from bitswitch.training.trained import load_trained
 
-TRAINING = {"epochs": 2, "batch_size": 16}
+TRAINING = {"epochs": 2, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
 
 
 @pytest.fixture
@@ -109,7 +109,18 @@ def test_draws_depend_on_the_seed_and_the_step(trained, policy, spec_of, steps):
 
 def test_batches_larger_than_the_data_are_refused(trained, policy, spec_of):
     with pytest.raises(SpecError, match=r"retraining.batch_size 64 .* Use 48 or less"):
-        retrained(trained, policy, spec_of(retraining={"epochs": 1, "batch_size": 64}))
+        retrained(
+            trained,
+            policy,
+            spec_of(
+                retraining={
+                    "epochs": 1,
+                    "batch_size": 64,
+                    "learning_rate": 5e-4,
+                    "weight_decay": 5e-5,
+                }
+            ),
+        )
 
 
 def test_a_method_that_fails_is_named(trained, policy, spec_of, monkeypatch):

@@ -243,7 +243,12 @@ def test_retraining_and_searching_are_told_apart_from_tests(search, monkeypatch)
     monkeypatch.setattr(Instant, "now", lambda: Instant(spent, spent))
     monkeypatch.setattr(evaluator, "evaluate_policy", slow)
     monkeypatch.setattr(retraining, "train_step", step)
-    training = {"epochs": 2, "batch_size": 16}  # three steps an epoch
+    training = {
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 5e-4,
+        "weight_decay": 5e-5,
+    }  # three steps an epoch
     found = search("random", evaluations=3, retraining=training)
     record = found.result["budgets"]["average-bits-4"]
     assert (record["search_time_s"], record["retraining_time_s"]) == (30, 6)
@@ -374,7 +379,7 @@ def test_a_search_finds_the_trained_network_as_training_left_it(search, instead,
 
     instead(note)
     budgets = ({"cost": "average-bits", "at_most": bits} for bits in (4, 3))
-    training = {"epochs": 1, "batch_size": 16}
+    training = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
     search(budgets=tuple(budgets), evaluations=1, recalibration=2, retraining=training)
     expected = trained.model.state_dict()
     for state in states:
@@ -402,7 +407,9 @@ def test_draws_and_training_batches_depend_on_the_seed(search, instead):
 
 
 def test_retraining_is_reported_beside_what_was_found(search):
-    found = search(retraining={"epochs": 2, "batch_size": 16})
+    found = search(
+        retraining={"epochs": 2, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
+    )
     metrics = {(line["split"], line["metric"]) for line in found.lines("metrics.jsonl")}
     assert {("test", "top1"), ("test", "top1_retrained"), ("test", "loss_retrained")} < metrics
     record = found.result["budgets"]["average-bits-4"]
@@ -425,7 +432,12 @@ def test_a_retraining_that_diverges_is_told(search, monkeypatch):
         raise Diverged("its loss is NaN")
 
     monkeypatch.setattr(retraining, "train_step", diverge)
-    assert search(retraining={"epochs": 1, "batch_size": 16}).result["status"] == "diverged"
+    assert (
+        search(
+            retraining={"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
+        ).result["status"]
+        == "diverged"
+    )
 
 
 def test_a_search_that_fails_is_named(search, instead):

@@ -23,8 +23,8 @@ NETWORK = {
     "dataset": "digits",
     "recipe": "imagenet",
     "bitsets": [[8, 4]],
-    "float_training": {"epochs": 2, "batch_size": 64},
-    "training": {"epochs": 3, "batch_size": 64},
+    "float_training": {"epochs": 2, "batch_size": 64, "learning_rate": 5e-4},
+    "training": {"epochs": 3, "batch_size": 64, "learning_rate": 5e-4},
 }
 
 
@@ -51,6 +51,7 @@ def test_a_suite_that_says_nothing_of_a_recipe_gets_none(runs_of, method):
     assert training.alrs is None
     assert training.update == "conventional"
     assert training.distillation == "none"
+    assert training.weight_decay == 0
     assert not training.record_scale_gradients
 
 
@@ -104,7 +105,13 @@ def test_alrs_in_retraining_is_checked_like_that_of_training(runs_of):
     with pytest.raises(SpecError, match=r"retraining\.alrs: method 'dorefa' has no learned"):
         runs_of({"only": {"method": "dorefa", "search": {**search, "retraining": retraining}}})
     fields = {"run": runs_of({"only": {}})["only"], **search}
-    retraining = {"epochs": 1, "batch_size": 8, "update": "separate", "alrs": {"factors": {8: 1}}}
+    retraining = {
+        "epochs": 1,
+        "batch_size": 8,
+        "learning_rate": 5e-4,
+        "update": "separate",
+        "alrs": {"factors": {8: 1}},
+    }
     with pytest.raises(ValueError, match=r"retraining\.alrs\.factors: no factor for bit-width 4"):
         SearchSpec.model_validate({**fields, "retraining": retraining})
 

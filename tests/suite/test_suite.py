@@ -22,8 +22,8 @@ CONTENT = {
             "model": "resnet8",
             "dataset": "digits",
             "bitsets": [[8, 4]],
-            "float_training": {"epochs": 2, "batch_size": 64},
-            "training": {"epochs": 3, "batch_size": 64},
+            "float_training": {"epochs": 2, "batch_size": 64, "learning_rate": 5e-4},
+            "training": {"epochs": 3, "batch_size": 64, "learning_rate": 5e-4},
         }
     },
     "experiments": {
@@ -93,7 +93,7 @@ def test_one_changed_value_changes_only_the_runs_that_use_it(write):
 
 def test_a_changed_start_changes_what_starts_from_it(write):
     before = load_suite(write()).runs
-    longer = with_network(float_training={"epochs": 4, "batch_size": 64})
+    longer = with_network(float_training={"epochs": 4, "batch_size": 64, "learning_rate": 5e-4})
     assert not set(load_suite(write(**longer)).runs) & set(before)
 
 
@@ -203,7 +203,14 @@ BAD = {
     ),
     "a huge factor": (with_variant(epochs_factor=1e300), "less than or equal to 1000000"),
     "a huge rate": (with_variant(learning_rate_factor=1e300), "less than or equal to 1000000"),
-    "many epochs": (with_network(training={"epochs": 10**9, "batch_size": 64}), "1000000"),
+    "many epochs": (
+        with_network(training={"epochs": 10**9, "batch_size": 64, "learning_rate": 5e-4}),
+        "1000000",
+    ),
+    "no learning rate": (
+        with_network(training={"epochs": 1, "batch_size": 64}),
+        "networks.net.training.learning_rate: this key is required",
+    ),
     "many unknown keys": ({f"x{n}": n for n in range(2000)}, "and 1990 more"),
     "a key without end": ({"x" * 900_000: 1}, "xxx...: unknown key."),
     "no seeds": ({"seeds": []}, "at least 1 item"),
@@ -226,7 +233,10 @@ BAD = {
         with_experiment(beside={"experiment": "one", "variant": "ony"}),
         "no variant 'ony' in experiment 'one'. Did you mean 'only'?",
     ),
-    "no epochs": (with_network(training={"epochs": 0, "batch_size": 64}), "greater than 0"),
+    "no epochs": (
+        with_network(training={"epochs": 0, "batch_size": 64, "learning_rate": 5e-4}),
+        "greater than 0",
+    ),
 }
 
 

@@ -16,7 +16,13 @@ BATCH = Batch(torch.zeros(2, 3, 4, 4), TARGETS, torch.tensor([4, 1]))
 
 
 def make(distillation, **changes):
-    recipe = {"epochs": 10, "batch_size": 2, "distillation": distillation, **changes}
+    recipe = {
+        "epochs": 10,
+        "batch_size": 2,
+        "learning_rate": 5e-4,
+        "distillation": distillation,
+        **changes,
+    }
     return Distillation(TrainingSpec(**recipe), images=6, classes=3)
 
 

@@ -17,7 +17,7 @@ ODD = '-it\'s {x} & $HOME;touch X;$(touch X)`touch X`(1) "ü" %#~'
 """A folder whose name a shell, Snakemake and TeX would all like to read as something else."""
 
 DIGITS = {"name": "digits", "options": {"size": 8, "train": 64, "held_out": 20, "test": 40}}
-TRAINING = {"epochs": 1, "batch_size": 16}
+TRAINING = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
 SUITE = {
     "name": "tiny",
     "title": "a suite for tests",

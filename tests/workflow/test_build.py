@@ -65,7 +65,7 @@ def test_a_run_that_fails_stops_no_other_and_the_report_can_be_had(project):
 
 
 def test_a_killed_build_takes_its_jobs_along_and_is_continued(project):
-    training = {"epochs": 15, "batch_size": 16}
+    training = {"epochs": 15, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
     network = {**project.suite["networks"]["resnet20"], "training": training}
     project.change(networks={"resnet20": network})
     command = project.command("--cores", "8", "all")

@@ -59,7 +59,7 @@ def test_the_wheel_makes_tables_and_a_report_in_an_empty_folder(installed, tmp_p
     assert "config/suites/my-suite.yaml" in type_in("bitswitch", "init", "my-suite")
     suite = tmp_path / "config" / "suites" / "my-suite.yaml"
     content = yaml.safe_load(suite.read_text())
-    training = {"epochs": 1, "batch_size": 16}
+    training = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
     content["networks"]["resnet8"] |= {
         "dataset": TINY,
         "float_training": training,

@@ -14,7 +14,7 @@ from bitswitch.spec.training import TrainingSpec
 
 BITSET = (8, 6, 4, 2)
 LAYERS = ["stages.0.0.conv1", "stages.0.0.conv2", "stages.1.0.conv1", "stages.1.0.shortcut"]
-TRAINING = TrainingSpec(epochs=1, batch_size=1)
+TRAINING = TrainingSpec(epochs=1, batch_size=1, learning_rate=5e-4)
 
 
 def method(**options):
@@ -127,7 +127,12 @@ def test_distillation_of_the_recipe_is_refused(distillation):
         model="resnet8",
         dataset="digits",
         bitset=BITSET,
-        training={"epochs": 1, "batch_size": 1, "distillation": distillation},
+        training={
+            "epochs": 1,
+            "batch_size": 1,
+            "learning_rate": 5e-4,
+            "distillation": distillation,
+        },
         seed=0,
     )
     assert bool(method().skip(spec)) == (distillation != "none")

@@ -26,7 +26,7 @@ LAYERS = [f"layer{number}" for number in range(40)]
 SENSITIVE = LAYERS[:10]
 """The first quarter has four times the trace of the others."""
 EPOCHS = 10
-SIZES = {"epochs": EPOCHS, "batch_size": 8}
+SIZES = {"epochs": EPOCHS, "batch_size": 8, "learning_rate": 5e-4}
 
 
 def scores(layers=LAYERS, sensitive=SENSITIVE):

@@ -106,7 +106,7 @@ def test_no_branch_is_made_in_vain():
 
 
 def test_the_widest_teaches_all_others_half():
-    training = TrainingSpec(epochs=1, batch_size=1)
+    training = TrainingSpec(epochs=1, batch_size=1, learning_rate=5e-4)
     passes = method().passes(training, StepInfo(0, 1, 0, 1, torch.Generator()), [])
     assert [(one.bits, one.teacher) for one in passes] == [(8, None), (6, 0), (4, 0), (2, 0)]
     assert {one.distill_weight for one in passes[1:]} == {0.5}
@@ -118,7 +118,17 @@ def test_the_widest_teaches_all_others_half():
         ({}, None),
         ({"bitset": (4, 3, 2)}, "does not divide 3"),
         ({"model": {"name": "timm", "options": {"architecture": "deit_tiny"}}}, "body of 'timm'"),
-        ({"training": {"epochs": 1, "batch_size": 1, "distillation": "ps-kd"}}, "distillation"),
+        (
+            {
+                "training": {
+                    "epochs": 1,
+                    "batch_size": 1,
+                    "learning_rate": 5e-4,
+                    "distillation": "ps-kd",
+                }
+            },
+            "distillation",
+        ),
     ],
 )
 def test_what_it_cannot_run(changes, reason):
@@ -127,7 +137,7 @@ def test_what_it_cannot_run(changes, reason):
         "model": "resnet8",
         "dataset": "digits",
         "bitset": BITSET,
-        "training": {"epochs": 1, "batch_size": 1},
+        "training": {"epochs": 1, "batch_size": 1, "learning_rate": 5e-4},
         "seed": 0,
     }
     answer = method().skip(RunSpec.model_validate(fields | changes))

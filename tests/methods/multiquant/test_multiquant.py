@@ -23,7 +23,7 @@ def method(bitset=BITSET, **options):
 
 
 def recipe(**changes):
-    settings = {"epochs": 4, "batch_size": 8}
+    settings = {"epochs": 4, "batch_size": 8, "learning_rate": 5e-4}
     return TrainingSpec(**settings | changes)
 
 

@@ -113,7 +113,7 @@ def test_separate_trainings_fill_one_row(results: Path):
 
 
 def test_recalibrated_accuracies_have_a_row_of_their_own(results: Path):
-    training = {"epochs": 3, "batch_size": 64, "recalibration": 2}
+    training = {"epochs": 3, "batch_size": 64, "learning_rate": 5e-4, "recalibration": 2}
     network = PUBLISHED_NETWORKS["resnet18"] | {"training": training}
     experiments = {"table1": SHARED["table1"] | {"networks": ["resnet18"]}}
     suite = make_suite(networks={"resnet18": network}, experiments=experiments)
