@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitswitch.contracts.card import Card, ImagePasses, Recipe, Workload
+    from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
     from bitswitch.contracts.data import Batch, Dataset, Model, OpenDataset
     from bitswitch.contracts.method import HostRequest, Method, Pass, PassContext, StepInfo
     from bitswitch.contracts.plugin import Plugin
@@ -129,11 +129,11 @@ __all__ = [
     "EncodingError",
     "Evaluation",
     "Evaluator",
+    "ExamplePasses",
     "FirstLast",
     "Found",
     "Granularity",
     "HostRequest",
-    "ImagePasses",
     "InfeasibleBudgetError",
     "IntegerModel",
     "Interrupted",
@@ -205,7 +205,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "contracts.card": "Card ImagePasses Recipe Workload",
+    "contracts.card": "Card ExamplePasses Recipe Workload",
     "contracts.data": "Batch Dataset Model OpenDataset",
     "contracts.method": "HostRequest Method Pass PassContext StepInfo",
     "contracts.plugin": "Plugin",

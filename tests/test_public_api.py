@@ -73,8 +73,8 @@ class Mine(bs.Method):
     def set_sensitivity(self, scores: bs.Scores) -> None:
         self.scores = scores
 
-    def finish_work(self, extent: bs.Workload) -> bs.ImagePasses:
-        return bs.ImagePasses(forward=extent.images(4))
+    def finish_work(self, extent: bs.Workload) -> bs.ExamplePasses:
+        return bs.ExamplePasses(forward=extent.examples(4))
 
     def skip(self, spec: bs.RunSpec) -> str | None:
         return "It needs two bit-widths at least." if len(self.bitset) < 2 else None

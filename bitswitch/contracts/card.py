@@ -44,16 +44,17 @@ class Workload(NamedTuple):
 
     layers: int
     """Convolutions and linear layers of the network."""
-    epoch_images: int
+    epoch_examples: int
+    """Of the training split."""
     batch_size: int
 
-    def images(self, batches: float) -> float:
-        """Return how many images so many batches have, one epoch's at most."""
-        return min(batches * self.batch_size, self.epoch_images)
+    def examples(self, batches: float) -> float:
+        """Return how many examples so many batches have, one epoch's at most."""
+        return min(batches * self.batch_size, self.epoch_examples)
 
 
-class ImagePasses(NamedTuple):
-    """Images that pass through a network, counted once for every bit-width; for cost estimates."""
+class ExamplePasses(NamedTuple):
+    """Examples that pass through a network, once for every bit-width; for cost estimates."""
 
     forward: float = 0.0
     """Forward alone."""

@@ -71,7 +71,7 @@ class OpenDataset:
         batch is dropped. So a run resumes in mid-epoch with the very batches it would have seen.
 
         Args:
-            batch_size: Images in each batch.
+            batch_size: Examples in each batch.
             stream: What the batches are for, and which epoch of it.
             seed: Of the run.
             skip: How many batches of the epoch to leave out.

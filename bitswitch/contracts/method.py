@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts.card import Card, ImagePasses, Recipe, Storage, Workload
+from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Storage, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.plugin import Plugin
 from bitswitch.contracts.sensitivity import Scores
@@ -262,9 +262,9 @@ class Method(Plugin):
             batches: Gives one epoch of shuffled, augmented training batches, every time the same.
         """
 
-    def finish_work(self, extent: Workload) -> ImagePasses:
+    def finish_work(self, extent: Workload) -> ExamplePasses:
         """Return what ``finish`` takes, about; default: nothing."""
-        return ImagePasses()
+        return ExamplePasses()
 
     def skip(self, spec: RunSpec) -> str | None:
         """Return why this method cannot run ``spec``, or None; shown in the table's footnote."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf, isnan
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
-from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.contracts.card import ExamplePasses, Workload
 from bitswitch.contracts.metric import LOSS, Found, Metric
 from bitswitch.contracts.plugin import Plugin
 from bitswitch.contracts.sensitivity import Scores
@@ -147,14 +147,14 @@ class Search(Plugin):
     scored: bool = False
     """Whether it needs a sensitivity."""
     evaluates: bool = False
-    """Whether it evaluates policies on held-out images while it searches."""
+    """Whether it evaluates policies on held-out examples while it searches."""
     stochastic: bool = False
     """Whether its result depends on the seed."""
 
     def search(self, problem: Problem) -> list[Candidate]:
         """Return policies within the budget, best first; at least one.
 
-        Where it returns several, the one that is best on held-out images is taken, as far as the
+        Where it returns several, the one that is best on held-out examples is taken, as far as the
         allowed number of evaluations goes.
 
         Raises:
@@ -180,11 +180,11 @@ class Search(Plugin):
         """
         return None
 
-    def work(self, extent: Workload, evaluations: int) -> ImagePasses:
+    def work(self, extent: Workload, evaluations: int) -> ExamplePasses:
         """Return what it trains within one budget, about; default: nothing.
 
         Args:
             extent: Of the run that is searched.
             evaluations: How often it may evaluate a policy, which is counted apart.
         """
-        return ImagePasses()
+        return ExamplePasses()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from bitswitch.contracts.card import ImagePasses
+from bitswitch.contracts.card import ExamplePasses
 from bitswitch.contracts.plugin import Plugin
 from bitswitch.errors import SpecError
 from bitswitch.types import BitSet
@@ -131,11 +131,11 @@ class Sensitivity(Plugin):
         """
         raise NotImplementedError
 
-    def work(self, images: int, outputs: int) -> ImagePasses:
+    def work(self, examples: int, outputs: int) -> ExamplePasses:
         """Return what passes through the network, about; default: nothing.
 
         Args:
-            images: That it sees.
+            examples: That it sees.
             outputs: Of the network.
         """
-        return ImagePasses()
+        return ExamplePasses()

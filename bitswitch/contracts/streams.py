@@ -30,7 +30,7 @@ Two streams share a key. One decides whether a run may begin, the other what it 
 
 
 class Stream(NamedTuple):
-    """One shuffled, augmented epoch of training images.
+    """One shuffled, augmented epoch of training examples.
 
     >>> Stream("training", 3).key, Stream("calibration").key, Stream("search", 2).key
     (3, -1, -1002)

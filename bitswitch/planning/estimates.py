@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.contracts.card import ExamplePasses, Workload
 from bitswitch.errors import BitswitchError, PluginError
 from bitswitch.plugins import facts, registry
 from bitswitch.runtime.cache import code_state, digest, remembered
@@ -77,7 +77,7 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     steps = epochs * (sizes["train"] // run.training.batch_size)
     trained = steps * run.training.batch_size * _passes(run)
     evaluated = (epochs * sizes["held_out"] + sizes["test"]) * len(run.bitset)
-    after = _images(facts.finish_work(run, _extent(run)))
+    after = _in_trained(facts.finish_work(run, _extent(run)))
     cost = _in_passes(run, trained + evaluated * FORWARD_SHARE + after, device, gpu)
     disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
     if run.training.distillation == "ps-kd":
@@ -86,11 +86,11 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
 
 
 def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
-    """Return what a sensitivity takes: its passes over the images that it sees."""
+    """Return what a sensitivity takes: its passes over the examples that it sees."""
     about = _facts(spec.run)
-    images = min(spec.images, about["sizes"]["train"])
-    work = facts.scoring_work(spec.sensitivity, images, about["outputs"])
-    return _in_passes(spec.run, _images(work), device, gpu)
+    examples = min(spec.examples, about["sizes"]["train"])
+    work = facts.scoring_work(spec.sensitivity, examples, about["outputs"])
+    return _in_passes(spec.run, _in_trained(work), device, gpu)
 
 
 def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
@@ -100,40 +100,40 @@ def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
     """
     sizes, search = _facts(spec.run)["sizes"], spec.search
     evaluates = facts.search_facts(search.name, search.options)["evaluates"]
-    # On held-out images; on test images, one bit-width for all layers too, and after retraining.
+    # Held-out examples; test examples, also at one bit-width for all layers and after retraining.
     evaluations, tests = spec.evaluations * evaluates, 4 if spec.retraining else 3
-    evaluated = evaluations * min(spec.images, sizes["held_out"])
+    evaluated = evaluations * min(spec.examples, sizes["held_out"])
     evaluated += sizes["held_out"] + (tests - 1) * sizes["test"]
     evaluated += (evaluations + tests) * spec.recalibration * spec.run.training.batch_size
     retrained = spec.retraining.epochs * sizes["train"] if spec.retraining else 0
-    own = _images(facts.search_work(spec.search, _extent(spec.run), spec.evaluations))
-    images = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained + own)
-    return _in_passes(spec.run, images, device, gpu)
+    own = _in_trained(facts.search_work(spec.search, _extent(spec.run), spec.evaluations))
+    examples = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained + own)
+    return _in_passes(spec.run, examples, device, gpu)
 
 
 def estimate_deployment(run: RunSpec, device: str, gpu: bool) -> Cost:
     """Return what exporting ``run`` and comparing it with training takes: tests at all widths."""
-    images = _facts(run)["sizes"]["test"] * len(run.bitset) * (1 + EXACT_FORWARDS)
-    return _in_passes(run, images * FORWARD_SHARE, device, gpu)
+    examples = _facts(run)["sizes"]["test"] * len(run.bitset) * (1 + EXACT_FORWARDS)
+    return _in_passes(run, examples * FORWARD_SHARE, device, gpu)
 
 
-def _in_passes(run: RunSpec, images: float, device: str, gpu: bool) -> Cost:
-    """Return what forward and backward passes over so many images take, one bit-width each."""
-    batches = images / run.training.batch_size
+def _in_passes(run: RunSpec, examples: float, device: str, gpu: bool) -> Cost:
+    """Return what forward and backward passes over so many examples take, one bit-width each."""
+    batches = examples / run.training.batch_size
     time_s = START_TIME_S + batches * _pass_time(run, device, gpu)
     flops = network_size(run)["train_flops"] * run.training.batch_size
     gpu_s = time_s if gpu else START_TIME_S + batches * max(GPU_PASS_S, flops / GPU_FLOPS)
     return Cost(0, time_s, gpu_s, RECORDS_BYTES)
 
 
-def _images(work: ImagePasses) -> float:
-    """Return how many trained images take as long."""
+def _in_trained(work: ExamplePasses) -> float:
+    """Return how many trained examples take as long."""
     return work.trained + FORWARD_SHARE * work.forward
 
 
 def _extent(run: RunSpec) -> Workload:
-    images = _facts(run)["sizes"]["train"]
-    return Workload(network_size(run)["layers"], images, run.training.batch_size)
+    examples = _facts(run)["sizes"]["train"]
+    return Workload(network_size(run)["layers"], examples, run.training.batch_size)
 
 
 def _facts(run: RunSpec) -> dict[str, Any]:

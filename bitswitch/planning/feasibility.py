@@ -27,7 +27,7 @@ def check(suite: Suite) -> None:
     Raises:
         SpecError: a file that is not there, a batch that is larger than the training split, or a
             search that may evaluate fewer policies than it cannot do without.
-        PluginError: a network that cannot be built, or does not take the images of its dataset.
+        PluginError: a network that cannot be built, or does not take the inputs of its dataset.
         ReportError: an experiment that lacks what its table shows.
         BitWidthError: a layer to keep that the network does not have, or that cannot be quantized.
     """
@@ -58,11 +58,11 @@ def _batches(suite: Suite) -> Iterator[str]:
 
 
 def _batch(run: RunSpec, training: TrainingSpec, place: str) -> Iterator[str]:
-    images = facts.dataset_facts(run.dataset.name, run.dataset.options)["sizes"]["train"]
-    if training.batch_size > images:
+    examples = facts.dataset_facts(run.dataset.name, run.dataset.options)["sizes"]["train"]
+    if training.batch_size > examples:
         yield (
-            f"{place}.batch_size {training.batch_size} is larger than the {images} training images "
-            f"of '{run.dataset.name}'. Use {images} or less."
+            f"{place}.batch_size {training.batch_size} is larger than the {examples} training "
+            f"examples of '{run.dataset.name}'. Use {examples} or less."
         )
 
 
@@ -100,7 +100,7 @@ def _evaluations(suite: Suite) -> Iterator[str]:
         if spec.evaluations < least:
             yield (
                 f"experiments.{cell.experiment}.variants.{cell.variant} on {cell.network}: search "
-                f"'{spec.search.name}' needs at least {least} evaluations on held-out images for "
+                f"'{spec.search.name}' needs at least {least} evaluations on held-out examples for "
                 f"the {layers} layers of model '{spec.run.model.name}'; search.evaluations is "
                 f"{spec.evaluations}. Raise it for all variants that are compared, or take a "
                 f"search that reads scores."

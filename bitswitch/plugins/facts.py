@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bitswitch.contracts.card import Card, ImagePasses, Storage, Workload
+from bitswitch.contracts.card import Card, ExamplePasses, Storage, Workload
 from bitswitch.errors import PluginError
 from bitswitch.plugins.registry import code_of, create, load
 from bitswitch.runtime.cache import digest, remembered
@@ -98,24 +98,24 @@ def trains(spec: RunSpec) -> bool:
     return steps
 
 
-def finish_work(spec: RunSpec, extent: Workload) -> ImagePasses:
+def finish_work(spec: RunSpec, extent: Workload) -> ExamplePasses:
     """Return what the method of ``spec`` does after training; remembered."""
     return _work("methods", spec.method, (spec.bitset,), "finish_work", extent)
 
 
-def search_work(choice: Choice, extent: Workload, evaluations: int) -> ImagePasses:
+def search_work(choice: Choice, extent: Workload, evaluations: int) -> ExamplePasses:
     """Return what a search trains within one budget; remembered."""
     return _work("searches", choice, (), "work", extent, evaluations)
 
 
-def scoring_work(choice: Choice, images: int, outputs: int) -> ImagePasses:
+def scoring_work(choice: Choice, examples: int, outputs: int) -> ExamplePasses:
     """Return what a sensitivity does; remembered."""
-    return _work("sensitivities", choice, (), "work", images, outputs)
+    return _work("sensitivities", choice, (), "work", examples, outputs)
 
 
 def _work(
     group: str, choice: Choice, context: tuple[Any, ...], method: str, *arguments: Any
-) -> ImagePasses:
+) -> ExamplePasses:
     key = digest(method, choice.model_dump(), context, arguments, code_of(group, choice.name))
 
     def read() -> tuple[float, float]:
@@ -124,7 +124,7 @@ def _work(
         )(*arguments)
         return work
 
-    return ImagePasses(*remembered("plugins", key, read))
+    return ExamplePasses(*remembered("plugins", key, read))
 
 
 def _of_method(spec: RunSpec, attribute: str) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from bitswitch.contracts.card import ImagePasses
+from bitswitch.contracts.card import ExamplePasses
 from bitswitch.contracts.sensitivity import (
     Operand,
     Score,
@@ -47,12 +47,12 @@ class HawqV2(Sensitivity):
 
     options: Options
 
-    def work(self, images: int, outputs: int) -> ImagePasses:
-        once = work_of(self.options, images, outputs).trained
+    def work(self, examples: int, outputs: int) -> ExamplePasses:
+        once = work_of(self.options, examples, outputs).trained
         gauss_newton = self.options.model_copy(update={"estimator": "gauss-newton"})
-        for_inputs = images + work_of(gauss_newton, images, outputs).trained
+        for_inputs = examples + work_of(gauss_newton, examples, outputs).trained
         by_operand = {"weights": once, "inputs": for_inputs, "both": once + for_inputs}
-        return ImagePasses(trained=by_operand[self.options.operands])
+        return ExamplePasses(trained=by_operand[self.options.operands])
 
     def score(self, subject: ScoringInput) -> SensitivityScores:
         operands, both = self.options.operands, self.options.operands == "both"

@@ -1,6 +1,6 @@
 """Hessian trace: how curved the loss is in the weights of every layer at full precision."""
 
-from bitswitch.contracts.card import ImagePasses
+from bitswitch.contracts.card import ExamplePasses
 from bitswitch.contracts.sensitivity import Score, ScoringInput, Sensitivity, SensitivityScores
 from bitswitch.sensitivities.hessian.traces import TraceOptions, facts_of, traced, work_of
 
@@ -21,8 +21,8 @@ class HessianTrace(Sensitivity):
 
     options: Options
 
-    def work(self, images: int, outputs: int) -> ImagePasses:
-        return work_of(self.options, images, outputs)
+    def work(self, examples: int, outputs: int) -> ExamplePasses:
+        return work_of(self.options, examples, outputs)
 
     def score(self, subject: ScoringInput) -> SensitivityScores:
         samples = traced(subject, self.options, "hessian-trace")

@@ -86,7 +86,7 @@ class RunSpec(Strict):
     @cached_property
     def run_id(self) -> str:
         """Readable prefix, then eight hex digits of the content."""
-        content = digest(self.model_dump(mode="json"))[:8]
+        content = digest(self.model_dump(mode="json", by_alias=True))[:8]
         return f"{self.method.name}-{self.model.name}-{self.dataset.name}-s{self.seed}-{content}"
 
     @property
@@ -107,8 +107,8 @@ class SensitivitySpec(Strict):
     that it starts from with quantizers that are calibrated; None: the trained network."""
     bitset: tuple[BitWidth, ...]
     """Bit-widths to score, widest first."""
-    images: PositiveInt = 1024
-    """Training images that are seen."""
+    examples: PositiveInt = Field(1024, serialization_alias="images")  # as identities know it
+    """Training examples that are seen."""
     seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
@@ -128,7 +128,7 @@ class SensitivitySpec(Strict):
     @cached_property
     def identifier(self) -> str:
         """Readable prefix, then eight hex digits of the content."""
-        content = digest(self.model_dump(mode="json"))[:8]
+        content = digest(self.model_dump(mode="json", by_alias=True))[:8]
         return f"{self.sensitivity.name}-{self.run.model.name}-s{self.seed}-{content}"
 
     @property

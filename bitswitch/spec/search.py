@@ -59,9 +59,9 @@ class SearchSpec(Strict):
     tied: bool = True
     """Weights and inputs of a layer share their bit-width."""
     evaluations: NonNegativeInt = 0
-    """How often a policy may be evaluated on held-out images, for each budget."""
-    images: PositiveInt = 512
-    """Held-out images of one evaluation, at most."""
+    """How often a policy may be evaluated on held-out examples, for each budget."""
+    examples: PositiveInt = Field(512, serialization_alias="images")  # as identities know it
+    """Held-out examples of one evaluation, at most."""
     recalibration: NonNegativeInt = 0
     """Training batches that batch norms see at a policy before it is evaluated; 0: none."""
     retraining: TrainingSpec | None = None
@@ -83,7 +83,7 @@ class SearchSpec(Strict):
     @cached_property
     def identifier(self) -> str:
         """Readable prefix, then eight hex digits of the content."""
-        content = digest(self.model_dump(mode="json"))[:8]
+        content = digest(self.model_dump(mode="json", by_alias=True))[:8]
         return f"{self.search.name}-{self.run.model.name}-s{self.seed}-{content}"
 
     @property

@@ -20,6 +20,7 @@ RENAMED = {
     "edge_bits": "first_last_bits",
     "edges": "first_last",
     "faithful": "published-recipe",
+    "images": "examples",
     "offsets": "zero_points",
     "per_channel": "weight_granularity: per-channel",
     "reading": "variant",

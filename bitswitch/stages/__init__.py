@@ -180,15 +180,15 @@ def evaluate_policy(
             f"  Train it first, or name the folder: --results"
         )
     from bitswitch.runtime.devices import resolve
-    from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy, recalibration_images
+    from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy, recalibration_inputs
     from bitswitch.training.trained import load_trained
 
     run = read_run(path)
     trained = load_trained(run, results / "runs", data, resolve(device), "the policy")
-    images = recalibration_images(trained.dataset, run, recalibration) if recalibration else None
+    inputs = recalibration_inputs(trained.dataset, run, recalibration) if recalibration else None
     task = trained.parts.dataset.task
     batches = batches_of(trained.dataset, split, None, task.batch_size)
-    found = evaluate_policy(trained.model, task, policy.policy, batches, images)
+    found = evaluate_policy(trained.model, task, policy.policy, batches, inputs)
     return [{**metric._asdict(), "value": found.values[metric.name]} for metric in task.metrics]
 
 

@@ -11,7 +11,7 @@ from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.policy import resolve
 from bitswitch.results.files import Lines, Mark, mark_of, parse
 from bitswitch.spec.search import SearchSpec
-from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy, recalibration_images
+from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy, recalibration_inputs
 from bitswitch.training.clock import Clock
 from bitswitch.training.trained import Trained
 from bitswitch.types import Policy
@@ -76,7 +76,7 @@ class Evaluator:
                 return Evaluation.of(Found(values, 0), task.headline)
             self._forget_from(self.count - 1)
         before = self.clock.read()["train"]
-        found = self.on(policy, "held_out", self.spec.images, model)
+        found = self.on(policy, "held_out", self.spec.examples, model)
         time_s = self.clock.read()["train"] - before
         record = {"layers": layers, **found.values, "time_s": time_s}
         self._file.append({**record, SUM: _checksum(self._file.mark, record)})
@@ -96,15 +96,15 @@ class Evaluator:
         self,
         policy: Policy,
         split: str,
-        images: int | None = None,
+        examples: int | None = None,
         model: QuantizedModel | None = None,
     ) -> Evaluation:
-        """Return how good ``policy`` is on ``split``, at most ``images`` of it; not counted."""
+        """Return how good ``policy`` is on ``split``, at most ``examples`` of it; not counted."""
         model, dataset = model or self.trained.model, self.trained.dataset
         count = self.spec.recalibration
-        again = recalibration_images(dataset, self.spec.run, count) if count else None
+        again = recalibration_inputs(dataset, self.spec.run, count) if count else None
         task = self.trained.parts.dataset.task
-        batches = batches_of(dataset, split, images, task.batch_size)
+        batches = batches_of(dataset, split, examples, task.batch_size)
         return evaluate_policy(model, task, policy, batches, again)
 
     def pairs(self, policy: Policy) -> dict[str, tuple[int, int]]:

@@ -43,29 +43,29 @@ def evaluate_policy(
 
 @contextmanager
 def _measured_anew(
-    model: QuantizedModel, policy: Policy | int, images: Callable[[], Iterator[Tensor]] | None
+    model: QuantizedModel, policy: Policy | int, inputs: Callable[[], Iterator[Tensor]] | None
 ) -> Iterator[None]:
     """Recalibrate batch norms inside the ``with`` block; then statistics are as before."""
-    if images is None:
+    if inputs is None:
         yield
         return
     kept = {name: value.clone() for name, value in model.state_dict().items()}
     try:
-        recalibrated_at(model, policy, images)
+        recalibrated_at(model, policy, inputs)
         yield
     finally:
         model.load_state_dict(kept)
 
 
 def batches_of(
-    dataset: OpenDataset, split: str, images: int | None, batch_size: int = Task.batch_size
+    dataset: OpenDataset, split: str, examples: int | None, batch_size: int = Task.batch_size
 ) -> Callable[[], Iterator[Batch]]:
-    """Return what gives the batches of ``split``, at most ``images`` of them evenly spread.
+    """Return what gives the batches of ``split``, at most ``examples`` of them evenly spread.
 
-    Splits may be sorted by class: every k-th image is taken.
+    Splits may be sorted by class: every k-th example is taken.
     """
     size = dataset.size(split)
-    stride = 1 if images is None else max(1, -(-size // images))
+    stride = 1 if examples is None else max(1, -(-size // examples))
 
     def give() -> Iterator[Batch]:
         seen = 0
@@ -78,7 +78,7 @@ def batches_of(
     return give
 
 
-def recalibration_images(
+def recalibration_inputs(
     dataset: OpenDataset, run: RunSpec, batches: int
 ) -> Callable[[], Iterator[Tensor]]:
     """Return what gives the inputs of so many shuffled, augmented training batches of ``run``."""

@@ -80,7 +80,7 @@ def scored(plugin: Sensitivity, trained: Trained, spec: SensitivitySpec) -> Sens
     model, dataset = trained.model, trained.dataset
 
     def batches() -> Iterator[Batch]:
-        left = spec.images
+        left = spec.examples
         size = min(BATCH_SIZE, dataset.size("train"))
         for batch in dataset.train_batches(size, Stream("sensitivity"), spec.seed, skip=0):
             if left <= 0:

@@ -140,7 +140,7 @@ def _sensitivities(place: Place, spec: ScoreSpec, run: Any) -> Iterator[Sensitiv
                     run=run,
                     epoch=chosen,
                     bitset=place.bitset,
-                    images=spec.images,
+                    examples=spec.examples,
                     seed=place.seed,
                 )
             )
@@ -166,7 +166,7 @@ def _search(place: Place, spec: SearchVariantSpec, run: RunSpec, seed: int) -> S
         )
     if about["evaluates"] and not spec.evaluations:
         raise SpecError(
-            f"{place.where}: search '{spec.search.name}' evaluates policies on held-out images. "
+            f"{place.where}: search '{spec.search.name}' evaluates policies on held-out examples. "
             f"Say how many: search.evaluations"
         )
     for budget in spec.budgets:

@@ -69,7 +69,8 @@ class ScoreSpec(Strict):
     the trained one, or one that is trained for it."""
     epochs: Distinct[NonNegativeInt] = ()
     """After which epochs the trained network is scored too; they are its training.snapshots."""
-    images: PositiveInt = 1024
+    examples: PositiveInt = 1024
+    """Training examples that are seen."""
 
     @model_validator(mode="after")
     def _epochs_are_of_training(self) -> Self:
@@ -89,7 +90,8 @@ class SearchVariantSpec(Strict):
     latency_table: Path | None = None
     tied: bool = True
     evaluations: NonNegativeInt = 0
-    images: PositiveInt = 512
+    examples: PositiveInt = 512
+    """Held-out examples of one evaluation, at most."""
     recalibration: NonNegativeInt = 0
     retraining: dict[str, Any] | None = None
     """Changes to the network's training spec, to train the chosen policy on; None: it is not."""

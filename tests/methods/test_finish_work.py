@@ -2,12 +2,12 @@
 
 import pytest
 
-from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.contracts.card import ExamplePasses, Workload
 from bitswitch.plugins import facts
 from bitswitch.testing.subject import Subject, batches
 
 LAYERS, IMAGES = 5, 16
-EXTENT = Workload(layers=LAYERS, epoch_images=4 * IMAGES, batch_size=IMAGES)
+EXTENT = Workload(layers=LAYERS, epoch_examples=4 * IMAGES, batch_size=IMAGES)
 
 
 def images_through(subject):
@@ -33,7 +33,7 @@ def images_through(subject):
 def test_forward_passes_are_counted(method, options):
     subject = Subject.of(method, options)
     work = facts.finish_work(subject.spec, EXTENT)
-    assert work == ImagePasses(forward=images_through(subject))
+    assert work == ExamplePasses(forward=images_through(subject))
 
 
 @pytest.mark.parametrize(

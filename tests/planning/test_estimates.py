@@ -1,6 +1,6 @@
 import pytest
 
-from bitswitch.contracts.card import ImagePasses
+from bitswitch.contracts.card import ExamplePasses
 from bitswitch.planning import estimates, probe
 from bitswitch.planning.estimates import Cost, data_bytes, estimate
 from bitswitch.plugins import facts
@@ -61,7 +61,7 @@ def test_passes_are_counted_once_for_a_run_and_its_probe(measured, tiny_run, mon
 
 def test_what_finishes_a_run_is_counted(measured, tiny_run, monkeypatch):
     alone = estimate(tiny_run(), "cpu", gpu=False).time_s
-    monkeypatch.setattr(estimates.facts, "finish_work", lambda run, extent: ImagePasses(32, 64))
+    monkeypatch.setattr(estimates.facts, "finish_work", lambda run, extent: ExamplePasses(32, 64))
     images = 64 + 32 * estimates.FORWARD_SHARE
     more = images / 16 * 0.25 / 3  # three bit-widths a step
     assert estimate(tiny_run(), "cpu", gpu=False).time_s == pytest.approx(alone + more)
@@ -139,10 +139,10 @@ def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch
     monkeypatch.setattr(
         estimates.facts,
         "scoring_work",
-        lambda _, images, outputs: ImagePasses(trained=outputs * images),
+        lambda _, images, outputs: ExamplePasses(trained=outputs * images),
     )
     spec = SensitivitySpec(
-        sensitivity="quantization-error", run=tiny_run(), bitset=(8, 4), images=32
+        sensitivity="quantization-error", run=tiny_run(), bitset=(8, 4), examples=32
     )
     expected = estimates.START_TIME_S + 10 * 32 / 16 * 0.25 / 3  # three bit-widths a step
     cost = estimates.estimate_sensitivity(spec, "cpu", gpu=False)
@@ -151,14 +151,14 @@ def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch
 
 def test_a_search_is_evaluations_tests_training_and_retraining(measured, tiny_run, monkeypatch):
     budgets = [{"cost": "average-bits", "at_most": 4}, {"cost": "size", "share": 0.5}]
-    monkeypatch.setattr(estimates.facts, "search_work", lambda *_: ImagePasses(trained=7))
+    monkeypatch.setattr(estimates.facts, "search_work", lambda *_: ExamplePasses(trained=7))
     run = tiny_run()
     spec = SearchSpec(
         search="random",
         run=run,
         budgets=budgets,
         evaluations=5,
-        images=10,
+        examples=10,
         recalibration=2,
         retraining=run.training,
     )

@@ -117,7 +117,7 @@ train = loaded()
 stages.deploy(run, results, data, "cpu")
 deploy = loaded() - train
 before = loaded()
-scores = SensitivitySpec(sensitivity="hawq-v2", run=run, bitset=(4, 2), images=2)
+scores = SensitivitySpec(sensitivity="hawq-v2", run=run, bitset=(4, 2), examples=2)
 scores = resolved(scores)
 stages.score(scores, results, data, "cpu")
 budget = {"cost": "average-bits", "at_most": 3}

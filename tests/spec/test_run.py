@@ -2,7 +2,9 @@ import pytest
 import yaml
 
 from bitswitch.plugins.resolve import read_run
-from bitswitch.spec.run import RunSpec
+from bitswitch.runtime.cache import digest
+from bitswitch.spec.run import RunSpec, SensitivitySpec
+from bitswitch.spec.search import SearchSpec
 from bitswitch.suite.suite import Suite
 
 
@@ -37,3 +39,23 @@ def test_layers_to_keep_are_part_of_a_run_only_where_there_are_some(tiny_run):
     empty, kept = (RunSpec.model_validate(fields | {"keep": k}) for k in ([], ["stages.0.*"]))
     assert empty.run_id == plain.run_id != kept.run_id
     assert RunSpec.model_validate(kept.model_dump(mode="json")) == kept
+
+
+def test_identities_do_not_depend_on_what_a_key_is_called_now(tiny_run):
+    run = tiny_run()
+    scored = SensitivitySpec(sensitivity="uniform", run=run, bitset=(8,), examples=9)
+    budgets = [{"cost": "size", "share": 0.5}]
+    found = SearchSpec(search="ilp", run=run, budgets=budgets, sensitivity=scored, examples=7)
+    guided = run.model_copy(update={"sensitivity": scored})
+
+    def of_before(spec):
+        fields = spec.model_dump(mode="json")
+        for part in (fields, fields["sensitivity"]):
+            if isinstance(part, dict) and "examples" in part:
+                part["images"] = part.pop("examples")
+        return digest(fields)[:8]
+
+    assert scored.identifier.endswith(of_before(scored))
+    assert found.identifier.endswith(of_before(found))
+    assert guided.run_id.endswith(of_before(guided))
+    assert "images" not in yaml.safe_dump(found.model_dump(mode="json"))

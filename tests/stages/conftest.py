@@ -78,7 +78,7 @@ def spec_of(run):
 
     def spec_of(search="uniform", budgets=BUDGETS, **changes):
         chosen = Choice.model_validate(search)
-        fields = {"search": chosen, "run": run, "budgets": budgets, "images": 10, **changes}
+        fields = {"search": chosen, "run": run, "budgets": budgets, "examples": 10, **changes}
         return resolved(SearchSpec.model_validate(fields))
 
     return spec_of

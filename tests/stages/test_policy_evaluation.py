@@ -11,7 +11,7 @@ from bitswitch.nn.recalibration import recalibrated_at
 from bitswitch.stages.policy_evaluation import (
     batches_of,
     evaluate_policy,
-    recalibration_images,
+    recalibration_inputs,
 )
 from bitswitch.tasks.classification import Classification
 from tests.nn.small_network import BITSET, double_rounding, float_net
@@ -155,7 +155,7 @@ def test_batches_are_as_large_as_the_task_says():
 
 def test_recalibration_sees_the_same_training_batches_every_time(run):
     dataset = Sorted(9)
-    give = recalibration_images(dataset, run, 3)
+    give = recalibration_inputs(dataset, run, 3)
     for _ in range(2):
         assert [float(images[0]) for images in give()] == [0.0, 1.0, 2.0]
     (size, stream, seed, skip), again = dataset.asked

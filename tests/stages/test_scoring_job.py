@@ -105,7 +105,7 @@ def test_batches_are_the_same_every_time_and_no_more_than_asked_for(score, tiny_
         return SensitivityScores(uniform(subject))
 
     watch(note)
-    asked = ({"images": 20}, {"images": 10**6}, {"images": 20, "seed": 1})
+    asked = ({"examples": 20}, {"examples": 10**6}, {"examples": 20, "seed": 1})
     results = [score(tiny_run(), **one)[1] for one in asked]
     few, all_of_them, others = seen
     for first, second in seen:

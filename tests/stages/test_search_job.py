@@ -12,7 +12,7 @@ from bitswitch.results import provenance
 from bitswitch.results.policies import PolicyFile
 from bitswitch.spec.search import Budget
 from bitswitch.stages import evaluator, retraining, search_job
-from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy, recalibration_images
+from bitswitch.stages.policy_evaluation import batches_of, evaluate_policy, recalibration_inputs
 from bitswitch.stages.search_job import cost_model, limit_of
 from bitswitch.tasks.classification import Classification
 from bitswitch.training.clock import Instant
@@ -306,7 +306,7 @@ def test_what_a_search_evaluates_is_held_out_and_no_larger_than_asked_for(search
         return [Candidate(policy)]
 
     instead(evaluate)
-    found = search(evaluations=1, images=5)
+    found = search(evaluations=1, examples=5)
     assert seen[0].merit in (0, 20, 40, 60, 80, 100)
     line = found.lines("evaluations-average-bits-4.jsonl")[0]
     assert {key: line[key] for key in ("top1", "loss")} == seen[0].values
@@ -318,7 +318,7 @@ def test_one_bit_width_within_the_budget_is_tested_like_the_policy_found(
     instead(lambda problem: [Candidate(dict.fromkeys(problem.layers, 2))])
     budgets = ({"cost": "average-bits", "at_most": 5}, {"cost": "bitops", "share": 0.1})
     found = search(budgets=budgets, recalibration=2, seed=5)
-    again = recalibration_images(trained.dataset, run, 2)
+    again = recalibration_inputs(trained.dataset, run, 2)
     images = batches_of(trained.dataset, "test", None)
     lines = found.lines("metrics.jsonl")
     for name, bits in (("average-bits-5", 4), ("bitops-share-0.1", 2)):

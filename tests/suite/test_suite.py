@@ -136,6 +136,14 @@ def test_a_path_ends_in_yaml():
 
 BAD = {
     "unknown key": ({"sedes": [0]}, "Did you mean 'seeds'?"),
+    "images of a search": (
+        with_variant(search={"search": "uniform", "images": 9}),
+        "images: unknown key. It is called 'examples' now",
+    ),
+    "images of scores": (
+        with_variant(scores=[{"sensitivity": "uniform", "images": 9}]),
+        "images: unknown key. It is called 'examples' now",
+    ),
     "a key of before": ({"experiments": {"one": {"arms": {}}}}, "called 'variants' now"),
     "a value of before": (with_variant(preset="faithful"), "called 'published-recipe' now"),
     "an option of before": (

@@ -151,7 +151,7 @@ def test_what_needs_logits_says_so(run, execution):
     for estimator, refused in (("gauss-newton", True), ("hutchinson", False)):
         options = registry.resolve("sensitivities", "hessian-trace", {"estimator": estimator})
         choice = Choice(name="hessian-trace", options=options)
-        spec = SensitivitySpec(run=run, sensitivity=choice, bitset=run.bitset, images=32, seed=0)
+        spec = SensitivitySpec(run=run, sensitivity=choice, bitset=run.bitset, examples=32, seed=0)
         plugin = registry.create("sensitivities", choice.name, choice.options)
         if refused:
             with pytest.raises(SpecError, match="Gauss-Newton traces needs a task that classifies"):

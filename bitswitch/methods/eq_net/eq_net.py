@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts.card import Card, ImagePasses, Recipe, Workload
+from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
 from bitswitch.methods.eq_net.elastic import ElasticQuantizer, Variant, ZeroPointSign
@@ -158,9 +158,9 @@ class EqNet(Method):
         count = self.options.recalibration_batches
         recalibrate(model, lambda: (batch.inputs for batch in islice(batches(), count)))
 
-    def finish_work(self, extent: Workload) -> ImagePasses:
-        images = extent.images(self.options.recalibration_batches)
-        return ImagePasses(forward=len(self.bitset) * images)
+    def finish_work(self, extent: Workload) -> ExamplePasses:
+        images = extent.examples(self.options.recalibration_batches)
+        return ExamplePasses(forward=len(self.bitset) * images)
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":

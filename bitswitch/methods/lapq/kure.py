@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts.card import Card, ImagePasses, Recipe, Workload
+from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
 from bitswitch.methods.lapq.clip_value import FittedClips, LearnedClip
@@ -117,13 +117,13 @@ class Kure(Method):
             budget = Budget(options.iterations, options.evaluations)
             fit_clips(model, pairs, options.images, budget, self.task.loss_sum)
 
-    def finish_work(self, extent: Workload) -> ImagePasses:
+    def finish_work(self, extent: Workload) -> ExamplePasses:
         if not self._post_training:
-            return ImagePasses()
+            return ExamplePasses()
         options = self.options
         budget = Budget(options.iterations, options.evaluations)
-        images = min(options.images, extent.epoch_images)
-        return ImagePasses(forward=len(self.bitset) * evaluations(extent.layers, budget) * images)
+        images = min(options.images, extent.epoch_examples)
+        return ExamplePasses(forward=len(self.bitset) * evaluations(extent.layers, budget) * images)
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":

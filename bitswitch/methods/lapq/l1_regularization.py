@@ -8,7 +8,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts.card import Card, ImagePasses, Workload
+from bitswitch.contracts.card import Card, ExamplePasses, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
 from bitswitch.methods.lapq.clip_value import FittedClips
@@ -114,13 +114,13 @@ class L1Regularization(Method):
             budget = Budget(options.iterations, options.evaluations)
             fit_clips(model, pairs, options.images, budget, self.task.loss_sum)
 
-    def finish_work(self, extent: Workload) -> ImagePasses:
+    def finish_work(self, extent: Workload) -> ExamplePasses:
         options = self.options
-        images = min(options.images, extent.epoch_images)
+        images = min(options.images, extent.epoch_examples)
         if options.clips == "max":
-            return ImagePasses(forward=images)
+            return ExamplePasses(forward=images)
         budget = Budget(options.iterations, options.evaluations)
-        return ImagePasses(forward=len(self.bitset) * evaluations(extent.layers, budget) * images)
+        return ExamplePasses(forward=len(self.bitset) * evaluations(extent.layers, budget) * images)
 
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":

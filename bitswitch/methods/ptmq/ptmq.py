@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from bitswitch.contracts.card import Card, ImagePasses, Recipe, Workload
+from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method
 from bitswitch.methods.ptmq.adaround import AdaRoundQuantizer
@@ -81,15 +81,15 @@ class Ptmq(Method):
             learned += _activation_scales(model, (bits,))
         _restore(learned)
 
-    def finish_work(self, extent: Workload) -> ImagePasses:
+    def finish_work(self, extent: Workload) -> ExamplePasses:
         """Return what reconstruction takes.
 
         All units together are the network. What a unit sees has passed half of it, on average.
         """
         options = self.options
         groups = [len(set(Group.of(bits, self.bitset))) for bits in self.bitset]
-        images = min(options.images, extent.epoch_images)
-        return ImagePasses(
+        images = min(options.images, extent.epoch_examples)
+        return ExamplePasses(
             forward=sum(1 + count for count in groups) * extent.layers * images / 2,
             trained=sum(groups) * options.iterations * options.batch_size,
         )

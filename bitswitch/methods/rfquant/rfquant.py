@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bitswitch.contracts.card import Card, ImagePasses, Recipe, Workload
+from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
 from bitswitch.methods.rfquant.averaging import ParameterAverage
@@ -189,9 +189,9 @@ class RFQuant(Method):
 
         recalibrate(model, images)
 
-    def finish_work(self, extent: Workload) -> ImagePasses:
-        return ImagePasses(
-            forward=len(self.bitset) * min(RECALIBRATION_IMAGES, extent.epoch_images)
+    def finish_work(self, extent: Workload) -> ExamplePasses:
+        return ExamplePasses(
+            forward=len(self.bitset) * min(RECALIBRATION_IMAGES, extent.epoch_examples)
         )
 
     def skip(self, spec: "RunSpec") -> str | None:

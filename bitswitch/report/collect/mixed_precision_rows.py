@@ -22,7 +22,7 @@ def sensitivity_rows(suite: Suite, records: Mapping[str, ScoringRecord | None]) 
             "epoch": spec.epoch,
             "bitset": title_of(spec.bitset),
             "seed": spec.seed,
-            "images": spec.images,
+            "images": spec.examples,
             "status": "missing",
         }
         record = records[key]

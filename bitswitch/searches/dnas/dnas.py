@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.optim import SGD, Adam
 
-from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.contracts.card import ExamplePasses, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.search import Candidate, Problem, Search
 from bitswitch.errors import InfeasibleBudgetError, SpecError
@@ -74,11 +74,11 @@ class Dnas(Search):
 
     options: Options
 
-    def work(self, extent: Workload, evaluations: int) -> ImagePasses:
+    def work(self, extent: Workload, evaluations: int) -> ExamplePasses:
         """Return the epochs; a ``soft`` mixture quantizes more often, but convolves once."""
         epochs, steps = self.options.epochs, self.options.steps_per_epoch
-        images = extent.epoch_images if steps is None else extent.images(steps)
-        return ImagePasses(trained=epochs * images)
+        images = extent.epoch_examples if steps is None else extent.examples(steps)
+        return ExamplePasses(trained=epochs * images)
 
     def search(self, problem: Problem) -> list[Candidate]:
         self._check_cost(problem)

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.contracts.card import ExamplePasses, Workload
 from bitswitch.contracts.search import Candidate, Evaluation, Problem, Search, require_evaluations
 from bitswitch.searches.haq.ddpg import Agent, AgentOptions, Share, Transitions
 from bitswitch.searches.haq.fine_tuning import fine_tuned
@@ -89,10 +89,10 @@ class Haq(Search):
 
     options: Options
 
-    def work(self, extent: Workload, evaluations: int) -> ImagePasses:
+    def work(self, extent: Workload, evaluations: int) -> ExamplePasses:
         """Return the steps of fine-tuning, for as many policies as may be evaluated."""
         steps = evaluations * self.options.fine_tune_steps
-        return ImagePasses(trained=steps * extent.batch_size)
+        return ExamplePasses(trained=steps * extent.batch_size)
 
     def least_evaluations(self, layers: int) -> int:
         """Return 1 for the widest policy, and 1 for an episode."""

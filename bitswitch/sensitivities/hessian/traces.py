@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from pydantic import Field
 
-from bitswitch.contracts.card import ImagePasses
+from bitswitch.contracts.card import ExamplePasses
 from bitswitch.contracts.sensitivity import ScoringInput
 from bitswitch.sensitivities.hessian.hessian import (
     EstimatorName,
@@ -39,17 +39,17 @@ class TraceOptions(Strict):
     """Images that go through the network at a time."""
 
 
-def work_of(options: TraceOptions, images: int, outputs: int) -> ImagePasses:
-    """Return what an estimation takes: a pass for every probe and image.
+def work_of(options: TraceOptions, examples: int, outputs: int) -> ExamplePasses:
+    """Return what an estimation takes: a pass for every probe and example.
 
     How many probes there will be was fitted to ResNets and MobileNetV2 on digits; probes of the
     Hessian itself are noisier, and take three passes.
     """
     if options.estimator == "hutchinson":
-        return ImagePasses(trained=3 * options.max_probes * images)
+        return ExamplePasses(trained=3 * options.max_probes * examples)
     all_signs = population(outputs)
-    probes = 1 / (images * options.relative_error**2 / _VARIANCE + 1 / all_signs)
-    return ImagePasses(trained=min(max(probes, 2), options.max_probes) * images)
+    probes = 1 / (examples * options.relative_error**2 / _VARIANCE + 1 / all_signs)
+    return ExamplePasses(trained=min(max(probes, 2), options.max_probes) * examples)
 
 
 def traced(

@@ -4,7 +4,7 @@ from math import exp, log
 import pytest
 import torch
 
-from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.contracts.card import ExamplePasses, Workload
 from bitswitch.costs import Constraint
 from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.searches.dnas.dnas import Dnas
@@ -38,8 +38,8 @@ def test_bits_go_where_they_matter(model, mixture):
 def test_its_work_is_what_it_trains_on(model, steps):
     search, seen = dnas(steps_per_epoch=steps), []
     search.search(counted(posed(model), seen))
-    extent = Workload(layers=4, epoch_images=256, batch_size=32)
-    assert search.work(extent, evaluations=9) == ImagePasses(trained=sum(seen))
+    extent = Workload(layers=4, epoch_examples=256, batch_size=32)
+    assert search.work(extent, evaluations=9) == ExamplePasses(trained=sum(seen))
 
 
 @pytest.mark.parametrize(("slack", "costs"), [(0.0, {5}), (1 / 6, {4, 5}), (1.0, {2, 3, 4, 5})])

@@ -4,7 +4,7 @@ from math import sqrt
 import pytest
 import torch
 
-from bitswitch.contracts.card import ImagePasses, Workload
+from bitswitch.contracts.card import ExamplePasses, Workload
 from bitswitch.costs import Constraint
 from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.searches.haq.ddpg import Agent
@@ -208,8 +208,8 @@ def test_fine_tuning_trains_a_copy_at_every_policy():
     search, seen = haq(fine_tune_steps=3, schedule="published"), []
     (best,) = search.search(counted(problem, seen))
     assert problem.allows(best.policy)
-    extent = Workload(layers=4, epoch_images=256, batch_size=32)
-    assert search.work(extent, evaluations=len(models) - 1) == ImagePasses(trained=sum(seen))
+    extent = Workload(layers=4, epoch_examples=256, batch_size=32)
+    assert search.work(extent, evaluations=len(models) - 1) == ExamplePasses(trained=sum(seen))
     assert models[0] is None
     assert all(one is not None and one is not model for one in models[1:])
     after = model.state_dict()

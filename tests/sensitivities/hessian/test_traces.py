@@ -46,14 +46,14 @@ def test_facts_say_how_precise_the_traces_are():
 def test_work_is_about_a_pass_per_probe_and_image(relative_error):
     options = TraceOptions(relative_error=relative_error)
     probes = traced(subject_of(), options, "test").probes
-    assert 64 * probes / 2 <= work_of(options, images=64, outputs=4).trained <= 64 * probes * 2
+    assert 64 * probes / 2 <= work_of(options, examples=64, outputs=4).trained <= 64 * probes * 2
 
 
 def test_work_is_bounded_by_the_probes_allowed():
     options = TraceOptions(relative_error=1e-6, max_probes=7)
-    assert work_of(options, images=10, outputs=1000).trained == 70
+    assert work_of(options, examples=10, outputs=1000).trained == 70
     of_hessian = TraceOptions(estimator="hutchinson", max_probes=7)
-    assert work_of(of_hessian, images=10, outputs=1000).trained == 210
+    assert work_of(of_hessian, examples=10, outputs=1000).trained == 210
 
 
 def test_an_error_that_is_too_large_is_logged(caplog):
