@@ -26,7 +26,7 @@ class Evaluation(NamedTuple):
 
     rank_key: tuple[float, float]
     """What policies are compared by, larger is better: the headline, with a minus where lower is
-    better, then the loss with a minus."""
+    better, then the loss with a minus; minus infinity for what is no number."""
     found: Found
     """All metrics of the task."""
     error: float
@@ -41,12 +41,13 @@ class Evaluation(NamedTuple):
             headline: The one that counts.
         """
         value, loss = found.values[headline.name], found.values[LOSS]
-        rank_key = headline.sign * value, -inf if isnan(loss) else -loss
+        merit = -inf if isnan(value) else headline.sign * value
+        rank_key = merit, -inf if isnan(loss) else -loss
         return cls(rank_key, found, headline.error(value))
 
     @property
     def merit(self) -> float:
-        """The headline, larger is better."""
+        """The headline, larger is better; minus infinity where it is no number."""
         return self.rank_key[0]
 
     @property

@@ -35,7 +35,7 @@ class Limpq(Method):
         "ResNet-50 has 3 epochs and a batch of 64.",
         deviations="Here it is also a method to be evaluated at every bit-width; the publication "
         "keeps nothing but the scales, and trains the policy that they lead to from full "
-        "precision. Steps are used as they are; the public code uses 1e-5 or 1 where they are "
+        "precision. Scales are used as they are; the public code uses 1e-5 or 1 where they are "
         "beyond. Initial activation scales are measured on inputs of the full-precision network. "
         "Inputs are signed where a negative value was observed. The batch norm before the first "
         "quantized layer has a copy per bit-width. The cosine ends at 0 instead of 1e-5.",

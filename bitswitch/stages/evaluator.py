@@ -1,6 +1,8 @@
 """Evaluations of one search: counted, recorded as they come, and taken up after an interruption."""
 
 import json
+from collections.abc import Mapping
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,12 +75,13 @@ class Evaluator:
                 self.recalled_time_s += known["time_s"]
                 task = self.trained.parts.dataset.task
                 values = {metric.name: known[metric.name] for metric in task.metrics}
-                return Evaluation.of(Found(values, 0), task.headline)
+                numbers = {name: nan if one is None else one for name, one in values.items()}
+                return Evaluation.of(Found(numbers, 0), task.headline)
             self._forget_from(self.count - 1)
         before = self.clock.read()["train"]
         found = self.on(policy, "held_out", self.spec.examples, model)
         time_s = self.clock.read()["train"] - before
-        record = {"layers": layers, **found.values, "time_s": time_s}
+        record = {"layers": layers, **_written(found.values), "time_s": time_s}
         self._file.append({**record, SUM: _checksum(self._file.mark, record)})
         return found
 
@@ -110,6 +113,11 @@ class Evaluator:
     def pairs(self, policy: Policy) -> dict[str, tuple[int, int]]:
         """Return the (weight, activation) bit-widths of every layer."""
         return resolve(policy, self.trained.model.layers, self.trained.model.bitset)
+
+
+def _written(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return metrics as a file holds them: None for what is no finite number."""
+    return {name: value if isfinite(value) else None for name, value in values.items()}
 
 
 def _recorded(path: Path) -> list[tuple[bytes, dict[str, Any]]]:

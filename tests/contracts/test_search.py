@@ -30,6 +30,14 @@ def test_where_lower_is_better_policies_compare_the_other_way():
     assert [one.merit for one in ranked] == [-0.25, -0.5, -0.5]
 
 
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_a_headline_that_is_no_number_ranks_last(better):
+    metric = Metric("mae", "Mean absolute error", "years", better, 2)
+    lost, found = (Evaluation.of(Found({"mae": v, LOSS: 1.0}, 0), metric) for v in (nan, 9.0))
+    assert max([lost, found], key=lambda one: one.rank_key) is found
+    assert max([found, lost], key=lambda one: one.rank_key) is found
+
+
 @pytest.mark.parametrize(
     ("value", "allowed"),
     [(4.0, True), (4.0 * (1 - 1e-12), True), (4.0 * (1 - 1e-6), False), (3.9, False), (9.0, True)],

@@ -47,7 +47,7 @@ def test_passes_are_those_of_the_method(measured, tiny_run, method, passes):
     run = tiny_run(update="conventional", alrs=None)
     run = run.model_copy(update={"method": resolved_choice(Choice(name=method), "methods")})
     evaluation = (2 * 20 + 40) / 16 * estimates.FORWARD_SHARE * 3 * 0.25 / passes
-    after = estimates._images(facts.finish_work(run, estimates._extent(run)))
+    after = estimates._in_trained(facts.finish_work(run, estimates._extent(run)))
     expected = estimates.START_TIME_S + 6 * 0.25 + evaluation + after / 16 * 0.25 / passes
     assert estimate(run, "cpu", gpu=False).time_s == pytest.approx(expected)
 

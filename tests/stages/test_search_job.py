@@ -1,11 +1,13 @@
 """A search from its first file to its last."""
 
 import json
+from math import inf, nan
 
 import pytest
 import torch
 
-from bitswitch.contracts.search import Candidate
+from bitswitch.contracts.metric import LOSS, Found
+from bitswitch.contracts.search import Candidate, Evaluation
 from bitswitch.costs import CostModel
 from bitswitch.errors import Diverged, PluginError, RecordError, SpecError
 from bitswitch.results import provenance
@@ -101,6 +103,23 @@ def walk(problem, until, other=2):
         policy = dict.fromkeys(problem.layers, 4) | {layer: other if place == 1 else 2}
         found.append(problem.evaluate(policy))
     return found
+
+
+def test_metrics_that_are_no_numbers_are_recorded_and_taken_up(search, instead, monkeypatch):
+    computed, seen = [], []
+    lost = Evaluation.of(Found({"top1": nan, LOSS: nan}, 10), Classification().headline)
+    monkeypatch.setattr(evaluator, "evaluate_policy", lambda *given: computed.append(1) or lost)
+
+    def interrupted(problem):
+        seen.extend(walk(problem, 2))
+        raise KeyboardInterrupt
+
+    instead(interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            search(evaluations=2, seed=4)
+    assert len(computed) == 2
+    assert {one.rank_key for one in seen} == {(-inf, -inf)}
 
 
 @pytest.mark.parametrize(("other", "again"), [(2, 2), (8, 3)])

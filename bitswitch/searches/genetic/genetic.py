@@ -1,6 +1,7 @@
 """Genetic search: policies evolve by their accuracy, evaluated or predicted."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
@@ -26,9 +27,9 @@ class Genetic(Search):
     """Selects policies by the headline on held-out examples, where equal by their loss.
 
     With fitness ``held-out`` every policy of a generation is evaluated. With ``predictor``, random
-    policies are evaluated, a network learns to predict it, evolution asks it alone, and
-    the rest of the evaluations goes to those that it ranks highest. Either way the best policy of
-    all that were evaluated is returned.
+    policies are evaluated, a network learns to predict their headline, evolution asks this
+    predictor alone, and the rest of the evaluations goes to those that it ranks highest. Either way
+    the best policy of all that were evaluated is returned.
 
     Source: guo2020single (``held-out``), xu2023eqnet (``predictor``).
     """
@@ -90,10 +91,8 @@ class Genetic(Search):
             first = sampler.first()
             drawn = self._training(problem.remaining()) - len(first)
             evaluate([*first, *sampler.distinct(drawn, first)])
-            scale = 100.0
-            if problem.task.headline.unit != "percent":
-                scale = max(abs(one.merit) for one in found.values()) or 1.0
-            evaluate(self._promising(found, sampler, problem.remaining(), scale))
+            is_percent = problem.task.headline.unit == "percent"
+            evaluate(self._promising(found, sampler, problem.remaining(), is_percent))
         best = max(found, key=lambda vector: found[vector].rank_key)
         return [Candidate(space.policy(best), found[best].error)]
 
@@ -102,14 +101,19 @@ class Genetic(Search):
         return min(evaluations - 1, max(2, round(self.options.training_share * evaluations)))
 
     def _promising(
-        self, found: dict[Vector, Evaluation], sampler: Sampler, count: int, scale: float
+        self, found: dict[Vector, Evaluation], sampler: Sampler, count: int, is_percent: bool
     ) -> list[Vector]:
-        """Return the policies of best predicted headline that were not evaluated yet."""
-        if len(found) < LEAST - 1:
+        """Return the policies of best predicted headline that were not evaluated yet.
+
+        Policies whose headline is no number teach the predictor nothing.
+        """
+        merits = {vector: one.merit for vector, one in found.items() if isfinite(one.merit)}
+        if len(merits) < LEAST - 1:
             return []
+        scale = 100.0 if is_percent else max(map(abs, merits.values())) or 1.0
         generator, space = sampler.generator, sampler.space
         predictor = Predictor(space.bitset, len(space.widest), self.options.predictor, scale)
-        predictor.fit(list(found), [one.merit for one in found.values()], generator)
+        predictor.fit(list(merits), list(merits.values()), generator)
         predicted = Evolution(sampler, self.sizes, self.options.mutants).run(
             lambda vectors: [(merit, 0.0) for merit in predictor.predict(vectors)]
         )

@@ -40,8 +40,8 @@ class PredictorOptions(Strict):
 class Predictor:
     """Predicts the headline from one-hot bit-widths by a multilayer perceptron with ReLU.
 
-    Smooth L1 loss on accuracies in [0, 1], or on other headlines over the largest, Adam, no bias
-    in the last layer.
+    Smooth L1 loss on accuracies in [0, 1], or on other headlines divided by their largest
+    magnitude; Adam, no bias in the last layer.
 
     Args:
         bitset: Bit-widths that an entry of a vector may have.

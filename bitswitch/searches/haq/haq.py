@@ -1,6 +1,6 @@
 """HAQ: an agent walks through the network and learns which bit-widths keep it accurate."""
 
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Literal, NamedTuple
 
 import torch
@@ -190,12 +190,21 @@ class _Rewards:
         self.options = options
         self.widest = problem.evaluate(space.policy(space.widest)).merit
         self.found: dict[Vector, Evaluation] = {}
+        self.lowest = 0.0
+        """Of the rewards so far, and no more than that of the widest policy."""
 
     def of(self, vector: Vector) -> float:
-        """Return the reward of a policy, for its headline relative to the widest policy's."""
+        """Return the reward of a policy, for its headline relative to the widest policy's.
+
+        Where that is no number, it is the lowest reward so far: the agent learns from numbers.
+        """
         if vector not in self.found:
             self.found[vector] = self._evaluation(vector)
-        return self.options.reward * (self.found[vector].merit - self.widest)
+        reward = self.options.reward * (self.found[vector].merit - self.widest)
+        if not isfinite(reward):
+            return self.lowest
+        self.lowest = min(self.lowest, reward)
+        return reward
 
     def best(self) -> Candidate:
         """Return the policy with the largest reward; of several, that with the least loss."""

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from bitswitch.contracts.task import ROWS
 from bitswitch.errors import SpecError
 from bitswitch.runtime.randomness import generator
 from bitswitch.sensitivities.hessian.gradient_norms import Norms, squared_norms
@@ -46,6 +47,7 @@ class GaussNewton:
         model: In evaluation mode; none of its parameters requires gradients.
         layers: Convolutions and linear layers by name, each of which is called once.
         operand: What the traces are for, the weights of the layers or what they read.
+        rows: Gives logits [n, classes] of the outputs, one row for every image.
     """
 
     def __init__(
@@ -53,8 +55,9 @@ class GaussNewton:
         model: nn.Module,
         layers: Mapping[str, nn.Module],
         operand: Literal["weight", "activation"] = "weight",
+        rows: Callable[[Any], Tensor] = ROWS.rows,
     ) -> None:
-        self.model, self.layers, self.operand = model, layers, operand
+        self.model, self.layers, self.operand, self.rows = model, layers, operand, rows
         self.population: float = inf
 
     def draw(self, images: Tensor, targets: Tensor, probes: range, seed: int) -> Tensor:
@@ -67,10 +70,16 @@ class GaussNewton:
             seed: Of the batch. Images have signs of their own.
 
         Raises:
-            SpecError: a layer does not have images in its first dimension.
+            SpecError: a layer does not have images in its first dimension, or an image has several
+                rows of logits.
         """
         with _watched(self.layers, len(images), self.operand == "activation") as watch:
-            logits = self.model(images)
+            logits = self.rows(self.model(images))
+        if logits.dim() != 2 or len(logits) != len(images):
+            raise SpecError(
+                f"Gauss-Newton traces need one row of logits per image; {len(images)} images give "
+                f"logits of shape {tuple(logits.shape)}.\n  {ADVICE}"
+            )
         classes = logits.shape[1]
         self.population = population(classes)
         signs = OrthogonalSigns.draw(len(images), classes, generator("gauss-newton", seed))

@@ -73,10 +73,10 @@ def sample_traces(
         source = Hutchinson(model, list(weights.values()), task.loss)
         needed = list(weights.values())
     else:
-        rows_of(task, "Gauss-Newton traces")
+        rows = rows_of(task, "Gauss-Newton traces").rows
         with _looked_at(model, weights.values()):
             require_piecewise_linear(model, weights, next(iter(batches())).inputs[:1])
-        source, needed = GaussNewton(model, layers), []
+        source, needed = GaussNewton(model, layers, rows=rows), []
     with _looked_at(model, needed):
         return _until(source, batches, seed, relative_error, max_probes, batch_size)
 
@@ -109,9 +109,9 @@ def sample_input_traces(
     Raises:
         SpecError: the traces are not finite, or a layer reads something that no images make up.
     """
-    rows_of(task, "Gauss-Newton traces")
+    rows = rows_of(task, "Gauss-Newton traces").rows
     with _looked_at(model, []):
-        source = GaussNewton(model, layers, "activation")
+        source = GaussNewton(model, layers, "activation", rows)
         return _until(source, batches, seed, relative_error, max_probes, batch_size)
 
 

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from math import inf, isfinite
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,3 +139,17 @@ def test_the_generator_decides(options):
         return measured.seen
 
     assert seen(0) == seen(0) != seen(1)
+
+
+@pytest.mark.parametrize("lost", [2, 28])
+def test_headlines_that_are_no_number_do_not_lead_the_predictor_astray(lost):
+    posed, measured = measured_problem(allowed=30)
+    posed = replace(posed, evaluate=lambda policy: without_number(measured(policy), lost))
+
+    def without_number(found, every):
+        place = len(measured.seen) % every
+        return found._replace(rank_key=(-inf, -inf)) if place == 0 else found
+
+    found = search(posed, **PREDICTING)
+    assert len(measured.seen) == 30
+    assert isfinite(found.objective)

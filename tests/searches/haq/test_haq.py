@@ -9,6 +9,8 @@ from bitswitch.costs import Constraint
 from bitswitch.errors import InfeasibleBudgetError, SpecError
 from bitswitch.searches.haq.ddpg import Agent
 from bitswitch.searches.haq.haq import Haq, Schedule, _Rewards
+from bitswitch.searches.space import Space
+from tests.searches.exact_problems import evaluation
 from tests.searches.learning_problems import (
     BITSET,
     Formula,
@@ -215,3 +217,14 @@ def test_fine_tuning_trains_a_copy_at_every_policy():
     after = model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert model.bitset == BITSET
+
+
+def test_rewards_are_numbers_where_the_headline_is_none():
+    merits = iter([60.0, 50.0, float("-inf"), 70.0])
+    problem = with_formula(Formula(FACTORS, 9), 4.5)
+    found = evaluation(0.0, 1.0)
+    problem = replace(problem, evaluate=lambda policy: found._replace(rank_key=(next(merits), 0.0)))
+    rewards = _Rewards(problem, Space.of(problem), Haq.Options())
+    drawn = [rewards.of((bits, 2, 2, 2)) for bits in (8, 4, 2)]
+    assert drawn == pytest.approx([-1.0, -1.0, 1.0])
+    assert rewards.best().objective == pytest.approx(-1.0)

@@ -114,3 +114,15 @@ def test_inputs_that_images_do_not_make_up_are_named():
     images = torch.randn(3, 3)
     with pytest.raises(SpecError, match=r"of 3 images, layer '1' reads .* \(4, 3\)"):
         GaussNewton(model, layers, "activation").draw(images, images, range(2), 0)
+
+
+def test_images_with_several_rows_of_logits_are_refused():
+    net = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (2, 3))).eval().requires_grad_(False)
+    images = torch.ones(5, 4)
+    with pytest.raises(SpecError, match=r"one row of logits per image; 5 images .*\(5, 2, 3\)"):
+        GaussNewton(net, {"0": net[0]}).draw(images, None, range(1), 0)
+    source = GaussNewton(net, {"0": net[0]}, rows=lambda outputs: outputs[:, 1])
+    plain = nn.Sequential(nn.Linear(4, 3)).eval().requires_grad_(False)
+    plain[0].load_state_dict({name: value[3:] for name, value in net[0].state_dict().items()})
+    expected = GaussNewton(plain, {"0": plain[0]}).draw(images, None, range(2), 0)
+    torch.testing.assert_close(source.draw(images, None, range(2), 0), expected)
