@@ -68,7 +68,7 @@ def run_scoring(spec: SensitivitySpec, execution: Execution, began: Instant) -> 
 def images_seen(spec: SensitivitySpec, train: int) -> int:
     """Return how many of ``train`` images are seen: an epoch of whole batches at most."""
     size = min(BATCH_SIZE, train)
-    return min(spec.images, train // size * size)
+    return min(spec.examples, train // size * size)
 
 
 def scored(plugin: Sensitivity, trained: Trained, spec: SensitivitySpec) -> SensitivityScores:

@@ -28,7 +28,7 @@ def sensitivity_rows(suite: Suite, records: Mapping[str, ScoringRecord | None]) 
         record = records[key]
         if record is not None:
             result = record.result.model_dump(exclude={"identifier", "facts", "images"})
-            row["images"] = record.result.images or spec.images
+            row["images"] = record.result.images or spec.examples
             facts = json.dumps({key: float(fact) for key, fact in record.result.facts.items()})
             row |= result | {"facts": facts, "code_hash": record.provenance.code_hash}
         yield row
