@@ -18,6 +18,9 @@ HEADLINES = ["headline", "headline_retrained"]
 TESTED = [*HEADLINES, "headline_uniform"]
 """The same, and that of the widest bit-width for all layers within the budget."""
 
+ABOUT = ("status", "where", "measured", "noise")
+"""What is said of each of them, in columns ``<headline>_<this>``."""
+
 UNIFORM = ["uniform_bits", "uniform_cost", "limit"]
 """That bit-width, what it costs, and what it may."""
 
@@ -45,10 +48,9 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
     """Return one row per place, search seed and budget, in the suite's order.
 
     Columns: ``PLACE``, run, search, search_seed, budget; status of the search, and where it says
-    why there is no sub-net; images (of the test split); all ``TESTED``, and for each its
-    ``_status``, ``_where``, ``_measured`` value and its ``_noise``; held_out_headline,
-    ``UNIFORM``, ``COSTS``, ``EFFORT`` and candidates. What is missing is NaN, and so is a value
-    that is that of guessing.
+    why there is no sub-net; images (of the test split); all ``TESTED``, and ``ABOUT`` each;
+    held_out_headline, ``UNIFORM``, ``COSTS``, ``EFFORT`` and candidates. What is missing is NaN,
+    and so is a value that is that of guessing.
     """
     rows = frames.reproduced
     rows = rows[rows.experiment == experiment]
@@ -59,7 +61,7 @@ def of_experiment(frames: Frames, experiment: str) -> pd.DataFrame:
         values = rows.loc[rows.role == role, [*keys, "value", "noise", "status", "where"]]
         values = values.assign(**{role: values.value.where(values.status == "complete")})
         values = values.rename(columns={"value": "measured"})
-        values = values.rename(columns={c: f"{role}_{c}" for c in values if c not in (*keys, role)})
+        values = values.rename(columns={name: f"{role}_{name}" for name in ABOUT})
         found = found.merge(values, how="left", on=keys)
     found["status"] = found.headline_status.replace("collapsed", "complete")
     found["where"] = found.headline_where.where(found.status != "complete")
@@ -133,7 +135,9 @@ def sample_of(rows: pd.DataFrame, role: str, metric: Metric) -> Sample:
     """
     values: dict[int, float] = {}
     failed = []
-    blank = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    names = ["status", "where", "images", role, *(f"{role}_{one}" for one in ABOUT)]
+    told = rows[names].astype(object)
+    blank = told.where(told.notna(), None).to_dict("records")
     any_has_it = rows[f"{role}_status"].notna().any()
     for at, row in enumerate(blank if any_has_it else ()):
         status = row[f"{role}_status"] or row["status"]

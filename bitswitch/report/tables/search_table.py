@@ -195,9 +195,10 @@ class _Builder:
         """Yield one line per variant; the first one carries the title of the budget."""
         within = rows[rows.budget == budget]
         label = budgets.title(self.budgets[budget])
+        best = {key: _best(key, within, metric) for key in subnets.HEADLINES}
         for variant, group in within.groupby("variant", sort=False):
             cells = tuple(
-                self._entry(column, group, metric, _is_best(column, str(variant), within, metric))
+                self._entry(column, group, metric, variant in best.get(column.key, ()))
                 for columns in self.groups.values()
                 for column in columns
             )
@@ -238,17 +239,25 @@ class _Builder:
         return replace(shown, below=below, tone="muted", marks=(*shown.marks, *marks))
 
 
-def _is_best(column: Column, variant: str, rows: pd.DataFrame, metric: Metric) -> bool:
-    """Return whether a variant has the best of several different mean headlines."""
-    if column.key not in subnets.HEADLINES:
-        return False
-    by_variant = {
-        str(key): subnets.sample_of(group, column.key, metric)
-        for key, group in rows.groupby("variant")
+def _best(key: str, rows: pd.DataFrame, metric: Metric) -> set[str]:
+    """Return the variants with the best of several different mean headlines.
+
+    Args:
+        key: Which headline.
+        rows: Of all variants within one budget.
+        metric: The headline.
+    """
+    samples = {
+        str(variant): subnets.sample_of(group, key, metric)
+        for variant, group in rows.groupby("variant")
     }
-    whole = {key: sample for key, sample in by_variant.items() if sample.values and sample.is_whole}
-    means = {key: metric.sign * round(sample.mean, metric.digits) for key, sample in whole.items()}
-    return variant in means and means[variant] == max(means.values()) > min(means.values())
+    means = {
+        variant: metric.sign * round(sample.mean, metric.digits)
+        for variant, sample in samples.items()
+        if sample.values and sample.is_whole
+    }
+    highest = max(means.values(), default=0.0)
+    return {variant for variant, mean in means.items() if mean == highest > min(means.values())}
 
 
 KIND = TableKind(build, variants_need="search")
