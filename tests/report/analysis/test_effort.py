@@ -1,5 +1,6 @@
 """Tests of ``bitswitch.report.analysis.effort``, with times that can be added up by hand."""
 
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.tables import search_table
 from bitswitch.report.tables.search_conditions import SearchConditions
 from bitswitch.suite.suite import Cell, Suite
-from tests.report.conftest import OFF
+from tests.report.conftest import OFF, know_plugins
 from tests.report.mixed import BUDGETS, HASB, TRACE, make_mixed, write_all
 
 OMEGA = {"sensitivity": "hawq-v2"}
@@ -57,13 +58,23 @@ def suite() -> Suite:
     return make_mixed("search-comparison", seeds=[0], experiments={"efforts": experiment})
 
 
+@pytest.fixture(scope="module")
+def collected(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Frames:
+    results = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        know_plugins(patch)
+        write_all(suite, results)
+        return collect.collect(suite, results)
+
+
 @pytest.fixture
-def frames(suite: Suite, tmp_path: Path) -> Frames:
-    write_all(suite, tmp_path)
-    found = collect.collect(suite, tmp_path)
-    found.runs["train_time_s"] = found.runs.method.map(TRAINING)
-    found.sensitivities["time_s"] = found.sensitivities.plugin.map(SCORING)
-    return found
+def frames(collected: Frames) -> Frames:
+    runs, scored = collected.runs, collected.sensitivities
+    return replace(
+        collected,
+        runs=runs.assign(train_time_s=runs.method.map(TRAINING)),
+        sensitivities=scored.assign(time_s=scored.plugin.map(SCORING)),
+    )
 
 
 def cell_of(suite: Suite, variant: str) -> Cell:
