@@ -76,3 +76,21 @@ def test_in_memory_narrow_codes_stand_beside_the_stored_ones(case):
     for one in narrow:
         assert one.quantized - widest.quantized == sum(sizes)
         assert one.rest == widest.rest
+
+
+def test_scales_of_groups_are_stored_and_those_of_tokens_are_not(tmp_path):
+    small = {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2}
+    net = {"architecture": "vit_tiny_patch16_224", "arguments": small}
+    fine = {"weight_granularity": "per-group-8", "activation_granularity": "per-token"}
+    run = exported.run_of(model={"name": "timm", "options": net}, bitset=(4, 2), **fine)
+    trained, file = exported.quantized(run), tmp_path / "model.safetensors"
+    sizes = [layer.weight.numel() for layer in trained.layers.values()]
+    file.write_bytes(container.encoded(*exported.artifact(trained, run).content))
+    tensors = container.read(file)[1]
+    found = forms(file, tensors, load(file), Parts.of(run).float_net())
+    quantized = {(one.form, one.bits): one.quantized for one in found}
+    scales = sum(4 * size // 8 for size in sizes)  # float32, one for eight weights
+    assert quantized["file", None] == sum(sizes) // 2 + scales
+    for bits in run.bitset:
+        assert quantized["separate", bits] == sum(sizes) * bits // 8 + scales
+    assert quantized["memory", 4] == sum(sizes) + scales
