@@ -1,12 +1,16 @@
 """What plugins say of themselves; remembered, so that a suite expands without importing them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bitswitch.contracts.card import Card, ExamplePasses, Storage, Workload
+from bitswitch.contracts.metric import LOSS
 from bitswitch.errors import PluginError
 from bitswitch.plugins.registry import code_of, create, load
 from bitswitch.runtime.cache import digest, remembered
 from bitswitch.spec.run import Choice, RunSpec
+
+if TYPE_CHECKING:
+    from bitswitch.contracts.data import Dataset
 
 
 def refusal(spec: RunSpec) -> str | None:
@@ -169,6 +173,7 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         UnknownPluginError: no installed package provides the name.
+        PluginError: it does not describe itself, or its task has no metric ``loss``.
     """
     key = digest("dataset and task", name, options, code_of("datasets", name))
     facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
@@ -177,10 +182,25 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dataset_facts`` does, from the plugin itself."""
+    from bitswitch.plugins.guard import plugin_errors
+
+    dataset = create("datasets", name, options)
+    with plugin_errors(f"dataset '{name}'", "the description"):
+        found = _described(dataset)
+    names = [metric["name"] for metric in found["metrics"]]
+    if LOSS not in names:
+        raise PluginError(
+            f"The task of dataset '{name}' has the metrics {', '.join(names) or 'none'}: add one "
+            f"called '{LOSS}', the mean loss, by which divergence shows."
+        )
+    return found
+
+
+def _described(dataset: "Dataset") -> dict[str, Any]:
+    """Return what a dataset says of itself."""
     from bitswitch.runtime.randomness import generator
     from bitswitch.tasks.classification import Classification
 
-    dataset = create("datasets", name, options)
     task, outputs, sizes = dataset.task, dataset.outputs, dataset.sizes()
     inputs = dataset.example(1, generator("facts")).inputs
     return {

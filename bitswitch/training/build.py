@@ -13,7 +13,7 @@ from bitswitch.contracts.method import Method
 from bitswitch.contracts.streams import Stream
 from bitswitch.contracts.task import rows_of
 from bitswitch.conversion import quantize
-from bitswitch.errors import CheckpointError, Diverged
+from bitswitch.errors import CheckpointError, Diverged, SpecError
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
@@ -110,16 +110,33 @@ class Parts:
             folder: For files that training needs; None: it keeps all in memory.
 
         Raises:
-            SpecError: the recipe makes soft targets of classes, and the task has none.
+            SpecError: the recipe makes soft targets of classes, and examples have no class each.
         """
         training = self.spec.training
         if training.label_smoothing:
-            rows_of(self.dataset.task, "training.label_smoothing")
+            self._require_classes("training.label_smoothing")
         if training.distillation == "ps-kd":
-            rows_of(self.dataset.task, "training.distillation 'ps-kd'")
+            self._require_classes("training.distillation 'ps-kd'")
         path = None if folder is None else folder / predictions.NAME
         memory = Distillation(training, examples, self.dataset.outputs, path)
         return TrainState.of(self.method, model, training, memory)
+
+    def _require_classes(self, who: str) -> None:
+        """Refuse soft targets where an example does not have one class.
+
+        Args:
+            who: Needs them, for the message.
+
+        Raises:
+            SpecError: the task does not classify, or its targets are no class indices [n].
+        """
+        rows_of(self.dataset.task, who)
+        shape = tuple(self.example(2).targets.shape)
+        if shape != (2,):
+            raise SpecError(
+                f"{who} needs one class per example; two examples of '{self.spec.dataset.name}' "
+                f"have targets of shape {shape}. Leave it out."
+            )
 
 
 def load_float(net: nn.Module, start: RunSpec, folder: Path) -> None:

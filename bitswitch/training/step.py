@@ -213,15 +213,13 @@ def _switch(model: QuantizedModel, part: Pass) -> None:
 def _gradients(train_state: TrainState, part: Pass) -> ScaleGradients | None:
     """Return where a pass counts its scale gradients; None where nobody asks for them.
 
-    Those of mixed passes are not kept.
+    Where a pass has a policy, sums over the epoch are not kept: it is another one in every step.
     """
     if not train_state.gradients:
         return None
     if part.policy is None and part.bits in train_state.gradients:
         return train_state.gradients[part.bits]
-    needed = train_state.method.needs_scale_gradients(train_state.training)
-    scales = train_state.model.active_scales() if needed else {}
-    return ScaleGradients(scales, train_state.crossed.device)
+    return ScaleGradients(train_state.model.active_scales(), train_state.crossed.device)
 
 
 def _update(train_state: TrainState, part: Pass, rate: float, scale_rate: float) -> None:

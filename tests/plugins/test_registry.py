@@ -119,6 +119,22 @@ def test_two_packages_cannot_claim_one_name(monkeypatch):
         registry._installed.cache_clear()
 
 
+def test_a_dataset_without_a_task_is_named(monkeypatch):
+    made = registry.create("datasets", "digits", {})
+    monkeypatch.setattr(facts, "create", lambda *_: made)
+    monkeypatch.delattr(type(made), "task")
+    with pytest.raises(PluginError, match=r"description of dataset 'digits' fails: .*'task'"):
+        facts._dataset_facts("digits", {})
+
+
+def test_a_task_without_a_loss_is_named(monkeypatch):
+    made = registry.create("datasets", "digits", {})
+    monkeypatch.setattr(facts, "create", lambda *_: made)
+    monkeypatch.setattr(made.task, "metrics", made.task.metrics[:1])
+    with pytest.raises(PluginError, match=r"dataset 'digits' has the metrics top1: .*'loss'"):
+        facts._dataset_facts("digits", {})
+
+
 def test_dataset_facts_need_no_data():
     found = facts.dataset_facts("imagenet", registry.resolve("datasets", "imagenet", {}))
     assert found["outputs"] == 1000

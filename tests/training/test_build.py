@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from bitswitch.errors import CheckpointError, Diverged, PluginError
+from bitswitch.contracts.task import Task
+from bitswitch.errors import CheckpointError, Diverged, PluginError, SpecError
 from bitswitch.nn.dataflow import FirstLast
 from bitswitch.plugins.resolve import resolved_choice
 from bitswitch.results.result import write_result
@@ -40,6 +41,27 @@ def test_a_task_of_another_package_is_part_of_what_made_the_numbers(tiny_run, mo
     task = type("Task", (type(parts.dataset.task),), {"__module__": "of_a_stranger.tasks"})()
     monkeypatch.setattr(parts.dataset, "task", task)
     assert "of_a_stranger.tasks" in parts.modules
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"label_smoothing": 0.1}, "training.label_smoothing"),
+        ({"distillation": "ps-kd"}, "training.distillation 'ps-kd'"),
+    ],
+)
+def test_soft_targets_need_one_class_per_example(tiny_run, monkeypatch, changes, key):
+    parts = Parts.of(tiny_run(**changes))
+    model = parts.quantized(parts.float_net(), CPU)
+    parts.train_state(model, 4)
+    made = parts.example(2)
+    several = made._replace(targets=made.targets[:, None].repeat(1, 5))
+    monkeypatch.setattr(parts.dataset, "example", lambda *_: several)
+    with pytest.raises(SpecError, match=rf"{key} needs one class per example; .*\(2, 5\)"):
+        parts.train_state(model, 4)
+    monkeypatch.setattr(parts.dataset, "task", Task())
+    with pytest.raises(SpecError, match=f"{key} needs a task that classifies"):
+        parts.train_state(model, 4)
 
 
 def save_trained(folder, run, **changes):

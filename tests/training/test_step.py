@@ -246,6 +246,19 @@ def test_gradients_are_counted_where_somebody_asks(
     assert all((one.mean_gradient is not None) == recorded for one in outcomes)
 
 
+def test_gradients_of_a_pass_with_a_policy_are_recorded_too(
+    make_learner, tiny_run, batch, step_info, monkeypatch
+):
+    found = []
+    for policy in (False, True):
+        train_state = make_learner(tiny_run(alrs=None, record_scale_gradients=True))
+        drawn = Pass(4, dict.fromkeys(train_state.layers, 4) if policy else None)
+        monkeypatch.setattr(train_state.method, "passes", lambda *_, drawn=drawn: [drawn])
+        (outcome,) = train_step(train_state, batch, RATE, step_info())
+        found.append(outcome.mean_gradient)
+    assert found[0] == found[1] > 0
+
+
 def test_recording_gradients_does_not_change_a_step(make_learner, tiny_run, batch, step_info):
     recipes = ({"alrs": None}, {"alrs": None, "record_scale_gradients": True})
     states = [make_learner(tiny_run(**recipe)) for recipe in recipes]

@@ -140,7 +140,7 @@ def test_edge_layers_keep_their_bit_width_and_round_to_nearest():
     assert all(layer.weight_quantizer.rounding.all() for layer in model.layers.values())
 
 
-def test_the_faithful_recipe_is_valid():
+def test_the_published_recipe_is_valid():
     for recipe in Ptmq.published_recipes.values():
         assert Ptmq.Options(**recipe.options).first_last_bits == 8
 
