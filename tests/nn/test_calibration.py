@@ -38,7 +38,7 @@ def test_inputs_are_watched_only_inside_the_block():
     assert observed["layer"].values().tolist() == [1, 2]
 
 
-def test_steps_start_at_the_mean_of_the_plain_inputs():
+def test_scales_start_at_the_mean_of_the_plain_inputs():
     model = quantized(Subject.of("limpq", None, (4, 2)).method())
     model.calibrate([batch(0).inputs, batch(1).inputs])
     name, layer = next(iter(model.layers.items()))
@@ -50,5 +50,5 @@ def test_steps_start_at_the_mean_of_the_plain_inputs():
             model(batch(number).inputs)
     mean = float(torch.cat(seen).abs().mean())
     for bits in (4, 2):
-        step = layer.activation_quantizer.scale.of(bits).item()
-        assert step == pytest.approx(2 * mean / math.sqrt(2**bits - 1), rel=1e-6), name
+        scale = layer.activation_quantizer.scale.of(bits).item()
+        assert scale == pytest.approx(2 * mean / math.sqrt(2**bits - 1), rel=1e-6), name

@@ -86,12 +86,11 @@ def test_stored_codes_are_clipped_to_the_widest_range():
 
 
 def test_twice_and_once_rounded_weights_differ():
-    weight = torch.tensor([[0.49]])  # 7.84 steps of 1/16: rounded to 8, half a step of 16
+    weight = torch.tensor([[1.48]])  # 23.68: rounded to 24, a tie that goes to 2; 1.48 goes to 1
     double, single = (quantizer(weight, rounding=r) for r in ("double", "single"))
     for q in (double, single):
         q.scale.data.fill_(1 / 16)
     width = Width.of(4, BITSET)
-    weight = torch.tensor([[1.48]])  # 23.68: rounded to 24, a tie that goes to 2; 1.48 goes to 1
     assert double.encode(weight, width).values.item() == 2
     assert single.encode(weight, width).values.item() == 1
 

@@ -22,9 +22,9 @@ def quantizer(weight, scale=None, **options):
 
 @given(w=st.floats(-3, 3, width=32), k=st.integers(3, 7), bits=st.sampled_from(BITSET))
 def test_every_bit_width_is_floored(w, k, bits):
-    weight, step = torch.tensor([[w]]), 2.0 ** (8 - k - bits)  # divides without rounding error
-    code = min(max(math.floor(w / step), -(2 ** (bits - 1))), 2 ** (bits - 1) - 1)
-    assert quantizer(weight, 2.0**-k)(weight, WIDTHS[bits]).item() == code * step
+    weight, scale = torch.tensor([[w]]), 2.0 ** (8 - k - bits)  # divides without rounding error
+    code = min(max(math.floor(w / scale), -(2 ** (bits - 1))), 2 ** (bits - 1) - 1)
+    assert quantizer(weight, 2.0**-k)(weight, WIDTHS[bits]).item() == code * scale
 
 
 WEIGHTS = st.lists(st.floats(-1e3, 1e3, width=32, allow_subnormal=False), min_size=1, max_size=20)

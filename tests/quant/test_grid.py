@@ -28,16 +28,16 @@ def test_every_rounding_has_a_reference():
     rounding=st.sampled_from(sorted(SCALARS)),
 )
 def test_codes_follow_the_scalar_reference(x, k, bits, delta, rounding):
-    step, ratio = 2.0**-k, 2.0**delta  # a power of two divides without rounding error
+    scale, ratio = 2.0**-k, 2.0**delta  # a power of two divides without rounding error
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    expected = min(max(SCALARS[rounding](x / step, ratio), low), high)
-    codes = grid_codes(torch.tensor([x]), torch.tensor(step), low, high, rounding, ratio)
+    expected = min(max(SCALARS[rounding](x / scale, ratio), low), high)
+    codes = grid_codes(torch.tensor([x]), torch.tensor(scale), low, high, rounding, ratio)
     assert codes.item() == expected
 
 
-@given(x=st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=1), step=st.floats(1e-3, 1e3))
-def test_codes_stay_in_range(x, step):
-    codes = grid_codes(torch.tensor(x), torch.tensor(step), -8.0, 7.0)
+@given(x=st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=1), scale=st.floats(1e-3, 1e3))
+def test_codes_stay_in_range(x, scale):
+    codes = grid_codes(torch.tensor(x), torch.tensor(scale), -8.0, 7.0)
     assert codes.min() >= -8
     assert codes.max() <= 7
     assert torch.equal(codes, codes.round())
@@ -45,9 +45,9 @@ def test_codes_stay_in_range(x, step):
 
 def test_bounds_may_be_tensors():
     x = torch.tensor([-9.0, 0.4, 9.0])
-    step, low, high = torch.tensor(0.5), torch.tensor(-2.0), torch.tensor(1.0)
-    assert torch.equal(grid_codes(x, step, low, high), grid_codes(x, step, -2.0, 1.0))
-    assert torch.equal(grid_codes(x, step, 0.0, high), grid_codes(x, step, 0.0, 1.0))
+    scale, low, high = torch.tensor(0.5), torch.tensor(-2.0), torch.tensor(1.0)
+    assert torch.equal(grid_codes(x, scale, low, high), grid_codes(x, scale, -2.0, 1.0))
+    assert torch.equal(grid_codes(x, scale, 0.0, high), grid_codes(x, scale, 0.0, 1.0))
 
 
 def test_extremes():
@@ -58,7 +58,7 @@ def test_extremes():
     assert codes[3] == 0
 
 
-def test_a_step_near_zero_sends_values_to_the_bounds():
+def test_a_scale_near_zero_sends_values_to_the_bounds():
     codes = grid_codes(torch.tensor([1.0, -1.0, 0.0]), torch.tensor(1e-45), -8.0, 7.0)
     assert codes.tolist() == [7, -8, 0]
 

@@ -61,7 +61,7 @@ def test_the_widest_candidate_is_taken_where_errors_overflow():
     assert float(found.zero_point) == 0
 
 
-def test_rows_without_a_range_get_a_step():
+def test_rows_without_a_range_get_a_scale():
     zeros = torch.zeros(1, 5)
     found = search_range(zeros, (zeros[:, :1], zeros[:, :1]), (-2.0, 1.0), True, 80, 2.4)
     assert found.scale.item() == 1

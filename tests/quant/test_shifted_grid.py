@@ -37,7 +37,7 @@ def test_bounds_belong_to_the_inside():
     assert x.grad.tolist() == [1, 0, 1, 0]
 
 
-def test_gradients_are_summed_over_what_shares_a_step():
+def test_gradients_are_summed_over_what_shares_a_scale():
     x = torch.tensor([[0.3, 9.0], [9.0, 9.0]])
     scale = torch.ones(2, 1, requires_grad=True)
     zero_point = torch.zeros(2, 1, requires_grad=True)

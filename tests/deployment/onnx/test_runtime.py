@@ -70,8 +70,9 @@ def test_products_of_large_codes_do_not_overflow(product):
         x = graph.add("Reshape", x, graph.constant([0, 1, count], np.int64))
     y = graph.add(product, x, weight, **({} if columns else {"kernel_shape": (1, 1)}))
     if not columns:  # else it is QLinearMatMul, which no network has: biases come between
-        step, zero = graph.constant(255 * 127 * count / 200), graph.constant(0, np.uint8)
-        y = graph.add("DequantizeLinear", graph.add("QuantizeLinear", y, step, zero), step, zero)
+        scale, zero = graph.constant(255 * 127 * count / 200), graph.constant(0, np.uint8)
+        y = graph.add("QuantizeLinear", y, scale, zero)
+        y = graph.add("DequantizeLinear", y, scale, zero)
     model = graph.finish(graph.add("Flatten", y, axis=1), (count, 1, 1), (8,))
     assert kernels(model).integer == 1
     found = Session(model)(torch.full((1, count, 1, 1), 255.0))

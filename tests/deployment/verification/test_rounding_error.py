@@ -40,9 +40,9 @@ def expected(weight, bits, scale, widest):
     inside = min(max(exact, Fraction(low)), Fraction(high))
     once = round(inside)
     twice = round(Fraction(round(inside * ratio), ratio))
-    step = Fraction(scale) * ratio
-    squares = [((code - inside) * step) ** 2 for code in (twice, once)]
-    return ((inside - exact) * step) ** 2, *squares, once != twice
+    narrow = Fraction(scale) * ratio
+    squares = [((code - inside) * narrow) ** 2 for code in (twice, once)]
+    return ((inside - exact) * narrow) ** 2, *squares, once != twice
 
 
 @settings(deadline=None, max_examples=50)
