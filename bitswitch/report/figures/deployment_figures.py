@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bitswitch.report.analysis.origin import stamp
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.gradient_figures import NAMED_LAYERS, NOTHING
 from bitswitch.report.figures.kind import PerNetwork, Whole
 from bitswitch.report.tables import deployed, rounding_table, storage_table
-from bitswitch.report.tables.accuracy_table import stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

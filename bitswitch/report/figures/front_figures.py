@@ -6,12 +6,12 @@ import pandas as pd
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis import subnets
+from bitswitch.report.analysis.origin import stamp
 from bitswitch.report.analysis.values import LOST
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import label
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.kind import PerNetwork
-from bitswitch.report.tables.accuracy_table import stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bitswitch.report.analysis.origin import stamp
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import Headline, label
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.kind import Drawing, DrawNetwork, FigureKind, PerNetwork
-from bitswitch.report.tables.accuracy_table import stamp
 from bitswitch.suite.suite import Suite
 
 if TYPE_CHECKING:

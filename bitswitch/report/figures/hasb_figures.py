@@ -13,11 +13,11 @@ from bitswitch.methods.hasb.roulette import (
     tilt_to,
 )
 from bitswitch.report.analysis import traces
+from bitswitch.report.analysis.origin import network_stamp, stamp
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing, front_figures
 from bitswitch.report.figures.gradient_figures import NAMED_LAYERS
 from bitswitch.report.figures.kind import PerNetwork
-from bitswitch.report.tables.accuracy_table import network_stamp, stamp
 from bitswitch.suite.suite import Suite
 from bitswitch.suite.variants import VariantSpec
 from bitswitch.types import BitSet

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from bitswitch.report.analysis import budgets, subnets
+from bitswitch.report.analysis.origin import network_stamp
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.gradient_figures import NAMED_LAYERS, NOTHING
 from bitswitch.report.figures.kind import PerNetwork
-from bitswitch.report.tables.accuracy_table import network_stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from bitswitch.report.render.table import Footnotes, Section, Table
 from bitswitch.report.tables import conditions, search_conditions
 from bitswitch.report.tables.accuracy_section import NEGATIVE, RECALIBRATED, UNIFORM, SectionBuilder
 from bitswitch.report.tables.entries import ONE_SEED
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.kind import TableKind, table_of
 
 VERDICTS = ("match", "higher", "lower", "inconclusive")
 
@@ -73,30 +73,13 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     values = Values(frames, experiment)
     footnotes = Footnotes()
     sections = [SectionBuilder(values, network, footnotes).build() for network in values.networks]
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in values.networks)),
+    return table_of(
+        values,
+        name,
         sections=tuple(sections),
         notes=tuple(_notes(values, sections)),
-        footnotes=footnotes.listed(),
+        footnotes=footnotes,
     )
-
-
-def stamp(frames: Frames, data: Iterable[str]) -> str:
-    """Return what every table and figure says of its origin."""
-    suite = frames.suite
-    scale = "embedded data, not the published scale" if suite.data == "embedded" else "full scale"
-    names = "; ".join(dict.fromkeys(text for text in data if text))
-    return f"suite {suite.name} · {names} · {scale}" if names else f"suite {suite.name} · {scale}"
-
-
-def network_stamp(frames: Frames, experiment: str, network: str) -> str:
-    """Return what a figure of one network in one experiment says of both, and of its origin."""
-    rows = frames.metrics
-    rows = rows[(rows.experiment == experiment) & (rows.network == network)]
-    title = frames.suite.networks[network].title
-    return f"{title} · {stamp(frames, frames.data_of(rows.run))}"
 
 
 def _notes(values: Values, sections: list[Section]) -> list[str]:

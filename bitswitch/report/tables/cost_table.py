@@ -6,12 +6,12 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
+from bitswitch.report.analysis.origin import stamp
 from bitswitch.report.analysis.training_times import Clock, Saving
 from bitswitch.report.analysis.values import paired, printed_title
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
-from bitswitch.report.tables.accuracy_table import stamp
 from bitswitch.report.tables.kind import TableKind
 
 HOUR_S, MINUTE_S = 3600.0, 60.0

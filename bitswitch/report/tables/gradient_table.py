@@ -8,8 +8,7 @@ from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
-from bitswitch.report.tables.accuracy_table import stamp
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.kind import TableKind, table_of
 
 CLAIM = "C31"
 
@@ -37,17 +36,16 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         name: Of the table.
     """
     values, footnotes = Values(frames, experiment), Footnotes()
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in values.networks)),
+    return table_of(
+        values,
+        name,
         sections=tuple(
             section
             for network in values.networks
             for section in _sections(values, network, footnotes)
         ),
         notes=NOTES,
-        footnotes=footnotes.listed(),
+        footnotes=footnotes,
     )
 
 

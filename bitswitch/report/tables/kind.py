@@ -1,12 +1,14 @@
 """What makes the table of an experiment: the contract of plugins in group ``bitswitch.tables``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from bitswitch.errors import ReportError
+from bitswitch.report.analysis.origin import stamp
+from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.render.table import Table
+from bitswitch.report.render.table import Footnotes, Section, Table
 from bitswitch.suite.suite import ExperimentSpec
 
 Build = Callable[[Frames, str, str], Table]
@@ -51,3 +53,29 @@ class TableKind:
                 f"{where} sets other trainings beside these.\n"
                 "  Say which: beside: {experiment: ..., variant: ...}"
             )
+
+
+def table_of(
+    values: Values,
+    name: str,
+    sections: Iterable[Section],
+    notes: Iterable[str],
+    footnotes: Footnotes,
+) -> Table:
+    """Return a table of an experiment, with its title and origin.
+
+    Args:
+        values: Of the experiment.
+        name: Of the table.
+        sections: May still add footnotes.
+        notes: How to read it.
+        footnotes: Those of ``sections``.
+    """
+    return Table(
+        name=name,
+        title=values.recipe.title,
+        stamp=stamp(values.frames, (network.data for network in values.networks)),
+        sections=tuple(sections),
+        notes=tuple(notes),
+        footnotes=footnotes.listed(),
+    )

@@ -15,9 +15,8 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import heading, number
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import entries
-from bitswitch.report.tables.accuracy_table import stamp
 from bitswitch.report.tables.entries import signed
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.kind import TableKind, table_of
 
 CLOSE = 0.01
 """Costs that differ by at most this share count as equal."""
@@ -74,13 +73,12 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             if pairs:
                 groups = _pair_groups(network.metric)
                 sections.append(Section(f"{title}, pairs", network.data, groups, pairs))
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in values.networks)),
+    return table_of(
+        values,
+        name,
         sections=tuple(sections),
         notes=tuple(note.format(spoken=titles) for note in NOTES),
-        footnotes=footnotes.listed(),
+        footnotes=footnotes,
     )
 
 

@@ -9,8 +9,7 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import Headline, heading
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed, entries
-from bitswitch.report.tables.accuracy_table import stamp
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.kind import TableKind, table_of
 
 HEADLINES = ("training", "integers", "onnxruntime")
 """Whose headline of the task stands first in a line."""
@@ -55,13 +54,12 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         for bits, rows in found.groupby("bits", sort=False):
             yield Line(f"w{bits}a{bits}", "", _entries(rows, frames.headline_of, footnotes))
 
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in values.networks)),
+    return table_of(
+        values,
+        name,
         sections=tuple(deployed.sections(values, groups, lines)),
         notes=tuple(note.format(headline=said) for note in NOTES),
-        footnotes=footnotes.listed(),
+        footnotes=footnotes,
     )
 
 

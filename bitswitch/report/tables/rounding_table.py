@@ -8,8 +8,7 @@ from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed
-from bitswitch.report.tables.accuracy_table import stamp
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.kind import TableKind, table_of
 
 GROUPS = (
     Group("codes that differ, %", ("all", "worst layer")),
@@ -60,13 +59,12 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             known = _entries(layers) if len(layers) else None
             yield Line(f"w{bits}", "", known or deployed.missing(rows, WIDTH, footnotes))
 
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in values.networks)),
+    return table_of(
+        values,
+        name,
         sections=tuple(deployed.sections(values, lambda _: GROUPS, lines)),
         notes=NOTES,
-        footnotes=footnotes.listed(),
+        footnotes=footnotes,
     )
 
 

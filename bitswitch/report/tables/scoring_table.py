@@ -10,8 +10,7 @@ from bitswitch.report.analysis.health import memory
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
-from bitswitch.report.tables.accuracy_table import stamp
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.kind import TableKind, table_of
 from bitswitch.text import duration
 
 GROUPS = (
@@ -43,10 +42,9 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     values = Values(frames, experiment)
     footnotes = Footnotes()
     networks = values.networks
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in networks)),
+    return table_of(
+        values,
+        name,
         sections=tuple(
             Section(
                 network.title,
@@ -57,7 +55,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             for network in networks
         ),
         notes=NOTES,
-        footnotes=footnotes.listed(),
+        footnotes=footnotes,
     )
 
 

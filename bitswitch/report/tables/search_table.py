@@ -15,8 +15,8 @@ from bitswitch.report.collect.headline import heading
 from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_table import NOTES as ACCURACY_NOTES
-from bitswitch.report.tables.accuracy_table import metric_words, protocols, stamp
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.accuracy_table import metric_words, protocols
+from bitswitch.report.tables.kind import TableKind, table_of
 from bitswitch.spec.search import Budget
 from bitswitch.suite.variants import NetworkSpec
 from bitswitch.text import duration
@@ -119,17 +119,16 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     specs = frames.suite.networks
     known = [(one.title, specs[one.name]) for one in networks if one.name in specs]
     kept = tuple(_kept(title, spec) for title, spec in known if spec.keep)
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in networks)),
+    return table_of(
+        values,
+        name,
         sections=tuple(
             builder.section(network, str(bitset), rows)
             for network in networks
             for bitset, rows in found[found.network == network.name].groupby("bitset", sort=False)
         ),
         notes=(*_notes(values), *counted, *kept, *embedded),
-        footnotes=builder.footnotes.listed(),
+        footnotes=builder.footnotes,
     )
 
 

@@ -9,8 +9,7 @@ from bitswitch.report.analysis.trace_stability import stability
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
-from bitswitch.report.tables.accuracy_table import stamp
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.kind import TableKind, table_of
 
 NOTES = (
     "Spearman's rank correlation over layers between the scores of the network before its first "
@@ -34,13 +33,12 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     values = Values(frames, experiment)
     footnotes = Footnotes()
     networks = values.networks
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in networks)),
+    return table_of(
+        values,
+        name,
         sections=tuple(_section(values, network, footnotes) for network in networks),
         notes=NOTES,
-        footnotes=footnotes.listed(),
+        footnotes=footnotes,
     )
 
 

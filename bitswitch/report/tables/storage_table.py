@@ -9,8 +9,7 @@ from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import deployed
-from bitswitch.report.tables.accuracy_table import stamp
-from bitswitch.report.tables.kind import TableKind
+from bitswitch.report.tables.kind import TableKind, table_of
 
 FORMS = (
     Group("KiB", ("quantized layers", "rest", "all")),
@@ -74,16 +73,15 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         for title, quantized, rest in found:
             yield Line(title, "", _sizes(quantized, rest, found[0]))
 
-    return Table(
-        name=name,
-        title=values.recipe.title,
-        stamp=stamp(frames, (network.data for network in values.networks)),
+    return table_of(
+        values,
+        name,
         sections=(
             *deployed.sections(values, lambda _: FORMS, lines),
             *_training(values, footnotes),
         ),
         notes=NOTES,
-        footnotes=footnotes.listed(),
+        footnotes=footnotes,
     )
 
 
