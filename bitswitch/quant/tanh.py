@@ -1,11 +1,14 @@
 """Weights squashed by tanh and normalised to [-1, 1]: DoReFa, Any-Precision, AdaBits."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from bitswitch.quant.grid import at_least_float32, integers
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.tanh_grid import Rescale, Scheme, cell, grid_gain, on_tanh_grid, tanh_codes
+from bitswitch.types import BitSet
 
 __all__ = ["Rescale", "Scheme", "TanhQuantizer"]
 
@@ -55,6 +58,10 @@ class TanhQuantizer(Quantizer):
             raise NotImplementedError("Codes of scheme 'original' do not follow from wider ones.")
         narrow = codes.values >> (int(width.ratio).bit_length() - 1)
         return self._with_scale(codes.decode(), narrow.to(codes.scale.dtype), width)
+
+    def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
+        """Return the number of multipliers: one, or where they need the codes one per bit-width."""
+        return len(bitset) if self.rescale in ("constant", "stddev") else 1
 
     @torch.no_grad()
     def gain(self, x: Tensor, width: Width) -> Tensor:

@@ -9,6 +9,7 @@ from bitswitch.conversion import quantize
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.shapes import layer_shapes
+from bitswitch.plugins import registry
 from bitswitch.quant.granularity import PerGroup
 from bitswitch.quant.max_abs import MaxAbsQuantizer
 from bitswitch.types import FLOAT_BITS
@@ -91,6 +92,22 @@ class RoundToNearest(DoubleRounding):
 def test_scales_are_all_that_are_stored(method, scales):
     model = quantize(float_net(), method)
     assert [shape.scales for shape in layer_shapes(model, IMAGE)] == scales
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "scales"),
+    [
+        ("adabits", {"rescale": "constant", "linear_rescale": "none"}, [3, 1]),
+        ("any-precision", {}, [1, 1]),
+        ("l1-regularization", {}, [3, 3]),
+    ],
+)
+def test_scales_that_are_not_learned_are_stored_too(name, options, scales):
+    net = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(2)), nn.Flatten(), nn.Linear(27, 4))
+    net.append(nn.Linear(4, 2))
+    method = registry.create("methods", name, options, BITSET)
+    shapes = layer_shapes(quantize(net, method, example=(3, 3, 3)), (3, 3, 3))
+    assert [shape.scales for shape in shapes[1:-1]] == scales
 
 
 def test_tokens_count_each(model):

@@ -1,5 +1,7 @@
 """Grids given by a clip value: the largest magnitude they reach."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -161,6 +163,10 @@ class FittedClips(ClipQuantizer):
         self.register_buffer("clips", torch.ones(len(bitset), device=_device(weight)))
         if weight is not None:
             self.reach(weight)
+
+    def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
+        """Return the number of clip values, which are not trained, but stored."""
+        return len(bitset)
 
     def clip(self, width: Width) -> Tensor:
         return self.clips[width.index]
