@@ -1,9 +1,9 @@
 """One process that has imported torch and forks a child for every job that asks.
 
-``python -m bitswitch.cli.fork_server SOCKET SUITE`` serves until the process that started it is
-gone and its last child has ended. A request brings the job's arguments, folder, environment and its
-three standard files; the child is then like a process of its own: own clock, own signals, own exit
-code. The server itself runs nothing and starts no thread, so that forking is safe.
+``python -m bitswitch.cli.fork_server PATH SOCKET SUITE`` serves until the process that started it
+is gone and its last child has ended. A request brings the job's arguments, folder, environment and
+its three standard files; the child is then like a process of its own: own clock, own signals, own
+exit code. The server itself runs nothing and starts no thread, so that forking is safe.
 """
 
 import ctypes
@@ -60,9 +60,28 @@ def start(suite: Path) -> str | None:
     path = _socket_path() if sys.platform == "linux" else None
     if path is None:
         return None
-    command = [sys.executable, "-m", "bitswitch.cli.fork_server", str(path), str(suite)]
-    subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    # Jobs that ask before the server has started wait for it.
+    with listening(path) as listener:
+        socket_number = listener.fileno()
+        command = [sys.executable, "-m", "bitswitch.cli.fork_server"]
+        subprocess.Popen(
+            [*command, str(path), str(socket_number), str(suite)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[socket_number],
+            start_new_session=True,
+        )
     return str(path)
+
+
+def listening(path: Path) -> socket.socket:
+    """Return a socket that listens at ``path``; whoever sees it is answered."""
+    draft = path.with_name(f".{path.name}")
+    draft.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(draft))
+    listener.listen()
+    draft.rename(path)
+    return listener
 
 
 def _socket_path() -> Path | None:
@@ -86,19 +105,15 @@ class Server:
     """Forks children on request.
 
     Args:
-        path: Of the socket, which is made.
+        path: Of the socket, removed at the end.
+        listener: The socket.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listener: socket.socket) -> None:
         self.parent, self.process = os.getppid(), os.getpid()
         self.code = _code()
         self.children: dict[int, socket.socket] = {}
-        self.listener = socket.socket(socket.AF_UNIX)
-        draft = path.with_name(f".{path.name}")
-        draft.unlink(missing_ok=True)
-        self.listener.bind(str(draft))
-        self.listener.listen()
-        draft.rename(path)  # whoever sees it is answered
+        self.listener = listener
         self.path = path
 
     def serve(self) -> None:
@@ -251,14 +266,15 @@ def _run() -> int:
 
 
 def main() -> None:
-    """Serve the jobs of a suite; the command line names the socket and the suite's file."""
+    """Serve the jobs of a suite; the command line names the socket twice, and the suite's file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_compiled_code_private()
-    server = Server(Path(sys.argv[1]))
+    path, number, suite_file = sys.argv[1:]
+    server = Server(Path(path), socket.socket(fileno=int(number)))
     for name in PRELOADED:
         import_module(name)
     # Its children remember it.
-    suite = import_module("bitswitch.suite.suite").load_suite(Path(sys.argv[2]))
+    suite = import_module("bitswitch.suite.suite").load_suite(Path(suite_file))
     for name in libraries(list(suite.runs.values())):
         import_module(name)
     server.serve()

@@ -26,7 +26,8 @@ from bitswitch.cli import fork_server
 sys.modules["bitswitch.cli.app"] = SimpleNamespace(main=lambda: exec(sys.argv[1], globals()))
 if hashes := {hashes}:
     fork_server.code_hash = lambda parts, left=iter(hashes): next(left)
-fork_server.Server(Path(sys.argv[1])).serve()
+path = Path(sys.argv[1])
+fork_server.Server(path, fork_server.listening(path)).serve()
 """
 CLIENT = """
 import sys
@@ -139,6 +140,19 @@ def test_a_stopped_child_says_so(server):
         == "Stopped by SIGINT. What is complete stays: run it again.\n"
     )
     assert job.returncode == 130
+
+
+def test_jobs_that_ask_early_wait_for_the_server(monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda command, **options: started.append((command, options))
+    )
+    path = fork_server.start(tmp_path / "suite.yaml")
+    ((command, options),) = started
+    assert command[3] == path
+    assert options["pass_fds"] == [int(command[4])]
+    assert Path(path).is_socket()
 
 
 @pytest.mark.parametrize("length", [5, 150])
