@@ -19,6 +19,9 @@ endif
 # Values given to make reach commands by the environment, so that no shell reads them.
 all smoke: export CORES := $(CORES)
 all: export SUITE := $(SUITE)
+
+# They start hundreds of processes: none shall compile again what it imports.
+test tests smoke: export PYTHONDONTWRITEBYTECODE :=
 $(VENV)/installed: export PYTHON := $(PYTHON)
 
 # A virtual environment cannot hold commands in every folder: PATH ends a folder at a colon, and the
@@ -37,16 +40,21 @@ all: env
 	@echo "report: $$PWD/results/$$SUITE/report.html"
 	@ls "$$PWD/results/$$SUITE/report.pdf" 2>/dev/null || true
 
-test: env check smoke tests
+# The checks keep one core busy at most, so they run beside the suite.
+test: env
+	$(MAKE) --jobs 2 smoke check
+	$(MAKE) tests
 
 env: $(VENV)/installed
 
+# Modules are compiled when they are imported, unless that would be each time: most never are.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(USABLE)
 	@"$$PYTHON" -c '$(NEEDED)' 2>/dev/null || { echo "error: bitswitch needs Python 3.11 or newer;\
 	 found: $$(python3 --version 2>&1). If it has another name: make all PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(VENV)/bin/python || "$$PYTHON" -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile) \
+	 --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 check: env
