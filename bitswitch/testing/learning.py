@@ -114,10 +114,10 @@ def compiled_is_eager(subject: Subject, backend: str = "aot_eager") -> None:
         compiled.model.compile(backend)
         for step in range(2):
             with _gradients(eager) as expected:
-                outcomes = _step_in_double(eager, step)
+                results = _step_in_double(eager, step)
             with _gradients(compiled) as found:
                 others = take_step(compiled, step)
-            for one, other in zip(outcomes, others, strict=True):
+            for one, other in zip(results, others, strict=True):
                 _require_close(f"loss at {one.bits} bit", one.loss, other.loss)
             for name, gradient in expected.items():
                 largest = float(gradient.abs().max())

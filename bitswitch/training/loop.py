@@ -59,10 +59,10 @@ def _train_epoch(session: TrainingRun) -> None:
         with plugin_errors(
             f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"
         ):
-            outcomes = train_step(train_state, batch, rate, step_info)
-        at.count(outcomes, len(batch.targets))
+            results = train_step(train_state, batch, rate, step_info)
+        at.count(results, len(batch.targets))
         at.reflections = train_state.reflections
-        _record_step(session, outcomes)
+        _record_step(session, results)
         session.heartbeat()
         session.save_if_due()
 
@@ -90,11 +90,11 @@ def score(session: TrainingRun, split: str) -> dict[int, Found]:
     return scores
 
 
-def _record_step(session: TrainingRun, outcomes: list[PassResult]) -> None:
+def _record_step(session: TrainingRun, results: list[PassResult]) -> None:
     """Write a line for every so many steps."""
     step = session.at.step - 1
     if step % session.line_interval == 0:
-        uniform = [one for one in outcomes if one.bits is not None]
+        uniform = [one for one in results if one.bits is not None]
         quantized = [] if session.spec.is_float else uniform
         line = Step(
             step=step,
@@ -118,7 +118,7 @@ def _close_epoch(session: TrainingRun, scores: dict[int, Found]) -> None:
     at.epoch += 1
     headline = session.task.headline.name
     at.held_out = {bits: result.values[headline] for bits, result in scores.items()}
-    at.tallies = {bits: EpochMeter() for bits in at.tallies}
+    at.meters = {bits: EpochMeter() for bits in at.meters}
     for gradients in session.train_state.gradients.values():
         gradients.clear()
     session.save()
@@ -146,7 +146,7 @@ def _epoch_record(session: TrainingRun, scores: dict[int, Found]) -> Epoch:
                 **meter.summary(session.task.headline.name, not session.spec.is_float),
                 **{f"held_out_{name}": value for name, value in scores[bits].values.items()},
             )
-            for bits, meter in at.tallies.items()
+            for bits, meter in at.meters.items()
         },
         scale_gradients={
             operand: {bits: found[operand] for bits, found in gradients.items()}

@@ -22,16 +22,16 @@ class EpochMeter:
     negative: int = 0
     """Steps whose scale learning rate was below zero."""
 
-    def add(self, outcome: PassResult, examples: int) -> None:
+    def add(self, result: PassResult, examples: int) -> None:
         """Count one pass on so many ``examples``."""
         self.steps += 1
         self.examples += examples
-        self.headline += outcome.headline
-        self.loss += outcome.loss
-        if outcome.mean_gradient is not None:
-            self.mean_gradient = (self.mean_gradient or 0.0) + outcome.mean_gradient
-        self.scale_learning_rate += outcome.scale_learning_rate
-        self.negative += outcome.scale_learning_rate < 0
+        self.headline += result.headline
+        self.loss += result.loss
+        if result.mean_gradient is not None:
+            self.mean_gradient = (self.mean_gradient or 0.0) + result.mean_gradient
+        self.scale_learning_rate += result.scale_learning_rate
+        self.negative += result.scale_learning_rate < 0
 
     def summary(self, headline: str, with_scales: bool) -> dict[str, float]:
         """Return the means over all steps; empty where there were none.

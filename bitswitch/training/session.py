@@ -26,7 +26,7 @@ STEP_LINES = 2000
 class Progress:
     """How far a run is."""
 
-    tallies: dict[int, EpochMeter]
+    meters: dict[int, EpochMeter]
     """Of the present epoch, by bit-width."""
     negative: dict[int, int]
     """Steps with a negative scale learning rate since the start, by bit-width."""
@@ -50,13 +50,13 @@ class Progress:
         """Return the position before the first step."""
         return cls({bits: EpochMeter() for bits in bitset}, dict.fromkeys(bitset, 0))
 
-    def count(self, outcomes: list[PassResult], examples: int) -> None:
+    def count(self, results: list[PassResult], examples: int) -> None:
         """Count one step on so many ``examples``."""
         self.step += 1
-        for outcome in outcomes:
-            if outcome.bits in self.tallies:
-                self.tallies[outcome.bits].add(outcome, examples)
-                self.negative[outcome.bits] += outcome.scale_learning_rate < 0
+        for result in results:
+            if result.bits in self.meters:
+                self.meters[result.bits].add(result, examples)
+                self.negative[result.bits] += result.scale_learning_rate < 0
 
 
 @dataclass
@@ -109,10 +109,10 @@ class TrainingRun:
 
     def _take_up(self, state: dict[str, Any]) -> None:
         self.clock.load_state_dict(state["clock"])
-        tallies = {
-            bits: EpochMeter(**sums) for bits, sums in state["position"].pop("tallies").items()
+        meters = {
+            bits: EpochMeter(**sums) for bits, sums in state["progress"].pop("meters").items()
         }
-        self.at = Progress(tallies=tallies, **state["position"])
+        self.at = Progress(meters=meters, **state["progress"])
         self._resumed_step = self.at.step
         train_state = self.train_state
         train_state.model.load_state_dict(state["model"])
@@ -135,7 +135,7 @@ class TrainingRun:
                     "gradients": {b: g.state_dict() for b, g in train_state.gradients.items()},
                 }
             state |= {
-                "position": asdict(self.at),
+                "progress": asdict(self.at),
                 "lines": self.directory.sync(),
                 "clock": self.clock.state_dict(),
             }

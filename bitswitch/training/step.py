@@ -113,69 +113,71 @@ def train_step(
         step_info: Of this step.
 
     Returns:
-        One outcome per pass.
+        One result per pass.
 
     Raises:
         Diverged: a loss that is not finite, or a scale that is not positive.
     """
     passes = train_state.method.passes(train_state.training, step_info, train_state.layers)
     targets = train_state.distillation.targets(batch, step_info.epoch)
-    earlier: list[Tensor] = []
-    outcomes = []
-    for part in passes:
-        outcome = _run_pass(train_state, part, batch, targets, earlier, rate, step_info)
-        outcomes.append(outcome)
-        if part.update:
-            _update(train_state, part, rate, outcome.scale_learning_rate)
+    previous_logits: list[Tensor] = []
+    results = []
+    for current in passes:
+        result = _run_pass(train_state, current, batch, targets, previous_logits, rate, step_info)
+        results.append(result)
+        if current.update:
+            _update(train_state, current, rate, result.scale_learning_rate)
     if not passes[-1].update:
-        train_state.step(Rates.of(rate, outcomes[-1].scale_learning_rate))
-    for part, logits in zip(passes, earlier, strict=True):
-        if part.bits == train_state.model.bitset[0]:
+        train_state.step(Rates.of(rate, results[-1].scale_learning_rate))
+    for current, logits in zip(passes, previous_logits, strict=True):
+        if current.bits == train_state.model.bitset[0]:
             train_state.distillation.remember(logits, step_info.epoch)
-    rates = {str(part): one.scale_learning_rate for part, one in zip(passes, outcomes, strict=True)}
+    rates = {
+        str(current): one.scale_learning_rate for current, one in zip(passes, results, strict=True)
+    }
     _check_scales(train_state, f"after step {step_info.step}", rates)
-    return outcomes
+    return results
 
 
 def _run_pass(
     train_state: TrainState,
-    part: Pass,
+    current: Pass,
     batch: Batch,
     targets: Tensor,
-    earlier: list[Tensor],
+    previous_logits: list[Tensor],
     rate: float,
     step_info: StepInfo,
 ) -> PassResult:
-    """Add the gradients of one pass, and its detached logits to ``earlier``."""
+    """Add the gradients of one pass, and its detached logits to ``previous_logits``."""
     model = train_state.model
-    _switch(model, part)
-    gradients = _gradients(train_state, part)
+    _switch(model, current)
+    gradients = _gradients(train_state, current)
     before = None if gradients is None else gradients.vector()
     logits = model(batch.inputs)
-    context = PassContext(part, logits, targets, batch, tuple(earlier), model, step_info)
+    context = PassContext(current, logits, targets, batch, tuple(previous_logits), model, step_info)
     loss = train_state.method.loss(context)
     loss.backward()  # type: ignore[no-untyped-call]
-    earlier.append(logits.detach())
-    judged = train_state.method.task.headline_sum(earlier[-1], batch.targets)
+    previous_logits.append(logits.detach())
+    judged = train_state.method.task.headline_sum(previous_logits[-1], batch.targets)
     values = torch.stack([loss.detach(), judged])
     if gradients is not None and before is not None:
         values = torch.cat([values, gradients.add_since(before)])
     value, headline, *largest = _sent(values, context.requests)
-    check_loss(value, f"at {part} in step {step_info.step}", model)
+    check_loss(value, f"at {current} in step {step_info.step}", model)
     mean = None if gradients is None else mean_clipped(largest)
     scale_rate = train_state.method.scale_learning_rate(
-        train_state.training, part, train_state.scale_rate(rate), largest
+        train_state.training, current, train_state.scale_rate(rate), largest
     )
-    return PassResult(part.bits, value, headline, mean, scale_rate)
+    return PassResult(current.bits, value, headline, mean, scale_rate)
 
 
 def _sent(values: Tensor, requests: Sequence[HostRequest]) -> list[float]:
-    """Return ``values``, and grant wishes: all that leaves the device in a pass, at once."""
-    parts = [values, *(wish.values for wish in requests)]
+    """Return ``values``, and answer requests: all that leaves the device in a pass, at once."""
+    parts = [values, *(request.values for request in requests)]
     sent: list[float] = transfers.to_host(torch.cat([part.to(values) for part in parts]))
-    for wish in reversed(requests):
-        start = len(sent) - len(wish.values)
-        wish.receive(sent[start:])
+    for request in reversed(requests):
+        start = len(sent) - len(request.values)
+        request.receive(sent[start:])
         del sent[start:]
     return sent
 
@@ -196,34 +198,34 @@ def _check_scales(train_state: TrainState, place: str, rates: Mapping[str, float
         raise by_scales(train_state.model, place, rates)
 
 
-def _switch(model: QuantizedModel, part: Pass) -> None:
+def _switch(model: QuantizedModel, current: Pass) -> None:
     """Run at the bit-widths of a pass from now on.
 
     Raises:
         ValueError: a pass that has neither bit-width nor policy.
     """
-    policy = part.bits if part.policy is None else part.policy
+    policy = current.bits if current.policy is None else current.policy
     if policy is None:
         raise ValueError("a pass needs bits or a policy")
     model.switch(policy)
-    if part.setup is not None:
-        part.setup(model)
+    if current.setup is not None:
+        current.setup(model)
 
 
-def _gradients(train_state: TrainState, part: Pass) -> ScaleGradients | None:
+def _gradients(train_state: TrainState, current: Pass) -> ScaleGradients | None:
     """Return where a pass counts its scale gradients; None where nobody asks for them.
 
     Where a pass has a policy, sums over the epoch are not kept: it is another one in every step.
     """
     if not train_state.gradients:
         return None
-    if part.policy is None and part.bits in train_state.gradients:
-        return train_state.gradients[part.bits]
+    if current.policy is None and current.bits in train_state.gradients:
+        return train_state.gradients[current.bits]
     return ScaleGradients(train_state.model.active_scales(), train_state.crossed.device)
 
 
-def _update(train_state: TrainState, part: Pass, rate: float, scale_rate: float) -> None:
+def _update(train_state: TrainState, current: Pass, rate: float, scale_rate: float) -> None:
     """Step after one pass; parameters of other bit-widths stay as they are."""
-    known = train_state.idle.get(part.bits) if part.policy is None and part.bits else None
+    known = train_state.idle.get(current.bits) if current.policy is None and current.bits else None
     drop_gradients(train_state.model.inactive_parameters() if known is None else known)
     train_state.step(Rates.of(rate, scale_rate, train_state.training.alrs))

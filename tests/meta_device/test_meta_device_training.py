@@ -80,10 +80,10 @@ def test_meta_device_waits_once_per_pass_and_once_for_the_scales_and_bit_widths(
     host.since()
     steps = (0, 20) if name in ("coquant", "rfquant") else (0,)  # schedules have begun at 20
     for step in steps:
-        outcomes = train_step(train_state, on_meta(step), 1e-3, step_info(step))
+        results = train_step(train_state, on_meta(step), 1e-3, step_info(step))
         # Where predictions are remembered: which images these are, and what was said of them.
         remembered = 0 if train_state.distillation.memory is None else 2
-        assert host.since() <= len(outcomes) + bool(train_state.scales) + remembered
+        assert host.since() <= len(results) + bool(train_state.scales) + remembered
     assert set(evaluate(model, TASK, Data(), "test", lambda: None)) == set(model.bitset)
     assert host.since() == len(model.bitset)
     recalibrate(model, lambda: [on_meta().inputs])

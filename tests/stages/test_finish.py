@@ -91,7 +91,7 @@ def test_a_method_finishes_once_on_training_batches(session, monkeypatch):
     assert seen == [session.spec.training.batch_size]
     path = session.directory.path / checkpoint.NAME
     state = checkpoint.load(path, session.spec.run_id)
-    assert state["position"]["finished"]
+    assert state["progress"]["finished"]
     assert (next(iter(state["model"].values())) == 3.0).all()
     conclude(session)
     assert len(seen) == 1

@@ -140,7 +140,7 @@ def test_a_signal_saves_and_gives_its_exit_code(tmp_path, tiny_data, tiny_run, s
     assert process.returncode == 128 + number
     assert f"error: Stopped by {number.name}; the state is saved" in errors
     state = checkpoint.load(folder / checkpoint.NAME, run.run_id)
-    assert state["position"]["step"] == len(read_lines(folder / "steps.jsonl")) > 0
+    assert state["progress"]["step"] == len(read_lines(folder / "steps.jsonl")) > 0
     assert not (folder / "result.json").exists()
 
 

@@ -287,7 +287,7 @@ def test_a_plugin_that_fails_leaves_the_checkpoint(work, tiny_run, monkeypatch, 
         with pytest.raises(PluginError, match="method 'double-rounding' on model 'resnet8' fails"):
             work(run, "broken", save_interval_s=0.0)
     path = tmp_path / "broken" / "runs" / run.run_id / checkpoint.NAME
-    assert checkpoint.load(path, run.run_id)["position"]["step"] == 4
+    assert checkpoint.load(path, run.run_id)["progress"]["step"] == 4
     assert content(work(run, "broken")) == content(work(run, "at-once"))
 
 

@@ -12,7 +12,7 @@ from bitswitch.training import checkpoint
 from bitswitch.training.step import PassResult, train_step
 
 
-def outcome(bits, rate):
+def result(bits, rate):
     return PassResult(bits, loss=1.0, headline=2, mean_gradient=0.5, scale_learning_rate=rate)
 
 
@@ -23,8 +23,8 @@ def stored(session):
 def advance(session, batch):
     at = session.at
     step_info = StepInfo(at.epoch, 10, at.step, 100, generator("test", at.step))
-    outcomes = train_step(session.train_state, batch, 1e-3, step_info)
-    session.at.count(outcomes, len(batch.targets))
+    results = train_step(session.train_state, batch, 1e-3, step_info)
+    session.at.count(results, len(batch.targets))
 
 
 def test_steps_follow_from_images_epochs_and_batch(open_session, tiny_run):
@@ -39,11 +39,11 @@ def test_a_batch_larger_than_the_split_is_refused(open_session, tiny_run):
 
 def test_steps_with_a_negative_rate_are_counted(open_session, tiny_run):
     at = open_session(tiny_run(bitset=(4, 2))).at
-    at.count([outcome(4, 0.1), outcome(2, -0.1)], examples=16)
-    at.count([outcome(4, 0.1), outcome(2, 0.1)], examples=16)
+    at.count([result(4, 0.1), result(2, -0.1)], examples=16)
+    at.count([result(4, 0.1), result(2, 0.1)], examples=16)
     assert at.step == 2
     assert at.negative == {4: 0, 2: 1}
-    assert at.tallies[2].examples == 32
+    assert at.meters[2].examples == 32
 
 
 def line_of(step):
@@ -78,7 +78,7 @@ def test_everything_that_changes_survives(open_session, tiny_run, batch, distill
         strict=True,
     ):
         assert torch.equal(a, b)
-    assert second.at.tallies == first.at.tallies
+    assert second.at.meters == first.at.meters
     if distillation == "ps-kd":
         memories = (one.train_state.distillation.memory for one in (first, second))
         a, b = (memory.before(torch.arange(48), epoch=1) for memory in memories)

@@ -74,16 +74,16 @@ def test_scales_step_at_the_adapted_rate_and_weights_at_the_full_one(
     model = train_state.model
     only(train_state, slice(1, None))
     found, before = gradients(model, batch, 2), values(model)
-    (outcome,) = train_step(train_state, batch, RATE, step_info())
+    (result,) = train_step(train_state, batch, RATE, step_info())
     largest = [
         found[name].abs().max() for name in model.scale_parameters() if not name.endswith("scale.4")
     ]
     mean = float(torch.stack(largest).clamp(max=1).mean())
-    assert outcome.mean_gradient == pytest.approx(mean, rel=1e-4)
-    assert outcome.scale_learning_rate == pytest.approx(0.1 * RATE * (1 - mean), rel=1e-4)
+    assert result.mean_gradient == pytest.approx(mean, rel=1e-4)
+    assert result.scale_learning_rate == pytest.approx(0.1 * RATE * (1 - mean), rel=1e-4)
     for name, value in values(model).items():
         is_scale = name in model.scale_parameters()
-        rate = outcome.scale_learning_rate if is_scale else RATE
+        rate = result.scale_learning_rate if is_scale else RATE
         close(value, before[name] - rate * found[name])
 
 
@@ -109,14 +109,14 @@ def test_the_gradient_term_of_summed_passes_is_each_pass_own(
     train_state = make_learner(tiny_run(**PLAIN, **SUMMED, record_scale_gradients=True))
     model = train_state.model
     found = gradients(model, batch, 4)
-    outcome = train_step(train_state, batch, RATE, step_info())[1]
+    result = train_step(train_state, batch, RATE, step_info())[1]
     with model.at(4):
         active = {id(p) for p in model.active_scales().values()}
     largest = [
         found[name].abs().max() for name, p in model.scale_parameters().items() if id(p) in active
     ]
     mean = torch.stack(largest).clamp(max=1).mean()
-    assert outcome.mean_gradient == pytest.approx(float(mean), rel=1e-3)
+    assert result.mean_gradient == pytest.approx(float(mean), rel=1e-3)
 
 
 def test_an_update_leaves_other_bit_widths_alone(make_learner, tiny_run, batch, step_info):
@@ -141,10 +141,10 @@ def test_outcomes_report_loss_and_hits(make_learner, tiny_run, batch, step_info)
         model.load_state_dict(state)
         hits = int((logits.argmax(1) == batch.targets).sum())
         expected[bits] = float(cross_entropy(logits, batch.targets)), hits
-    for outcome in train_step(train_state, batch, RATE, step_info()):
-        loss, hits = expected[outcome.bits]
-        assert outcome.loss == pytest.approx(loss, rel=1e-5)
-        assert outcome.headline == 100 * hits
+    for result in train_step(train_state, batch, RATE, step_info()):
+        loss, hits = expected[result.bits]
+        assert result.loss == pytest.approx(loss, rel=1e-5)
+        assert result.headline == 100 * hits
 
 
 def test_a_chain_of_teachers_changes_all_but_the_widest(make_learner, tiny_run, batch, step_info):
@@ -157,9 +157,9 @@ def test_a_chain_of_teachers_changes_all_but_the_widest(make_learner, tiny_run, 
 
 
 def test_a_float_network_has_no_gradient_term(make_learner, tiny_run, batch, step_info):
-    (outcome,) = train_step(make_learner(tiny_run(bitset=(32,))), batch, RATE, step_info())
-    assert (outcome.bits, outcome.mean_gradient) == (32, None)
-    assert math.isfinite(outcome.loss)
+    (result,) = train_step(make_learner(tiny_run(bitset=(32,))), batch, RATE, step_info())
+    assert (result.bits, result.mean_gradient) == (32, None)
+    assert math.isfinite(result.loss)
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(
@@ -241,9 +241,9 @@ def test_gradients_are_counted_where_somebody_asks(
     make_learner, tiny_run, batch, step_info, recipe, recorded
 ):
     train_state = make_learner(tiny_run(**recipe))
-    outcomes = train_step(train_state, batch, RATE, step_info())
+    results = train_step(train_state, batch, RATE, step_info())
     assert bool(train_state.gradients) == recorded
-    assert all((one.mean_gradient is not None) == recorded for one in outcomes)
+    assert all((one.mean_gradient is not None) == recorded for one in results)
 
 
 def test_gradients_of_a_pass_with_a_policy_are_recorded_too(
@@ -254,8 +254,8 @@ def test_gradients_of_a_pass_with_a_policy_are_recorded_too(
         train_state = make_learner(tiny_run(alrs=None, record_scale_gradients=True))
         drawn = Pass(4, dict.fromkeys(train_state.layers, 4) if policy else None)
         monkeypatch.setattr(train_state.method, "passes", lambda *_, drawn=drawn: [drawn])
-        (outcome,) = train_step(train_state, batch, RATE, step_info())
-        found.append(outcome.mean_gradient)
+        (result,) = train_step(train_state, batch, RATE, step_info())
+        found.append(result.mean_gradient)
     assert found[0] == found[1] > 0
 
 
@@ -283,8 +283,8 @@ def test_a_method_may_have_a_rule_of_its_own(make_learner, tiny_run, batch, step
     train_state = type(train_state).of(
         method, train_state.model, train_state.training, train_state.distillation
     )
-    outcomes = train_step(train_state, batch, RATE, step_info())
-    assert [one.scale_learning_rate for one in outcomes] == [RATE, RATE / 2, RATE / 4]
+    results = train_step(train_state, batch, RATE, step_info())
+    assert [one.scale_learning_rate for one in results] == [RATE, RATE / 2, RATE / 4]
     if update == "conventional":  # one update, at the rate of the last pass
         before = values(reference.model)
         train_step(reference, batch, RATE, step_info())
@@ -327,5 +327,5 @@ def test_gradients_are_clipped_by_value(make_learner, tiny_run, batch, step_info
 def test_scales_may_have_a_learning_rate_of_their_own(make_learner, tiny_run, batch, step_info):
     train_state = make_learner(tiny_run(alrs=None, scale_learning_rate=RATE / 4))
     rate = train_state.training.learning_rate
-    for outcome in train_step(train_state, batch, rate, step_info()):
-        assert outcome.scale_learning_rate == pytest.approx(RATE / 4)
+    for result in train_step(train_state, batch, rate, step_info()):
+        assert result.scale_learning_rate == pytest.approx(RATE / 4)

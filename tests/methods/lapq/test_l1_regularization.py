@@ -121,8 +121,8 @@ def test_the_network_is_quantized_after_training(clips):
 
 def test_a_step_is_one_float_pass():
     train_state = Subject.of("l1-regularization").train_state()
-    (outcome,) = take_step(train_state, 0)
-    assert outcome.bits == FLOAT_BITS
+    (result,) = take_step(train_state, 0)
+    assert result.bits == FLOAT_BITS
 
 
 def test_there_is_no_teacher():
