@@ -14,7 +14,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     passes.passes_are_of_the_bit_set,
     passes.teachers_are_earlier_passes,
     passes.every_bit_width_is_visited,
-    passes.passes_depend_on_the_moment_alone,
+    passes.passes_depend_on_the_step_alone,
     passes.separate_updates_follow_every_pass,
     deployment.codes_are_integers_of_the_width,
     deployment.trained_value_is_the_deployed_one,

@@ -91,8 +91,8 @@ def _widths(run: Run) -> set[int]:
     return {bits for part in chain(*run.steps) for bits in part.widths()}
 
 
-def passes_depend_on_the_moment_alone(subject: Subject) -> None:
-    """The same moment gives the same passes, so that a run can be continued and repeated."""
+def passes_depend_on_the_step_alone(subject: Subject) -> None:
+    """The same step gives the same passes, so that a run can be continued and repeated."""
     there, layers = _attached(subject)
     for run in _runs(subject):
         for step, passes in enumerate(run.steps):

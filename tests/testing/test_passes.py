@@ -6,7 +6,7 @@ from bitswitch.testing import CheckFailed
 from bitswitch.testing.passes import (
     every_bit_width_is_visited,
     passes_are_of_the_bit_set,
-    passes_depend_on_the_moment_alone,
+    passes_depend_on_the_step_alone,
     separate_updates_follow_every_pass,
     teachers_are_earlier_passes,
     trained_widths,
@@ -42,7 +42,7 @@ WRONG = {
     "policy": (passes_are_of_the_bit_set, constant(Pass(None, {"conv": 8})), "names \\['conv'\\]"),
     "width left out": (every_bit_width_is_visited, constant(Pass(8), Pass(2)), r"\[4\] bit"),
     "global draws": (
-        passes_depend_on_the_moment_alone,
+        passes_depend_on_the_step_alone,
         drawn(lambda step_info: torch.default_generator),
         "give different passes",
     ),
@@ -58,7 +58,7 @@ def test_wrong_passes_are_told(subject_of, check, passes, message):
 
 def test_drawn_passes_are_fine(subject_of):
     subject = subject_of(with_passes(drawn(lambda step_info: step_info.generator)))
-    passes_depend_on_the_moment_alone(subject)
+    passes_depend_on_the_step_alone(subject)
     every_bit_width_is_visited(subject)
     passes_are_of_the_bit_set(subject)
 

@@ -102,7 +102,7 @@ class Kure(Method):
         return [Pass(bits, update=training.update == "separate")]
 
     def loss(self, context: PassContext) -> Tensor:
-        """Return cross-entropy plus the penalty on all convolutions but the first."""
+        """Return the task's loss plus the penalty on all convolutions but the first."""
         modules = context.model.net.modules()
         weights = [module.weight for module in modules if isinstance(module, nn.Conv2d)][1:]
         loss = super().loss(context)

@@ -88,7 +88,7 @@ class L1Regularization(Method):
         return [Pass(FLOAT_BITS, update=training.update == "separate")]
 
     def loss(self, context: PassContext) -> Tensor:
-        """Return cross-entropy plus the L1 norms of its gradients.
+        """Return the task's loss plus the L1 norms of its gradients.
 
         Source: alizadeh2020gradient (regularization objective).
         """
