@@ -10,7 +10,8 @@ from bitswitch.contracts.metric import Metric
 from bitswitch.plugins import facts
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.figures import front_figures, gradient_figures, layer_figure
+from bitswitch.report.document import html, pdf
+from bitswitch.report.figures import figures, front_figures, gradient_figures, layer_figure
 from bitswitch.report.render.table import Entry, Table
 from bitswitch.report.tables import tables
 from bitswitch.suite.suite import Suite
@@ -134,6 +135,24 @@ def test_curves_keep_the_loss_where_it_is_the_headline(
     assert curves.loss.notna().all()
     assert (curves.headline == curves.loss).all()
     assert (curves.held_out_headline == curves.held_out_loss).all()
+
+
+def test_page_and_document_say_what_counts(suite: Suite, results: Path):
+    for run in suite.runs.values():
+        write_run(run, results, dict.fromkeys(run.bitset, 60.0))
+    frames = collected(suite, results)
+    folder = results / suite.name
+    for name in tables.names(suite):
+        tables.write(name, folder, frames)
+    for name in figures.names(suite):
+        for suffix in ("pdf", "png"):
+            path = folder / f"figures/{name}.{suffix}"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    for text in (html.write(suite, folder).read_text(), pdf.document(suite, folder)):
+        assert "Error is MAE on the test split after the last epoch" in text
+        assert "test error no better than guessing" in text
+        assert "tasks.csv" in text or "documentclass" in text
 
 
 def test_a_table_of_several_metrics_says_which_each_network_has(frames: Frames):

@@ -66,6 +66,11 @@ class Frames:
         rows = table.where(table.notna(), None).to_dict("records")
         return {str(row["network"]): _headline(row) for row in rows}
 
+    @property
+    def definitions(self) -> list[str]:
+        """What the values of headlines are, each once."""
+        return list(dict.fromkeys(one.definition for one in self.headlines.values()))
+
     @cached_property
     def reproduced(self) -> pd.DataFrame:
         """The measured rows of ``metrics.csv``; ``role`` tells the headlines, see ``headline``."""

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from bitswitch.errors import ReportError
 from bitswitch.report.analysis import health, methods
+from bitswitch.report.collect.columns import TABLES
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.document import pdf
 from bitswitch.report.figures import figures
@@ -40,12 +41,13 @@ def write(suite: Suite, folder: Path) -> Path:
         figures=shown,
         images={name: _data_uri(folder / f"figures/{name}.png") for name in shown},
         methods=methods.listed(frames),
-        definitions=list(dict.fromkeys(one.definition for one in frames.headlines.values())),
+        definitions=frames.definitions,
         summary=health.summary(frames),
         runs=health.lines(frames),
         problems=health.problems(frames),
         provenance=health.provenance(frames),
         spec=(folder / "suite.yaml").read_text(),
+        files=[f"{name}.csv" for name in TABLES],
         document=pdf.output_name(),
     )
     write_bytes(folder / PAGE, text.encode())

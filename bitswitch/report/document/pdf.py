@@ -88,6 +88,7 @@ def document(suite: Suite, folder: Path) -> str:
         tables=parts,
         figures=shown,
         methods=methods.listed(frames),
+        definitions=frames.definitions,
         summary=health.summary(frames),
         problems=health.problems(frames),
         provenance=health.provenance(frames),

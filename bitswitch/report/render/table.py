@@ -138,8 +138,8 @@ class Footnotes:
     _letters: dict[str, str] = field(default_factory=dict)
 
     def mark(self, text: str) -> str:
-        """Return the letter of ``text``."""
-        return self._letters.setdefault(text, _letter(len(self._letters)))
+        """Return the letter of ``text``, which is printed with a full stop behind it."""
+        return self._letters.setdefault(text.rstrip(". "), _letter(len(self._letters)))
 
     def listed(self) -> tuple[tuple[str, str], ...]:
         """Return (letter, text) of every reason so far."""

@@ -82,7 +82,7 @@ EFFORT = (
 
 
 CHEAPER = (
-    "No bit-width for all layers costs what the budget allows: this is the widest that costs less."
+    "No bit-width for all layers costs what the budget allows: this is the widest that costs less"
 )
 
 OPTIONAL = {

@@ -32,3 +32,9 @@ def test_a_label_stands_for_the_lines_below_it():
     assert spans == [3, 0, 0, 1, 2, 0]
     assert Section("s", "", (), ()).spans == []
     assert [span for _, span in Section("s", "", (), lines[1:3]).spans] == [2, 0]
+
+
+def test_a_full_stop_is_not_printed_twice():
+    notes = Footnotes()
+    assert notes.mark("It diverged.") == notes.mark("It diverged")
+    assert notes.listed() == (("a", "It diverged"),)
