@@ -161,8 +161,7 @@ def test_a_budget_that_no_policy_meets_is_a_dash_beside_the_others(results: Path
     table = search_table.build(frames, "search-comparison", "s")
     dashes = [line for line in table.sections[0].lines if line.entries[0].text == DASH]
     assert [line.kind for line in dashes] == ["ILP"]
-    assert (
-        dict(table.footnotes)[dashes[0].entries[0].marks[0]] == f"2 of 2 sub-nets infeasible: {why}"
-    )
+    note = dict(table.footnotes)[dashes[0].entries[0].marks[0]]
+    assert f"{note}." == f"2 of 2 sub-nets infeasible: {why}"
     assert set(frames.policies.status) == {"complete", "infeasible"}
     assert "infeasible" in dict(health.summary(frames))["sub-nets, one per search and budget"]
