@@ -14,7 +14,7 @@ from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.roles import Role, Roles, roles
 from bitswitch.plugins import registry
-from bitswitch.quant.granularity import PerToken
+from bitswitch.quant.granularity import NO_TOKENS, PerToken
 from bitswitch.types import FLOAT_BITS
 
 _MARK = "_role"
@@ -191,11 +191,7 @@ def _with_usable_scales(layer: QuantizedLayer) -> QuantizedLayer:
     quantized = layer.pinned is None or layer.pinned[1] != FLOAT_BITS
     per_token = isinstance(layer.activation_quantizer.granularity, PerToken)
     if quantized and per_token and isinstance(layer, QuantizedConv2d):
-        raise SpecError(
-            "the input of a convolution has no tokens; its sums go over positions of an image, "
-            "which have to share a scale.\n  Take activations per-tensor, or leave the layer at "
-            "full precision."
-        )
+        raise SpecError(NO_TOKENS)
     return layer
 
 

@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bitswitch.contracts.card import ExamplePasses, Workload
-from bitswitch.errors import BitswitchError, PluginError
+from bitswitch.errors import BitswitchError, PluginError, SpecError
 from bitswitch.plugins import facts, registry
 from bitswitch.runtime.cache import code_state, digest, remembered
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
@@ -255,6 +255,10 @@ class FloatLayers(NamedTuple):
     """Their weights."""
     all_weights: int
     """Those of all layers of the network."""
+    quantized: dict[str, list[int]]
+    """Shape of the weight of every layer that is quantized."""
+    first: list[str]
+    """Layers whose input is that of the network, which stays float."""
 
 
 def check_layers(run: RunSpec) -> None:
@@ -262,9 +266,29 @@ def check_layers(run: RunSpec) -> None:
 
     Raises:
         BitWidthError: a layer to keep that there is not, or one that no bit-width reaches.
+        SpecError: a layer that cannot have the scales that options of the method say.
     """
     if not run.is_float:
-        float_layers(run)
+        _check_scales(run, float_layers(run))
+
+
+def _check_scales(run: RunSpec, layers: FloatLayers) -> None:
+    """Raise unless all ``layers`` can have the granularities that ``run`` names."""
+    options = run.method.options
+    weights = str(options.get("weight_granularity", ""))
+    per_token = options.get("activation_granularity") == "per-token"
+    if not (weights.startswith("per-group") or per_token):
+        return  # any layer can have any other, and torch is slow to import
+    from bitswitch.quant.granularity import NO_TOKENS, PER_TENSOR, parse_granularity
+
+    granularity = parse_granularity(weights) if weights else PER_TENSOR
+    for name, shape in layers.quantized.items():
+        try:
+            granularity.scale_shape(shape)
+            if per_token and len(shape) > 2 and name not in layers.first:
+                raise SpecError(NO_TOKENS)
+        except SpecError as error:
+            raise SpecError(f"Layer '{name}' cannot be quantized: {error}") from None
 
 
 def float_layers(run: RunSpec) -> FloatLayers:
@@ -286,7 +310,15 @@ def float_layers(run: RunSpec) -> FloatLayers:
         ends = {*found.ends.first, *found.ends.last}
         names = [name for name, role in found.layers.items() if role == "kept" and name not in ends]
         sizes = {name: weights_of(layer) for name, layer in weighted_layers(net).items()}
-        return FloatLayers(names, sum(sizes[name] for name in names), sum(sizes.values()))
+        taken = ("inner", "first", "last") if pinned else ("inner",)
+        quantized = {
+            name: list(net.get_submodule(name).weight.shape)
+            for name, role in found.layers.items()
+            if role in taken
+        }
+        first = list(found.ends.first)
+        float_weights = sum(sizes[name] for name in names)
+        return FloatLayers(names, float_weights, sum(sizes.values()), quantized, first)
 
     state = code_state("bitswitch")
     return FloatLayers(*remembered("sizes", digest(key, state), lambda: _without_memory(find)))

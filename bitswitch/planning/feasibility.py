@@ -25,8 +25,9 @@ def check(suite: Suite) -> None:
     """Raise unless every job of ``suite`` can begin.
 
     Raises:
-        SpecError: a file that is not there, a batch that is larger than the training split, or a
-            search that may evaluate fewer policies than it cannot do without.
+        SpecError: a file that is not there, a batch that is larger than the training split, scales
+            that a layer cannot have, or a search that may evaluate fewer policies than it cannot
+            do without.
         PluginError: a network that cannot be built, or does not take the inputs of its dataset.
         ReportError: an experiment that lacks what its table shows.
         BitWidthError: a layer to keep that the network does not have, or that cannot be quantized.
@@ -37,7 +38,7 @@ def check(suite: Suite) -> None:
         try:
             network_size(cell.run)
             check_layers(cell.run)
-        except (PluginError, BitWidthError) as error:
+        except (PluginError, BitWidthError, SpecError) as error:
             raise type(error)(f"networks.{cell.network}: {error}") from error
     _refuse(suite, _evaluations(suite))
 

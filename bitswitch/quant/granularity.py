@@ -126,6 +126,12 @@ class PerToken(Granularity):
         return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
+NO_TOKENS = (
+    "the input of a convolution has no tokens; its sums go over positions of an image, which have "
+    "to share a scale.\n  Take activations per-tensor, or leave the layer at full precision."
+)
+"""Why ``PerToken`` is not for it."""
+
 PER_TENSOR = PerTensor()
 """The default of what has a granularity."""
 

@@ -75,6 +75,29 @@ def test_arguments_that_timm_does_not_take_are_named(check, arguments, message):
     assert len(str(caught.value).splitlines()) <= 3
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"weight_granularity": "per-group-32"},
+            r"networks\.net: Layer 'stages.*parted into groups",
+        ),
+        ({"activation_granularity": "per-token"}, "networks.net: Layer 'stages.*has no tokens"),
+    ],
+)
+def test_scales_that_a_layer_cannot_have_are_told_before_any_job(check, option, message):
+    with pytest.raises(SpecError, match=message):
+        check(method={"name": "double-rounding", "options": option})
+    check(method={"name": "double-rounding", "options": {"weight_granularity": "per-group-16"}})
+    check(
+        timm(**VIT),
+        method={
+            "name": "double-rounding",
+            "options": option | {"weight_granularity": "per-group-8"},
+        },
+    )
+
+
 def test_layers_to_keep_are_those_of_the_network(check):
     check({"keep": ["stages.0.*"]})
     with pytest.raises(BitWidthError, match=r"networks\.net: 'keep' names 'layer9\.\*'"):
