@@ -1,6 +1,7 @@
 """What importing parts of the package loads."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,16 @@ def test_every_room_says_in_words_what_it_holds():
         sentence = (ast.get_docstring(ast.parse(file.read_text())) or "").splitlines()[:1]
         assert sentence, file
         assert sentence != [f"{file.parent.name}."], file
+
+
+def test_the_map_of_the_house_names_every_room():
+    page = (PACKAGE.parent / "docs" / "explanation" / "architecture.md").read_text()
+    floors = page.partition("## Floors")[2].partition("## Reading order")[0]
+    named = {
+        name
+        for cell in re.findall(r"^\|[^|]*\|([^|]*)\|", floors, re.M)
+        for name in cell.split("`")
+    }
+    rooms = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+    rooms |= {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
+    assert rooms <= named

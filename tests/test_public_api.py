@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 import bitswitch as bs
-from bitswitch import contracts, errors
+from bitswitch import contracts, errors, report
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.scaffold.package import GROUPS, rendered
 from tests.nn.small_network import float_net
 
 TOP = Path(__file__).resolve().parents[1]
 CONTRACTS = [module.name for module in pkgutil.iter_modules(contracts.__path__)]
+APIS = (bs, report)
 INTERNAL = {"Evaluate"}
 """Protocols that only the package implements and only calls describe."""
 
@@ -130,32 +131,48 @@ deployed: int = bs.load("model.safetensors")
 """
 
 
-def typed_imports():
+def typed_imports(api):
     """Return what type checkers are told: names by module."""
-    tree = ast.parse(Path(bs.__file__).read_text())
+    tree = ast.parse(Path(api.__file__).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
     return {
-        node.module.removeprefix("bitswitch."): sorted(alias.name for alias in node.names)
+        node.module.removeprefix(f"{api.__name__}."): sorted(alias.name for alias in node.names)
         for node in block.body
     }
 
 
-def test_type_checkers_and_programs_are_told_the_same():
-    assert typed_imports() == {
-        module: sorted(names.split()) for module, names in bs._MODULES.items()
+@pytest.mark.parametrize("api", APIS)
+def test_type_checkers_and_programs_are_told_the_same(api):
+    assert typed_imports(api) == {
+        module: sorted(names.split()) for module, names in api._MODULES.items()
     }
-    assert sorted(bs.__all__) == sorted(bs._HOMES)
+    assert sorted(api.__all__) == sorted(api._HOMES)
 
 
-@pytest.mark.parametrize("name", bs.__all__)
-def test_every_public_name_is_there(name):
-    assert getattr(bs, name) is getattr(import_module(bs._HOMES[name]), name)
-    assert name in dir(bs)
+@pytest.mark.parametrize(("api", "name"), [(api, name) for api in APIS for name in api.__all__])
+def test_every_public_name_is_there(api, name):
+    assert getattr(api, name) is getattr(import_module(api._HOMES[name]), name)
+    assert name in dir(api)
 
 
-def test_no_public_name_is_that_of_a_module():
-    modules = {module.name for module in pkgutil.iter_modules(bs.__path__)}
-    assert not modules & set(bs.__all__)
+@pytest.mark.parametrize("api", APIS)
+def test_no_public_name_is_that_of_a_module(api):
+    modules = {module.name for module in pkgutil.iter_modules(api.__path__)}
+    assert not modules & set(api.__all__)
+
+
+def table_of_the_how_to():
+    """Return the module with a table and a figure that the how-to shows."""
+    how_to = (TOP / "docs" / "howto" / "add-a-table.md").read_text()
+    (code,) = re.findall(r"_drop.py`:\n\n```python\n(.*?)```", how_to, re.DOTALL)
+    return code
+
+
+def test_authors_of_tables_import_from_one_place():
+    tree = ast.parse(table_of_the_how_to())
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = {node.module for node in imported if node.module.startswith("bitswitch")}
+    assert modules == {"bitswitch.report"}
 
 
 def test_the_package_itself_imports_from_where_things_are():
@@ -167,9 +184,10 @@ def test_the_package_itself_imports_from_where_things_are():
                 assert "bitswitch" not in {alias.name for alias in node.names}, file
 
 
-def test_another_name_is_none():
+@pytest.mark.parametrize("api", APIS)
+def test_another_name_is_none(api):
     with pytest.raises(AttributeError, match="no attribute 'quantise'"):
-        _ = bs.quantise
+        _ = api.quantise
     assert not hasattr(bs, "__wrapped__")
 
 
@@ -254,6 +272,7 @@ def test_what_authors_write_is_typed(tmp_path):
         (tmp_path / f"{kind}.py").write_text(source)
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "author.py").write_text(AUTHOR)
+    (tmp_path / "table.py").write_text(table_of_the_how_to())
     (tmp_path / "wrong.py").write_text(WRONG)
     problems = [line for line in mypy(tmp_path).splitlines() if ": error:" in line]
     assert {line.partition(": ")[0].rpartition("/")[2] for line in problems} == {
