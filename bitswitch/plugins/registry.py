@@ -1,5 +1,6 @@
 """Find and load plugins: entry points are the only mechanism, their names the only names."""
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -48,9 +49,9 @@ def names(group: str) -> list[str]:
     return sorted(_installed(group))
 
 
-def modules() -> set[str]:
-    """Return the modules of all installed plugins; nothing is imported."""
-    points = (entry_points(group=f"bitswitch.{group}") for group in GROUPS)
+def modules(groups: Iterable[str] = GROUPS) -> set[str]:
+    """Return the modules of all installed plugins of ``groups``; nothing is imported."""
+    points = (entry_points(group=f"bitswitch.{group}") for group in groups)
     return {point.module for group in points for point in group}
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -67,16 +67,33 @@ def plugin_hashes(modules: Iterable[str]) -> dict[str, str]:
     Args:
         modules: Modules of the plugins in use.
     """
-    strangers = {module.partition(".")[0] for module in modules} - {PACKAGE.name}
-    hashes = {}
-    for name in sorted(strangers):
+    return {
+        name: _hash((str(file.relative_to(folder)), file) for file in files)
+        for name, folder, files in _foreign_packages(modules)
+    }
+
+
+def plugin_sources(modules: Iterable[str]) -> list[Path]:
+    """Return all source files of each foreign package among ``modules``, sorted by package.
+
+    Args:
+        modules: Modules of plugins.
+    """
+    return [file for _, _, files in _foreign_packages(modules) for file in files]
+
+
+def _foreign_packages(modules: Iterable[str]) -> Iterator[tuple[str, Path, list[Path]]]:
+    """Yield name, folder and source files of each package that is not this one."""
+    for name in sorted({module.partition(".")[0] for module in modules} - {PACKAGE.name}):
         spec = find_spec(name)
         if spec is not None and spec.origin is not None:
             origin = Path(spec.origin)
             is_package = spec.submodule_search_locations
-            files = sorted(origin.parent.rglob("*.py")) if is_package else [origin]
-            hashes[name] = _hash((str(file.relative_to(origin.parent)), file) for file in files)
-    return hashes
+            yield (
+                name,
+                origin.parent,
+                sorted(origin.parent.rglob("*.py")) if is_package else [origin],
+            )
 
 
 def _hash(files: Iterable[tuple[str, Path]]) -> str:

@@ -13,6 +13,7 @@ from bitswitch.results.provenance import (
     collect,
     commit,
     plugin_hashes,
+    plugin_sources,
     sources,
 )
 from tests.conftest import TINY
@@ -156,6 +157,7 @@ def test_the_list_of_sources_is_remembered_until_a_file_is_edited(tmp_path, monk
 def test_plugins_of_others_have_hashes_of_their_own(stranger):
     before = plugin_hashes(["stranger_package.method", "bitswitch.methods.lsq.lsq"])
     assert list(before) == ["stranger_package"]
+    assert stranger in plugin_sources(["stranger_package.method", "bitswitch.methods.lsq.lsq"])
     stranger.write_text("x = 2\n")
     assert plugin_hashes(["stranger_package.method"]) != before
 

@@ -163,9 +163,19 @@ def test_the_how_to_on_searches_works_as_written(project, tmp_path_factory):
     for name in ("noise", "tail-first"):
         assert "none failed" in printed[f"bitswitch plugins check {name}"]
     results = project.folder / "results"
-    table = (results / "tail-first" / "tables" / "own-searches.html").read_text()
+    tables = results / "tail-first" / "tables"
     for label in ("from the tail", "by noise"):
-        assert has_row(table, label)
+        assert has_row((tables / "own-searches.html").read_text(), label)
+    (scores,) = (text for line, text in printed.items() if "noise-*/scores.csv" in line)
+    assert scores.startswith("layer,operand,bits,value,standard_error\n")
+    (row,) = re.findall(
+        "<tr>(?:(?!</tr>).)*full precision.*?</tr>",
+        scored := (tables / "own-scores.html").read_text(),
+        re.DOTALL,
+    )
+    assert ">noise<" in row
+    assert re.findall(r"<td[^>]*>\s*([^<]*)", row)[:2] == ["8", "64"]
+    assert scored in (results / "tail-first" / "report.html").read_text()
     found = [json.loads(path.read_text()) for path in results.glob("searches/*/policies/*.json")]
     assert {policy["search"] for policy in found} == {"tail-first", "ilp"}
     for policy in found:
@@ -194,10 +204,27 @@ def test_the_how_to_on_tables_works_as_written(project, tmp_path_factory):
         table := (report / "tables" / "ends.html").read_text(),
         re.DOTALL,
     )
-    assert re.search(r"\d+\.\d\d|\N{EM DASH}|\N{EN DASH}", row)
+    assert f">{lost(project.folder / 'results'):.2f}<" in row
     assert table in (report / "report.html").read_text()
     assert 'id="figure-drop"' in (report / "report.html").read_text()
     assert (report / "figures" / "figure-drop.pdf").read_bytes().startswith(b"%PDF")
+    (source,) = reader.target.glob("bitswitch_drop.py")
+    source.write_text(source.read_text().replace("points lost", "points that are lost"))
+    planned = reader.type("snakemake --cores 8 all --config suite=drop.yaml --dry-run")
+    assert "rule figures" in planned
+    assert "rule train" not in planned
+
+
+def lost(results):
+    """Return how much a trained network's top-1 at 2 bit is below that at 8 bit, in points."""
+    (metrics,) = results.glob("runs/double-rounding-*/metrics.jsonl")
+    lines = map(json.loads, metrics.read_text().splitlines())
+    top1 = {
+        line["policy"]: line["value"]
+        for line in lines
+        if (line["split"], line["metric"]) == ("test", "top1")
+    }
+    return top1["8"] - top1["2"]
 
 
 @pytest.mark.parametrize(

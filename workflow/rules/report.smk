@@ -1,14 +1,27 @@
-"""Tables, figures and documents of a suite, made again when a run, a template or their code changes."""
+"""Tables, figures and documents of a suite, made again when a run, a template or their code changes.
+
+Their code: the package's own, and that of installed packages with tables or figures.
+"""
 
 from bitswitch.report.collect import collect
 from bitswitch.report.figures import figures
 from bitswitch.report.document import pdf
 from bitswitch.report.tables import tables
+from bitswitch.plugins import registry
+from bitswitch.results.provenance import plugin_sources
 
 CODE = scheduler.without_wildcards(Path(collect.__file__).parents[1])
 TEMPLATES = scheduler.without_wildcards(asset("report"))
 SOURCES = [
-    str(path) for path in (*sorted(CODE.rglob("*.py")), *sorted(TEMPLATES.rglob("*.*")))
+    str(path)
+    for path in (
+        *sorted(CODE.rglob("*.py")),
+        *sorted(TEMPLATES.rglob("*.*")),
+        *map(
+            scheduler.without_wildcards,
+            plugin_sources(registry.modules(registry.REPORT_GROUPS)),
+        ),
+    )
 ]
 
 
