@@ -85,7 +85,10 @@ def test_suites_and_experiments_of_the_package_are_found_anywhere(tmp_path, monk
     monkeypatch.setattr(cache, "FOLDER", cache.FOLDER.absolute())
     monkeypatch.chdir(tmp_path)
     assert suite_path("smoke") == asset("config", "suites", "smoke.yaml")
-    assert suite_path("unknown") == Path("config/suites/unknown.yaml")
+    with pytest.raises(
+        SpecError, match=r"no suite .unknown.\.\n  known: cifar10, mini, paper, smoke;"
+    ):
+        suite_path("unknown")
     new_project("smoke", tmp_path)
     assert suite_path("smoke") == Path("config/suites/smoke.yaml")
     text = suite_path("smoke").read_text().partition("experiments:")[0]
