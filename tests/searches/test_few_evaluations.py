@@ -23,7 +23,7 @@ PREDICTING = {
 }
 EVALUATING = [
     ("greedy", {}),
-    ("greedy", {"measure": "accuracy"}),
+    ("greedy", {"measure": "headline"}),
     ("greedy", {"rule": "scaled"}),
     ("random", {}),
     ("random", {"sampling": "repair"}),

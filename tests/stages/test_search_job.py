@@ -78,7 +78,7 @@ def test_metrics_are_those_of_the_policy(search, trained):
     ("name", "options"),
     [
         ("random", {}),
-        ("greedy", {"measure": "accuracy"}),
+        ("greedy", {"measure": "headline"}),
         ("genetic", {"population": 4}),
         (
             "genetic",

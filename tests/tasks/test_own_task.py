@@ -127,7 +127,7 @@ def test_an_interrupted_run_ends_with_identical_numbers(run, execution, tmp_path
         assert whole.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.parametrize(("name", "options"), [("random", {}), ("greedy", {"measure": "accuracy"})])
+@pytest.mark.parametrize(("name", "options"), [("random", {}), ("greedy", {"measure": "headline"})])
 def test_a_search_takes_the_policy_of_the_least_error(run, execution, name, options):
     options = registry.resolve("searches", name, options)
     budgets = ({"cost": "average-bits", "at_most": 6},)
