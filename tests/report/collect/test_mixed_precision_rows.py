@@ -60,7 +60,7 @@ def test_images_are_those_that_were_seen(suite: Suite, results: Path):
     write_scoring(unsaid, results)
     images = collect.collect(suite, results).sensitivities.set_index("sensitivity").images
     assert images[seen.identifier] == 48
-    assert images[unsaid.identifier] == unsaid.images
+    assert images[unsaid.identifier] == unsaid.examples
 
 
 def test_a_search_that_diverged_keeps_its_diagnosis(suite: Suite, results: Path):
