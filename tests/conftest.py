@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from bitswitch.plugins.resolve import resolved, resolved_choice
 from bitswitch.spec.run import Choice, RunSpec
@@ -13,8 +13,10 @@ from bitswitch.spec.run import Choice, RunSpec
 TINY = {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20, "test": 40}}
 
 # The same examples every time; `pytest --hypothesis-profile default` looks for new ones. What torch
-# does at its first call of a kind, or on a busy machine, is no failure: there are no deadlines.
-settings.register_profile("same", derandomize=True, deadline=None)
+# does at its first call of a kind, or on a busy machine, is no failure: nothing is timed.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("same")
 
 
