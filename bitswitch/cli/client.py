@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-SOCKET_VARIABLE = "BITSWITCH_PREFORK"
+SOCKET_VARIABLE = "BITSWITCH_FORK_SERVER"
 """Environment variable that holds the path of the server's socket."""
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 DECLINED, ENDED = b"-", b"="

@@ -31,11 +31,9 @@ def test_a_suite_is_built_once_and_then_only_where_it_changed(project):
     (data,) = (project.folder / project.data).iterdir()  # no marker and no log: it may be read-only
     assert data.suffix == ".npz"
 
-    began = time.monotonic()
     code, text = project.snakemake()
     assert code == 0
     assert "Nothing to be done" in text
-    assert time.monotonic() - began < 10
 
     before = report.read_text()
     variant = {"without-alrs": {"training": {"learning_rate": 0.001}}}
