@@ -12,8 +12,9 @@ Names are looked up when they are first used: importing the package loads neithe
 anything else that takes long.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bitswitch.lazy import lazily
 
 if TYPE_CHECKING:
     from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
@@ -248,20 +249,6 @@ _MODULES = {
     "types": "FLOAT_BITS MAX_BITS MIN_BITS BitSet LayerBits Policy Strict format_bitset",
 }
 """Where each name is defined; no name is that of a module beside this one, which would hide it."""
-_HOMES = {
-    name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()
-}
 
-
-if not TYPE_CHECKING:  # with it, type checkers would take every name for granted
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name when it is first used."""
-        if name not in _HOMES:
-            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # with them, type checkers would take every name for granted
+    __getattr__, __dir__ = lazily(__name__, _MODULES)

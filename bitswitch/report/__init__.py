@@ -18,8 +18,9 @@ What the author of a table or figure imports is here, whichever module defines i
 when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bitswitch.lazy import lazily
 
 if TYPE_CHECKING:
     from bitswitch.report.analysis.origin import stamp
@@ -69,20 +70,6 @@ _MODULES = {
     "render.table": "DASH Entry Footnotes Group Line Section Table",
     "tables.kind": "TableKind",
 }
-_HOMES = {
-    name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()
-}
 
-
-if not TYPE_CHECKING:  # with it, type checkers would take every name for granted
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name when it is first used."""
-        if name not in _HOMES:
-            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # with them, type checkers would take every name for granted
+    __getattr__, __dir__ = lazily(__name__, _MODULES)
