@@ -142,13 +142,20 @@ def test_a_stopped_child_says_so(server):
     assert job.returncode == 130
 
 
-def test_jobs_that_ask_early_wait_for_the_server(monkeypatch, tmp_path):
+@pytest.fixture
+def short_folder(monkeypatch):
+    """Return a temporary folder of this test alone, short enough for the address of a socket."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
+def test_jobs_that_ask_early_wait_for_the_server(monkeypatch, short_folder):
     started = []
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(
         subprocess, "Popen", lambda command, **options: started.append((command, options))
     )
-    path = fork_server.start(tmp_path / "suite.yaml")
+    path = fork_server.start(short_folder / "suite.yaml")
     ((command, options),) = started
     assert command[3] == path
     assert options["pass_fds"] == [int(command[4])]
@@ -163,13 +170,11 @@ def test_a_socket_fits_whatever_the_temporary_folder(monkeypatch, length):
         monkeypatch.setattr(tempfile, "tempdir", str(folder))
         path = fork_server._socket_path()
         assert path.is_relative_to(folder) == (length == 5)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
+        fork_server.listening(path).close()
         path.unlink()
 
 
-def test_sockets_of_dead_servers_are_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_sockets_of_dead_servers_are_removed(short_folder):
     folder = fork_server._socket_path().parent
     with subprocess.Popen(["true"]) as process:
         process.wait()
