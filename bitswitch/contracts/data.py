@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Model(Plugin):
     """A float network architecture."""
 
+    reads: Literal["images", "tokens"] = "images"
+    """What its inputs are; a suite that gives it others is refused."""
     pretrained: bool = False
     """Whether all weights of the network that ``build`` returned last, its classifier's included,
     were trained on the targets of the data; they are then tried on a batch before any training."""

@@ -9,6 +9,7 @@ from bitswitch.contracts.data import Batch, Dataset, Model
 from bitswitch.contracts.task import Rows
 from bitswitch.runtime.randomness import generator
 from bitswitch.tasks.classification import Classification
+from bitswitch.tasks.language_model import LanguageModel, Protocol
 from bitswitch.testing.failure import require
 from bitswitch.types import Strict
 
@@ -24,11 +25,24 @@ class Pictures(Dataset):
         return Batch(images, torch.arange(count) % self.outputs, torch.arange(count))
 
 
-PICTURES = Pictures(Strict())
+class Texts(Dataset):
+    """Made-up windows of tokens: what models that read tokens are checked on."""
+
+    task = LanguageModel(Protocol("bytes", "shifted", 16, 16, "byte", "made-up tokens"))
+    outputs = 5
+
+    def example(self, count: int, generator: torch.Generator) -> Batch:
+        tokens = torch.randint(self.outputs, (2, count, 16), generator=generator)
+        return Batch(tokens[0], tokens[1], torch.arange(count))
 
 
-def network_can_be_trained(model: Model, dataset: Dataset = PICTURES) -> None:
+MADE_UP: dict[str, Dataset] = {"images": Pictures(Strict()), "tokens": Texts(Strict())}
+"""By what a model reads."""
+
+
+def network_can_be_trained(model: Model, dataset: Dataset | None = None) -> None:
     """The network takes inputs of the dataset, and training reaches every parameter."""
+    dataset = dataset or MADE_UP[model.reads]
     net = model.build(dataset.outputs, 0)
     batch = dataset.example(2, generator("check"))
     outputs = net(batch.inputs)
@@ -55,8 +69,9 @@ def network_can_be_trained(model: Model, dataset: Dataset = PICTURES) -> None:
     )
 
 
-def network_has_layers_to_quantize(model: Model, dataset: Dataset = PICTURES) -> None:
+def network_has_layers_to_quantize(model: Model, dataset: Dataset | None = None) -> None:
     """The network is made of layers that can be quantized."""
+    dataset = dataset or MADE_UP[model.reads]
     kinds = [type(module) for module in model.build(dataset.outputs, 0).modules()]
     count = kinds.count(nn.Conv2d) + kinds.count(nn.Linear)
     require(
@@ -66,8 +81,9 @@ def network_has_layers_to_quantize(model: Model, dataset: Dataset = PICTURES) ->
     )
 
 
-def weights_depend_on_the_seed_alone(model: Model, dataset: Dataset = PICTURES) -> None:
+def weights_depend_on_the_seed_alone(model: Model, dataset: Dataset | None = None) -> None:
     """Initial weights depend on the seed and on nothing else."""
+    dataset = dataset or MADE_UP[model.reads]
     before = torch.get_rng_state()
     first, second, other = (model.build(dataset.outputs, seed).state_dict() for seed in (0, 0, 1))
     require(
@@ -92,4 +108,5 @@ MODEL_CHECKS: tuple[Callable[..., None], ...] = (
     network_has_layers_to_quantize,
     weights_depend_on_the_seed_alone,
 )
-"""Each takes a model, and the dataset that it is for; it raises ``CheckFailed``."""
+"""Each takes a model, and the dataset that it is for, else made-up examples of the kind that it
+reads; it raises ``CheckFailed``."""

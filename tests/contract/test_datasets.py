@@ -10,8 +10,13 @@ from bitswitch.testing.datasets import DATASET_CHECKS
 
 
 @pytest.fixture(params=registry.names("datasets"))
-def dataset(request):
-    return registry.create("datasets", request.param, {})
+def dataset(request, tmp_path_factory):
+    options = {}
+    if request.param == "text-files":
+        text = tmp_path_factory.mktemp("texts") / "text.txt"
+        text.write_text("All the world's a stage. " * 99)
+        options = dict.fromkeys(("train", "held_out", "test"), str(text))
+    return registry.create("datasets", request.param, options)
 
 
 @pytest.mark.parametrize("check", DATASET_CHECKS, ids=lambda check: check.__name__)

@@ -5,7 +5,10 @@ import pytest
 from bitswitch.plugins import registry
 from bitswitch.testing.models import MODEL_CHECKS
 
-NEEDED = {"timm": {"architecture": "mobilenetv2_050"}}
+NEEDED = {
+    "timm": {"architecture": "mobilenetv2_050"},
+    "llama": {"width": 16, "ffn": 24, "blocks": 2, "heads": 2, "kv_heads": 1, "context": 32},
+}
 """Options without a default."""
 
 
