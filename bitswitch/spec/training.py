@@ -18,6 +18,11 @@ MOST = 1_000_000
 """Epochs, and examples of a batch."""
 
 
+BETAS = (0.9, 0.999)
+"""Of Adam, unless a recipe says otherwise."""
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
 AlrsVariant = Literal["factor-only", "relative", "clamped", "literal"]
 
 
@@ -52,15 +57,21 @@ class TrainingSpec(Strict):
     batch_size: Annotated[int, Field(gt=0, le=MOST)]
     learning_rate: PositiveFloat
     """Of weights, at the start, after warm-up."""
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """``adamw`` takes weight decay apart from the gradient."""
+    betas: Annotated[tuple[Beta, Beta], Field(exclude_if=lambda betas: betas == BETAS)] = BETAS
+    """Of ``adam`` and ``adamw``: how much of the mean gradient and of its mean square is kept."""
     weight_decay: NonNegativeFloat = 0.0
-    """Of weights; scales have none."""
+    """Of weights; embeddings, norms, biases and scales have none."""
     momentum: NonNegativeFloat = 0.9
     """Of ``sgd``."""
     nesterov: bool = False
     """Of ``sgd``."""
     schedule: Literal["cosine", "constant", "step"] = "cosine"
-    """Cosine falls to zero over all steps; ``step`` multiplies by ``decay`` at ``milestones``."""
+    """Cosine falls to ``final_share`` over all steps; ``step`` multiplies by ``decay`` at
+    ``milestones``."""
+    final_share: Annotated[float, Field(ge=0, lt=1, exclude_if=lambda share: share == 0)] = 0.0
+    """What ``cosine`` leaves of the learning rate at the end."""
     milestones: Distinct[Annotated[float, Field(gt=0, lt=1)]] = ()
     """Shares of the epochs."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1
@@ -68,10 +79,12 @@ class TrainingSpec(Strict):
     """The learning rate rises linearly over so many epochs."""
     scale_learning_rate: PositiveFloat | None = None
     """Of quantization scales at the start; None: that of the weights."""
-    scale_optimizer: Literal["adam", "sgd"] | None = None
+    scale_optimizer: Literal["adam", "adamw", "sgd"] | None = None
     """None: that of the weights."""
     clip_value: PositiveFloat | None = None
     """Bound on the magnitude of every gradient; None: none."""
+    clip_norm: Annotated[PositiveFloat | None, Field(exclude_if=lambda norm: norm is None)] = None
+    """Bound on the norm of all gradients of an update together; None: none."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the label that is spread over all classes."""
     update: Literal["conventional", "separate"] = "conventional"
@@ -100,6 +113,8 @@ class TrainingSpec(Strict):
             raise ValueError(
                 "training.milestones belong to training.schedule 'step', and only to it"
             )
+        if self.final_share and self.schedule != "cosine":
+            raise ValueError("training.final_share belongs to training.schedule 'cosine'")
         if max(self.snapshots, default=0) >= self.epochs:
             raise ValueError(
                 f"training.snapshots {max(self.snapshots)} must be less than training.epochs "

@@ -5,7 +5,7 @@ from math import ceil, cos, pi
 from typing import Any, NamedTuple, Self
 
 from torch import nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.spec.training import AlrsSpec, TrainingSpec
@@ -15,8 +15,8 @@ from bitswitch.training.uncompiled import uncompiled
 def scheduled(training: TrainingSpec, step: int, steps: int) -> float:
     """Return lambda of a 0-based ``step``: the full rate times what warm-up and schedule leave.
 
-    Warm-up rises linearly to the full rate; cosine then falls to zero at ``steps``; ``step``
-    multiplies by ``decay`` at every milestone, a share of the whole run.
+    Warm-up rises linearly to the full rate; cosine then falls to ``final_share`` of it at
+    ``steps``; ``step`` multiplies by ``decay`` at every milestone, a share of the whole run.
     """
     rate = training.learning_rate
     warmup = steps * training.warmup_epochs / training.epochs
@@ -29,7 +29,8 @@ def scheduled(training: TrainingSpec, step: int, steps: int) -> float:
             passed = sum(step >= milestone * steps for milestone in training.milestones)
             return rate * training.decay**passed
         case "cosine":
-            return rate * 0.5 * (1 + cos(pi * (step - warmup) / (steps - warmup)))
+            left = 0.5 * (1 + cos(pi * (step - warmup) / (steps - warmup)))
+            return rate * (training.final_share + (1 - training.final_share) * left)
 
 
 class Rates(NamedTuple):
@@ -62,14 +63,19 @@ class Optimizers(NamedTuple):
         """Return optimizers for all parameters of ``model``.
 
         Weight decay is for weights of convolutions and linear layers alone: not for scales
-        (huang2025nearly, section 4), nor for biases and batch norm, as in its code.
+        (huang2025nearly, section 4), nor for biases and batch norm, as in its code, nor for
+        embeddings, which are no factors of a sum.
         """
         others = list(model.other_parameters().values())
+        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        decayed = [p for p in others if p.dim() > 1 and id(p) not in tables]
+        kept = [p for p in others if p.dim() <= 1 or id(p) in tables]
         groups = [
-            {"params": [p for p in others if p.dim() > 1], "weight_decay": training.weight_decay},
-            {"params": [p for p in others if p.dim() <= 1], "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": training.weight_decay},
+            {"params": kept, "weight_decay": 0.0},
         ]
-        scales = [{"params": list(values)}] if (values := model.scale_parameters().values()) else []
+        learned = list(model.scale_parameters().values())
+        scales = [{"params": learned, "weight_decay": 0.0}] if learned else []
         return cls(
             _optimizer(training.optimizer, training, groups),
             _optimizer(training.scale_optimizer or training.optimizer, training, scales)
@@ -104,12 +110,13 @@ def _optimizer(name: str, training: TrainingSpec, groups: Iterable[dict[str, Any
     The fused kernel of SGD fails where some parameters get their first gradient later than others.
     """
     groups, rate = list(groups), training.learning_rate
-    if name == "adam":
-        return uncompiled(Adam)(groups, lr=rate, fused=True)
+    if name != "sgd":
+        kind: type[Adam] = AdamW if name == "adamw" else Adam
+        return uncompiled(kind)(groups, lr=rate, betas=training.betas, fused=True)
     momentum = training.momentum
     nesterov = training.nesterov and momentum > 0
-    kind = uncompiled(SGD)
-    return kind(groups, lr=rate, momentum=momentum, nesterov=nesterov, foreach=True)
+    plain = uncompiled(SGD)
+    return plain(groups, lr=rate, momentum=momentum, nesterov=nesterov, foreach=True)
 
 
 def drop_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -92,6 +92,8 @@ class TrainState:
         """Update all parameters at these learning rates; scales stay positive."""
         if self.training.clip_value is not None:
             nn.utils.clip_grad_value_(self.model.parameters(), self.training.clip_value)
+        if self.training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         self.optimizers.step(rates)
         if self.scales and self.training.scale_guard == "reflect":
             self.crossed += reflect_scales(self.scales)

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
+from bitswitch.nn.model import QuantizedModel
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients, scheduled
 
@@ -111,3 +113,49 @@ def test_scales_may_have_an_optimizer_of_their_own(make_learner, tiny_run):
     assert isinstance(optimizers.weights, torch.optim.SGD)
     assert all(group["nesterov"] for group in optimizers.weights.param_groups)
     assert isinstance(optimizers.scales, torch.optim.Adam)
+
+
+def test_cosine_may_leave_a_share():
+    rates = [scheduled(recipe(final_share=0.5), step, 2) for step in range(3)]
+    assert rates == pytest.approx([0.4, 0.3, 0.2])
+    with pytest.raises(ValidationError, match=r"belongs to training\.schedule 'cosine'"):
+        recipe(final_share=0.5, schedule="constant")
+
+
+def test_embeddings_are_not_decayed():
+    net = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4), nn.Linear(4, 5))
+    model = QuantizedModel(net, (32,), 0)
+    decayed, spared = Optimizers.of(model, recipe(weight_decay=0.1)).weights.param_groups
+    assert [p is net[0].weight for p in spared["params"]] == [True, False, False]
+    assert [id(p) for p in decayed["params"]] == [id(net[1].weight), id(net[2].weight)]
+
+
+def test_adamw_decays_weights_alone_and_apart_from_the_gradient(make_learner, tiny_run):
+    train_state = make_learner(tiny_run(optimizer="adamw", weight_decay=0.5, betas=(0.5, 0.75)))
+    optimizers, model = train_state.optimizers, train_state.model
+    weight = optimizers.weights.param_groups[0]["params"][0]
+    scale = next(iter(model.scale_parameters().values()))
+    before = weight.detach().clone(), scale.detach().clone()
+    weight.grad, scale.grad = torch.ones_like(weight), torch.zeros_like(scale)
+    optimizers.step(Rates(weights=0.1, others=0.1, scales=0.1))
+    torch.testing.assert_close(weight.detach(), before[0] * 0.95 - 0.1)
+    assert torch.equal(scale.detach(), before[1])
+    assert {group["betas"] for one in optimizers for group in one.param_groups} == {(0.5, 0.75)}
+
+
+def test_the_norm_of_all_gradients_is_bounded(make_learner, tiny_run):
+    training = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 3.0}
+    train_state = make_learner(tiny_run(**training))
+    one, two = list(train_state.model.other_parameters().values())[:2]
+    before = one.detach().clone()
+    one.grad, two.grad = torch.zeros_like(one), torch.zeros_like(two)
+    first = (0,) * one.dim()
+    one.grad[first], two.grad[(0,) * two.dim()] = 6.0, 8.0
+    train_state.step(Rates(weights=1.0, others=1.0, scales=1.0))
+    assert float((one.detach() - before)[first]) == pytest.approx(-1.8, rel=1e-5)
+
+
+def test_new_options_leave_the_names_of_old_runs_alone():
+    assert not {"betas", "clip_norm", "final_share"} & recipe().model_dump(mode="json").keys()
+    dumped = recipe(betas=(0.9, 0.95), clip_norm=1.0, final_share=0.02).model_dump(mode="json")
+    assert TrainingSpec.model_validate(dumped).betas == (0.9, 0.95)
