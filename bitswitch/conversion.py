@@ -10,15 +10,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bitswitch.contracts.method import Method
 from bitswitch.errors import BitWidthError, SpecError, hint
 from bitswitch.nn.dataflow import Example, FirstLast, Flow, trace
+from bitswitch.nn.kinds import weighted_layers
 from bitswitch.nn.layers import QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.nn.roles import Role, Roles, roles
+from bitswitch.nn.roles import Role, Roles, named, roles
 from bitswitch.plugins import registry
 from bitswitch.quant.granularity import NO_TOKENS, PerToken
+from bitswitch.quant.unquantized import Unquantized
 from bitswitch.types import FLOAT_BITS
 
 _MARK = "_role"
 """Attribute of a float layer; copies that a method makes of the layer have it too."""
+_FLOAT_INPUT = "_float_input"
+"""The same, of a layer whose input is never quantized."""
 
 
 @overload
@@ -28,6 +32,7 @@ def quantize(
     /,
     *,
     keep: Collection[str] = (),
+    float_inputs: Collection[str] = (),
     ends: FirstLast | None = None,
     example: Example | None = None,
     order: Sequence[str] | None = None,
@@ -40,6 +45,7 @@ def quantize(
     *,
     bitset: Sequence[int],
     keep: Collection[str] = (),
+    float_inputs: Collection[str] = (),
     ends: FirstLast | None = None,
     example: Example | None = None,
     order: Sequence[str] | None = None,
@@ -52,6 +58,7 @@ def quantize(
     *,
     bitset: Sequence[int] | None = None,
     keep: Collection[str] = (),
+    float_inputs: Collection[str] = (),
     ends: FirstLast | None = None,
     example: Example | None = None,
     order: Sequence[str] | None = None,
@@ -70,6 +77,8 @@ def quantize(
         bitset: Bit-widths of a method given by name, widest first; an instance has its own.
         keep: Names of layers that stay at full precision besides the first and the last, or
             patterns such as ``blocks.*.attn.qkv``.
+        float_inputs: Names or patterns of layers whose weights are quantized, but whose inputs are
+            not; ``["*"]`` quantizes weights alone.
         ends: First and last layers, which stay at full precision or at the method's
             ``first_last_bits``; None: those are found by running a copy of the network.
         example: Two inputs or more [n, ...] for that run, or the shape of one, say (3, 32, 32);
@@ -92,6 +101,8 @@ def quantize(
         return QuantizedModel(net, method.bitset, count)
     chosen = roles(net, keep, ends, example, method.first_last_bits is not None)
     _check_order(order or (), net, chosen)
+    for name in named(float_inputs, weighted_layers(net), "float_inputs"):
+        setattr(net.get_submodule(name), _FLOAT_INPUT, True)
     net = _prepared(net, method, chosen)
     flow = _flow(net, method, chosen, example) if order is None else None
     net = _replaced(net, method)
@@ -159,7 +170,7 @@ def _replaced(net: nn.Module, method: Method) -> nn.Module:
     """Return ``net`` with marked layers and batch norms replaced."""
     replacements: dict[nn.Module, nn.Module] = {}
     for name, module in net.named_modules():
-        role: Role | None = module.__dict__.pop(_MARK, None)
+        role: Role | None = module.__dict__.get(_MARK)
         with _naming(name):
             if role == "inner":
                 replacements[module] = _with_usable_scales(quantized_layer(module, method))
@@ -167,6 +178,8 @@ def _replaced(net: nn.Module, method: Method) -> nn.Module:
                 replacements[module] = _with_usable_scales(_pinned(module, role == "first", method))
             elif isinstance(module, _BatchNorm):
                 replacements[module] = _normalization(module, method)
+        for mark in (_MARK, _FLOAT_INPUT):
+            module.__dict__.pop(mark, None)
     for name, module in list(net.named_modules(remove_duplicate=False)):
         if module in replacements:
             net.set_submodule(name, replacements[module])
@@ -223,7 +236,7 @@ def _pinned(layer: nn.Module, is_first: bool, method: Method) -> QuantizedLayer:
     sibling = type(method)(method.options, (bits,))
     sibling.is_first_last = True
     quantized = quantized_layer(layer, sibling)
-    quantized.pinned = (bits, FLOAT_BITS if is_first else bits)
+    quantized.pinned = (bits, FLOAT_BITS if is_first or quantized.float_input else bits)
     quantized.switch(*quantized.pinned)
     return quantized
 
@@ -237,6 +250,8 @@ def quantized_layer(layer: nn.Module, method: Method) -> QuantizedLayer:
     """
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     weight, activation = method.weight_quantizer(layer.weight), method.activation_quantizer()
+    if getattr(layer, _FLOAT_INPUT, False):
+        activation = Unquantized()
     if isinstance(layer, nn.Conv2d):
         return QuantizedConv2d(layer, weight, activation, method.bitset)
     return QuantizedLinear(layer, weight, activation, method.bitset)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bitswitch.errors import SpecError
-from bitswitch.types import BitSet, Policy
+from bitswitch.types import FLOAT_BITS, BitSet, Policy
 
 CostName = Literal[
     "bitops", "size", "average-bits", "weighted-average-bits", "activation-bits", "latency"
@@ -53,6 +53,8 @@ class LayerShape(NamedTuple):
     """Bit-width that no policy changes, 32 for float; None: the layer is switchable."""
     is_first_last: bool = False
     """Whether it sees the image, or makes the output."""
+    float_input: bool = False
+    """Whether its input is at full precision, whatever a policy says."""
 
     @property
     def is_depthwise(self) -> bool:
@@ -150,6 +152,7 @@ class CostModel:
         Raises:
             SpecError: latency that the table does not have.
         """
+        activation = FLOAT_BITS if shape.float_input else activation
         match cost:
             case "bitops":
                 return float(shape.macs * weight * activation)

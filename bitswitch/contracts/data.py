@@ -37,6 +37,13 @@ class Model(Plugin):
         """
         return None
 
+    def float_inputs(self, net: nn.Module) -> Sequence[str]:
+        """Return the layers of ``net`` whose weights are quantized, but whose inputs are not.
+
+        Names or patterns; a run may name others. Default: none.
+        """
+        return ()
+
     def order(self, net: nn.Module) -> Sequence[str] | None:
         """Return the names of layers and batch norms of ``net`` in an order of the network's own.
 

@@ -4,6 +4,7 @@ Names of weights and outputs are those of ``LlamaForCausalLM`` of the library tr
 published weights load as they are. Every block owns its rotary tables, and so reads one tensor.
 """
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -221,6 +222,13 @@ class _Llama(Model):
     def first_last(self, net: nn.Module) -> FirstLast | None:
         """Return no first layer, as the embedding multiplies nothing, and the head as the last."""
         return FirstLast((), ("lm_head",))
+
+    def float_inputs(self, net: nn.Module) -> Sequence[str]:
+        """Return the layers that read what SiLU has made, times ``up``.
+
+        Source: huang2025nearly, in its public review: quantizing it kept training from converging.
+        """
+        return ("model.layers.*.mlp.down_proj",)
 
 
 class LlamaTiny(_Llama):

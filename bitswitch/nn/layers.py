@@ -7,6 +7,7 @@ from bitswitch.nn.recompute import quantized_again_in_backward
 from bitswitch.nn.switch import BitSwitch
 from bitswitch.quant import per_bit
 from bitswitch.quant.quantizer import Quantizer
+from bitswitch.quant.unquantized import Unquantized
 from bitswitch.types import FLOAT_BITS, BitSet
 
 
@@ -33,12 +34,21 @@ class QuantizedLayer(nn.Module):
         self.train(layer.training)
 
     @property
+    def float_input(self) -> bool:
+        """Whether the input is never quantized, whatever the bit-width."""
+        return isinstance(self.activation_quantizer, Unquantized)
+
+    @property
     def quantizers(self) -> dict[str, Quantizer]:
         """Quantizers by operand."""
         return {"weight": self.weight_quantizer, "activation": self.activation_quantizer}
 
     def switch(self, weight: int, activation: int) -> None:
-        """Use these bit-widths from now on; ``FLOAT_BITS`` leaves an operand as it is."""
+        """Use these bit-widths from now on; ``FLOAT_BITS`` leaves an operand as it is.
+
+        That of an input which is never quantized does not matter.
+        """
+        activation = FLOAT_BITS if self.float_input else activation
         self.weight_switch.switch(weight)
         self.activation_switch.switch(activation)
         for quantizer, bits in zip(self.quantizers.values(), (weight, activation), strict=True):

@@ -57,7 +57,7 @@ def roles(
             f"{type(net).__name__} is quantized already: {_listed(again)}.\n  quantize() takes a "
             f"float network; switch this one by its at() or switch()."
         )
-    kept = _named(keep, layers, "keep")
+    kept = named(keep, layers, "keep")
     flow = trace(net, example) if layers else None
     if not layers:
         ends = NO_ENDS
@@ -69,7 +69,7 @@ def roles(
                 f"quantize(net, method, example=(3, 32, 32)); or which layers they are: ends="
             )
         ends = flow.ends
-    _named([*ends.first, *ends.last], layers, "ends")
+    named([*ends.first, *ends.last], layers, "ends")
     found: dict[str, Role] = {
         name: _role(name, layer, kept, ends, flow) for name, layer in layers.items()
     }
@@ -101,7 +101,7 @@ def _say_float(layers: Mapping[str, nn.Module]) -> None:
         )
 
 
-def _named(patterns: Collection[str], layers: Mapping[str, nn.Module], said_by: str) -> set[str]:
+def named(patterns: Collection[str], layers: Mapping[str, nn.Module], said_by: str) -> set[str]:
     """Return the layers that ``patterns`` name; ``said_by`` is the argument that they come from."""
     found: set[str] = set()
     for pattern in patterns:

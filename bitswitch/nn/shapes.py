@@ -124,6 +124,7 @@ def _shape(name: str, layer: nn.Module, seen: Seen, is_first_last: bool) -> Laye
         groups=1 if conv is None else conv.groups,
         fixed_bits=FLOAT_BITS if quantized is None else _fixed_bits(quantized),
         is_first_last=is_first_last,
+        float_input=quantized is not None and quantized.float_input,
     )
 
 

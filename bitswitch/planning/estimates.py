@@ -183,6 +183,7 @@ def _pass_time(run: RunSpec, device: str, gpu: bool) -> float:
         "model": small.model.model_dump(),
         "shape": _facts(run)["shape"],
         "keep": small.keep,
+        **({} if small.float_inputs is None else {"float_inputs": small.float_inputs}),
         "batch_size": small.training.batch_size,
         "passes": len(small.bitset),
         "recipe": small.training.model_dump(include={"optimizer", "update", "compile"}),
@@ -298,14 +299,16 @@ def float_layers(run: RunSpec) -> FloatLayers:
         BitWidthError: as ``check_layers``.
     """
     bare, pinned = _unweighted(run), facts.first_last_bits(run) is not None
-    key = digest("layers", run.model.name, bare.model.options, _facts(run), run.keep, pinned)
+    about = (run.model.name, bare.model.options, _facts(run), run.keep, pinned)
+    key = digest("layers", *about, run.float_inputs)
 
     def find(device: str) -> FloatLayers:
         from bitswitch.nn.kinds import weighted_layers, weights_of
-        from bitswitch.nn.roles import roles
+        from bitswitch.nn.roles import named, roles
 
         with warnings.catch_warnings(action="ignore"):  # of layers that this returns
             model, net = _built(device, bare)
+            named(bare.float_inputs or (), weighted_layers(net), "float_inputs")
             found = roles(net, bare.keep, model.first_last(net), _inputs(bare, 2), pinned)
         ends = {*found.ends.first, *found.ends.last}
         names = [name for name, role in found.layers.items() if role == "kept" and name not in ends]

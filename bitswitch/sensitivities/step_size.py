@@ -92,6 +92,8 @@ def _scales(
         "weight": (layer.weight_quantizer, layer.weight),
         "activation": (layer.activation_quantizer, layer.weight.new_zeros(1)),
     }
+    if layer.float_input:
+        del examples["activation"]
     for operand, (quantizer, example) in examples.items():
         if not quantizer.scales():
             raise SpecError(

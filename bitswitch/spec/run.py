@@ -6,7 +6,14 @@ A run's identity is the content of its spec.
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from bitswitch.runtime.cache import digest
 from bitswitch.spec.training import TrainingSpec
@@ -17,6 +24,21 @@ BitWidth = Annotated[int, Field(ge=MIN_BITS, le=FLOAT_BITS)]
 
 Keep = tuple[Annotated[str, Field(min_length=1)], ...]
 """Names of layers, or patterns such as ``blocks.*.attn.qkv``."""
+
+FLOAT_INPUTS: dict[Any, tuple[str, ...]] = {"all": ("*",), "none": ()}
+"""Words that a suite may write instead of names."""
+
+
+def _inputs(value: Any) -> Any:
+    """Return the names that a word stands for."""
+    if isinstance(value, str) and value not in FLOAT_INPUTS:
+        raise ValueError(f"write a list of layers, or {' or '.join(FLOAT_INPUTS)}")
+    return FLOAT_INPUTS[value] if isinstance(value, str) else value
+
+
+FloatInputs = Annotated[Keep | None, BeforeValidator(_inputs)]
+"""Layers whose weights are quantized, but whose inputs are not: names, patterns, ``all`` for a run
+on weights alone, ``none``; None: those that the model names."""
 
 
 class Choice(Strict):
@@ -51,6 +73,7 @@ class RunSpec(Strict):
     """What guides the method, where it wants to know how sensitive layers are."""
     keep: Keep = Field(default=(), exclude_if=lambda keep: not keep)
     """Layers that stay at full precision besides the first and the last."""
+    float_inputs: FloatInputs = Field(default=None, exclude_if=lambda names: names is None)
 
     @field_validator("bitset")
     @classmethod

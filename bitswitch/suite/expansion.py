@@ -46,7 +46,7 @@ def run_of(place: Place) -> RunSpec:
     fields = start
     if not start or bitset != (FLOAT_BITS,):
         first = run_of(_starting(place, variant.start)) if variant.start else start
-        kept = {} if bitset == (FLOAT_BITS,) else {"keep": network.keep}
+        kept = {} if bitset == (FLOAT_BITS,) else _kept(network, variant)
         fields = {
             **_recipe(network, variant, data),
             "bitset": bitset,
@@ -58,6 +58,13 @@ def run_of(place: Place) -> RunSpec:
             fields["sensitivity"] = next(_sensitivities(place, variant.guide, first))
     with explained(where):
         return resolved(RunSpec.model_validate(fields))
+
+
+def _kept(network: NetworkSpec, variant: VariantSpec) -> dict[str, Any]:
+    """Return what stays at full precision in a run at several bit-widths."""
+    chosen = variant.float_inputs
+    inputs = network.float_inputs if chosen is None else chosen
+    return {"keep": network.keep, "float_inputs": inputs}
 
 
 def refusal_of(place: Place, run: RunSpec) -> str | None:
@@ -112,7 +119,12 @@ def is_deployed(place: Place, run: RunSpec) -> bool:
 
 def _starting(place: Place, start: StartSpec) -> Place:
     """Return ``place`` with the variant whose network another one starts from."""
-    variant = VariantSpec(title="start", method=start.method, training=start.training)
+    variant = VariantSpec(
+        title="start",
+        method=start.method,
+        training=start.training,
+        float_inputs=place.variant.float_inputs,
+    )
     return place._replace(variant=variant)
 
 

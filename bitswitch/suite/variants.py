@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from bitswitch.costs import FirstLastCosts
-from bitswitch.spec.run import BitWidth, Choice, Keep
+from bitswitch.spec.run import BitWidth, Choice, FloatInputs, Keep
 from bitswitch.spec.search import Budget
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.text import Remark, Title
@@ -50,6 +50,8 @@ class NetworkSpec(Strict):
     """Overrides the suite's."""
     keep: Keep = ()
     """Layers that stay at full precision besides the first and the last, by name or pattern."""
+    float_inputs: FloatInputs = None
+    """Layers whose inputs alone do; None: those that the model names."""
 
 
 class StartSpec(Strict):
@@ -130,3 +132,5 @@ class VariantSpec(Strict):
     learning_rate_factor: Factor = 1.0
     bitsets: BitSets | None = None
     """Overrides the network's."""
+    float_inputs: FloatInputs = None
+    """Overrides the network's; ``all``: only weights are quantized."""

@@ -1,5 +1,6 @@
 """Put a run together: the model is built, loaded, quantized and calibrated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -76,6 +77,11 @@ class Parts:
         with plugin_errors(f"model '{self.spec.model.name}'", "build()"):
             return self.model.build(self.dataset.outputs, self.spec.seed)
 
+    def float_inputs(self, net: nn.Module) -> Sequence[str]:
+        """Return which layers of ``net`` have inputs that are never quantized."""
+        named = self.spec.float_inputs
+        return self.model.float_inputs(net) if named is None else named
+
     def quantized(self, net: nn.Module, device: torch.device) -> QuantizedModel:
         """Return ``net`` at the bit-widths of the run on ``device``.
 
@@ -89,6 +95,7 @@ class Parts:
                 net,
                 self.method,
                 keep=self.spec.keep,
+                float_inputs=self.float_inputs(net),
                 ends=self.model.first_last(net),
                 example=self.example(2).inputs,
                 order=self.model.order(net),
