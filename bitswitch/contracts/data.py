@@ -20,7 +20,7 @@ class Model(Plugin):
     """A float network architecture."""
 
     reads: Literal["images", "tokens"] = "images"
-    """What its inputs are; a suite that gives it others is refused."""
+    """What its inputs are: checks give it made-up ones."""
     pretrained: bool = False
     """Whether all weights of the network that ``build`` returned last, its classifier's included,
     were trained on the targets of the data; they are then tried on a batch before any training."""

@@ -40,8 +40,9 @@ class QuantizedLayer(nn.Module):
 
     @property
     def quantizers(self) -> dict[str, Quantizer]:
-        """Quantizers by operand."""
-        return {"weight": self.weight_quantizer, "activation": self.activation_quantizer}
+        """Quantizers by operand, of those that are quantized."""
+        weight = {"weight": self.weight_quantizer}
+        return weight if self.float_input else {**weight, "activation": self.activation_quantizer}
 
     def switch(self, weight: int, activation: int) -> None:
         """Use these bit-widths from now on; ``FLOAT_BITS`` leaves an operand as it is.
@@ -51,9 +52,10 @@ class QuantizedLayer(nn.Module):
         activation = FLOAT_BITS if self.float_input else activation
         self.weight_switch.switch(weight)
         self.activation_switch.switch(activation)
-        for quantizer, bits in zip(self.quantizers.values(), (weight, activation), strict=True):
-            if bits != FLOAT_BITS:
-                per_bit.switch(quantizer, bits)
+        chosen = {"weight": weight, "activation": activation}
+        for operand, quantizer in self.quantizers.items():
+            if chosen[operand] != FLOAT_BITS:
+                per_bit.switch(quantizer, chosen[operand])
 
     def inactive_parameters(self) -> list[nn.Parameter]:
         """Return quantizer parameters that the bit-widths in use do not touch."""

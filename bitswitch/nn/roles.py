@@ -91,7 +91,11 @@ def _is_float(layer: nn.Module) -> bool:
 
 
 def _say_float(layers: Mapping[str, nn.Module]) -> None:
-    """Warn of ``layers`` that nobody named and no method quantizes."""
+    """Warn of ``layers`` that nobody named and no method quantizes.
+
+    Not of embeddings: they multiply nothing.
+    """
+    layers = {name: layer for name, layer in layers.items() if type(layer) is not nn.Embedding}
     kinds = dict.fromkeys(type(layer).__name__ for layer in layers.values())
     if kinds:
         warnings.warn(

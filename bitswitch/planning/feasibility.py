@@ -33,7 +33,8 @@ def check(suite: Suite) -> None:
         BitWidthError: a layer to keep that the network does not have, or that cannot be quantized.
     """
     tables.check(suite)
-    _refuse(suite, (*_batches(suite), *_weights(suite), *_latencies(suite)))
+    problems = (_batches, _weights, _soft_targets, _latencies)
+    _refuse(suite, [problem for find in problems for problem in find(suite)])
     for cell in suite.run_cells:
         try:
             network_size(cell.run)
@@ -71,11 +72,19 @@ def _weights(suite: Suite) -> Iterator[str]:
     """Yield which files of weights are not there."""
     for run in suite.runs.values():
         weights = run.model.options.get("weights", "none")
-        if weights not in WITHOUT_FILE and not Path(weights).is_file():
+        if weights not in WITHOUT_FILE and not Path(weights).exists():
             yield (
                 f"There are no weights at {weights}, of model '{run.model.name}': 'weights' is "
                 f"'none', 'imagenet' or the path of a file."
             )
+
+
+def _soft_targets(suite: Suite) -> Iterator[str]:
+    """Yield which runs would keep a prediction for more rows than there is room for."""
+    for run in suite.runs.values():
+        problem = facts.too_many_rows(run)
+        if problem is not None:
+            yield problem
 
 
 def _latencies(suite: Suite) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What plugins say of themselves; remembered, so that a suite expands without importing them."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitswitch.contracts.card import Card, ExamplePasses, Storage, Workload
@@ -169,15 +170,39 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
     These are ``stamp``, ``outputs``, ``sizes``, and ``shape`` and ``type`` of an input; of its task
     ``metrics``, the headline first, ``measure``, ``note``, ``chance``, and
-    ``chance_bound`` on the test split; and whether it ``classifies_images``.
+    ``chance_bound`` on the test split; whether it ``classifies_images``; and how many ``rows``
+    of logits an example has, None where outputs are none.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
         PluginError: it does not describe itself, or its task has no metric ``loss``.
     """
-    key = digest("dataset and task", name, options, code_of("datasets", name))
+    key = digest("dataset and task", name, options, _states(options), code_of("datasets", name))
     facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
     return facts
+
+
+def too_many_rows(spec: RunSpec) -> str | None:
+    """Return why ``spec`` cannot keep a prediction for every row of logits, or None; remembered."""
+    rows = dataset_facts(spec.dataset.name, spec.dataset.options)["rows"]
+    if spec.training.distillation != "ps-kd" or rows in (1, None):
+        return None
+    return (
+        f"training.distillation 'ps-kd' keeps a row of probabilities for every token of dataset "
+        f"'{spec.dataset.name}', tokens x vocabulary: take 'neighbour', or none."
+    )
+
+
+def _states(options: Any) -> list[tuple[int, int]]:
+    """Return size and time of all files that options name, in whose content facts may lie."""
+    if isinstance(options, dict | list | tuple):
+        values = options.values() if isinstance(options, dict) else options
+        return [state for value in values for state in _states(value)]
+    path = Path(options) if isinstance(options, str) and options else None
+    if path is None or not path.is_file():
+        return []
+    about = path.stat()
+    return [(about.st_size, about.st_mtime_ns)]
 
 
 def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -198,11 +223,13 @@ def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _described(dataset: "Dataset") -> dict[str, Any]:
     """Return what a dataset says of itself."""
+    from bitswitch.contracts.task import Rows
     from bitswitch.runtime.randomness import generator
     from bitswitch.tasks.classification import Classification
 
     task, outputs, sizes = dataset.task, dataset.outputs, dataset.sizes()
-    inputs = dataset.example(1, generator("facts")).inputs
+    example = dataset.example(1, generator("facts"))
+    inputs = example.inputs
     return {
         "stamp": dataset.stamp,
         "outputs": outputs,
@@ -213,6 +240,7 @@ def _described(dataset: "Dataset") -> dict[str, Any]:
         "measure": task.measure,
         "note": task.note,
         "classifies_images": isinstance(task, Classification) and inputs.ndim == 4,
+        "rows": task.labels(example.targets).numel() if isinstance(task, Rows) else None,
         "chance": task.chance(outputs),
         "chance_bound": task.chance_bound(outputs, sizes["test"]),
     }

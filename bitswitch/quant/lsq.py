@@ -1,5 +1,6 @@
 """LSQ: learned scales, independent for every bit-width, for weights and for activations."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -23,9 +24,19 @@ InitName = Literal["range", "mean", "one"]
 WeightInitName = Literal["mean", "three-sigma"]
 """``mean``: 2 mean|w| / sqrt(Qp); ``three-sigma``: max|mean +- 3 std| / 2^(b-1)."""
 
-GradientCount = Literal["scale", "image", "tensor"]
+GradientCount = Literal["scale", "image", "token", "tensor"]
 """Which values the factor on a gradient counts: those that share a ``scale``, those of one
-``image`` of the batch, or all of the ``tensor``."""
+``image`` of the batch, those of one ``token``, which are the last axis, or all of the ``tensor``.
+"""
+
+
+SHARING: dict[str, Callable[[Tensor, Tensor], int]] = {
+    "scale": lambda x, scale: scale.numel(),
+    "image": lambda x, scale: len(x),
+    "token": lambda x, scale: x.numel() // x.shape[-1],
+    "tensor": lambda x, scale: 1,
+}
+"""Into how many parts values fall, of which one is counted."""
 
 
 class LearnedScaleQuantizer(Quantizer):
@@ -64,7 +75,7 @@ class LearnedScaleQuantizer(Quantizer):
     def forward(self, x: Tensor, width: Width) -> Tensor:
         scale = self.scale.at(width.index)
         low, high = self.bounds(width)
-        sharing = {"scale": scale.numel(), "image": len(x), "tensor": 1}[self.gradient_count]
+        sharing = SHARING[self.gradient_count](x, scale)
         gain = (x.numel() // sharing * high) ** -0.5 if self.gradient_scale else 1.0
         return on_grid(x.to(scale.dtype), scale, low, high, gain=gain)
 

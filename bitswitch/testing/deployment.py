@@ -10,7 +10,7 @@ from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.quantizer import Quantizer, Width
 from bitswitch.testing.failure import CheckFailed, require
-from bitswitch.testing.subject import Subject, batch
+from bitswitch.testing.subject import Subject
 from bitswitch.types import FLOAT_BITS
 
 
@@ -25,12 +25,12 @@ class Operand(NamedTuple):
     """Before quantization."""
 
 
-def operands(model: QuantizedModel, bits: int) -> Iterator[Operand]:
-    """Switch ``model`` to ``bits`` and return all that it quantizes there."""
+def operands(subject: Subject, model: QuantizedModel, bits: int) -> Iterator[Operand]:
+    """Switch ``model``, of ``subject``, to ``bits`` and return all that it quantizes there."""
     model.switch(bits)
     layers = model.quantized_layers
     with torch.no_grad(), observe_inputs(layers) as observed:
-        model(batch().inputs)
+        model(subject.material.batch().inputs)
     for name, layer in layers.items():
         for operand, quantizer, switch, values in (
             ("weight", layer.weight_quantizer, layer.weight_switch, layer.weight.detach()),
@@ -46,7 +46,7 @@ def trained_value_is_the_deployed_one(subject: Subject) -> None:
     subject = subject.wide
     model = subject.deployed
     for bits in subject.bitset:
-        for place, quantizer, width, values in operands(model, bits):
+        for place, quantizer, width, values in operands(subject, model, bits):
             trained = quantizer(values, width).detach()
             deployed = quantizer.encode(values, width).decode()
             require(
@@ -70,7 +70,7 @@ def codes_are_integers_of_the_width(subject: Subject) -> None:
     subject = subject.wide
     model = subject.deployed
     for bits in subject.bitset:
-        for place, quantizer, width, values in operands(model, bits):
+        for place, quantizer, width, values in operands(subject, model, bits):
             codes = quantizer.encode(values, width).values
             require(
                 not codes.is_floating_point() and not codes.is_complex(),
@@ -89,7 +89,7 @@ def quantizing_twice_gives_the_same(subject: Subject) -> None:
     """Quantizing the same values again gives the same."""
     model = subject.deployed
     for bits in subject.bitset:
-        for place, quantizer, width, values in operands(model, bits):
+        for place, quantizer, width, values in operands(subject, model, bits):
             require(
                 torch.equal(quantizer(values, width), quantizer(values, width)),
                 f"{place}: two calls of forward on the same values differ.",

@@ -72,7 +72,9 @@ def recipes_can_be_used(subject: Subject) -> None:
             f"Recipes are named after {' and '.join(NAMED_AFTER)}.",
         )
         try:
-            spec = run_spec(subject.name, recipe.options, subject.bitset, **recipe.training)
+            spec = run_spec(
+                subject.name, recipe.options, subject.bitset, subject.material, **recipe.training
+            )
         except (SpecError, ValueError) as error:
             raise CheckFailed(
                 f"The published recipe for '{dataset}' cannot be used: {error}",
@@ -84,7 +86,8 @@ def recipes_can_be_used(subject: Subject) -> None:
             f"The method refuses its own recipe for '{dataset}': {reason}",
             "Change the recipe or skip().",
         )
-        quantized(Subject.of(subject.name, recipe.options, subject.bitset).method())
+        chosen = Subject.of(subject.name, recipe.options, subject.bitset, material=subject.material)
+        quantized(chosen.method())
 
 
 def refusals_are_sentences(subject: Subject) -> None:
@@ -99,7 +102,8 @@ def refusals_are_sentences(subject: Subject) -> None:
             ("separate", "neighbour"),
         ):
             changes = {"update": update, "distillation": distillation}
-            reason = method.skip(run_spec(subject.name, options, bitset, **changes))
+            spec = run_spec(subject.name, options, bitset, subject.material, **changes)
+            reason = method.skip(spec)
             require(
                 reason is None or (isinstance(reason, str) and len(reason.split()) > 2),
                 f"skip() answers {reason!r} for the bit-widths {list(bitset)}.",

@@ -11,11 +11,8 @@ from bitswitch.nn.model import QuantizedModel
 from bitswitch.testing.failure import CheckFailed, require
 from bitswitch.testing.passes import trained_widths
 from bitswitch.testing.subject import (
-    TASK,
     Subject,
-    batch,
     double_precision,
-    logits,
     quantized,
     take_step,
     train,
@@ -77,10 +74,10 @@ def training_lowers_the_loss(subject: Subject) -> None:
     train_state = subject.train_state()
     if not train_state.method.trains:
         return
-    before = {bits: _loss(train_state.model, bits) for bits in trained_widths(subject)}
+    before = {bits: _loss(subject, train_state.model, bits) for bits in trained_widths(subject)}
     train(train_state, STEPS)
     for bits, start in before.items():
-        after = _loss(train_state.model, bits)
+        after = _loss(subject, train_state.model, bits)
         require(
             after < start,
             f"At {bits} bit, {STEPS} training steps on one batch take the loss from {start:.4f} "
@@ -94,7 +91,7 @@ def finishing_leaves_it_ready(subject: Subject) -> None:
     model = subject.deployed
     for bits in subject.bitset:
         require(
-            bool(logits(model, bits).isfinite().all()),
+            bool(subject.logits(model, bits).isfinite().all()),
             f"At {bits} bit the finished network gives outputs that are not finite.",
             "Let finish() leave every bit-width ready for evaluation.",
         )
@@ -146,8 +143,9 @@ def _require_close(what: str, eager: float, compiled: float) -> None:
     )
 
 
-def _loss(model: QuantizedModel, bits: int) -> float:
-    return TASK.loss(logits(model, bits), batch().targets).item()
+def _loss(subject: Subject, model: QuantizedModel, bits: int) -> float:
+    targets = subject.material.batch().targets
+    return subject.material.task.loss(subject.logits(model, bits), targets).item()
 
 
 def _expected(model: QuantizedModel, widths: list[int]) -> set[str]:

@@ -123,6 +123,7 @@ def _runs(subject: Subject) -> list[Run]:
             subject.name,
             subject.spec.method.options,
             subject.bitset,
+            subject.material,
             update=update,
             distillation=distillation,
         )

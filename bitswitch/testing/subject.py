@@ -1,6 +1,6 @@
-"""A method on a network small enough to look at it in a second."""
+"""A method on networks small enough to look at it in a second: of images, and of tokens."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, StepInfo
 from bitswitch.contracts.sensitivity import Score, Scores
+from bitswitch.contracts.task import Task
 from bitswitch.conversion import quantize
 from bitswitch.errors import Diverged
+from bitswitch.models.llama import LlamaNet, Size
+from bitswitch.nn.dataflow import FirstLast
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.plugins import facts, registry
 from bitswitch.plugins.resolve import resolved
@@ -21,12 +24,14 @@ from bitswitch.runtime.randomness import generator, seeded
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.tasks.classification import Classification
+from bitswitch.tasks.language_model import LanguageModel, Protocol
 from bitswitch.testing.failure import CheckFailed
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.step import PassResult, TrainState, train_step
 from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet
 
 CLASSES, IMAGES = 4, 16
+VOCABULARY, WINDOW = 7, 6
 BITSETS: tuple[BitSet, ...] = ((8, 4, 2), (4, 3, 2), (8,), (4,), (2,), (FLOAT_BITS,))
 """A method is checked at the first that it accepts."""
 EVERY_WIDTH: BitSet = tuple(range(MAX_BITS, MIN_BITS - 1, -1))
@@ -43,39 +48,109 @@ TASK = Classification()
 """Of the batches."""
 
 
-def network() -> nn.Module:
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a method is tried on."""
+
+    model: str
+    dataset: str
+    """What specs name: a model and a dataset of the kind."""
+    task: Task
+    outputs: int
+    ends: FirstLast | None
+    """First and last layers of the network; None: they are traced."""
+    float_inputs: tuple[str, ...]
+    make: Callable[[], nn.Module]
+    """Of the float network."""
+    draw: Callable[[torch.Generator], tuple[Tensor, Tensor]]
+    """Of inputs and targets, so many as ``IMAGES``."""
+
+    @staticmethod
+    def of(task: Task) -> "Material":
+        """Return what has this task."""
+        return next((one for one in MATERIALS.values() if one.task is task), PICTURES)
+
+    def network(self) -> nn.Module:
+        """Return the float network, always the same."""
+        with seeded("check network"):
+            return self.make()
+
+    def batch(self, number: int = 0) -> Batch:
+        """Return a batch of noise."""
+        inputs, targets = self.draw(generator("check", number))
+        return Batch(inputs, targets, torch.arange(IMAGES))
+
+    def batches(self) -> Iterator[Batch]:
+        """Return a small epoch, every time the same."""
+        return map(self.batch, range(4))
+
+
+def _pictures(draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return images of noise [16, 3, 8, 8] in four classes."""
+    return torch.randn(IMAGES, 3, 8, 8, generator=draw), torch.arange(IMAGES) % CLASSES
+
+
+def _tokens(draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return windows of random tokens [16, 6], and the tokens that follow."""
+    tokens = torch.randint(VOCABULARY, (IMAGES, WINDOW + 1), generator=draw)
+    return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+
+
+def _decoder() -> nn.Module:
+    """Return a decoder of two blocks, whose inputs are signed and have three axes."""
+    return LlamaNet(Size(VOCABULARY, 16, 24, 2, 4, 2, WINDOW, 1e-5, 1e4, False, False))
+
+
+def _convolutions() -> nn.Module:
     """Return a float network with an ordinary, a depthwise and a linear layer to quantize.
 
-    Always the same. Inputs of these layers reach down to zero, as behind any ReLU.
+    Inputs of these layers reach down to zero, as behind any ReLU.
     """
-    with seeded("check network"):
-        return nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Conv2d(8, 8, 3, padding=1, bias=False),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8, bias=False),
-            nn.BatchNorm2d(8),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.ReLU(),
-            nn.Linear(8, 8),
-            nn.Linear(8, CLASSES),
-        )
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8, bias=False),
+        nn.BatchNorm2d(8),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.ReLU(),
+        nn.Linear(8, 8),
+        nn.Linear(8, CLASSES),
+    )
+
+
+PICTURES = Material("resnet8", "digits", TASK, CLASSES, None, (), _convolutions, _pictures)
+TEXTS = Material(
+    "llama-tiny",
+    "shakespeare",
+    LanguageModel(Protocol("none", "shifted", WINDOW, WINDOW, "token", "random tokens")),
+    VOCABULARY,
+    FirstLast((), ("lm_head",)),
+    ("model.layers.*.mlp.down_proj",),
+    _decoder,
+    _tokens,
+)
+MATERIALS = {"images": PICTURES, "tokens": TEXTS}
+"""By what networks read."""
+
+
+def network() -> nn.Module:
+    """Return the float network for images."""
+    return PICTURES.network()
 
 
 def batch(number: int = 0) -> Batch:
     """Return a batch of 16 images of noise [16, 3, 8, 8] in four classes."""
-    draw = generator("check", number)
-    images = torch.randn(IMAGES, 3, 8, 8, generator=draw)
-    return Batch(images, torch.arange(IMAGES) % CLASSES, torch.arange(IMAGES))
+    return PICTURES.batch(number)
 
 
 def batches() -> Iterator[Batch]:
-    """Return a small epoch, every time the same."""
-    return map(batch, range(4))
+    """Return a small epoch of images, every time the same."""
+    return PICTURES.batches()
 
 
 def step_info(step: int = 0, steps: int = 40) -> StepInfo:
@@ -93,9 +168,16 @@ class Subject:
 
     name: str
     spec: RunSpec
+    material: Material = PICTURES
 
     @classmethod
-    def of(cls, name: str, options: Mapping[str, Any] | None = None, *bitsets: BitSet) -> Self:
+    def of(
+        cls,
+        name: str,
+        options: Mapping[str, Any] | None = None,
+        *bitsets: BitSet,
+        material: Material = PICTURES,
+    ) -> Self:
         """Return the installed method ``name`` at the first of ``bitsets`` that it accepts.
 
         Raises:
@@ -107,10 +189,10 @@ class Subject:
         for bitset in bitsets or BITSETS:
             if (bitset == (FLOAT_BITS,)) != (name == "float32"):
                 continue
-            spec = run_spec(name, options or {}, bitset)
+            spec = run_spec(name, options or {}, bitset, material)
             reasons[bitset] = facts.refusal(spec)
             if reasons[bitset] is None:
-                return cls(name, spec)
+                return cls(name, spec, material)
         listed = "; ".join(f"{list(bitset)}: {reason}" for bitset, reason in reasons.items())
         raise CheckFailed(
             f"'{name}' refuses every bit set it was offered. {listed}",
@@ -132,9 +214,9 @@ class Subject:
         method: Method = registry.create(
             "methods", self.name, dict(self.spec.method.options), self.bitset
         )
-        method.task = TASK
+        method.task = self.material.task
         if self.spec.sensitivity is not None:
-            method.set_sensitivity(sensitivity())
+            method.set_sensitivity(sensitivity(self.material))
         return method
 
     def train_state(self) -> TrainState:
@@ -142,8 +224,8 @@ class Subject:
         method = self.method()
         model = quantized(method)
         if self.bitset != (FLOAT_BITS,):
-            model.calibrate([batch().inputs])
-        memory = Distillation(self.training, IMAGES, CLASSES)
+            model.calibrate([self.material.batch().inputs])
+        memory = Distillation(self.training, IMAGES, self.material.outputs)
         return TrainState.of(method, model.train(), self.training, memory)
 
     @cached_property
@@ -152,25 +234,35 @@ class Subject:
         train_state = self.train_state()
         if train_state.method.trains:
             train(train_state, DEPLOYED_AFTER)
-        train_state.method.finish(train_state.model, batches)
+        train_state.method.finish(train_state.model, self.material.batches)
         return train_state.model.eval()
 
     @cached_property
     def wide(self) -> Self:
         """The same method at all bit-widths from 8 to 2; at fewer if it refuses that."""
         options = self.spec.method.options
-        return self.of(self.name, options, EVERY_WIDTH, self.bitset)
+        return self.of(self.name, options, EVERY_WIDTH, self.bitset, material=self.material)
+
+    def logits(self, model: QuantizedModel, bits: int) -> Tensor:
+        """Return what ``model`` says of a batch at ``bits``."""
+        return logits(model, bits, self.material)
 
 
-def run_spec(name: str, options: Mapping[str, Any], bitset: BitSet, **training: Any) -> RunSpec:
+def run_spec(
+    name: str,
+    options: Mapping[str, Any],
+    bitset: BitSet,
+    material: Material = PICTURES,
+    **training: Any,
+) -> RunSpec:
     """Return a run of method ``name``, with ``training`` over the recipe of the checks.
 
     Methods that can be guided are, by some sensitivity.
     """
     fields: dict[str, Any] = {
         "method": {"name": name, "options": dict(options)},
-        "model": "resnet8",
-        "dataset": "digits",
+        "model": material.model,
+        "dataset": material.dataset,
         "bitset": bitset,
         "seed": 0,
         "training": TRAINING | training,
@@ -185,12 +277,13 @@ def run_spec(name: str, options: Mapping[str, Any], bitset: BitSet, **training: 
     return resolved(RunSpec.model_validate(fields))
 
 
-def sensitivity() -> Scores:
+def sensitivity(material: Material = PICTURES) -> Scores:
     """Return how sensitive the layers of the network are, as a whole and at every bit-width.
 
     Later layers are more sensitive, and all are at fewer bits.
     """
-    layers = [name for name, part in network().named_modules() if hasattr(part, "weight")]
+    net = material.network()
+    layers = [name for name, part in net.named_modules() if hasattr(part, "weight")]
     return Scores(
         tuple(
             Score(layer, "layer", bits, (1 + position) * 4.0 ** -(bits or 0))
@@ -212,9 +305,17 @@ def double_precision() -> Iterator[None]:
 
 
 def quantized(method: Method) -> QuantizedModel:
-    """Return the network as ``method`` makes it; activation scales are still to be set."""
-    model = quantize(network(), method)
-    method.on_quantized(model, CLASSES)
+    """Return the network of its task as ``method`` makes it; activation scales are to be set."""
+    material = Material.of(method.task)
+    example = None if material is PICTURES else material.batch().inputs
+    model = quantize(
+        material.network(),
+        method,
+        ends=material.ends,
+        example=example,
+        float_inputs=material.float_inputs,
+    )
+    method.on_quantized(model, material.outputs)
     return model
 
 
@@ -236,8 +337,9 @@ def take_step(train_state: TrainState, step: int) -> list[PassResult]:
     """
     try:
         with seeded("check step", step):
+            part = Material.of(train_state.method.task).batch()
             return train_step(
-                train_state, batch(), train_state.training.learning_rate, step_info(step)
+                train_state, part, train_state.training.learning_rate, step_info(step)
             )
     except Diverged as finding:
         raise CheckFailed(
@@ -246,8 +348,8 @@ def take_step(train_state: TrainState, step: int) -> list[PassResult]:
         ) from finding
 
 
-def logits(model: QuantizedModel, bits: int) -> Tensor:
-    """Return what ``model`` says of a batch at ``bits``, [16, 4]."""
+def logits(model: QuantizedModel, bits: int, material: Material = PICTURES) -> Tensor:
+    """Return what ``model`` says of a batch at ``bits``, [16, 4] of images."""
     with model.at(bits), torch.no_grad():
-        output: Tensor = model(batch().inputs)
+        output: Tensor = model(material.batch().inputs)
         return output

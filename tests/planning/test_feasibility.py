@@ -192,3 +192,28 @@ def test_layers_that_stay_at_full_precision_need_no_evaluation(check):
     with pytest.raises(SpecError, match="needs at least 6 evaluations"):
         check(kept, search={**variant, "evaluations": 5})
     check(kept, search={**variant, "evaluations": 6})
+
+
+PLAYS = {"name": "shakespeare", "options": {"epoch_windows": 16}}
+
+
+def test_a_prediction_for_every_token_is_refused_before_any_job(check):
+    training = {"distillation": "ps-kd"}
+    network = {"model": "llama-tiny", "dataset": PLAYS}
+    check(network)
+    with pytest.raises(SpecError, match=r"'ps-kd' keeps .* tokens x vocabulary"):
+        check(network, training=training)
+
+
+def test_inputs_that_no_layer_has_are_refused_before_any_job(check):
+    network = {"model": "llama-tiny", "dataset": PLAYS}
+    check(network, float_inputs="all")
+    with pytest.raises(BitWidthError, match="The input of 'mlp' cannot stay at full precision"):
+        check(network, float_inputs=["mlp"])
+    with pytest.raises(BitswitchError, match="write a list of layers, or all or none"):
+        check(network, float_inputs="silu")
+
+
+def test_a_network_that_takes_no_tokens_is_refused(check):
+    with pytest.raises(PluginError, match="model 'resnet8'"):
+        check({"dataset": PLAYS})

@@ -141,9 +141,11 @@ def test_weight_gradient_scale_counts_what_it_is_told(granularity, count, values
     torch.testing.assert_close(grads[0], grads[1] / (values * 7) ** 0.5)
 
 
-@pytest.mark.parametrize(("count", "values"), [("scale", 24), ("image", 6), ("tensor", 24)])
+@pytest.mark.parametrize(
+    ("count", "values"), [("scale", 24), ("image", 12), ("token", 3), ("tensor", 24)]
+)
 def test_activation_gradient_scale_counts_what_it_is_told(count, values):
-    x, width = torch.rand(4, 6) * 9, Width.of(4, BITSET)
+    x, width = torch.rand(2, 4, 3) * 9, Width.of(4, BITSET)
     grads = []
     for scaled in (True, False):
         quantize = ActivationQuantizer(BITSET, gradient_scale=scaled, gradient_count=count)

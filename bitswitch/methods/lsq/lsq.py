@@ -8,7 +8,7 @@ from torch import Tensor
 from bitswitch.contracts.card import Card, Recipe
 from bitswitch.contracts.method import Method
 from bitswitch.quant.granularity import PER_TENSOR, ActivationGranularity, WeightGranularity
-from bitswitch.quant.lsq import WeightQuantizer, activation_quantizer
+from bitswitch.quant.lsq import GradientCount, WeightQuantizer, activation_quantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import MAX_BITS, MIN_BITS, Strict
 
@@ -62,9 +62,10 @@ class Lsq(Method):
         """Leave out the most negative code of weights."""
         activation_init: Literal["mean", "one"] = "mean"
         """How activation scales start: 2 mean|x| / sqrt(Qp), or 1, as a public implementation."""
-        gradient_count: Literal["published", "tensor"] = "published"
+        gradient_count: Literal["published", "token", "tensor"] = "published"
         """What the factor on a scale's gradient counts: weights that share the scale, features of
-        one image; or everything in the tensor (all channels, the whole batch), as a public
+        one image; the same, but features of one ``token``, which stands for an image where there is
+        a sequence; or everything in the ``tensor`` (all channels, the whole batch), as a public
         implementation."""
         first_last_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
         """Of the first and last layer; the publication has 8. None: full precision."""
@@ -73,19 +74,16 @@ class Lsq(Method):
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options
-        count: Literal["scale", "tensor"] = (
-            "scale" if options.gradient_count == "published" else "tensor"
-        )
+        count: GradientCount = "tensor" if options.gradient_count == "tensor" else "scale"
         granularity = options.weight_granularity
         return WeightQuantizer(
             weight, self.bitset, granularity, options.symmetric, gradient_count=count
         )
 
     def activation_quantizer(self) -> Quantizer:
-        count: Literal["image", "tensor"] = (
-            "image" if self.options.gradient_count == "published" else "tensor"
-        )
         options = self.options
+        chosen = options.gradient_count
+        count: GradientCount = "image" if chosen == "published" else chosen
         return activation_quantizer(
             options.activation_granularity,
             self.bitset,

@@ -12,6 +12,7 @@ from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
 from bitswitch.contracts.task import rows_of
 from bitswitch.methods.multiquant.adaptive_labels import AdaptiveLabels
 from bitswitch.nn.policy import random_policy
+from bitswitch.plugins import facts
 from bitswitch.quant.granularity import PER_TENSOR, WeightGranularity
 from bitswitch.quant.lsq import ActivationQuantizer, InitName, WeightQuantizer
 from bitswitch.quant.quantizer import Quantizer
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from bitswitch.nn.model import QuantizedModel
     from bitswitch.spec.run import RunSpec
     from bitswitch.spec.training import TrainingSpec
+
+MOST_CLASSES = 4096
+"""Of which every pair has a number."""
 
 
 class MultiQuant(Method):
@@ -94,8 +98,9 @@ class MultiQuant(Method):
         labels, logits = context.model.memory, rows.rows(context.logits)
         assert isinstance(labels, AdaptiveLabels)
         targets = rows.labels(context.batch.targets)
+        share = self.options.label_weight
         labels.begin(context.step_info.epoch)
-        learned = labels.mixed(context.targets, targets, self.options.label_weight)
+        learned = labels.mixed(rows.labels(context.targets), targets, share)
         if self.options.label_source == "every" or context.current.bits == self.bitset[0]:
             labels.note(logits, targets)
         return cross_entropy(logits, learned)
@@ -103,4 +108,10 @@ class MultiQuant(Method):
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":
             return "it makes its own soft labels: training.distillation must be 'none'"
+        classes = facts.dataset_facts(spec.dataset.name, spec.dataset.options)["outputs"]
+        if classes > MOST_CLASSES:
+            return (
+                f"its soft labels are a row of {classes} numbers for each of {classes} outputs; "
+                f"it takes {MOST_CLASSES} outputs at most"
+            )
         return None

@@ -110,6 +110,7 @@ def _activation_scales(model: QuantizedModel, bitset: BitSet) -> Values:
     found = [
         layer.activation_quantizer.scales()[f"scale.{bits}"]
         for layer in model.layers.values()
+        if not layer.float_input
         for bits in bitset
     ]
     return [(scale, scale.detach().clone()) for scale in found]

@@ -81,7 +81,7 @@ class _Unit:
         logits, scales = self._soften(), self._scales()
         rate = recipe.rounding_learning_rate or _TRAVEL / recipe.iterations
         rounding = torch.optim.Adam(logits, lr=rate)
-        scaling = torch.optim.Adam(scales, lr=recipe.scale_learning_rate)
+        scaling = torch.optim.Adam([{"params": scales}], lr=recipe.scale_learning_rate)
         cosine = CosineAnnealingLR(scaling, recipe.iterations)
         for step in range(recipe.iterations):
             chosen = _indices(len(images), recipe.batch_size, draw)
@@ -117,6 +117,7 @@ class _Unit:
         return [
             layer.activation_quantizer.scales()[f"scale.{bits}"]
             for layer in self.layers
+            if not layer.float_input
             for bits in sorted(set(self.group))
         ]
 

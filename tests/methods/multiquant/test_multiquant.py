@@ -10,8 +10,10 @@ from bitswitch.contracts.method import PassContext, StepInfo
 from bitswitch.conversion import quantize
 from bitswitch.methods.multiquant.adaptive_labels import AdaptiveLabels
 from bitswitch.methods.multiquant.multiquant import MultiQuant
+from bitswitch.plugins import facts
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
+from bitswitch.testing.subject import TEXTS, run_spec
 
 BITSET = (8, 4, 2)
 LAYERS = [f"layer{number}" for number in range(30)]
@@ -173,3 +175,11 @@ def test_distillation_of_the_recipe_is_refused():
     for distillation, refused in (("none", False), ("neighbour", True), ("ps-kd", True)):
         spec = RunSpec(**run, training=recipe(distillation=distillation))
         assert (method().skip(spec) is not None) == refused
+
+
+def test_labels_of_a_large_vocabulary_are_refused(monkeypatch):
+    spec = run_spec("multiquant", {}, (8, 4), TEXTS)
+    assert method().skip(spec) is None
+    found = facts.dataset_facts(spec.dataset.name, spec.dataset.options)
+    monkeypatch.setattr(facts, "dataset_facts", lambda *_: {**found, "outputs": 32_000})
+    assert "a row of 32000 numbers for each of 32000" in method().skip(spec)
