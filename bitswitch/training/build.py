@@ -16,7 +16,7 @@ from bitswitch.contracts.task import rows_of
 from bitswitch.conversion import quantize
 from bitswitch.errors import CheckpointError, Diverged, SpecError
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.plugins import facts, registry
+from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.result import read_result
 from bitswitch.runtime.allocator import keep_freed_memory
@@ -124,8 +124,6 @@ class Parts:
             self._require_classes("training.label_smoothing")
         if training.distillation == "ps-kd":
             self._require_classes("training.distillation 'ps-kd'")
-        if problem := facts.too_many_rows(self.spec):
-            raise SpecError(problem)
         path = None if folder is None else folder / predictions.NAME
         memory = Distillation(training, examples, self.dataset.outputs, path)
         return TrainState.of(self.method, model, training, memory)
