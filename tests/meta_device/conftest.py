@@ -45,8 +45,8 @@ class Host:
 class SeveralKernels(Adam):
     """Adam without its fused kernel, which meta does not have."""
 
-    def __init__(self, groups, lr, fused):
-        super().__init__(groups, lr=lr, foreach=True)
+    def __init__(self, groups, lr, betas, fused):
+        super().__init__(groups, lr=lr, betas=betas, foreach=True)
 
 
 @pytest.fixture(autouse=True)

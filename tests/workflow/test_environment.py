@@ -1,10 +1,11 @@
 """The ways to install the package agree with each other and with what is installed here."""
 
+import ast
 import re
 import shutil
 import subprocess
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ WANTED = {
     for requirement in map(
         Requirement, PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
     )
+}
+OPTIONAL = {
+    requirement.name: requirement
+    for requirement in map(Requirement, PROJECT["optional-dependencies"]["llm"])
 }
 PINS = {
     requirement.name: requirement
@@ -53,6 +58,25 @@ def test_pins_are_what_is_installed_here():
 def test_whatever_snakemake_brings_for_plugins_is_pinned():
     brought = [line for line in PINS if line.startswith("snakemake-interface-")]
     assert len(brought) >= 5
+
+
+def test_what_is_optional_is_in_its_range_where_it_is_installed():
+    for name, wanted in OPTIONAL.items():
+        try:
+            assert wanted.specifier.contains(version(name)), name
+        except PackageNotFoundError:
+            continue
+
+
+def test_no_module_needs_what_is_optional():
+    """Only functions import it, when they are called."""
+    names = {name.replace("-", "_") for name in OPTIONAL}
+    for path in (TOP / "bitswitch").rglob("*.py"):
+        for line in ast.parse(path.read_text()).body:
+            if isinstance(line, ast.Import | ast.ImportFrom):
+                origins = [line.module or ""] if isinstance(line, ast.ImportFrom) else []
+                origins += [part.name for part in line.names]
+                assert not names & {origin.split(".")[0] for origin in origins}, path
 
 
 def test_conda_installs_the_same_package():
