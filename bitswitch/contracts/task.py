@@ -11,7 +11,11 @@ from bitswitch.contracts.metric import LOSS, Found, Metric
 from bitswitch.errors import SpecError
 from bitswitch.nn.losses import soft_cross_entropy
 
-__all__ = ["LOSS", "Evaluator", "Found", "Metric", "Rows", "Task"]
+__all__ = ["LOSS", "UNCOUNTED", "Evaluator", "Found", "Metric", "Rows", "Task"]
+
+
+UNCOUNTED = -100
+"""Class index of a unit that does not count."""
 
 
 class Evaluator:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from bitswitch.contracts.data import Batch, Dataset, OpenDataset
 from bitswitch.contracts.streams import Stream
+from bitswitch.contracts.task import UNCOUNTED
 from bitswitch.data import files
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.runtime.randomness import generator
-from bitswitch.tasks.language_model import UNCOUNTED, LanguageModel, Protocol
+from bitswitch.tasks.language_model import LanguageModel, Protocol
 
 SPLITS = ("train", "held_out", "test")
 SCORED = ("train", "test")

@@ -7,11 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bitswitch.contracts.task import LOSS, Evaluator, Found, Metric, Rows
+from bitswitch.contracts.task import LOSS, UNCOUNTED, Evaluator, Found, Metric, Rows
 from bitswitch.runtime import transfers
-
-UNCOUNTED = -100
-"""Target of a position that does not count."""
 
 Unit = Literal["byte", "token"]
 """What is predicted at a position."""

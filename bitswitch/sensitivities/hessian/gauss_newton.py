@@ -7,8 +7,11 @@ the derivatives of its logits by one weight tensor, the trace over n images is
     1/n sum_i tr(J_i^T (diag p_i - p_i p_i^T) J_i) = 1/n sum_i E ||J_i^T r_i||^2,
 
 with r_i as in ``output_gradients``. Norms are taken image by image, so the gradients of two images
-never mix. Labels do not matter. With J_i the derivatives by the input of one layer, it is the trace
-for that input; where the logits are curved in it, the part of the Hessian that is never negative.
+never mix. Labels do not matter. Where an image has several rows of logits, say a window of tokens
+one for each, its loss is the mean over those that count, and r_i holds the r of each over the root
+of their number: signs of different rows are independent. With J_i the derivatives by
+the input of one layer, it is the trace for that input; where the logits are curved in it, the part
+of the Hessian that is never negative.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +23,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from bitswitch.contracts.task import ROWS
+from bitswitch.contracts.task import ROWS, UNCOUNTED
 from bitswitch.errors import SpecError
 from bitswitch.runtime.randomness import generator
 from bitswitch.sensitivities.hessian.gradient_norms import Norms, squared_norms
@@ -47,7 +50,7 @@ class GaussNewton:
         model: In evaluation mode; none of its parameters requires gradients.
         layers: Convolutions and linear layers by name, each of which is called once.
         operand: What the traces are for, the weights of the layers or what they read.
-        rows: Gives logits [n, classes] of the outputs, one row for every image.
+        rows: Gives logits [units, classes] of the outputs, as many rows for every image.
     """
 
     def __init__(
@@ -65,30 +68,54 @@ class GaussNewton:
 
         Args:
             images: [n, ...].
-            targets: [n]; not needed.
+            targets: [n, ...]; needed only to see which rows count, those that are not -100.
             probes: Which ones to draw.
             seed: Of the batch. Images have signs of their own.
 
         Raises:
-            SpecError: a layer does not have images in its first dimension, or an image has several
-                rows of logits.
+            SpecError: a layer does not have images in its first dimension, or the rows of logits
+                are not those of images.
         """
         with _watched(self.layers, len(images), self.operand == "activation") as watch:
             logits = self.rows(self.model(images))
-        if logits.dim() != 2 or len(logits) != len(images):
+        if logits.dim() != 2 or len(logits) % len(images):
             raise SpecError(
-                f"Gauss-Newton traces need one row of logits per image; {len(images)} images give "
-                f"logits of shape {tuple(logits.shape)}.\n  {ADVICE}"
+                f"Gauss-Newton traces need rows of logits for every image; {len(images)} images "
+                f"give logits of shape {tuple(logits.shape)}.\n  {ADVICE}"
             )
-        classes = logits.shape[1]
-        self.population = population(classes)
-        signs = OrthogonalSigns.draw(len(images), classes, generator("gauss-newton", seed))
+        if len(logits) == len(images):
+            self.population = population(logits.shape[1])
+            starts = _of_images(logits.detach(), probes, seed)
+        else:
+            shares = _shares(targets, len(images), logits)
+            starts = _of_units(logits.detach(), shares, probes, seed)
         rows = []
-        for probe in probes:
-            start = output_gradients(logits.detach(), signs.vectors(probe).to(logits))
+        for start in starts:
             torch.autograd.grad(logits, watch.taps, start, retain_graph=True)
             rows.append(torch.stack([watch.found[name] for name in self.layers], dim=1))
         return torch.stack(rows, dim=1)
+
+
+def _of_images(logits: Tensor, probes: range, seed: int) -> Iterator[Tensor]:
+    """Yield where the backward pass of every probe starts [n, classes]."""
+    signs = OrthogonalSigns.draw(len(logits), logits.shape[1], generator("gauss-newton", seed))
+    for probe in probes:
+        yield output_gradients(logits, signs.vectors(probe).to(logits))
+
+
+def _of_units(logits: Tensor, shares: Tensor, probes: range, seed: int) -> Iterator[Tensor]:
+    """Do so where an image has several rows [units, classes], which are drawn independently."""
+    for probe in probes:
+        drawn = torch.randint(2, logits.shape, generator=generator("gauss-newton", seed, probe))
+        yield output_gradients(logits, (2 * drawn - 1).to(logits)) * shares
+
+
+def _shares(targets: Tensor, images: int, logits: Tensor) -> Tensor:
+    """Return what each row's gradient is multiplied by [units, 1]: its share's root, or 0."""
+    counted = logits.new_ones(images, len(logits) // images)
+    if targets.numel() == len(logits):
+        counted = (targets.reshape(counted.shape) != UNCOUNTED).to(logits)
+    return (counted / counted.sum(1, keepdim=True).clamp(min=1).sqrt()).reshape(-1, 1)
 
 
 class _Watch:

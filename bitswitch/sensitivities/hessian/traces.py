@@ -2,6 +2,7 @@
 
 import logging
 from functools import partial
+from math import isfinite
 
 import torch
 from pydantic import Field
@@ -88,10 +89,10 @@ def traced(
 
 
 def facts_of(samples: TraceSamples) -> dict[str, float]:
-    """Return what records say of an estimation."""
-    return {
-        "probes": samples.probes,
-        "images": int(samples.images.sum()),
+    """Return what records say of an estimation; errors that are not known are left out."""
+    errors = {
         "largest_relative_error": samples.relative(samples.standard_errors),
         "largest_relative_sampling_error": samples.relative(samples.sampling_errors),
     }
+    known = {name: error for name, error in errors.items() if isfinite(error)}
+    return {"probes": samples.probes, "images": int(samples.images.sum()), **known}

@@ -116,13 +116,31 @@ def test_inputs_that_images_do_not_make_up_are_named():
         GaussNewton(model, layers, "activation").draw(images, images, range(2), 0)
 
 
-def test_images_with_several_rows_of_logits_are_refused():
+def test_rows_that_are_not_those_of_images_are_refused():
     net = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (2, 3))).eval().requires_grad_(False)
     images = torch.ones(5, 4)
-    with pytest.raises(SpecError, match=r"one row of logits per image; 5 images .*\(5, 2, 3\)"):
-        GaussNewton(net, {"0": net[0]}).draw(images, None, range(1), 0)
+    with pytest.raises(SpecError, match=r"rows of logits for every image; 5 .*\(5, 2, 3\)"):
+        GaussNewton(net, {"0": net[0]}).draw(images, images, range(1), 0)
     source = GaussNewton(net, {"0": net[0]}, rows=lambda outputs: outputs[:, 1])
     plain = nn.Sequential(nn.Linear(4, 3)).eval().requires_grad_(False)
     plain[0].load_state_dict({name: value[3:] for name, value in net[0].state_dict().items()})
-    expected = GaussNewton(plain, {"0": plain[0]}).draw(images, None, range(2), 0)
-    torch.testing.assert_close(source.draw(images, None, range(2), 0), expected)
+    expected = GaussNewton(plain, {"0": plain[0]}).draw(images, images, range(2), 0)
+    torch.testing.assert_close(source.draw(images, images, range(2), 0), expected)
+
+
+def test_a_window_adds_up_the_traces_of_its_tokens_that_count():
+    """Layers that do not mix tokens: each is an image of its own."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).double().eval()
+    net.requires_grad_(False)
+    layers = {"0": net[0], "2": net[2]}
+    windows = torch.randn(2, 5, 4, dtype=torch.float64)
+    targets = torch.tensor([[1, 2, 0, -100, -100], [0, 0, 1, 1, 2]])
+    source = GaussNewton(net, layers, rows=lambda outputs: outputs.flatten(0, 1))
+    found = source.draw(windows, targets, range(1000), 0)
+    assert found.shape == (2, 1000, 2)
+    assert source.population == torch.inf
+    each = GaussNewton(net, layers).draw(windows.flatten(0, 1), targets, range(4), 0).mean(1)
+    exact = torch.stack([each[:3].mean(0), each[5:].mean(0)])
+    off = (found.mean(1) - exact) / (found.std(1) / 1000**0.5)
+    assert off.abs().max() < 4

@@ -3,6 +3,7 @@ import torch
 from pydantic import ValidationError
 
 from bitswitch.sensitivities.hessian.hessian import sample_traces
+from bitswitch.sensitivities.hessian.trace_samples import TraceSamples
 from bitswitch.sensitivities.hessian.traces import TraceOptions, facts_of, traced, work_of
 from tests.sensitivities.subjects import LAYERS, subject_of
 
@@ -40,6 +41,11 @@ def test_facts_say_how_precise_the_traces_are():
     errors = (samples.standard_errors / samples.means).tolist()
     assert facts["largest_relative_error"] == pytest.approx(max(errors))
     assert facts["largest_relative_sampling_error"] > facts["largest_relative_error"]
+
+
+def test_errors_that_one_unit_cannot_tell_are_left_out():
+    samples = TraceSamples(torch.rand(1, 3, 2, dtype=torch.float64), torch.tensor([16.0]).double())
+    assert set(facts_of(samples)) == {"probes", "images", "largest_relative_error"}
 
 
 @pytest.mark.parametrize("relative_error", [1e-3, 0.02, 0.1, 1.0])
