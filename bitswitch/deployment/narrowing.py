@@ -5,9 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-RoundingRule = Literal["half-even", "floor", "none"]
-"""How ``narrow`` drops bits. ``half-even``: to nearest, ties to even, clipped; ``floor``: an
-arithmetic right shift; ``none``: only the stored bit-width is there."""
+RoundingRule = Literal["half-even", "half-up", "half-up-extra", "floor", "none"]
+"""How ``narrow`` drops bits. ``half-even``: to nearest, ties to even, clipped; ``half-up``: to
+nearest, ties up, clipped; ``half-up-extra``: not clipped, so that 2^b + 1 codes may occur;
+``floor``: an arithmetic right shift; ``none``: only the stored bit-width is there."""
 
 BLOCK = 2**20
 """Codes that are worked on at a time: their passes stay in the cache of the processor."""
@@ -16,9 +17,10 @@ BLOCK = 2**20
 def narrow(codes: Tensor, stored: int, bits: int, rounding: RoundingRule) -> Tensor:
     """Return the codes of ``bits`` from those of ``stored`` bits, int8, same shape.
 
-    The stored codes themselves where both are equal. Equal to ``shift_half_even`` with a clip to
-    the signed range, but in 8 bits, which cannot overflow: codes that would round beyond the
-    largest narrow code are brought down to the largest one that does not, before they are rounded.
+    The stored codes themselves where both are equal. Equal to ``shift_half_even`` or
+    ``shift_half_up`` with a clip to the signed range, but in 8 bits, which cannot overflow: codes
+    that would round beyond the largest narrow code are brought down to the largest one that does
+    not, before they are rounded.
 
     Args:
         codes: int8, in the signed range of ``stored`` bits; contiguous in any memory format.
@@ -36,6 +38,11 @@ def narrow(codes: Tensor, stored: int, bits: int, rounding: RoundingRule) -> Ten
         return torch.bitwise_right_shift(codes, shift)
     result = torch.empty_like(codes)  # keeps the memory format: flat views below are in step
     largest = 2 ** (bits - 1) - 1
+    if rounding == "half-up":
+        return _half_up(codes, shift, largest, result)
+    if rounding == "half-up-extra":
+        torch.bitwise_right_shift(codes, shift, out=result)
+        return result.add_(torch.bitwise_right_shift(codes, shift - 1).bitwise_and_(1))
     if codes.numel() <= BLOCK:
         _half_even(codes, shift, largest, torch.empty_like(codes), result)
         return result
@@ -56,6 +63,17 @@ def _half_even(codes: Tensor, shift: int, largest: int, buffer: Tensor, out: Ten
     torch.clamp(codes, max=(largest << shift) + half - 1, out=buffer)
     torch.bitwise_and(codes, 1 << shift, out=out)
     out.clamp_(half - 1, half).add_(buffer).bitwise_right_shift_(shift)
+
+
+def _half_up(codes: Tensor, shift: int, largest: int, out: Tensor) -> Tensor:
+    """Write ``codes / 2 ** shift`` rounded half up, at most ``largest``, to ``out``; return it.
+
+    Half a narrow code is added, then a shift floors; codes that this would take beyond ``largest``
+    are clamped before.
+    """
+    half = 2 ** (shift - 1)
+    torch.clamp(codes, max=(largest << shift) + half - 1, out=out)
+    return out.add_(half).bitwise_right_shift_(shift)
 
 
 def _blocks(tensor: Tensor) -> tuple[Tensor, ...]:

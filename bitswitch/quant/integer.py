@@ -31,3 +31,22 @@ def shift_half_even(codes: Tensor, shift: int) -> Tensor:
     odd = (codes >> shift) & 1
     narrow: Tensor = (codes + odd + (2 ** (shift - 1) - 1)) >> shift
     return narrow
+
+
+def shift_half_up(codes: Tensor, shift: int) -> Tensor:
+    """Return ``codes / 2 ** shift`` rounded to nearest, ties up, by integer operations.
+
+    The highest of the bits that are dropped is added to what is left.
+
+    Args:
+        codes: Integers, any shape.
+        shift: Bits to drop, 0 or more.
+
+    >>> import torch
+    >>> shift_half_up(torch.tensor([-6, -2, 2, 3, 6], dtype=torch.int32), 2).tolist()
+    [-1, 0, 1, 1, 2]
+    """
+    if shift == 0:
+        return codes
+    narrow: Tensor = (codes >> shift) + ((codes >> (shift - 1)) & 1)
+    return narrow
