@@ -146,6 +146,11 @@ class Method(Plugin):
         return self.card.storage
 
     @property
+    def sliced(self) -> BitSet:
+        """Bit-widths of the set that no step trains, evaluated all the same; default: none."""
+        return ()
+
+    @property
     def changes_network(self) -> bool:
         """Whether ``transform_float`` does anything, which no exported file can describe."""
         return type(self).transform_float is not Method.transform_float

@@ -9,6 +9,7 @@ from bitswitch.errors import PluginError
 from bitswitch.plugins.registry import code_of, create, load
 from bitswitch.runtime.cache import digest, remembered
 from bitswitch.spec.run import Choice, RunSpec
+from bitswitch.types import BitSet
 
 if TYPE_CHECKING:
     from bitswitch.contracts.data import Dataset
@@ -72,6 +73,11 @@ def storage(spec: RunSpec) -> Storage:
     """Return what has to be kept of ``spec`` to run at every bit-width; remembered."""
     kept: Storage = _of_method(spec, "storage")
     return kept
+
+
+def sliced(spec: RunSpec) -> BitSet:
+    """Return the bit-widths of ``spec`` that no step trains; remembered."""
+    return tuple(_of_method(spec, "sliced"))
 
 
 def changes_network(spec: RunSpec) -> bool:

@@ -5,8 +5,10 @@ import torch
 
 from bitswitch.deployment import narrowing
 from bitswitch.deployment.narrowing import narrow
+from bitswitch.methods.matquant.sliced import MinMaxQuantizer
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.floor import FloorQuantizer
+from bitswitch.quant.granularity import PerChannel
 from bitswitch.quant.integer import shift_half_even, signed_range
 from bitswitch.quant.quantizer import Codes, Width
 
@@ -35,6 +37,10 @@ def test_every_code_of_every_pair_of_widths(stored, bits):
     assert narrowed.dtype == torch.int8
     floored = [code // 2 ** (stored - bits) for code in codes.tolist()]
     assert narrow(codes, stored, bits, "floor").tolist() == floored
+    half = 2 ** (stored - bits - 1)
+    up = [(code + half) // 2 ** (stored - bits) for code in codes.tolist()]
+    assert narrow(codes, stored, bits, "half-up-extra").tolist() == up
+    assert narrow(codes, stored, bits, "half-up").tolist() == [min(code, high) for code in up]
 
 
 @pytest.mark.parametrize(("stored", "bits"), PAIRS)
@@ -54,6 +60,19 @@ def test_every_code_as_training_rounds_it(stored, bits, scale):
             narrowed = narrow(codes, stored, bits, rule)
             values = Codes(narrowed.int(), quantizer.scale.detach() * width.ratio).decode()
             assert torch.equal(values, quantizer(weights, width).detach()[:, 0])
+
+
+@pytest.mark.parametrize(("rule", "clamp"), [("half-up", True), ("half-up-extra", False)])
+@pytest.mark.parametrize(("stored", "bits"), PAIRS)
+def test_slices_as_training_rounds_them(stored, bits, rule, clamp):
+    codes, bitset = all_codes(stored), (stored, bits)
+    width, widest = Width.of(bits, bitset), Width.of(stored, bitset)
+    weights = (codes.float() * 0.37 + 1.1)[None]
+    quantizer = MinMaxQuantizer(weights, bitset, PerChannel(), clamp=clamp)
+    wide = quantizer.encode(weights, widest)
+    narrowed = narrow(wide.values.to(torch.int8), stored, bits, rule)
+    worth = Codes(narrowed.int(), wide.scale * width.ratio, wide.zero_point).decode()
+    assert torch.equal(worth, quantizer(weights, width))
 
 
 def test_blocks_and_memory_formats(monkeypatch):

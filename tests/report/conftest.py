@@ -146,6 +146,7 @@ def know_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "card", make_card)
     monkeypatch.setattr(facts, "first_last_bits", lambda spec: None)
     monkeypatch.setattr(facts, "storage", lambda spec: make_card(spec.method.name)["storage"])
+    monkeypatch.setattr(facts, "sliced", lambda spec: ())
     monkeypatch.setattr(facts, "search_facts", make_search_facts)
 
 

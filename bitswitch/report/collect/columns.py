@@ -92,6 +92,7 @@ RUNS = (
     "update",
     "alrs",
     "storage",
+    "sliced",
     "steps",
     "train_time_s",
     "time_kind",

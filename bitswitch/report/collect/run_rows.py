@@ -48,6 +48,7 @@ def _run_row(run: RunSpec, record: RunRecord | None, datasets: Mapping[str, Any]
         **run.training.model_dump(include={"epochs", "batch_size", "learning_rate", "update"}),
         "alrs": run.training.alrs and run.training.alrs.variant,
         "storage": facts.storage(run),
+        "sliced": " ".join(map(str, facts.sliced(run))),
         "data_stamp": about["stamp"],
         "classes": about["outputs"],
         "test_images": about["sizes"]["test"],

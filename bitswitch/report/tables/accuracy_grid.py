@@ -1,6 +1,6 @@
 """What stands where in one network's part of an accuracy table."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bitswitch.report.analysis import methods
 from bitswitch.report.analysis.values import FP, Network, Place, Sample, Values
@@ -30,6 +30,8 @@ class Grid:
             key: _origin(values.frames, variant) for key, variant in self.variants.items()
         }
         """Citation key of every variant's method, or what else tells it from others."""
+        self.sliced = set(_sliced(values, network))
+        """Places of bit-widths that no step trained."""
         spec = values.frames.suite.networks.get(network.name or "")
         self._distilled = {
             key: is_distilled(variant, spec) for key, variant in self.variants.items()
@@ -56,6 +58,15 @@ class Grid:
         """Return the variants that learn from soft targets like ``variant``, or do not like it."""
         kind = self._distilled[variant]
         return {other for other, distilled in self._distilled.items() if distilled == kind}
+
+
+def _sliced(values: Values, network: Network) -> Iterator[Place]:
+    """Yield the places of bit-widths that are sliced from a model trained at others."""
+    widths = values.frames.runs.set_index("run").sliced.fillna("").astype(str).str.split()
+    rows = values.rows_of(network.name)
+    for run, *place in zip(rows.run, rows.variant, rows.bitset, rows.policy, strict=True):
+        if place[-1] in widths.get(run, ()):
+            yield Place(*place)
 
 
 def _origin(frames: Frames, variant: VariantSpec) -> str:

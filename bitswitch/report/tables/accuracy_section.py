@@ -26,6 +26,8 @@ RECALIBRATED = "reproduced, recalibrated"
 UNIFORM = "one width, untuned"
 """Kind of the row with one bit-width for all layers in the columns of sub-nets."""
 
+SLICED = "sliced: no step trains this bit-width"
+
 ABSENT, NOT_RUN = "not in this suite", "not run"
 
 
@@ -178,13 +180,22 @@ class SectionBuilder:
             if sample.values and sample.is_whole and place.variant in alike
         }
         return tuple(
-            entries.measured(
-                measured_at(place, samples),
-                is_best(place, means, self.network.metric),
-                self.footnotes,
+            self._marked(
+                place,
+                entries.measured(
+                    measured_at(place, samples),
+                    is_best(place, means, self.network.metric),
+                    self.footnotes,
+                ),
             )
             for place in self.grid.places(variant)
         )
+
+    def _marked(self, place: Place, entry: Entry) -> Entry:
+        """Return ``entry``, marked where its bit-width was not trained."""
+        if not entry.text or place not in self.grid.sliced:
+            return entry
+        return replace(entry, marks=(*entry.marks, self.footnotes.mark(SLICED)))
 
     def _with_dashes(self, variant: str, row: Entries) -> Entries:
         """Return ``row`` with a dash where the suite leaves out what the publication prints."""

@@ -8,7 +8,7 @@ from bitswitch.plugins import facts
 from bitswitch.report.collect import collect
 from bitswitch.report.render.table import Line, Section, Table
 from bitswitch.report.tables import accuracy_table
-from bitswitch.report.tables.accuracy_section import RECALIBRATED
+from bitswitch.report.tables.accuracy_section import RECALIBRATED, SLICED
 from bitswitch.report.tables.conditions import COLUMNS
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import PUBLISHED_NETWORKS, SHARED, make_shared, make_suite, write_run
@@ -134,3 +134,13 @@ def test_a_variant_that_leaves_out_a_network_says_so(results: Path):
     table = make_table(suite, results)
     *_, note = rows_of(table.sections[1], "KURE")["reproduced"].entries
     assert note.text == "– not in this suite"  # noqa: RUF001
+
+
+def test_bit_widths_that_no_step_trains_are_marked(results: Path, monkeypatch):
+    monkeypatch.setattr(facts, "sliced", lambda run: (6,) if run.method.name == "kure" else ())
+    section = (table := make_table(make_shared("table1", "resnet18"), results)).sections[0]
+    notes = dict(table.footnotes)
+    ours = rows_of(section, "KURE")["reproduced"].entries[len(COLUMNS) :]
+    assert [[notes[mark] for mark in entry.marks] for entry in ours[:4]] == [[], [SLICED], [], []]
+    others = rows_of(section, "Double Rounding")["reproduced"].entries
+    assert not any(SLICED in (notes[mark] for mark in entry.marks) for entry in others)

@@ -1,0 +1,1 @@
+"""MatQuant: narrow codes are slices of wide ones."""
