@@ -32,7 +32,8 @@ def conclude(session: TrainingRun) -> tuple[str, str | None]:
     """
     changed = _finish(session)
     with session.clock.phase("evaluate"):
-        held_out = score(session, "held_out") if changed else _last_scores(session)
+        scored = not changed and session.train_state.method.trains
+        held_out = _last_scores(session) if scored else score(session, "held_out")
         test = score(session, "test")
     lines = metric_lines("held_out", held_out, session.task)
     lines += metric_lines("test", test, session.task)

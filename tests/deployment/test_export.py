@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from bitswitch.cli import app as cli
+from bitswitch.contracts.data import Batch
 from bitswitch.deployment.export import artifact_of, export, refuse, verify
 from bitswitch.deployment.loading import load
 from bitswitch.errors import ArtifactError, CheckpointError, EncodingError
 from bitswitch.quant.quantizer import Width
+from bitswitch.training.build import Parts
 from bitswitch.training.trained import eager_parts, trained_model
 
 from . import exported
@@ -72,6 +74,32 @@ def test_methods_that_are_recommended_can_be_exported():
     assert "double-rounding" in able
     for name in able:
         refuse(exported.run_of(name))
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "rule"),
+    [
+        ("matquant", {}, "half-up"),
+        ("matquant", {"base": "learned-clip", "weight_granularity": "per-group-8"}, "half-up"),
+        ("matquant", {"clamp": False}, "half-up-extra"),
+        ("matgptq", {"examples": 8}, "half-up"),
+        ("matgptq", {"examples": 8, "grid": "asymmetric"}, "half-up"),
+    ],
+)
+def test_slices_are_exported_bit_for_bit(method, options, rule):
+    run = exported.run_of(method, bitset=(8, 4, 2), **options)
+    model = exported.quantized(run)
+    inputs = exported.images(count=8)
+    batch = Batch(inputs, torch.zeros(8, dtype=torch.int64), torch.arange(8))
+    Parts.of(run).method.finish(model, lambda: iter([batch]))
+    integers = exported.integers(model, run)
+    assert {layer.rounding for layer in integers.facts.layers} == {rule}
+    verify(integers, model)
+    for bits in run.bitset:
+        with integers.at(bits), model.at(bits), torch.no_grad():
+            logits = model(inputs)
+            apart = (integers(inputs) - logits).abs().mean()  # a code at a tie may flip
+            assert apart < 0.02 * logits.std()
 
 
 def test_a_layer_with_a_hook_is_refused():
