@@ -8,9 +8,9 @@ Fidelity = Literal["vectors", "equations", "partial"]
 the equations that the publication prints; ``partial``: something of the publication is missing, or
 it is known from its abstract and from what others write of it."""
 
-Storage = Literal["codes", "floats"]
+Storage = Literal["codes", "floats", "tables"]
 """What has to be kept to run at every bit-width. ``codes``: the widest integers and their scales;
-``floats``: float32 weights."""
+``floats``: float32 weights; ``tables``: labels, and tables of the values that they stand for."""
 
 
 class Card(NamedTuple):

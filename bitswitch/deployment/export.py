@@ -109,6 +109,8 @@ def refuse(run: RunSpec) -> None:
         )
     if facts.changes_network(run):
         reason = "changes the network itself, which a file cannot describe"
+    elif facts.storage(run) == "tables":
+        reason = "looks weights up in tables, whose values are no integers times a scale"
     else:
         reason = "as it was set needs float32 weights to run at every bit-width"
     raise EncodingError(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bitswitch.errors import EncodingError
 from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.quantizer import Quantizer, Width
@@ -41,12 +42,20 @@ def operands(subject: Subject, model: QuantizedModel, bits: int) -> Iterator[Ope
                 yield Operand(place, quantizer, switch.width, values)
 
 
+def encoded(subject: Subject, model: QuantizedModel, bits: int) -> Iterator[Operand]:
+    """Return the ``operands`` that have codes: where weights are in tables, inputs alone."""
+    only_inputs = subject.method().storage == "tables"
+    for operand in operands(subject, model, bits):
+        if not only_inputs or operand.place.startswith("input"):
+            yield operand
+
+
 def trained_value_is_the_deployed_one(subject: Subject) -> None:
     """The value that trains is the value that is deployed, bit for bit."""
     subject = subject.wide
     model = subject.deployed
     for bits in subject.bitset:
-        for place, quantizer, width, values in operands(subject, model, bits):
+        for place, quantizer, width, values in encoded(subject, model, bits):
             trained = quantizer(values, width).detach()
             deployed = quantizer.encode(values, width).decode()
             require(
@@ -70,7 +79,7 @@ def codes_are_integers_of_the_width(subject: Subject) -> None:
     subject = subject.wide
     model = subject.deployed
     for bits in subject.bitset:
-        for place, quantizer, width, values in operands(subject, model, bits):
+        for place, quantizer, width, values in encoded(subject, model, bits):
             codes = quantizer.encode(values, width).values
             require(
                 not codes.is_floating_point() and not codes.is_complex(),
@@ -96,6 +105,22 @@ def quantizing_twice_gives_the_same(subject: Subject) -> None:
                 "forward must be deterministic and change no state: a layer calls it again in "
                 "backward rather than keep its result.",
             )
+
+
+def tables_have_no_codes(subject: Subject) -> None:
+    """Weights whose values are in tables refuse to give integers, if the card says tables."""
+    if subject.method().storage != "tables":
+        return
+    width = Width.of(subject.bitset[0], subject.bitset)
+    for name, layer in subject.deployed.layers.items():
+        try:
+            layer.weight_quantizer.encode(layer.weight, width)
+        except EncodingError:
+            continue
+        raise CheckFailed(
+            f"The card says storage 'tables', but the weights of layer '{name}' have codes.",
+            "Raise EncodingError from encode(), or say storage 'codes' or 'floats'.",
+        )
 
 
 def narrow_codes_come_from_the_widest(subject: Subject) -> None:

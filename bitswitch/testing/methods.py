@@ -20,6 +20,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     deployment.trained_value_is_the_deployed_one,
     deployment.quantizing_twice_gives_the_same,
     deployment.narrow_codes_come_from_the_widest,
+    deployment.tables_have_no_codes,
     switching.switching_away_and_back_changes_nothing,
     switching.state_round_trips,
     switching.copies_are_independent,

@@ -29,12 +29,11 @@ ODD = {
 }
 
 
-def _finite(quantizer, values, bitset):
+def _finite(quantizer, values, bitset, has_codes=True):
     for bits in bitset:
         width = Width.of(bits, bitset)
         assert quantizer(values, width).isfinite().all()
-        codes = quantizer.encode(values, width)
-        assert codes.scale.isfinite().all()
+        assert not has_codes or quantizer.encode(values, width).scale.isfinite().all()
     for scale in quantizer.scales().values():
         assert scale.isfinite().all()
         assert (scale > 0).all()
@@ -48,5 +47,5 @@ def test_quantizers_start_at_something_finite(name, kind):
     inputs = method.activation_quantizer()
     inputs.initialize(ODD[kind])
     with torch.no_grad():
-        _finite(weights, ODD[kind], method.bitset)
+        _finite(weights, ODD[kind], method.bitset, method.storage != "tables")
         _finite(inputs, ODD[kind], method.bitset)

@@ -17,6 +17,7 @@ FIDELITY = {
 STORAGE = {
     "codes": "the widest integer weights and their scales",
     "floats": "float32 weights",
+    "tables": "labels of the widest bit-width, and tables of values for every bit-width",
 }
 """What has to be kept to run at every bit-width."""
 

@@ -75,7 +75,8 @@ class Conditions:
         kept = self._runs.storage[self._runs_of(variant)]
         if kept.empty:
             return None
-        return "floats" if (kept == "floats").any() else "codes"
+        most: tuple[Storage, ...] = ("floats", "tables")
+        return next((kind for kind in most if (kept == kind).any()), "codes")
 
     def remark(self, variant: str) -> str:
         """Return what is odd about the printed row, or nothing."""
@@ -93,13 +94,14 @@ class Conditions:
         rows = self._rows[
             self._rows.run.isin(self._runs_of(variant)) & (self._rows.variant == variant)
         ]
-        floats, found = self.storage(variant) == "floats", []
+        kept, found = self.storage(variant), []
         for _, group in rows.groupby("bitset", sort=False):
             trained = [_widths(self._runs.bitset[run]) for run in dict.fromkeys(group.run)]
             if all(len(widths) == 1 for widths in trained):
                 found.append("+".join(dict.fromkeys(widths[0] for widths in trained)))
             else:
-                found.append("32" if floats else trained[0][0])
+                tables = " and tables" if kept == "tables" else ""
+                found.append("32" if kept == "floats" else f"{trained[0][0]}{tables}")
         return "/".join(dict.fromkeys(found))
 
     def _runs_of(self, variant: str) -> list[str]:

@@ -54,6 +54,11 @@ def test_a_row_stores_what_its_options_need(of, monkeypatch):
     assert texts(components.reproduced("double-rounding-hasb"))[1] == "8"
 
 
+def test_tables_are_kept_besides_labels(of, monkeypatch):
+    monkeypatch.setattr(facts, "storage", lambda run: "tables")
+    assert texts(of("table1").reproduced("kure"))[1] == "8 and tables"
+
+
 def test_separate_trainings_need_a_model_each(of):
     table6 = of("table6")
     assert texts(table6.published("lsq")) == ["no", "8+6+4+2", "90", "own"]

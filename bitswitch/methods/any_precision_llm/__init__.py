@@ -1,0 +1,1 @@
+"""Any-Precision LLM: nested tables of centroids."""
