@@ -30,7 +30,7 @@ class WeightGrids(NamedTuple):
     scale: Tensor
     """float32 [1 or widths, 1 or out], per group [1 or widths, out, groups]."""
     zero_point: Tensor | None
-    """float32, of the same shape."""
+    """float32, alike: one row where all bit-widths have the same."""
 
 
 def weight_grids(name: str, layer: QuantizedLayer, bitset: BitSet) -> WeightGrids:
@@ -80,16 +80,26 @@ def _rule(name: str, codes: Tensor, encoded: list[Codes], bitset: BitSet) -> Rou
 
 
 def _scales(name: str, encoded: list[Codes], widths: list[Width]) -> tuple[Tensor, Tensor | None]:
-    """Return scales and zero points: one row of scales where narrow ones double."""
+    """Return scales and zero points: a row where narrow scales double, or zero points agree."""
     shape = _shared_by(name, encoded[0])
     scales = torch.stack([codes.scale.detach().float().reshape(shape) for codes in encoded])
-    if any(torch.as_tensor(codes.zero_point).any() for codes in encoded):
-        found = [torch.as_tensor(codes.zero_point).float() for codes in encoded]
-        rows = [z.expand(shape) if z.numel() == 1 else z.reshape(shape) for z in found]
-        return scales, torch.stack(rows).contiguous()
     ratios = torch.tensor([float(width.ratio) for width in widths])
-    shared = torch.equal(scales, scales[0] * ratios.view(-1, *[1] * len(shape)))
-    return scales[:1].clone() if shared else scales, None
+    doubled = scales[0] * ratios.view(-1, *[1] * len(shape))
+    return _shared(scales, doubled), _zero_points(encoded, shape)
+
+
+def _zero_points(encoded: list[Codes], shape: tuple[int, ...]) -> Tensor | None:
+    """Return the zero points, None where all are 0."""
+    found = [torch.as_tensor(codes.zero_point).detach().float() for codes in encoded]
+    if not any(zero_point.any() for zero_point in found):
+        return None
+    rows = torch.stack([z.expand(shape) if z.numel() == 1 else z.reshape(shape) for z in found])
+    return _shared(rows, rows[:1])
+
+
+def _shared(rows: Tensor, from_first: Tensor) -> Tensor:
+    """Return the first of ``rows`` alone if all are what follows from it."""
+    return (rows[:1] if torch.equal(rows, from_first.expand_as(rows)) else rows).clone()
 
 
 def _shared_by(name: str, codes: Codes) -> tuple[int, ...]:

@@ -134,10 +134,10 @@ def _of_layer(
     yield f"{facts.name}.{CODES}", codes
     scale, zero_point = f"{facts.name}.{SCALE}", f"{facts.name}.{ZERO_POINT}"
     found = tuple(tensors[scale].shape) if scale in tensors else ()
-    rows = widths if zero_point in tensors or found[:1] != (1,) else 1
     sharing = _shared_by(shape, found[1:])
-    yield scale, (torch.float32, (rows, *sharing))
+    yield scale, (torch.float32, (_rows(found, widths), *sharing))
     if zero_point in tensors:
+        rows = _rows(tuple(tensors[zero_point].shape), widths)
         yield zero_point, (torch.float32, (rows, *sharing))
     if facts.input_granularity == "per-token" and not isinstance(layer, nn.Linear):
         raise ValueError(f"layer '{facts.name}' is a convolution, whose input has no tokens")
@@ -145,6 +145,11 @@ def _of_layer(
         yield f"{facts.name}.{INPUT_SCALE}", (torch.float32, (widths,))
         if f"{facts.name}.{INPUT_ZERO_POINT}" in tensors:
             yield f"{facts.name}.{INPUT_ZERO_POINT}", (torch.float32, (widths,))
+
+
+def _rows(found: tuple[int, ...], widths: int) -> int:
+    """Return how many rows scales have: one for all bit-widths if there is one."""
+    return 1 if found[:1] == (1,) else widths
 
 
 def _shared_by(shape: tuple[int, ...], found: tuple[int, ...]) -> tuple[int, ...]:

@@ -66,6 +66,12 @@ class Operands(NamedTuple):
     grid: InputGrid | TokenGrid | None
     """None: the input stays float."""
 
+    @property
+    def code_bits(self) -> int:
+        """Bits that hold every code of the weight: one more where a code is beyond the range."""
+        bits = self.bits[0]
+        return bits + bool(self.codes.max() > signed_range(bits)[1])
+
     def weight(self) -> Tensor:
         """Return the values of the codes, float32: the weight that training used."""
         ones = [1] * (self.codes.dim() - self.weight_scale.dim())

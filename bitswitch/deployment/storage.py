@@ -11,9 +11,11 @@ from bitswitch.deployment.description import (
     NORM_KINDS,
     SCALE,
     SHIFT,
+    ZERO_POINT,
 )
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.packing import packed_size
+from bitswitch.quant.integer import signed_range
 from bitswitch.results.deployments import Storage
 
 
@@ -45,23 +47,32 @@ def _full_precision(net: nn.Module, names: list[str]) -> Storage:
 
 
 def _separate(model: IntegerModel, tensors: Mapping[str, Tensor], bits: int) -> Storage:
-    """Return a model of ``bits`` alone: its codes side by side, one copy of every batch norm."""
+    """Return a model of ``bits`` alone: its codes side by side, one copy of every batch norm.
+
+    A code that does not fit in ``bits`` takes a bit more; what would say which do is not counted.
+    """
     facts = model.facts
     layers = {layer.name: layer for layer in facts.layers}
-    codes = {name: part.codes.numel() for name, part in model.snapshot(bits).layers.items()}
+    codes = {name: part.codes for name, part in model.snapshot(bits).layers.items()}
     norms = {norm.name: len(NORM_KINDS[norm.kind].keys(facts.bitset)) for norm in facts.norms}
-    quantized = rest = 0
+    quantized = rest = beyond = 0
     for name, values in tensors.items():
         owner, part = _owner(name)
         if owner not in layers or part == "bias":
             rest += _bytes(values) // (norms[owner] if part in (MULTIPLIER, SHIFT) else 1)
         elif part == CODES:
             pinned = layers[owner].pinned
-            quantized += packed_size(codes[owner], pinned[0] if pinned else bits)
+            width = pinned[0] if pinned else bits
+            quantized += packed_size(codes[owner].numel(), width)
+            beyond += int((codes[owner] > signed_range(width)[1]).sum())
         else:  # scales and zero points: one row per bit-width, or one for all
-            one_for_all = part == SCALE and len(values) == 1
+            one_for_all = part in (SCALE, ZERO_POINT) and len(values) == 1
             quantized += _bytes(values) // (1 if one_for_all else len(layers[owner].widths))
-    return Storage(form="separate", bits=bits, quantized=quantized, rest=rest)
+    found = Storage(form="separate", bits=bits, quantized=quantized + -(-beyond // 8), rest=rest)
+    if not beyond:
+        return found
+    share = beyond / sum(values.numel() for values in codes.values())
+    return found.model_copy(update={"beyond": share})
 
 
 def _whole(file: Path, names: list[str], tensors: Mapping[str, Tensor]) -> Storage:

@@ -21,7 +21,7 @@ class Scales(NamedTuple):
     """float32 [1 or widths, 1 or out], per group [1 or widths, out, groups]; one row: the widest,
     powers of two below."""
     weight_zero_point: Tensor | None
-    """Of the same shape, real value of code zero; None: 0."""
+    """Alike, real value of code zero; one row: of all bit-widths. None: 0."""
     inputs: Tensor | None
     """float32 [widths]; None: the input stays float, or every token has a scale of its own."""
     input_zero_point: Tensor | None
@@ -107,7 +107,9 @@ class StoredLayer:
     def _scales_at(self, row: int) -> tuple[Tensor, Tensor | None]:
         """Return scale and zero point of weights at one bit-width."""
         scales, widths = self.scales, self.facts.widths
-        zero_point = None if scales.weight_zero_point is None else scales.weight_zero_point[row]
+        zero_point = scales.weight_zero_point
+        if zero_point is not None:
+            zero_point = zero_point[row if len(zero_point) > 1 else 0]
         if len(scales.weight) > 1:
             return scales.weight[row], zero_point
         return scales.weight[0] * 2.0 ** (widths[0] - widths[row]), zero_point

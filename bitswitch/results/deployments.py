@@ -67,6 +67,9 @@ class Storage(Record):
     """Of quantized layers: weights or codes, and all scales."""
     rest: int
     """Of everything else."""
+    beyond: float | None = None
+    """Share of the codes of a separate model that do not fit in ``bits``, each of which takes a bit
+    more; None: all fit."""
 
 
 class Rounding(Record):

@@ -78,6 +78,30 @@ def test_in_memory_narrow_codes_stand_beside_the_stored_ones(case):
         assert one.rest == widest.rest
 
 
+@pytest.mark.parametrize("clamp", [True, False])
+def test_codes_beyond_their_range_take_a_bit_more(clamp, tmp_path):
+    """And a scale and a zero point of each channel serve all bit-widths."""
+    run = exported.run_of("matquant", clamp=clamp)
+    trained, file = exported.quantized(run), tmp_path / "model.safetensors"
+    file.write_bytes(container.encoded(*exported.artifact(trained, run).content))
+    model = load(file)
+    found = forms(file, container.read(file)[1], model, Parts.of(run).float_net())
+    layers = trained.layers.values()
+    count = sum(layer.weight.numel() for layer in layers)
+    grids = sum(4 * 2 * len(layer.weight) for layer in layers)
+    inputs = 4 * len(layers)
+    by_form = {(one.form, one.bits): one for one in found}
+    assert by_form["file", None].quantized == count + grids + len(run.bitset) * inputs
+    for bits in run.bitset:
+        largest = 2 ** (bits - 1) - 1
+        codes = [layer.codes for layer in model.snapshot(bits).layers.values()]
+        beyond = sum(int((part > largest).sum()) for part in codes)
+        assert (beyond > 0) == (not clamp and bits < 8)
+        one = by_form["separate", bits]
+        assert one.beyond == (beyond / count if beyond else None)
+        assert one.quantized == count * bits // 8 + -(-beyond // 8) + grids + inputs
+
+
 def test_scales_of_groups_are_stored_and_those_of_tokens_are_not(tmp_path):
     small = {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2}
     net = {"architecture": "vit_tiny_patch16_224", "arguments": small}

@@ -125,7 +125,7 @@ def fits(found: Rescaling, part: Operands) -> bool:
     """
     assert isinstance(part.grid, InputGrid)
     assert found.bias is not None
-    room = 2.0 ** (2 * BYTE - sum(part.bits))
+    room = 2.0 ** (2 * BYTE - part.code_bits - part.bits[1])
     scale = found.scale.astype(np.float64) * float(part.grid.scale) / room
     return bool((np.abs(found.bias) < INT32_MAX * np.abs(scale)).all())
 
@@ -184,7 +184,7 @@ def _dequantized(
     columns: bool,
 ) -> str:
     """Return the values of ``codes`` by a scale for all, or for every row or column."""
-    room = 2 ** (BYTE - part.bits[0])
+    room = 2 ** (BYTE - part.code_bits)
     finer = scale / np.float32(room) if len(scale) > 1 else scale[0] / np.float32(room)
     names = graph.constant(codes * room, np.int8), graph.constant(finer)
     zero = graph.constant(np.zeros(np.shape(finer)), np.int8)

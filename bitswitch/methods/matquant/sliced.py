@@ -1,6 +1,7 @@
 """Weights on one wide grid whose codes are sliced: fewer bits are the highest ones, rounded."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -65,13 +66,9 @@ class SlicedQuantizer(Quantizer):
             values = values.clamp(max=int(width.signed_high))
         return Codes(values, codes.scale * width.ratio, codes.zero_point)
 
-    @torch.no_grad()
-    def beyond(self, x: Tensor, width: Width) -> Tensor:
-        """Return the share of the weights ``x`` whose code of ``width`` needs a further bit, []."""
-        x = at_least_float32(x)
-        slices = Slices.of(width, clamp=False)
-        narrow = slices.narrowed(wide_codes(x, *self.grid(x, width), slices))
-        return (narrow > width.signed_high).float().mean()
+    def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
+        """Return their number: a scale and a zero point, the same for all bit-widths."""
+        return 2 * math.prod(self.granularity.scale_shape(shape))
 
 
 class MinMaxQuantizer(SlicedQuantizer):

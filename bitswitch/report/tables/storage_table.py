@@ -22,7 +22,9 @@ NOTES = (
     "FP32: all tensors of the full-precision network. One model each: codes of one bit-width side "
     "by side in bytes, one copy of every batch norm. One file: codes of the widest bit-width, the "
     "batch norms of all. Quantized layers: weights or codes, and scales; the first and the last "
-    "layer belong to the rest unless they are quantized too.",
+    "layer belong to the rest unless they are quantized too. Where rounding may leave the range of "
+    "a bit-width, a code beyond it takes a bit more: a title such as w2 alone, 2.05 bits has the "
+    "mean; what would say which codes do is not counted.",
     "In memory every code takes a byte; below the widest bit-width, narrow codes stand beside the "
     "stored ones. That is what switching takes in memory; its time is no result of a suite: "
     "bitswitch bench switch measures it.",
@@ -43,7 +45,9 @@ def forms(storage: pd.DataFrame, run: str) -> list[tuple[str, int, int]]:
     by_form = {form: group for form, group in rows.groupby("form", sort=False)}
     separate, held = by_form.get("separate", rows[:0]), by_form.get("memory", rows[:0])
     listed = [("FP32", by_form.get("fp32", rows[:0]))]
-    listed += [(f"w{bits:.0f} alone", separate[separate.bits == bits]) for bits in separate.bits]
+    for bits, beyond in zip(separate.bits, separate.beyond.fillna(0), strict=True):
+        needed = f", {bits + beyond:.2f} bits" if beyond else ""
+        listed.append((f"w{bits:.0f} alone{needed}", separate[separate.bits == bits]))
     listed += [("one model each, all", separate), ("one file", by_form.get("file", rows[:0]))]
     listed += [(f"in memory at w{bits:.0f}", held[held.bits == bits]) for bits in held.bits]
     return [

@@ -101,6 +101,8 @@ def test_linear_layers_of_places(options):
         ("double-rounding", {"first_last_bits": 8}),
         ("double-rounding", {"weight_granularity": "per-channel"}),
         ("double-rounding", {"weight_granularity": "per-group-4"}),
+        ("matquant", {}),
+        ("matquant", {"clamp": False}),
     ],
 )
 def test_every_kind_of_grid(method, options):

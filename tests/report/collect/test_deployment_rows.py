@@ -137,6 +137,14 @@ def test_storage_is_set_against_full_precision(frames: Frames):
     assert quantized == FLOAT * (8 + 6 + 4 + 2) // 32
 
 
+def test_further_bits_of_codes_beyond_their_range_are_told(frames: Frames):
+    run = next(iter(frames.suite.deployments))
+    storage = frames.storage[frames.storage.run == run].copy()
+    storage.loc[(storage.form == "separate") & (storage.bits == 2), "beyond"] = 0.0512
+    found = [title for title, *_ in storage_table.forms(storage, run)]
+    assert found[1:5] == ["w8 alone", "w6 alone", "w4 alone", "w2 alone, 2.05 bits"]
+
+
 def test_training_has_its_peak_memory_and_no_energy(frames: Frames):
     found = tables.build(frames, "storage")
     (section,) = (one for one in found.sections if one.title == "training")
