@@ -94,12 +94,23 @@ def test_scales_are_all_that_are_stored(method, scales):
     assert [shape.scales for shape in layer_shapes(model, IMAGE)] == scales
 
 
+TABLES = sum(2**bits for bits in BITSET)
+"""Entries of the tables of one row."""
+
+
 @pytest.mark.parametrize(
     ("name", "options", "scales"),
     [
         ("adabits", {"rescale": "constant", "linear_rescale": "none"}, [3, 1]),
         ("any-precision", {}, [1, 1]),
         ("l1-regularization", {}, [3, 3]),
+        ("rtn", {}, [3 * 3, 3 * 4]),
+        ("rtn", {"grid": "asymmetric"}, [2 * 3 * 3, 2 * 3 * 4]),
+        ("gptq", {"weight_granularity": "per-group-1"}, [2 * 3 * 9, 2 * 3 * 4 * 27]),
+        ("matgptq", {}, [3, 4]),
+        ("matgptq", {"grid": "asymmetric", "weight_granularity": "per-tensor"}, [2, 2]),
+        ("matquant", {"base": "learned-clip"}, [2 * 3, 2 * 4]),
+        ("any-precision-llm", {"weight_granularity": "per-tensor"}, [TABLES, TABLES]),
     ],
 )
 def test_scales_that_are_not_learned_are_stored_too(name, options, scales):

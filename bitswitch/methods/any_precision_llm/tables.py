@@ -1,5 +1,7 @@
 """Weights as labels of 8 bits, whose upper bits are places in a table of values for each width."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -80,6 +82,10 @@ class TableQuantizer(Quantizer):
 
     def encode(self, x: Tensor, width: Width) -> Codes:
         raise EncodingError(f"These weights have no codes: {NO_CODES}.")
+
+    def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
+        """Return the number of entries of all tables, which are as long as scales."""
+        return self.values.numel()
 
     def _clustered(self, rows: Tensor, importance: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Return labels, and the tables of all bit-widths side by side."""

@@ -1,9 +1,11 @@
 """Quantizers of weights whose codes have been chosen: what the weights are no longer matters."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from bitswitch.methods.gptq.grids import ClipName, Grid, GridName, fitted_grid
+from bitswitch.methods.gptq.grids import ClipName, Grid, GridName, fitted_grid, has_zero_points
 from bitswitch.methods.gptq.nearest import NearestQuantizer
 from bitswitch.methods.matquant.sliced import SlicedQuantizer
 from bitswitch.quant.granularity import Granularity
@@ -93,6 +95,7 @@ class FixedSlicedQuantizer(SlicedQuantizer):
         clip: ClipName = "none",
     ) -> None:
         super().__init__(bitset, granularity)
+        self.kind: GridName = grid
         width = Width.of(bitset[0], bitset)
         rows = granularity.rows(at_least_float32(weight.detach()))
         found = fitted_grid(rows, width, grid, clip)
@@ -121,6 +124,10 @@ class FixedSlicedQuantizer(SlicedQuantizer):
     def encode(self, x: Tensor, width: Width) -> Codes:
         nearest, sliced = super().encode(x, width), self._sliced(width)
         return nearest._replace(values=torch.where(self.fixed, sliced.values, nearest.values))
+
+    def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
+        """Return their number: zero points are stored where they are not 0."""
+        return self.scale.numel() * (1 + has_zero_points(self.kind))
 
     def _sliced(self, width: Width) -> Codes:
         return self.narrow(Codes(self.codes.int(), self.scale, self.zero_point), width)

@@ -21,6 +21,11 @@ SHARES = tuple((100 - percent) / 100 for percent in range(0, 71, 2))
 """Of the extremes, 1.0 to 0.3, that ``mse`` tries."""
 
 
+def has_zero_points(kind: GridName) -> bool:
+    """Return whether code zero of such a grid may stand for another number."""
+    return kind == "asymmetric"
+
+
 class Grid(NamedTuple):
     """Scale and zero point of every row."""
 

@@ -1,9 +1,11 @@
 """Weights on a grid of their own for every bit-width: to the nearest point, or as codes say."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from bitswitch.methods.gptq.grids import ClipName, GridName, bounds, fitted_grid
+from bitswitch.methods.gptq.grids import ClipName, GridName, bounds, fitted_grid, has_zero_points
 from bitswitch.quant.granularity import Granularity
 from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.per_bit import PerBit
@@ -68,6 +70,10 @@ class NearestQuantizer(Quantizer):
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
         return shifted_codes(*self._on(x, width))
+
+    def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
+        """Return their number at all bit-widths, with the zero points that are not 0."""
+        return (1 + has_zero_points(self.grid)) * super().stored_scales(shape, bitset)
 
     def _on(self, x: Tensor, width: Width) -> tuple[Tensor, Tensor, Tensor, Number, Number]:
         """Return ``x`` and its grid."""
