@@ -35,12 +35,12 @@ class AnyPrecisionLlm(Method):
     trains = False
     card: ClassVar[Card] = Card(
         title="Any-Precision LLM",
-        fidelity="vectors",
+        fidelity="equations",
         storage="tables",
         licence="MIT",
         left_open="Tables of 2^b values for every output and bit-width are kept besides labels of "
         "8 bits: where outputs have few inputs, they are larger than the weights.",
-        deviations="Clusters to start from are the best of three fixed starts of k-means, where "
+        deviations="Clusters to start from are the best of four fixed starts of k-means, where "
         "the public code draws one. Clusters are split at the best of all places; the public code "
         "searches one that nearest centroids keep, which is another where there are several. "
         "Tables are float32 throughout: half precision fails at 2 bits. Inputs, where they are "

@@ -1,5 +1,6 @@
 """GPTQ's sweep: columns are rounded one by one, and those to come make up for the error."""
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -52,14 +53,11 @@ def sweep(
 
     Source: frantar2023gptq, Algorithm 1; the order: its public code ("act-order").
     """
-    columns = weight.shape[-1]
     places = _places(hessian, order)
     weight = weight.gather(-1, places.unsqueeze(1).expand_as(weight))
     factor = _factor(_permuted(hessian, places), damping).to(weight.dtype)
     codes = torch.empty_like(weight)
-    size = order.group * max(1, BLOCK // order.group)
-    for start in range(0, columns, size):
-        end = min(start + size, columns)
+    for start, end in _blocks(weight.shape[-1], order.group):
         errors = torch.empty_like(weight[..., start:end])
         for place in range(start, end):
             if place % order.group == 0:
@@ -71,6 +69,19 @@ def sweep(
             errors[..., place - start] = error
         weight[..., end:] -= errors @ factor[:, start:end, end:]
     return codes.scatter(-1, places.unsqueeze(1).expand_as(codes), codes.clone())
+
+
+def _blocks(columns: int, group: int) -> Iterator[tuple[int, int]]:
+    """Yield blocks of at most ``BLOCK`` columns.
+
+    A group ends in the block that it begins in, or begins one: when its grids are fitted, all its
+    columns have made up for the errors before them.
+    """
+    size = group * max(1, BLOCK // group)
+    for start in range(0, columns, size):
+        stop = min(start + size, columns)
+        for first in range(start, stop, BLOCK):
+            yield first, min(first + BLOCK, stop)
 
 
 def prepared(weight: Tensor, hessian: Tensor) -> tuple[Tensor, Tensor]:

@@ -138,17 +138,17 @@ class MatQuant(Method):
             return "it distils by its option co_distillation: training.distillation must be 'none'"
         if training.update != "conventional":
             return "it takes one step for all bit-widths: training.update must be 'conventional'"
-        for name, named in (
-            ("trained", self.trained),
-            ("co_distillation", options.co_distillation),
-        ):
-            if strange := [bits for bits in named if bits not in spec.bitset]:
-                return (
-                    f"its {name} names {strange[0]} bit, which {format_bitset(spec.bitset)} lacks"
-                )
+        if strange := [bits for bits in self.trained if bits not in spec.bitset]:
+            return f"its trained names {strange[0]} bit, which {format_bitset(spec.bitset)} lacks"
         given = options.loss_weights
         if given is not None and len(given) != len(self.trained):
             return f"it has {len(given)} loss weights for {len(self.trained)} trained bit-widths"
+        taught = [bits for bits in self.bitset if self._loss_weight(bits)][1:]
+        if strange := [bits for bits in options.co_distillation if bits not in taught]:
+            return (
+                f"its co_distillation names {strange[0]} bit; those that a wider one can teach are "
+                f"{format_bitset(tuple(taught))}"
+            )
         return None
 
     def _loss_weight(self, bits: int) -> float:

@@ -62,7 +62,7 @@ def test_a_split_is_the_best_of_all(pairs):
 
 @settings(max_examples=30)
 @given(numbers, st.integers(2, 4))
-def test_k_means_is_near_the_best_and_nearest(pairs, count):
+def test_k_means_is_between_the_best_and_one_cluster(pairs, count):
     rows, pairs = sorted_rows(pairs), ones_if_idle(sorted(pairs))
     found = k_means(rows, count)
     borders = found.borders[0].tolist()

@@ -78,7 +78,9 @@ def test_later_layers_see_what_fitting_made_of_earlier_ones(model):
     with model.at(4):
         fit_in_order(model, [torch.randn(2, 5, 6)], fit)
     assert len(met) == 8
-    assert met[3] == pytest.approx(0, abs=1e-6) or met[0] != met[3]
+    first = model.net[0]
+    constant = first.q.bias * first.k.bias + first.v.bias  # all that is left of each token
+    assert met[3] == pytest.approx(2 * 10 / 2 * constant.sum().item() ** 2, rel=1e-4)
     assert met[0] == met[1] == met[2] > 0
 
 
@@ -87,26 +89,24 @@ def test_so_many_examples_are_taken():
     assert sum(map(len, first_inputs(batches(), 1000))) == 64
 
 
-@pytest.mark.parametrize("method", ["gptq", "matgptq"])
-def test_outputs_are_nearer_than_those_of_nearest(method):
-    """On the inputs of the layers, which is what the sweep minimises."""
-    subject = Subject.of(method, {"grid": "full-range", "weight_granularity": "per-channel"})
-    fixed = subject.deployed
-    start = subject.train_state().model.eval()
-    inputs = first_inputs(batches(), 64)
-    bits = 2 if method == "gptq" else 8
+@pytest.mark.parametrize(("method", "widths"), [("gptq", (2,)), ("matgptq", (8, 4, 2))])
+def test_outputs_are_nearer_than_those_of_nearest(method, widths):
+    """On the inputs of the first layer: at one bit-width, or on the mean over those of one code."""
+    options = {"grid": "full-range", "weight_granularity": "per-channel"}
+    subject = Subject.of(method, options, (8, 4, 2))
+    fixed, start = subject.deployed, subject.train_state().model.eval()
     name = next(iter(fixed.layers))
-    with fixed.at(bits):
-        hessian = moments(fixed, [name], inputs)[name].hessian
+    with fixed.at(8):
+        hessian = moments(fixed, [name], first_inputs(batches(), 64))[name].hessian
     errors = []
     for model in (fixed, start):
-        layer = model.layers[name]
-        with model.at(bits), torch.no_grad():
-            width = layer.weight_switch.width
-            apart = layer.weight_quantizer(layer.weight, width) - layer.weight
-        rows = blocks_of(layer, apart)
+        layer, found = model.layers[name], []
+        for bits in widths:
+            with model.at(bits), torch.no_grad():
+                found.append(layer.weight_quantizer(layer.weight, layer.weight_switch.width))
+        rows = blocks_of(layer, torch.stack(found).mean(0) - layer.weight)
         errors.append(float(((rows @ hessian) * rows).sum()))
-    assert errors[0] < errors[1] or method == "matgptq"
+    assert errors[0] < 0.9 * errors[1]
 
 
 def test_groups_are_not_torn_apart():

@@ -59,7 +59,9 @@ def test_losses_keep_their_value_and_gradients_are_weighted(weights, expected):
     ("options", "training", "reason"),
     [
         ({"trained": (8, 5)}, {}, "names 5 bit"),
-        ({"co_distillation": (7,)}, {}, "names 7 bit"),
+        ({"co_distillation": (7,)}, {}, "names 7 bit; those that a wider one can teach are {4,2}"),
+        ({"trained": (8, 2), "co_distillation": (4,)}, {}, "names 4 bit"),
+        ({"co_distillation": (8,)}, {}, "names 8 bit"),
         ({"loss_weights": (1.0,)}, {}, "1 loss weights for 3"),
         ({}, {"update": "separate"}, "one step for all"),
         ({}, {"distillation": "neighbour"}, "co_distillation"),
