@@ -59,7 +59,9 @@ def _translated(
 ) -> onnx.ModelProto:
     name, image = model.facts.model.name, model.facts.image
     try:
-        traced = trace(model.net, image)
+        device = next(iter(model.net.state_dict().values())).device
+        examples = ([torch.zeros(count, *image, device=device)] for count in (2, 3))
+        traced = trace(model.net, *examples)
     except Exception as error:  # whatever a forward() meets that was not written for symbols
         first = str(error).partition("\n")[0]
         raise EncodingError(

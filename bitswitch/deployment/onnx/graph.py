@@ -38,7 +38,13 @@ class Graph:
         return self.constant(values.detach().cpu().numpy(), dtype)
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Append a node; return the name of its output."""
+        """Append a node; return the name of its output.
+
+        Args:
+            operator: Of ONNX itself, or of the ``domain`` that the attributes name.
+            inputs: Names.
+            attributes: Of the node.
+        """
         name = f"n{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name
@@ -62,9 +68,10 @@ class Graph:
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", *logits])],
             [constant for constant in self._constants if constant.name in needed],
         )
-        opset = helper.make_opsetid("", OPSET)
+        versions = {"": OPSET} | {node.domain: 1 for node in graph.node if node.domain}
+        opsets = [helper.make_opsetid(*each) for each in versions.items()]
         model: onnx.ModelProto = helper.make_model(
-            graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="bitswitch"
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="bitswitch"
         )
         onnx.checker.check_model(model, full_check=True)
         return model

@@ -3,6 +3,7 @@
 Codes of weights are int8, those of inputs uint8, with a zero point where they have a sign. Where
 scales belong to groups of inputs, rows of codes are reshaped to the weight; inputs with a scale per
 token go to their grids in float32. No integer kernel knows either: both are computed in float32.
+Linear layers whose input stays float keep their codes in blocks, see ``bitswitch.deployment.onnx.blocks``.
 
 Integer kernels round a bias to a multiple of the scale of their sums. At few bits that scale is
 a large part of the output's, so narrow codes are shifted to the top of their 8 bits: the same
@@ -15,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bitswitch.deployment.layers import IntegerConv2d, IntegerLayer
+from bitswitch.deployment.layers import IntegerConv2d, IntegerLayer, IntegerLinear
+from bitswitch.deployment.onnx import blocks
 from bitswitch.deployment.onnx.graph import Graph
 from bitswitch.deployment.onnx.operators.calls import Value
 from bitswitch.deployment.onnx.operators.products import Array, has_columns, product
@@ -56,12 +58,32 @@ def quantized_layer(
     found = Rescaling(numpy(part.weight_scale), None if layer.bias is None else numpy(layer.bias))
     if norm is not None:
         found = fold(found, *norm)
+    size = _block_size(layer, part)
+    if size is not None:
+        rows = _of_blocks(graph, part, x, found.scale, size)
+        return rows if found.bias is None else graph.add("Add", rows, graph.constant(found.bias))
     weight = _weight(graph, part, found.scale, has_columns(layer, x))
     if found.bias is None or (requantized and fits(found, part)):
         return product(graph, layer, x, weight, found.bias)
     shape = (-1, 1, 1) if isinstance(layer, IntegerConv2d) else (-1,)
     bias = graph.constant(found.bias.reshape(shape))
     return graph.add("Add", product(graph, layer, x, weight, None), bias)
+
+
+def _block_size(layer: IntegerLayer, part: Operands) -> int | None:
+    """Return the inputs of a block where codes meet an input that stays float; None: elsewhere."""
+    if part.grid is not None or not isinstance(layer, IntegerLinear):
+        return None
+    groups = part.weight_scale.shape[1] if part.weight_scale.dim() > 1 else 1
+    return blocks.size_of(part.codes.shape[1], groups)
+
+
+def _of_blocks(graph: Graph, part: Operands, x: Value, scale: Array, size: int) -> str:
+    """Return the product of a float input and codes in blocks."""
+    codes = numpy(part.codes)
+    zero_point = None if part.weight_zero_point is None else numpy(part.weight_zero_point)
+    found = blocks.in_blocks(codes, part.bits[0], scale, size)
+    return blocks.product(graph, x, found, codes.shape, zero_point)
 
 
 def quantized_input(
