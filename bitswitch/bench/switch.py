@@ -171,7 +171,7 @@ def deployed(name: str, first_last_bits: int | None = None) -> Deployed:
     net = parts.float_net()
     float_bytes = sum(value.numel() * value.element_size() for value in net.state_dict().values())
     model = parts.quantized(net, torch.device("cpu")).eval()
-    artifact = artifact_of(model, run, parts.dataset.outputs, parts.example(1).inputs.shape[1:])
+    artifact = artifact_of(model, run, parts.dataset.outputs, parts.example(1).inputs)
     weights = [
         (layer.weight.detach(), layer.weight_quantizer.encode(layer.weight, width).scale)
         for layer in model.layers.values()

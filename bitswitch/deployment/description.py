@@ -1,6 +1,6 @@
 """What a file says about its network, and which tensors belong to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from bitswitch.deployment.narrowing import RoundingRule
+from bitswitch.deployment.signature import IMAGES, LOGITS, Signature
 from bitswitch.nn.norms.pairs import pair, pairs
 from bitswitch.nn.norms.transitional import transition, transitions
 from bitswitch.nn.order import Followed
@@ -36,9 +37,16 @@ class LayerFacts(Strict):
     rounding: RoundingRule
     """How narrow codes follow from the stored ones."""
     signed: bool | None
-    """Whether codes of the input have a sign; None: the input stays float."""
+    """Whether codes of the input have a sign; None: the input stays float, at every bit-width."""
     input_granularity: Literal["per-tensor", "per-token"] = "per-tensor"
     """``per-token``: max|x| / (2^(b-1) - 1) of every row of the input [..., in], in float32."""
+
+    def bits(self, policy: Mapping[str, Operands]) -> Operands:
+        """Return (weight, input) bit-widths at ``policy``, 32 where the input stays float."""
+        if self.pinned is not None:
+            return self.pinned
+        weight, inputs = policy[self.name]
+        return weight, FLOAT_BITS if self.signed is None else inputs
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -60,7 +68,8 @@ class LayerFacts(Strict):
                 raise ValueError(f"pinned to {list(self.pinned)} bits, which are no widths of it")
         if (self.rounding == "none") != (len(self.widths) == 1):
             raise ValueError(f"rounding '{self.rounding}' does not fit {len(self.widths)} widths")
-        if (self.signed is None) != (FLOAT_BITS in inputs):
+        quantized = FLOAT_BITS not in inputs
+        if self.pinned is not None and (self.signed is None) == quantized:
             raise ValueError("signed must be given exactly where the input is quantized")
         if self.input_granularity == "per-token" and not self.signed:
             raise ValueError("codes of an input with a scale per token have a sign")
@@ -113,12 +122,33 @@ class Description(Strict):
     dataset: Choice
     """How images are normalised."""
     classes: PositiveInt
-    image: tuple[PositiveInt, PositiveInt, PositiveInt]
-    """(channels, height, width) of an image."""
+    """Outputs of the network; of a decoder its vocabulary."""
+    input: Signature
+    output: Signature
     bitset: Widths
     layers: tuple[LayerFacts, ...]
     """Quantized ones, in registration order."""
     norms: tuple[NormFacts, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_images(cls, content: Any) -> Any:
+        """Read what says nothing but the shape of an image: the network classifies images."""
+        if not isinstance(content, dict) or "image" not in content:
+            return content
+        image, rest = content["image"], {k: v for k, v in content.items() if k != "image"}
+        images = {"name": IMAGES, "dtype": "float32", "shape": image}
+        logits = {"name": LOGITS, "dtype": "float32", "shape": [content.get("classes")]}
+        return {"input": images, "output": logits, **rest}
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write the shape of an image alone where that says all: older programs read it."""
+        found: dict[str, Any] = serialize(self)
+        if (self.input.name, self.output.shape) != (IMAGES, (self.classes,)):
+            return found
+        image = found["input"]["shape"]
+        return {k: v for k, v in found.items() if k not in ("input", "output")} | {"image": image}
 
     @model_validator(mode="after")
     def _layers_fit(self) -> Self:

@@ -26,6 +26,7 @@ from bitswitch.deployment.grids import input_grids, weight_grids
 from bitswitch.deployment.loading import assembled
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.packing import BYTE, pack
+from bitswitch.deployment.signature import Signature
 from bitswitch.errors import EncodingError
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
@@ -68,7 +69,7 @@ def export(run: RunSpec, runs: Path, file: Path) -> None:
     refuse(run)
     parts = eager_parts(run)
     model = trained_model(run, parts, runs, torch.device("cpu"), by="export")
-    artifact = artifact_of(model, run, parts.dataset.outputs, parts.example(1).inputs.shape[1:])
+    artifact = artifact_of(model, run, parts.dataset.outputs, parts.example(1).inputs)
     verify(assembled(*artifact.content, file), model)
     write_bytes(file, container.encoded(*artifact.content))
 
@@ -132,7 +133,7 @@ def _able() -> list[str]:
 
 @torch.no_grad()
 def artifact_of(
-    model: QuantizedModel, run: RunSpec, classes: int, image: Sequence[int]
+    model: QuantizedModel, run: RunSpec, classes: int, inputs: Tensor
 ) -> Artifact:
     """Return the description and tensors of ``model``, which is on the CPU.
 
@@ -140,7 +141,7 @@ def artifact_of(
         model: Trained.
         run: What it is.
         classes: Number of outputs.
-        image: (channels, height, width) of an image.
+        inputs: One example or more, on the CPU; of any values.
 
     Raises:
         EncodingError: codes do not follow from the widest ones, or an input's grid is not even.
@@ -154,6 +155,8 @@ def artifact_of(
     replaced = [*model.quantized_layers, *(norm.name for norm in norms)]
     tensors |= _floats(model.net, replaced)
     options = {k: v for k, v in run.model.options.items() if k != "weights"}
+    with model.at(FLOAT_BITS):
+        logits = model(inputs[:1])
     description = Description.model_validate(
         {
             "run": run.run_id,
@@ -161,7 +164,8 @@ def artifact_of(
             "model": Choice(name=run.model.name, options=options),
             "dataset": run.dataset,
             "classes": classes,
-            "image": tuple(image),
+            "input": Signature.of_inputs(inputs),
+            "output": Signature.of_logits(logits.shape[1:]),
             "bitset": model.bitset,
             "layers": layers,
             "norms": norms,

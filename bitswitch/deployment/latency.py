@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import NamedTuple
 
 import onnxruntime
-import torch
 
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
@@ -76,9 +75,8 @@ def measure(
     sessions[FLOAT_BITS] = Session(float_graph_of(model), threads)
     found = []
     for batch in batches:
-        draw = torch.Generator().manual_seed(0)
-        images = torch.randn(batch, *model.facts.image, generator=draw)
-        requests = {bits: partial(session, images) for bits, session in sessions.items()}
+        inputs = model.facts.input.noise(batch, model.facts.classes)
+        requests = {bits: partial(session, inputs) for bits, session in sessions.items()}
         times = alternate(requests, rounds)
         found += [Latency(bits, batch, times[bits]) for bits in sessions]
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -81,17 +81,18 @@ class IntegerModel:
         """What this thread's next request runs at."""
         return self._current.policy
 
-    def __call__(self, images: Tensor, observe: Observer | None = None) -> Tensor:
-        """Return logits [n, classes], float32, of ``images`` [n, channels, height, width].
+    def __call__(self, inputs: Tensor, observe: Observer | None = None, **more: Any) -> Tensor:
+        """Return logits float32, [n, classes] of images, [n, t, vocabulary] of tokens.
 
         Args:
-            images: Normalised as in training.
+            inputs: As in training: images [n, channels, height, width] normalised, tokens [n, t].
             observe: Is shown the codes and accumulators of every quantized layer.
+            more: What the network takes beside its inputs.
         """
         token = REQUEST.set(Request(self._current, observe))  # taken once: no mix of two policies
         try:
             with torch.no_grad():
-                logits: Tensor = self.net(images)
+                logits: Tensor = self.net(inputs, **more)
         finally:
             REQUEST.reset(token)
         return logits
@@ -132,7 +133,7 @@ class IntegerModel:
         chosen = resolve(policy, self.layers, self.bitset, has_float=False)
         default = self.bitset[0] if isinstance(policy, Mapping) else int(policy)
         first = next(iter(chosen.values()), (default, default))
-        bits = {one.facts.name: one.facts.pinned or chosen[one.facts.name] for one in self._stored}
+        bits = {one.facts.name: one.facts.bits(chosen) for one in self._stored}
         codes = self._narrowed(bits)
         layers: dict[str, Operands] = {}
         norms: dict[str, tuple[Tensor, Tensor]] = {}

@@ -56,7 +56,7 @@ def quantized(run, size=8):
 
 
 def artifact(model, run, size=8):
-    return artifact_of(model, run, CLASSES, (3, size, size))
+    return artifact_of(model, run, CLASSES, images(size, 1))
 
 
 def integers(model, run, size=8):

@@ -18,11 +18,12 @@ from torch import Tensor, fx, nn
 from bitswitch.deployment.layers import FoldedBatchNorm, IntegerLayer
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.onnx import patterns
-from bitswitch.deployment.onnx.graph import INPUT, Graph
+from bitswitch.deployment.onnx.graph import Graph, Port
 from bitswitch.deployment.onnx.layers import numpy, quantized_input, quantized_layer
 from bitswitch.deployment.onnx.operators.calls import Call, Form, Size, UnsupportedError, Value
 from bitswitch.deployment.onnx.operators.products import float_product
 from bitswitch.deployment.onnx.operators.tables import FUNCTIONS, MODULES, written
+from bitswitch.deployment.onnx.program import Program, whole
 from bitswitch.deployment.onnx.tracing import FORM, is_in_place, trace
 from bitswitch.deployment.snapshot import Snapshot
 from bitswitch.errors import EncodingError
@@ -42,7 +43,12 @@ def graph_of(model: IntegerModel, policy: int | Policy) -> onnx.ModelProto:
         BitWidthError: as ``IntegerModel.switch``.
         EncodingError: the network does something that has no translation.
     """
-    return _translated(model, model.snapshot(policy), _Integers)
+    return integers_of(whole(model), model, policy)
+
+
+def integers_of(program: Program, model: IntegerModel, policy: int | Policy) -> onnx.ModelProto:
+    """Return ``program``, a part or a use of the network, at ``policy``; see ``graph_of``."""
+    return _translated(program, model, model.snapshot(policy), _Integers)
 
 
 def float_graph_of(model: IntegerModel) -> onnx.ModelProto:
@@ -51,27 +57,30 @@ def float_graph_of(model: IntegerModel) -> onnx.ModelProto:
     Raises:
         EncodingError: the network does something that has no translation.
     """
-    return _translated(model, model.snapshot(model.bitset[0]), _Walk)
+    return floats_of(whole(model), model)
+
+
+def floats_of(program: Program, model: IntegerModel) -> onnx.ModelProto:
+    """Return ``program`` in float32; see ``float_graph_of``."""
+    return _translated(program, model, model.snapshot(model.bitset[0]), _Walk)
 
 
 def _translated(
-    model: IntegerModel, snapshot: Snapshot, translation: "type[_Walk]"
+    program: Program, model: IntegerModel, snapshot: Snapshot, translation: "type[_Walk]"
 ) -> onnx.ModelProto:
-    name, image = model.facts.model.name, model.facts.image
+    name = model.facts.model.name
     try:
-        device = next(iter(model.net.state_dict().values())).device
-        examples = ([torch.zeros(count, *image, device=device)] for count in (2, 3))
-        traced = trace(model.net, *examples)
+        traced = trace(program.net, *program.examples)
     except Exception as error:  # whatever a forward() meets that was not written for symbols
         first = str(error).partition("\n")[0]
         raise EncodingError(
             f"Model '{name}' cannot be written as ONNX: its forward() cannot be traced ({first})."
         ) from error
-    walk = translation(model, snapshot, traced)
+    walk = translation(name, program, snapshot, traced)
     for node in traced.nodes:
         walk.visit(node)
     try:
-        return walk.graph.finish(walk.output, image, walk.output.shape[1:])
+        return walk.graph.finish(program.inputs, walk.outputs)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise EncodingError(f"Model '{name}' cannot be written as ONNX: {error}") from error
 
@@ -79,21 +88,25 @@ def _translated(
 class _Walk:
     """Translates the operations of a network, in order, to float32.
 
-    Operations that do not depend on the images are computed here, and are constants of the graph.
+    Operations that do not depend on the inputs are computed here, and are constants of the graph.
 
     Args:
-        model: The network.
+        name: Of the model, for messages.
+        program: The network.
         snapshot: Its integers and scales.
         traced: Its operations.
     """
 
-    output: Value
-    """The logits, once the last operation is translated."""
+    outputs: dict[str, Port]
+    """Of the graph, by the names of their values, once the last operation is translated."""
 
-    def __init__(self, model: IntegerModel, snapshot: Snapshot, traced: fx.Graph) -> None:
-        self.name = model.facts.model.name
-        self.modules = dict(model.net.named_modules(remove_duplicate=False))
-        self.net = model.net
+    def __init__(
+        self, name: str, program: Program, snapshot: Snapshot, traced: fx.Graph
+    ) -> None:
+        self.name = name
+        self.program = program
+        self.inputs = iter(program.inputs)
+        self.modules = dict(program.net.named_modules(remove_duplicate=False))
         self.snapshot = snapshot
         self.graph = Graph()
         self.results: dict[fx.Node, Any] = {}
@@ -119,9 +132,9 @@ class _Walk:
 
     def _result(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
         if node.op == "placeholder":
-            return self._images()
+            return self._input()
         if node.op == "get_attr":
-            return attrgetter(str(node.target))(self.net)
+            return attrgetter(str(node.target))(self.program.net)
         if node.op == "output":
             return self._end(args[0])
         module = self.modules[str(node.target)] if node.op == "call_module" else None
@@ -134,15 +147,20 @@ class _Walk:
             return self.norm(node, module, args[0])
         return self.other(node, Call(self.graph, args, kwargs, module))
 
-    def _images(self) -> str:
-        if INPUT in self.results.values():
+    def _input(self) -> str:
+        port = next(self.inputs, None)
+        if port is None:
             raise UnsupportedError("a second input")
-        return INPUT
+        return port.name
 
-    def _end(self, result: Any) -> str:
-        if not isinstance(result, Value):
+    def _end(self, result: Any) -> Any:
+        found = result if isinstance(result, tuple) else (result,)
+        if len(found) != len(self.program.outputs) or not all(isinstance(v, Value) for v in found):
             raise UnsupportedError("an output that is not one tensor of logits")
-        self.output = result
+        self.outputs = {
+            value: Port(name, value.form.dtype, _sizes(value))
+            for name, value in zip(self.program.outputs, found, strict=True)
+        }
         return result
 
     def _constant(self, value: Any) -> Any:
@@ -180,6 +198,11 @@ class _Walk:
         return known(call)
 
 
+def _sizes(value: Value) -> tuple[int | str, ...]:
+    """Return the sizes of an output; one that is open is the number of examples."""
+    return tuple("n" if size is None else size for size in value.shape)
+
+
 def _named(result: Any, form: Any) -> Any:
     """Return what a translation gave, its names with the forms of what they stand for."""
     if isinstance(result, str) and isinstance(form, Form):
@@ -199,7 +222,7 @@ def _of_graph(arguments: Any) -> bool:
 
 
 def _computed(node: fx.Node, module: nn.Module | None, args: Any, kwargs: Any) -> Any:
-    """Return what an operation gives that does not depend on the images."""
+    """Return what an operation gives that does not depend on the inputs."""
     with torch.no_grad():
         if module is not None:
             return module(*args, **kwargs)
@@ -212,8 +235,10 @@ def _computed(node: fx.Node, module: nn.Module | None, args: Any, kwargs: Any) -
 class _Integers(_Walk):
     """Translates quantized layers to codes and their scales."""
 
-    def __init__(self, model: IntegerModel, snapshot: Snapshot, traced: fx.Graph) -> None:
-        super().__init__(model, snapshot, traced)
+    def __init__(
+        self, name: str, program: Program, snapshot: Snapshot, traced: fx.Graph
+    ) -> None:
+        super().__init__(name, program, snapshot, traced)
         self.patterns = patterns.find(traced.nodes, self.modules, snapshot.layers)
 
     def layer(self, node: fx.Node, layer: IntegerLayer, x: Value) -> str:

@@ -1,6 +1,7 @@
 """An ONNX graph under construction: nodes and constants, named as they are added."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -13,7 +14,20 @@ OPSET = 17
 """Scales per channel need 13."""
 IR_VERSION = 8
 """Goes with the operators: older programs read the file too."""
-INPUT, OUTPUT = "images", "logits"
+TYPES = {torch.float32: TensorProto.FLOAT, torch.int64: TensorProto.INT64}
+
+
+class Port(NamedTuple):
+    """A tensor that goes into a graph or comes out of it."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int | str, ...]
+    """Sizes; one that is open has a name."""
+
+    def proto(self) -> onnx.ValueInfoProto:
+        """Return it as a graph says it."""
+        return helper.make_tensor_value_info(self.name, TYPES[self.dtype], self.shape)
 
 
 class Graph:
@@ -49,23 +63,21 @@ class Graph:
         self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name
 
-    def finish(
-        self, output: str, image: tuple[int, ...], logits: tuple[int | None, ...]
-    ) -> onnx.ModelProto:
-        """Return the model, checked; what the logits do not need is left out.
+    def finish(self, inputs: Sequence[Port], outputs: Mapping[str, Port]) -> onnx.ModelProto:
+        """Return the model, checked; what no output needs is left out.
 
         Args:
-            output: Name of the logits.
-            image: (channels, height, width).
-            logits: Their shape after the number of images: (classes,).
+            inputs: All of them.
+            outputs: By the names that they have in the graph so far.
         """
-        self._nodes.append(helper.make_node("Identity", [output], [OUTPUT], OUTPUT))
-        needed = self._needed()
+        for name, port in outputs.items():
+            self._nodes.append(helper.make_node("Identity", [name], [port.name], port.name))
+        needed = self._needed({port.name for port in outputs.values()})
         graph = helper.make_graph(
             [node for node in self._nodes if node.output[0] in needed],
             "bitswitch",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", *image])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", *logits])],
+            [port.proto() for port in inputs],
+            [port.proto() for port in outputs.values()],
             [constant for constant in self._constants if constant.name in needed],
         )
         versions = {"": OPSET} | {node.domain: 1 for node in graph.node if node.domain}
@@ -76,9 +88,9 @@ class Graph:
         onnx.checker.check_model(model, full_check=True)
         return model
 
-    def _needed(self) -> set[str]:
-        """Return the names of all values that the output depends on."""
-        needed = {OUTPUT}
+    def _needed(self, outputs: set[str]) -> set[str]:
+        """Return the names of all values that ``outputs`` depend on."""
+        needed = set(outputs)
         for node in reversed(self._nodes):
             if node.output[0] in needed:
                 needed.update(node.input)

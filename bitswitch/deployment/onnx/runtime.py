@@ -11,7 +11,6 @@ from torch import Tensor
 
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.onnx.export import graph_of
-from bitswitch.deployment.onnx.graph import INPUT, OUTPUT
 from bitswitch.types import Policy
 
 LAYERS = frozenset(("Conv", "Gemm", "MatMul"))
@@ -21,6 +20,8 @@ INTEGER_KERNELS = frozenset(("QLinearConv", "QGemm", "QLinearMatMul", "MatMulInt
 EXACT = "session.x64quantprecision"
 """Without this, sums are wrong on processors that lack VNNI instructions: pairs of products of
 codes are added in 16 bits, which overflow. With it, codes of weights get an offset of 128 there."""
+
+_TYPES = {"tensor(float)": torch.float32, "tensor(int64)": torch.int64}
 
 
 class Kernels(NamedTuple):
@@ -42,6 +43,7 @@ class Session:
 
     def __init__(self, graph: onnx.ModelProto, threads: int = 1) -> None:
         self._session = _session(graph, threads)
+        self._inputs = [(one.name, _TYPES[one.type]) for one in self._session.get_inputs()]
 
     @classmethod
     def of(cls, model: IntegerModel, policy: int | Policy, threads: int = 1) -> "Session":
@@ -53,10 +55,20 @@ class Session:
         """
         return cls(graph_of(model, policy), threads)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return logits [n, classes] of ``images`` [n, channels, height, width], normalised."""
-        logits = self._session.run([OUTPUT], {INPUT: images.float().cpu().numpy()})
-        return torch.from_numpy(logits[0])
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return logits of ``inputs``, as ``IntegerModel`` does."""
+        return self.run(inputs)[0]
+
+    def run(self, *inputs: Tensor) -> list[Tensor]:
+        """Return all outputs of a graph, its inputs given in their order."""
+        found = self._session.run(
+            None,
+            {
+                name: value.to(torch.device("cpu"), dtype).numpy()
+                for (name, dtype), value in zip(self._inputs, inputs, strict=True)
+            },
+        )
+        return [torch.from_numpy(value) for value in found]
 
 
 def kernels(graph: onnx.ModelProto) -> Kernels:

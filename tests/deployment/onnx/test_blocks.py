@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bitswitch.deployment.onnx import blocks
-from bitswitch.deployment.onnx.graph import INPUT, Graph
+from bitswitch.deployment.onnx.graph import Graph, Port
 from bitswitch.deployment.onnx.operators.calls import Form, Value
 
 OUT, IN = 24, 256
@@ -27,11 +27,12 @@ def run(codes, bits, scale, x, zero_point=None, level=None, monkeypatch=None):
     graph = Graph()
     groups = scale.shape[1] if scale.ndim > 1 else 1
     found = blocks.in_blocks(codes, bits, scale, blocks.size_of(IN, groups))
-    value = Value(INPUT, Form((None, *x.shape[1:]), torch.float32))
+    value = Value("x", Form((None, *x.shape[1:]), torch.float32))
     output = blocks.product(graph, value, found, codes.shape, zero_point)
-    model = graph.finish(output, x.shape[1:], (*x.shape[1:-1], OUT))
+    ports = Port("x", torch.float32, ("n", *x.shape[1:])), Port("y", torch.float32, ("n", 3, OUT))
+    model = graph.finish(ports[:1], {output: ports[1]})
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    return session.run(None, {INPUT: x})[0]
+    return session.run(None, {"x": x})[0]
 
 
 def weight(codes, scale, zero_point=None):

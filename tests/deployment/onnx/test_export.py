@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from bitswitch.deployment.onnx.export import float_graph_of, graph_of, write
-from bitswitch.deployment.onnx.graph import INPUT
 from bitswitch.errors import BitWidthError, EncodingError
 from tests.deployment import exported
 
@@ -34,7 +33,7 @@ def as_written(graph, images):
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
-    return torch.from_numpy(session.run(None, {INPUT: images.numpy()})[0])
+    return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
 
 
 def exact(integers, images, policy):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bitswitch.deployment.onnx.export import float_graph_of, graph_of
-from bitswitch.deployment.onnx.graph import Graph
+from bitswitch.deployment.onnx.graph import Graph, Port
 from bitswitch.deployment.onnx.runtime import Kernels, Session, kernels
 from tests.deployment import exported
 from tests.deployment.onnx.test_export import VIT, assert_same, exact, made
@@ -73,7 +73,9 @@ def test_products_of_large_codes_do_not_overflow(product):
         scale, zero = graph.constant(255 * 127 * count / 200), graph.constant(0, np.uint8)
         y = graph.add("QuantizeLinear", y, scale, zero)
         y = graph.add("DequantizeLinear", y, scale, zero)
-    model = graph.finish(graph.add("Flatten", y, axis=1), (count, 1, 1), (8,))
+    images = Port("images", torch.float32, ("n", count, 1, 1))
+    logits = Port("logits", torch.float32, ("n", 8))
+    model = graph.finish([images], {graph.add("Flatten", y, axis=1): logits})
     assert kernels(model).integer == 1
     found = Session(model)(torch.full((1, count, 1, 1), 255.0))
     assert torch.equal(found, torch.full((1, 8), 255.0 * 127 * count))
