@@ -132,9 +132,7 @@ def _able() -> list[str]:
 
 
 @torch.no_grad()
-def artifact_of(
-    model: QuantizedModel, run: RunSpec, classes: int, inputs: Tensor
-) -> Artifact:
+def artifact_of(model: QuantizedModel, run: RunSpec, classes: int, inputs: Tensor) -> Artifact:
     """Return the description and tensors of ``model``, which is on the CPU.
 
     Args:

@@ -15,6 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention, softmax
 
 from bitswitch.contracts.data import Model
 from bitswitch.models.llama_weights import load_llama
+from bitswitch.nn.cache import KeyValueCache
 from bitswitch.nn.dataflow import FirstLast
 from bitswitch.runtime.randomness import seeded
 from bitswitch.types import Strict
@@ -100,23 +101,38 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(size.width, size.width, bias=False)
         self.rotary = Rotary(size.head, size.context, size.theta)
 
-    def forward(self, x: Tensor) -> Tensor:
-        queries = self.rotary(_heads(self.q_proj(x), self.heads))
-        keys = self.rotary(_heads(self.k_proj(x), self.kv_heads))
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        start = 0 if cache is None else cache.seen(self)
+        queries = self.rotary(_heads(self.q_proj(x), self.heads), start)
+        keys = self.rotary(_heads(self.k_proj(x), self.kv_heads), start)
         values = _heads(self.v_proj(x), self.kv_heads)
+        if cache is not None:
+            keys, values = cache.extend(self, keys, values)
         mixed = self._attend(queries, _shared(keys, self.heads), _shared(values, self.heads))
         output: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
         return output
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Return what every position takes of the values up to its own, [n, heads, t, head]."""
+        """Return what every position takes of the values up to its own, [n, heads, t, head].
+
+        The last positions of keys and values are those of the queries.
+        """
+        several = queries.shape[2] > 1  # else there is none after it
         if self.fused:
-            return scaled_dot_product_attention(queries, keys, values, is_causal=True)
+            whole = several and queries.shape[2] == keys.shape[2]
+            mask = ~_later(queries, keys) if several and not whole else None
+            return scaled_dot_product_attention(queries, keys, values, mask, is_causal=whole)
         scores = queries @ keys.transpose(2, 3) / sqrt(queries.shape[-1])
-        place = torch.arange(scores.shape[-1], device=scores.device)
-        scores = scores.masked_fill(place > place[:, None], -torch.inf)
+        if several:
+            scores = scores.masked_fill(_later(queries, keys), -torch.inf)
         kind = torch.promote_types(scores.dtype, torch.float32)
         return softmax(scores, dim=-1, dtype=kind).to(values.dtype) @ values
+
+
+def _later(queries: Tensor, keys: Tensor) -> Tensor:
+    """Return which keys come after each of the queries, bool [t, all]."""
+    place = torch.arange(keys.shape[2], device=keys.device)
+    return place > place[-queries.shape[2] :, None]
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:
@@ -154,8 +170,8 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(size.width, size.eps)
         self.mlp = FeedForward(size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x))
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cache)
         output: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return output
 
@@ -169,10 +185,10 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Block(size) for _ in range(size.blocks))
         self.norm = RMSNorm(size.width, size.eps)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         x = self.embed_tokens(tokens)
         for block in self.layers:
-            x = block(x)
+            x = block(x, cache)
         output: Tensor = self.norm(x)
         return output
 
@@ -191,8 +207,12 @@ class LlamaNet(nn.Module):
         if size.tied:
             self.lm_head.weight = self.model.embed_tokens.weight
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Return logits [n, t, vocabulary] of ``tokens`` int64 [n, t].
+
+        Args:
+            tokens: A window, or with a cache those that come after what it has.
+            cache: Keys and values of the tokens before; gets those of these.
 
         Raises:
             ValueError: a window is longer than the rotary tables.
@@ -202,7 +222,7 @@ class LlamaNet(nn.Module):
                 f"a window of {tokens.shape[1]} tokens is longer than the network's context, "
                 f"{self.size.context}; set the model's option 'context'"
             )
-        logits: Tensor = self.lm_head(self.model(tokens))
+        logits: Tensor = self.lm_head(self.model(tokens, cache))
         return logits
 
 

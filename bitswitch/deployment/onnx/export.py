@@ -100,9 +100,7 @@ class _Walk:
     outputs: dict[str, Port]
     """Of the graph, by the names of their values, once the last operation is translated."""
 
-    def __init__(
-        self, name: str, program: Program, snapshot: Snapshot, traced: fx.Graph
-    ) -> None:
+    def __init__(self, name: str, program: Program, snapshot: Snapshot, traced: fx.Graph) -> None:
         self.name = name
         self.program = program
         self.inputs = iter(program.inputs)
@@ -235,9 +233,7 @@ def _computed(node: fx.Node, module: nn.Module | None, args: Any, kwargs: Any) -
 class _Integers(_Walk):
     """Translates quantized layers to codes and their scales."""
 
-    def __init__(
-        self, name: str, program: Program, snapshot: Snapshot, traced: fx.Graph
-    ) -> None:
+    def __init__(self, name: str, program: Program, snapshot: Snapshot, traced: fx.Graph) -> None:
         super().__init__(name, program, snapshot, traced)
         self.patterns = patterns.find(traced.nodes, self.modules, snapshot.layers)
 

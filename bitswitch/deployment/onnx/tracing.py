@@ -54,22 +54,18 @@ _AUGMENTED = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
 
 
 class _Symbol(fx.Proxy):
-    """Stands for a value; what is known of it are no symbols."""
+    """Stands for a value; what is the same for both examples is no symbol."""
 
-    @property
-    def form(self) -> Any:
-        """What the operation gives, as far as that is known."""
-        return self.node.meta[FORM]
+    tracer: "_Tracer"
 
     def __getattr__(self, name: str) -> Any:
-        if not isinstance(self.form, Form) or name not in ("shape", "dtype", "ndim"):
+        first = self.tracer.values[self.node][0]
+        if not isinstance(first, Tensor) or name not in ("shape", "dtype", "device", "ndim"):
             return super().__getattr__(name)
         if name != "shape":
-            return self.form.dtype if name == "dtype" else len(self.form.shape)
-        sizes = Attribute(self, name)
-        return tuple(
-            sizes[axis] if size is None else size for axis, size in enumerate(self.form.shape)
-        )
+            return getattr(first, name)
+        sizes, known = Attribute(self, name), self.node.meta[FORM].shape
+        return tuple(sizes[axis] if size is None else size for axis, size in enumerate(known))
 
 
 class _Tracer(fx.Tracer):
@@ -87,7 +83,7 @@ class _Tracer(fx.Tracer):
     def __init__(self, examples: Sequence[Sequence[Tensor]]) -> None:
         super().__init__()
         self._inputs = [iter(inputs) for inputs in examples]
-        self._values: dict[fx.Node, list[Any]] = {}
+        self.values: dict[fx.Node, list[Any]] = {}
         """What each operation gives for both."""
         self._versions: dict[fx.Node, int | None] = {}
         """How often what each gave had been changed in place when it was known last."""
@@ -126,19 +122,19 @@ class _Tracer(fx.Tracer):
         """Return an operation, once it was run."""
         node = super().create_node(kind, target, args, kwargs, *more, **named)
         for one in node.all_input_nodes:
-            if _version(self._values[one]) != self._versions[one]:
+            if _version(self.values[one]) != self._versions[one]:
                 raise UnsupportedError(
                     f"'{one.name}' is read after an operation in place on another view of it"
                 )
         self._running = True
         try:
-            self._values[node] = [self._run(node, which) for which in (0, 1)]
+            self.values[node] = [self._run(node, which) for which in (0, 1)]
         finally:
             self._running = False
-        self._versions[node] = _version(self._values[node])
+        self._versions[node] = _version(self.values[node])
         if is_in_place(node, self._named):
             self._versions[node.args[0]] = self._versions[node]  # type: ignore[index]
-        node.meta[FORM] = _common(*map(_forms, self._values[node]))
+        node.meta[FORM] = _common(*map(_forms, self.values[node]))
         return node
 
     @cached_property
@@ -148,7 +144,7 @@ class _Tracer(fx.Tracer):
     def _run(self, node: fx.Node, which: int) -> Any:
         """Return what ``node`` gives for one of the examples."""
         args, kwargs = fx.node.map_arg(
-            (node.args, node.kwargs), lambda one: self._values[one][which]
+            (node.args, node.kwargs), lambda one: self.values[one][which]
         )
         if node.op == "placeholder":
             return next(self._inputs[which])

@@ -99,7 +99,8 @@ def test_blocks_without_a_fast_kernel_are_kept_in_wider_codes():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "groups", "size"), [(256, 1, 128), (96, 1, 32), (512, 4, 128), (100, 1, None), (64, 8, None)]
+    ("inputs", "groups", "size"),
+    [(256, 1, 128), (96, 1, 32), (512, 4, 128), (100, 1, None), (64, 8, None)],
 )
 def test_the_largest_block_that_fits(inputs, groups, size):
     assert blocks.size_of(inputs, groups) == size

@@ -96,9 +96,14 @@ class Call(NamedTuple):
         """
         return axis_of(dim, len(self.x.shape), what)
 
-    def part(self, x: str, axis: int, start: int, end: int, step: int = 1) -> str:
+    def part(
+        self, x: str, axis: int, start: int | Size, end: int | Size, step: int | Size = 1
+    ) -> str:
         """Return ``x`` from ``start`` to ``end`` along one dimension."""
-        bounds = (self.graph.constant([one], np.int64) for one in (start, end, axis, step))
+        bounds = (
+            one if isinstance(one, Size) else self.graph.constant([one], np.int64)
+            for one in (start, end, axis, step)
+        )
         return self.graph.add("Slice", x, *bounds)
 
 

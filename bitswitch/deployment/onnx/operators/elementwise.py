@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from onnx import TensorProto
 
 from bitswitch.deployment.onnx.operators.calls import Call, Size, UnsupportedError, Value
@@ -167,6 +168,17 @@ def whole(call: Call) -> str:
 def floating(call: Call) -> str:
     """Return the input in float32."""
     return call.graph.add("Cast", call.x, to=TensorProto.FLOAT)
+
+
+def converted(call: Call) -> str:
+    """Return the input in another type, where numbers are float32 or int64."""
+    dtype = call.get(1, "dtype")
+    if dtype == call.x.form.dtype:
+        return call.x
+    known = {torch.float32: floating, torch.int64: whole}
+    if dtype not in known:
+        raise UnsupportedError(f"to({dtype}), where float32 and int64 have a translation")
+    return known[dtype](call)
 
 
 def unchanged(call: Call) -> str:

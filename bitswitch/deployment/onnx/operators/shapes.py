@@ -80,6 +80,26 @@ def flatten(call: Call) -> str:
     return reshaped(call.graph, call.x, [*[0] * start, -1, *kept])  # 0: as it was
 
 
+def unflatten(call: Call) -> str:
+    """Return the input with one dimension as several neighbouring ones."""
+    axis = call.axis(call.get(1, "dim"), "unflatten()")
+    sizes = call.get(2, "sizes", call.kwargs.get("unflattened_size"))
+    kept = _sizes(call.graph, call.x)[axis + 1 :]
+    return reshaped(call.graph, call.x, [*[0] * axis, *sizes, *kept])  # 0: as it was
+
+
+def repeated(call: Call) -> str:
+    """Return the input, everything along a dimension several times in a row."""
+    axis, count = call.axis(call.get(2, "dim"), "repeat_interleave()"), call.get(1, "repeats")
+    if not isinstance(count, int):
+        raise UnsupportedError("repeat_interleave() by other things than one number")
+    sizes = _sizes(call.graph, call.x)
+    apart = call.graph.add("Unsqueeze", call.x, call.graph.constant([axis + 1], np.int64))
+    wide = _shape(call.graph, [*[1] * (axis + 1), count, *[1] * (len(sizes) - axis - 1)])
+    all_sizes = [*[0] * axis, -1, *sizes[axis + 1 :]]
+    return reshaped(call.graph, call.graph.add("Expand", apart, wide), all_sizes)
+
+
 def squeeze(call: Call) -> str:
     """Return the input without a dimension of size 1."""
     axis = call.axis(call.get(1, "dim"), "squeeze()")
@@ -121,6 +141,17 @@ def concatenate(call: Call) -> str:
     if not values or not all(isinstance(one, Value) for one in values):
         raise UnsupportedError("cat() of other things than tensors")
     return call.graph.add("Concat", *values, axis=axis_of(dim, len(values[0].shape), "cat()"))
+
+
+def stack(call: Call) -> str:
+    """Return values side by side along a new dimension."""
+    values, dim = call.get(0, "tensors"), call.get(1, "dim", 0)
+    if not values or not all(isinstance(one, Value) for one in values):
+        raise UnsupportedError("stack() of other things than tensors")
+    axis = axis_of(dim, len(values[0].shape) + 1, "stack()")
+    place = [call.graph.constant([axis], np.int64) for _ in values]
+    apart = [call.graph.add("Unsqueeze", *each) for each in zip(values, place, strict=True)]
+    return call.graph.add("Concat", *apart, axis=axis)
 
 
 def unbind(call: Call) -> list[str]:
@@ -197,10 +228,10 @@ def _cut(call: Call, index: Sequence[Any]) -> str:
     return x
 
 
-def _bounds(part: Any) -> tuple[int, int, int]:
+def _bounds(part: Any) -> tuple[int | Size, int | Size, int | Size]:
     """Return start, end and step of a slice."""
     found = (part.start, part.stop, part.step) if isinstance(part, slice) else ()
-    if not found or not all(one is None or isinstance(one, int) for one in found):
+    if not found or not all(one is None or isinstance(one, int | Size) for one in found):
         raise UnsupportedError("an index of other things than slices of numbers, numbers and None")
     start, stop, step = found
     return start or 0, LAST if stop is None else stop, step or 1
