@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli import datasets, deployment, infer, old_names, policies, reports, runs, tools
+from bitswitch.cli import (
+    datasets,
+    deployment,
+    generate,
+    infer,
+    old_names,
+    policies,
+    reports,
+    runs,
+    tools,
+)
 from bitswitch.cli import plugins as own
 from bitswitch.errors import BitswitchError
 
@@ -32,7 +42,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         *(reports.collect, reports.table, reports.figure, reports.report, reports.errata),
     ),
     "Extend": (tools.schema, tools.bench),
-    "Deploy": (runs.deploy, deployment.export, infer.infer),
+    "Deploy": (runs.deploy, deployment.export, infer.infer, generate.generate),
     "Data": (),
 }
 """Commands by the part of the help that lists them."""

@@ -1,4 +1,4 @@
-"""The command that runs a deployed model on pictures."""
+"""The command that runs a deployed model on pictures, or on a text."""
 
 import json
 from pathlib import Path
@@ -13,13 +13,23 @@ from bitswitch.results.policies import PolicyFile
 if TYPE_CHECKING:
     from bitswitch.deployment.inference import Inference
     from bitswitch.deployment.latency import WidthInBudget
+    from bitswitch.deployment.text import TextScores
 
 
 def infer(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="As `bitswitch export` wrote it.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files.")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="[IMAGE]...", help="Picture files.")
+    ] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="In place of pictures: a text, scored at every bit-width."
+        ),
+    ] = None,
     bits: Annotated[
-        int | None, typer.Option(help="Bit-width of all layers; the widest by default.")
+        int | None,
+        typer.Option(help="Bit-width of all layers; the widest by default, of a text all."),
     ] = None,
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Bit-widths of every layer, *.json.")
@@ -35,12 +45,22 @@ def infer(
     top: Annotated[int, typer.Option(min=1, help="Classes that are printed.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Print the most probable classes of every IMAGE."""
+    """Print the most probable classes of every IMAGE, or how well a text is predicted."""
     if sum(given is not None for given in (bits, policy, budget_ms)) > 1:
         raise SpecError("--bits, --policy and --budget-ms exclude each other: give one of them.")
+    if bool(images) == (text is not None):
+        raise SpecError("Give picture files, or a text: --text FILE; one of both.")
+    if text is not None and budget_ms is not None:
+        raise SpecError("--budget-ms is for pictures: a text is scored at every bit-width.")
     file = PolicyFile.read(policy) if policy else None
     from bitswitch import stages
 
+    if text is not None:
+        scores = stages.score_text(model, text, file or bits, engine, threads)
+        table = text_content(scores, engine)
+        typer.echo(json.dumps(table) if as_json else text_lines(table))
+        return
+    assert images
     found = stages.infer(model, images, file or bits, budget_ms, engine, threads)
     content = as_content(found, file, engine, top)
     typer.echo(json.dumps(content) if as_json else as_text(content, found.choice, budget_ms))
@@ -70,6 +90,26 @@ def as_content(
             for path, values in found.probabilities
         ],
     }
+
+
+def text_content(found: "TextScores", engine: str) -> dict[str, Any]:
+    """Return how well a text was predicted, JSON-like."""
+    scores = [{"policy": one.policy, **one.values} for one in found.scores]
+    about = {"protocol": found.protocol, "unit": found.unit}
+    return {"run": found.run, "engine": engine, **about, "scores": scores}
+
+
+def text_lines(content: dict[str, Any]) -> str:
+    """Return the same as lines: how it was found, then one line per bit-width."""
+    lines = [f"{content['engine']}; {content['protocol']}"]
+    for each in content["scores"]:
+        policy = each["policy"]
+        name = f"{policy} bits" if isinstance(policy, int) else f"policy of {len(policy)} layers"
+        lines.append(
+            f"{name}: {each['bits_per_byte']:.4f} bits per byte, perplexity "
+            f"{each['perplexity']:.3f} per {content['unit']}"
+        )
+    return "\n".join(lines)
 
 
 def as_text(

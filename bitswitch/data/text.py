@@ -13,6 +13,7 @@ from bitswitch.contracts.data import Batch, Dataset, OpenDataset
 from bitswitch.contracts.streams import Stream
 from bitswitch.contracts.task import UNCOUNTED
 from bitswitch.data import files
+from bitswitch.data.tokenization import Bytes, Tokenizer
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.runtime.randomness import generator
 from bitswitch.tasks.language_model import LanguageModel, Protocol
@@ -40,6 +41,8 @@ class TextDataset(Dataset):
     """Where the protocol has one."""
     remedy: str
     """What to do about data that are missing."""
+    tokenizer: Tokenizer = Bytes()
+    """Turns text into tokens."""
 
     def tokens(self) -> Tokens:
         """Return the tokens of every split, from where they come.
@@ -91,6 +94,10 @@ class TextDataset(Dataset):
 
     def open(self, root: Path, device: torch.device) -> OpenDataset:
         return self._windows(files.load_arrays(self.path(root), self.remedy), device)
+
+    def windows_of(self, tokens: Tensor) -> OpenDataset:
+        """Return any ``tokens`` [n] as the test split, cut as the protocol says."""
+        return self._windows(dict.fromkeys(SPLITS, tokens.numpy()), torch.device("cpu"))
 
     def _windows(self, tokens: Tokens, device: torch.device) -> "Windows":
         return Windows(tokens, self.protocol, device, self.epoch_windows, self.bos_token)

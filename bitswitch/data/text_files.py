@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bitswitch.data import files
 from bitswitch.data.text import SPLITS, TextDataset, Tokens, require_windows
-from bitswitch.data.tokenization import BYTES, Tokenizer, tokenizer_of
+from bitswitch.data.tokenization import BYTES, tokenizer_of
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.runtime.cache import digest
 from bitswitch.tasks.language_model import Bos, Protocol, Windows
@@ -69,7 +69,7 @@ class TextFiles(TextDataset):
         super().__init__(options)
         chosen = self.options
         self.epoch_windows = chosen.epoch_windows
-        self.tokenizer: Tokenizer = tokenizer_of(chosen.tokenizer)
+        self.tokenizer = tokenizer_of(chosen.tokenizer)
         known = self.tokenizer.vocabulary
         self.outputs = chosen.vocabulary or known
         if self.outputs < known:
@@ -117,7 +117,7 @@ class TextFiles(TextDataset):
             DatasetError: a file is missing, or holds no text in UTF-8.
         """
         return {
-            split: b"\n\n".join(_text(Path(path)) for path in getattr(self.options, split))
+            split: b"\n\n".join(read_text(Path(path)) for path in getattr(self.options, split))
             for split in SPLITS
         }
 
@@ -126,7 +126,7 @@ class TextFiles(TextDataset):
         for split, ids in found.items():
             named = f"the {split} text, {', '.join(getattr(self.options, split))}"
             require_windows(self.protocol, len(ids), named)
-            _require_known(ids, self.outputs, named)
+            require_known(ids, self.outputs, named)
         return found
 
     def path(self, root: Path) -> Path:
@@ -140,7 +140,7 @@ class TextFiles(TextDataset):
         return found.new_zeros(self.outputs).scatter(0, found.new_tensor(range(len(found))), found)
 
 
-def _text(path: Path) -> bytes:
+def read_text(path: Path) -> bytes:
     """Return the text in a file.
 
     Raises:
@@ -161,7 +161,7 @@ def _text(path: Path) -> bytes:
     return content
 
 
-def _require_known(ids: "np.ndarray[Any, Any]", outputs: int, text: str) -> None:
+def require_known(ids: "np.ndarray[Any, Any]", outputs: int, text: str) -> None:
     """Raise an error where a token id is none of the vocabulary's.
 
     Raises:

@@ -1,5 +1,6 @@
 """Tokenizers: a text becomes numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,9 @@ class Tokenizer(Protocol):
     def encode(self, text: bytes) -> "np.ndarray[Any, Any]":
         """Return the ids of a text in UTF-8, without any special token, [n]."""
 
+    def decode(self, ids: Sequence[int]) -> bytes:
+        """Return the text that ``ids`` stand for."""
+
     def bytes_of(self) -> Tensor | None:
         """Return the bytes of text that each token stands for, int64; None: one each."""
 
@@ -39,6 +43,9 @@ class Bytes:
 
     def encode(self, text: bytes) -> "np.ndarray[Any, Any]":
         return np.frombuffer(bytearray(text), np.uint8)
+
+    def decode(self, ids: Sequence[int]) -> bytes:
+        return bytes(ids)
 
     def bytes_of(self) -> Tensor | None:
         return None
@@ -77,6 +84,10 @@ class TokenizerFile:
     def encode(self, text: bytes) -> "np.ndarray[Any, Any]":
         ids = self._made.encode(text.decode(), add_special_tokens=False).ids
         return np.array(ids, np.int32)
+
+    def decode(self, ids: Sequence[int]) -> bytes:
+        text: str = self._made.decode(list(ids), skip_special_tokens=False)
+        return text.encode()
 
     def bytes_of(self) -> Tensor | None:
         sizes = torch.zeros(self.vocabulary, dtype=torch.int64)

@@ -102,10 +102,10 @@ def refuse(run: RunSpec) -> None:
     """
     if facts.is_deployable(run):
         return
-    if not facts.classifies_images(run):
+    if not facts.gives_logits(run):
         raise EncodingError(
-            f"{run.run_id} cannot be exported: files describe networks that classify images, and "
-            f"dataset '{run.dataset.name}' has another task.\n"
+            f"{run.run_id} cannot be exported: files describe networks that make rows of logits, and "
+            f"the task of dataset '{run.dataset.name}' has none.\n"
             f"  Its run can be trained, searched and reported: leave out deploy."
         )
     if facts.changes_network(run):
@@ -191,7 +191,7 @@ def _layer(name: str, layer: QuantizedLayer, tensors: dict[str, Tensor]) -> Laye
     if weights.zero_point is not None:
         tensors[f"{name}.{ZERO_POINT}"] = weights.zero_point
     signed, per_token = None, False
-    if layer.pinned is None or layer.pinned[1] != FLOAT_BITS:
+    if not stays_float(layer):
         inputs = input_grids(name, layer.activation_quantizer, bitset)
         if inputs.scale is not None:
             tensors[f"{name}.{INPUT_SCALE}"] = inputs.scale
@@ -206,6 +206,12 @@ def _layer(name: str, layer: QuantizedLayer, tensors: dict[str, Tensor]) -> Laye
         signed=signed,
         input_granularity="per-token" if per_token else "per-tensor",
     )
+
+
+def stays_float(layer: QuantizedLayer) -> bool:
+    """Return whether the input of ``layer`` is quantized at no bit-width."""
+    pinned = layer.pinned is not None and layer.pinned[1] == FLOAT_BITS
+    return pinned or layer.float_input
 
 
 def _floats(net: nn.Module, replaced: Sequence[str]) -> Mapping[str, Tensor]:

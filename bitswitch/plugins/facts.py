@@ -88,13 +88,13 @@ def changes_network(spec: RunSpec) -> bool:
 
 def is_deployable(spec: RunSpec) -> bool:
     """Return whether the network of ``spec`` can be exported as integers; remembered."""
-    return storage(spec) == "codes" and not changes_network(spec) and classifies_images(spec)
+    return storage(spec) == "codes" and not changes_network(spec) and gives_logits(spec)
 
 
-def classifies_images(spec: RunSpec) -> bool:
-    """Return whether the task of ``spec`` is to classify images; remembered."""
-    found: bool = dataset_facts(spec.dataset.name, spec.dataset.options)["classifies_images"]
-    return found
+def gives_logits(spec: RunSpec) -> bool:
+    """Return whether the network of ``spec`` makes logits of images or tokens; remembered."""
+    found = dataset_facts(spec.dataset.name, spec.dataset.options)
+    return found["rows"] is not None and found["type"] in ("torch.float32", "torch.int64")
 
 
 def learns_scales(spec: RunSpec) -> bool:
@@ -176,14 +176,14 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
     These are ``stamp``, ``outputs``, ``sizes``, and ``shape`` and ``type`` of an input; of its task
     ``metrics``, the headline first, ``measure``, ``note``, ``chance``, and
-    ``chance_bound`` on the test split; whether it ``classifies_images``; and how many ``rows``
-    of logits an example has, None where outputs are none.
+    ``chance_bound`` on the test split; and how many ``rows`` of logits an example has, None where
+    outputs are none.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
         PluginError: it does not describe itself, or its task has no metric ``loss``.
     """
-    key = digest("dataset and task", name, options, _states(options), code_of("datasets", name))
+    key = digest("dataset and its rows", name, options, _states(options), code_of("datasets", name))
     facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
     return facts
 
@@ -231,7 +231,6 @@ def _described(dataset: "Dataset") -> dict[str, Any]:
     """Return what a dataset says of itself."""
     from bitswitch.contracts.task import Rows
     from bitswitch.runtime.randomness import generator
-    from bitswitch.tasks.classification import Classification
 
     task, outputs, sizes = dataset.task, dataset.outputs, dataset.sizes()
     example = dataset.example(1, generator("facts"))
@@ -245,7 +244,6 @@ def _described(dataset: "Dataset") -> dict[str, Any]:
         "metrics": [metric._asdict() for metric in task.metrics],
         "measure": task.measure,
         "note": task.note,
-        "classifies_images": isinstance(task, Classification) and inputs.ndim == 4,
         "rows": task.labels(example.targets).numel() if isinstance(task, Rows) else None,
         "chance": task.chance(outputs),
         "chance_bound": task.chance_bound(outputs, sizes["test"]),

@@ -17,7 +17,9 @@ from bitswitch.spec.search import SearchSpec
 from bitswitch.training.clock import Instant
 
 if TYPE_CHECKING:
+    from bitswitch.deployment.generation import Generation
     from bitswitch.deployment.inference import Inference
+    from bitswitch.deployment.text import TextScores
     from bitswitch.stages.execution import Execution
 
 log = logging.getLogger(__name__)
@@ -225,11 +227,75 @@ def infer(
     Raises:
         BitswitchError: one of its subclasses.
     """
-    if engine not in ENGINES:
-        raise SpecError(f"There is no engine '{engine}'.{hint(engine, ENGINES)} known: {ENGINES}")
+    _check_engine(engine)
     if budget_ms is not None and engine != "onnxruntime":
         raise SpecError("A budget in milliseconds is one of onnxruntime: leave the engine out.")
     from bitswitch.deployment.inference import infer as run
 
     chosen = policy.policy if isinstance(policy, PolicyFile) else policy
     return run(file, images, chosen, budget_ms, engine == "integers", threads)
+
+
+def score_text(
+    file: Path,
+    text: Path,
+    policy: int | PolicyFile | None = None,
+    engine: str = "onnxruntime",
+    threads: int = 1,
+) -> "TextScores":
+    """Return how well the deployed model in ``file`` predicts a text.
+
+    Args:
+        file: As ``export`` wrote it.
+        text: A file in UTF-8.
+        policy: Bit-width, or bit-widths of every layer; None: every bit-width, one after the other.
+        engine: As in ``infer``.
+        threads: Of onnxruntime.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    _check_engine(engine)
+    from bitswitch.deployment.text import score as run
+
+    chosen = policy.policy if isinstance(policy, PolicyFile) else policy
+    return run(file, text, [] if chosen is None else [chosen], engine == "integers", threads)
+
+
+def generate(
+    file: Path,
+    prompt: str,
+    bits: Sequence[int] = (),
+    tokens: int | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+    engine: str = "onnxruntime",
+    threads: int = 1,
+) -> "Generation":
+    """Continue a text with the deployed model in ``file``.
+
+    Args:
+        file: As ``export`` wrote it.
+        prompt: Text to continue.
+        bits: Bit-widths: the prompt is read at the first one, each new token at the next, in turn.
+            None given: the widest.
+        tokens: How many more; None: a usual number, or as many as the context has room for.
+        temperature: Of the distribution that tokens are drawn from; 0: always the most likely one.
+        seed: Of what is drawn.
+        engine: As in ``infer``.
+        threads: Of onnxruntime.
+
+    Raises:
+        BitswitchError: one of its subclasses.
+    """
+    _check_engine(engine)
+    from bitswitch.deployment.generation import drawn
+    from bitswitch.deployment.generation import generate as run
+
+    pick = drawn(temperature, seed)
+    return run(file, prompt, bits, tokens, pick, engine == "integers", threads)
+
+
+def _check_engine(engine: str) -> None:
+    if engine not in ENGINES:
+        raise SpecError(f"There is no engine '{engine}'.{hint(engine, ENGINES)} known: {ENGINES}")

@@ -96,16 +96,16 @@ def is_deployed(place: Place, run: RunSpec) -> bool:
 
     Raises:
         SpecError: its method needs float weights, or changes the network; or its task is another
-            one than to classify images.
+            one than logits.
     """
     if not place.variant.deploy:
         return False
     if facts.is_deployable(run):
         return True
-    if not facts.classifies_images(run):
+    if not facts.gives_logits(run):
         raise SpecError(
             f"{place.where}: dataset '{run.dataset.name}' cannot be deployed: files describe "
-            f"networks that classify images, and it has another task.\n  Leave out deploy."
+            f"networks that make rows of logits, and its task has none.\n  Leave out deploy."
         )
     if facts.changes_network(run):
         reason = "it changes the network itself, which no file can describe"

@@ -163,5 +163,5 @@ def test_what_needs_logits_says_so(run, execution):
 def test_its_network_cannot_be_exported(run, execution, tmp_path):
     from bitswitch.deployment.export import export
 
-    with pytest.raises(EncodingError, match="classify images"):
+    with pytest.raises(EncodingError, match="of logits"):
         export(run, execution.runs, tmp_path / "file")
