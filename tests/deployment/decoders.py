@@ -21,7 +21,7 @@ def tokens(count=3, length=CONTEXT, seed=1):
     return torch.randint(VOCABULARY, (count, length), generator=draw)
 
 
-def run_of(method="double-rounding", bitset=(8, 4, 2), model=None, **options):
+def run_of(method="double-rounding", bitset=(8, 4, 2), model=None, float_inputs=None, **options):
     """Return a run; ``options`` are the method's."""
     fields = {
         "method": {"name": method, "options": options},
@@ -30,6 +30,7 @@ def run_of(method="double-rounding", bitset=(8, 4, 2), model=None, **options):
         "bitset": bitset,
         "seed": 0,
         "training": {"epochs": 1, "batch_size": 16},
+        "float_inputs": float_inputs,
     }
     return resolved(RunSpec.model_validate(fields))
 
@@ -52,13 +53,3 @@ def artifact(model, run):
 
 def integers(model, run):
     return assembled(*artifact(model, run).content, "memory")
-
-
-def weight_only(model, run):
-    """Return the same integers with inputs that stay float."""
-    description, kept = artifact(model, run).content
-    for layer in description["layers"]:
-        layer["signed"] = None
-        layer.pop("input_granularity", None)
-    kept = {name: value for name, value in kept.items() if ".input." not in name}
-    return assembled(description, kept, "memory")

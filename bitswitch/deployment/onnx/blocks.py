@@ -19,6 +19,8 @@ KERNELS = (2, 4, 8)
 """Bits of the codes that it reads; others are kept in the next larger ones."""
 BLOCKS = (128, 64, 32, 16)
 """Inputs that share a scale, the fastest first."""
+FILLED = 32
+"""Where no block divides the inputs and all share a scale: the last block is filled with zeros."""
 SLOW = 2, 16
 """Bits and block without a kernel of their own: a hundred times slower than 4 bits."""
 ACCURACY_LEVEL = 4
@@ -46,10 +48,11 @@ def size_of(inputs: int, groups: int) -> int | None:
         inputs: Of the layer.
         groups: Of inputs that have scales of their own; they are of one size.
 
-    >>> size_of(768, 1), size_of(768, 8), size_of(100, 1)
-    (128, 32, None)
+    >>> size_of(768, 1), size_of(768, 8), size_of(100, 1), size_of(100, 5)
+    (128, 32, 32, None)
     """
-    return next((size for size in BLOCKS if inputs // groups % size == 0), None)
+    fitting = (size for size in BLOCKS if inputs // groups % size == 0)
+    return next(fitting, FILLED if groups == 1 else None)
 
 
 def in_blocks(codes: Array, bits: int, scale: Array, size: int) -> Blocks:
@@ -61,6 +64,7 @@ def in_blocks(codes: Array, bits: int, scale: Array, size: int) -> Blocks:
         scale: float32 [1 or out], or per group of inputs [out, groups].
         size: From ``size_of``.
     """
+    codes = np.pad(codes, ((0, 0), (0, -codes.shape[1] % size)))
     out, inputs = codes.shape
     kernel = next(one for one in KERNELS if one >= bits and (one, size) != SLOW)
     unsigned = (codes.view(np.uint8) + np.uint8(2 ** (kernel - 1))) & np.uint8(2**kernel - 1)
@@ -100,6 +104,9 @@ def product(
         return found
     by_group = zero_point if zero_point.ndim > 1 else zero_point[:, None]
     groups = by_group.shape[1]
+    if groups == 1:
+        total = graph.add("ReduceSum", x, graph.constant([-1], np.int64), keepdims=1)
+        return graph.add("Add", found, graph.add("Mul", total, graph.constant(by_group[:, 0])))
     parted = reshaped(graph, x, [*[0] * (len(x.shape) - 1), groups, inputs // groups])
     sums = graph.add("ReduceSum", parted, graph.constant([-1], np.int64), keepdims=0)
     return graph.add("Add", found, graph.add("MatMul", sums, graph.constant(by_group.T)))

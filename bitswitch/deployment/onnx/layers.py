@@ -1,9 +1,10 @@
 """One quantized layer as ONNX operators.
 
-Codes of weights are int8, those of inputs uint8, with a zero point where they have a sign. Where
-scales belong to groups of inputs, rows of codes are reshaped to the weight; inputs with a scale per
-token go to their grids in float32. No integer kernel knows either: both are computed in float32.
-Linear layers whose input stays float keep their codes in blocks, see ``bitswitch.deployment.onnx.blocks``.
+Codes of weights are int8, those of inputs uint8, with a zero point where they have a sign. Inputs
+with a scale per token become codes in the graph, whose products are added up by ``MatMulInteger``.
+Where scales belong to groups of inputs, rows of codes are reshaped to the weight; no integer kernel
+knows such scales. Linear layers whose input stays float keep their codes in blocks; see
+``bitswitch.deployment.onnx.blocks``.
 
 Integer kernels round a bias to a multiple of the scale of their sums. At few bits that scale is
 a large part of the output's, so narrow codes are shifted to the top of their 8 bits: the same
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from onnx import TensorProto
 from torch import Tensor
 
 from bitswitch.deployment.layers import IntegerConv2d, IntegerLayer, IntegerLinear
@@ -24,6 +26,9 @@ from bitswitch.deployment.onnx.operators.products import Array, has_columns, pro
 from bitswitch.deployment.packing import BYTE
 from bitswitch.deployment.snapshot import InputGrid, Operands, TokenGrid
 from bitswitch.deployment.stored import INT32_MAX
+
+ZERO = 128
+"""Of codes that are moved to where they have no sign."""
 
 
 class Rescaling(NamedTuple):
@@ -58,10 +63,11 @@ def quantized_layer(
     found = Rescaling(numpy(part.weight_scale), None if layer.bias is None else numpy(layer.bias))
     if norm is not None:
         found = fold(found, *norm)
-    size = _block_size(layer, part)
-    if size is not None:
-        rows = _of_blocks(graph, part, x, found.scale, size)
+    rows = _rows(graph, layer, part, x, found.scale)
+    if rows is not None:
         return rows if found.bias is None else graph.add("Add", rows, graph.constant(found.bias))
+    if isinstance(part.grid, TokenGrid):
+        x = Value(_by_token(graph, x, part.grid), x.form)
     weight = _weight(graph, part, found.scale, has_columns(layer, x))
     if found.bias is None or (requantized and fits(found, part)):
         return product(graph, layer, x, weight, found.bias)
@@ -70,12 +76,34 @@ def quantized_layer(
     return graph.add("Add", product(graph, layer, x, weight, None), bias)
 
 
-def _block_size(layer: IntegerLayer, part: Operands) -> int | None:
-    """Return the inputs of a block where codes meet an input that stays float; None: elsewhere."""
+def _rows(graph: Graph, layer: IntegerLayer, part: Operands, x: Value, scale: Array) -> str | None:
+    """Return the product of a linear layer that has an operator of its own; None: it has none.
+
+    Args:
+        graph: Is added to.
+        layer: Of any kind.
+        part: Its codes and scales.
+        x: Its input, as it is.
+        scale: Of its codes, see ``Rescaling``.
+    """
+    if isinstance(part.grid, TokenGrid) and scale.ndim == 1 and part.weight_zero_point is None:
+        return _of_tokens(graph, part, x, scale)
     if part.grid is not None or not isinstance(layer, IntegerLinear):
         return None
     groups = part.weight_scale.shape[1] if part.weight_scale.dim() > 1 else 1
-    return blocks.size_of(part.codes.shape[1], groups)
+    size = blocks.size_of(part.codes.shape[1], groups)
+    return None if size is None else _of_blocks(graph, part, x, scale, size)
+
+
+def _of_tokens(graph: Graph, part: Operands, x: Value, scale: Array) -> str:
+    """Return the product of codes by a scale for every token, and codes."""
+    assert isinstance(part.grid, TokenGrid)
+    codes, by_token = _token_codes(graph, x, part.grid)
+    zero = graph.constant(ZERO, np.uint8)
+    moved = graph.add("Cast", graph.add("Add", codes, graph.constant(ZERO)), to=TensorProto.UINT8)
+    weight = graph.constant(numpy(part.codes).T, np.int8)
+    sums = graph.add("Cast", graph.add("MatMulInteger", moved, weight, zero), to=TensorProto.FLOAT)
+    return graph.add("Mul", sums, graph.add("Mul", by_token, graph.constant(scale)))
 
 
 def _of_blocks(graph: Graph, part: Operands, x: Value, scale: Array, size: int) -> str:
@@ -98,14 +126,12 @@ def quantized_input(
     Args:
         graph: Is added to.
         x: A value.
-        grid: None: it is left as it is.
+        grid: None: it is left as it is, as is one whose tokens have scales of their own.
         clipped: The ends that ``x`` should have been clipped to; None: it is not.
         shifted: Shift the codes to the top of their 8 bits; that takes time.
     """
-    if grid is None:
+    if grid is None or isinstance(grid, TokenGrid):
         return x
-    if isinstance(grid, TokenGrid):
-        return Value(_by_token(graph, x, grid), x.form)
     zero_point = None if grid.zero_point is None else graph.constant(numpy(grid.zero_point))
     moved = x if zero_point is None else graph.add("Sub", x, zero_point)
     zero, scale = -grid.low, numpy(grid.scale)
@@ -159,14 +185,19 @@ def numpy(values: Tensor) -> Array:
 
 
 def _by_token(graph: Graph, x: str, grid: TokenGrid) -> str:
-    """Return ``x`` [..., in] on a grid for every token, in float32: see ``MaxAbsQuantizer``."""
+    """Return ``x`` [..., in] on a grid for every token, in float32."""
+    return graph.add("Mul", *_token_codes(graph, x, grid))
+
+
+def _token_codes(graph: Graph, x: str, grid: TokenGrid) -> tuple[str, str]:
+    """Return codes of ``x`` [..., in] and the scale of every token: see ``MaxAbsQuantizer``."""
     largest = graph.add("ReduceMax", graph.add("Abs", x), axes=[-1], keepdims=1)
     scale = graph.add("Div", largest, graph.constant(grid.high))
     some = graph.add("Greater", scale, graph.constant(0.0))
     scale = graph.add("Where", some, scale, graph.constant(1.0))
     ends = map(graph.constant, (grid.low, grid.high))
     codes = graph.add("Round", graph.add("Clip", graph.add("Div", x, scale), *ends))
-    return graph.add("Mul", codes, scale)
+    return codes, scale
 
 
 def _weight(graph: Graph, part: Operands, scale: Array, columns: bool) -> str:

@@ -10,16 +10,25 @@ import torch
 from torch import Tensor
 
 from bitswitch.deployment.model import IntegerModel
+from bitswitch.deployment.onnx import blocks
 from bitswitch.deployment.onnx.export import graph_of
 from bitswitch.types import Policy
 
-LAYERS = frozenset(("Conv", "Gemm", "MatMul"))
+LAYERS = frozenset(("Conv", "Gemm", "MatMul", "MatMulInteger", blocks.OPERATOR))
 """Operators of the layers of a graph; MatMul where it has a weight."""
-INTEGER_KERNELS = frozenset(("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"))
-"""What onnxruntime makes of those that it computes in integers."""
+INTEGER_KERNELS = frozenset(
+    (
+        *("QLinearConv", "QGemm", "QLinearMatMul", "MatMulInteger", "MatMulIntegerToFloat"),
+        blocks.OPERATOR,
+    )
+)
+"""What onnxruntime makes of those that it computes in integers; the last rounds float inputs."""
 EXACT = "session.x64quantprecision"
 """Without this, sums are wrong on processors that lack VNNI instructions: pairs of products of
 codes are added in 16 bits, which overflow. With it, codes of weights get an offset of 128 there."""
+UNSAID = "session.qdq_matmulnbits_accuracy_level"
+"""Onnxruntime makes products with dequantized weights ``MatMulNBits`` of its own accord, and would
+round their inputs to 8 bits, which no graph asks for. At level 0 it does not."""
 
 _TYPES = {"tensor(float)": torch.float32, "tensor(int64)": torch.int64}
 
@@ -100,6 +109,7 @@ def _session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # it warns of an optimized graph that fits this machine alone
     options.add_session_config_entry(EXACT, "1")
+    options.add_session_config_entry(UNSAID, "0")
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
     return onnxruntime.InferenceSession(

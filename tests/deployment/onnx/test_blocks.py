@@ -26,7 +26,7 @@ def drawn(bits, groups, seed=0):
 def run(codes, bits, scale, x, zero_point=None, level=None, monkeypatch=None):
     graph = Graph()
     groups = scale.shape[1] if scale.ndim > 1 else 1
-    found = blocks.in_blocks(codes, bits, scale, blocks.size_of(IN, groups))
+    found = blocks.in_blocks(codes, bits, scale, blocks.size_of(codes.shape[1], groups))
     value = Value("x", Form((None, *x.shape[1:]), torch.float32))
     output = blocks.product(graph, value, found, codes.shape, zero_point)
     ports = Port("x", torch.float32, ("n", *x.shape[1:])), Port("y", torch.float32, ("n", 3, OUT))
@@ -100,7 +100,16 @@ def test_blocks_without_a_fast_kernel_are_kept_in_wider_codes():
 
 @pytest.mark.parametrize(
     ("inputs", "groups", "size"),
-    [(256, 1, 128), (96, 1, 32), (512, 4, 128), (100, 1, None), (64, 8, None)],
+    [(256, 1, 128), (96, 1, 32), (512, 4, 128), (100, 1, 32), (100, 5, None), (64, 8, None)],
 )
 def test_the_largest_block_that_fits(inputs, groups, size):
     assert blocks.size_of(inputs, groups) == size
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_inputs_that_no_block_divides(bits):
+    codes, scale, x = drawn(bits, 1)
+    codes, x = codes[:, :100], np.ascontiguousarray(x[..., :100])
+    found = run(codes, bits, scale, x)
+    exact = x @ (codes * scale[:, None].astype(np.float64)).T
+    assert np.abs(found - exact).max() < 0.02 * np.abs(exact).max()

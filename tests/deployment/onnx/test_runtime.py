@@ -79,3 +79,14 @@ def test_products_of_large_codes_do_not_overflow(product):
     assert kernels(model).integer == 1
     found = Session(model)(torch.full((1, count, 1, 1), 255.0))
     assert torch.equal(found, torch.full((1, 8), 255.0 * 127 * count))
+
+
+def test_nothing_is_rounded_that_no_graph_rounds():
+    """Inputs with a zero point are no codes of an integer kernel: they stay float32."""
+    run = exported.run_of(model={"name": "timm", "options": VIT}, bitset=(8, 4))
+    description, tensors = exported.artifact(exported.quantized(run), run).content
+    for layer in description["layers"]:
+        scale = tensors[f"{layer['name']}.input.scale"]
+        tensors[f"{layer['name']}.input.offset"] = torch.full_like(scale, -0.3)
+    integers, images = exported.assembled(description, tensors, "memory"), exported.images(count=8)
+    assert_same(Session.of(integers, 8)(images), exact(integers, images, 8))
