@@ -19,6 +19,7 @@ class Parity(Record):
 
     bits: int
     images: int
+    """Examples, as all that is called images; windows of a text are."""
     metric: str
     """Name of the headline of the task, whose values are all that starts with headline."""
     headline_trained: float
@@ -46,6 +47,8 @@ class Parity(Record):
     onnx_float_kernels: int | None = None
     no_onnx: str | None = None
     """Why onnxruntime does not run it."""
+    predictions: int | None = None
+    """Of all examples; None: one of each."""
 
     @model_validator(mode="before")
     @classmethod

@@ -92,6 +92,7 @@ def _parity(trained: Trained, model: IntegerModel) -> Iterator[Parity]:
             largest_sum=max(found.accumulators.values(), default=0),
             possible_sum=possible,
             **_by_onnxruntime(trained, model, bits),
+            **({} if found.predictions == found.images else {"predictions": found.predictions}),
         )
 
 

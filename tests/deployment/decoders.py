@@ -29,7 +29,7 @@ def run_of(method="double-rounding", bitset=(8, 4, 2), model=None, float_inputs=
         "dataset": DATASET,
         "bitset": bitset,
         "seed": 0,
-        "training": {"epochs": 1, "batch_size": 16},
+        "training": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3},
         "float_inputs": float_inputs,
     }
     return resolved(RunSpec.model_validate(fields))

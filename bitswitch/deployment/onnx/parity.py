@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from bitswitch.contracts.data import Batch
-from bitswitch.contracts.task import Task
+from bitswitch.contracts.task import Task, rows_of
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.onnx.export import graph_of
 from bitswitch.deployment.onnx.runtime import Kernels, Session, kernels
@@ -54,7 +54,7 @@ def compare(
     """
     graph = graph_of(integers, policy)
     session = Session(graph, threads)
-    judges = task.evaluator(), task.evaluator()
+    rows, judges = rows_of(task, "Parity"), (task.evaluator(), task.evaluator())
     images, differing, largest = 0, 0, 0.0
     for batch in batches:
         with integers.at(policy):
@@ -63,7 +63,7 @@ def compare(
         for judge, outputs in zip(judges, (exact, fast), strict=True):
             judge.add(outputs, targets)
         images += len(exact)
-        differing += int((exact.argmax(1) != fast.argmax(1)).sum())
+        differing += int((rows.rows(exact).argmax(1) != rows.rows(fast).argmax(1)).sum())
         largest = max(largest, float((exact - fast).abs().max()))
     metric = task.headline.name
     first, second = (judge.result().values[metric] for judge in judges)

@@ -64,7 +64,8 @@ class _Symbol(fx.Proxy):
             return super().__getattr__(name)
         if name != "shape":
             return getattr(first, name)
-        sizes, known = Attribute(self, name), self.node.meta[FORM].shape
+        sizes: Any = Attribute(self, name)
+        known = self.node.meta[FORM].shape
         return tuple(sizes[axis] if size is None else size for axis, size in enumerate(known))
 
 

@@ -1,10 +1,12 @@
-"""Does the integer model predict what training evaluated? Counted image by image, with causes.
+"""Does the integer model predict what training evaluated? Counted by example, with causes.
 
 Training evaluates float32 sums of products of grid values; the integer model exact sums of codes.
 Both differ in the last digits, so a value on the boundary between two codes may be rounded to one
 in training and to the other here. Tie rule: predictions that differ are ties if the first codes of
-the image that differ are (see ``bitswitch.deployment.verification.ties``), or, where no code
-differs, if both classes have the same logit but for rounding.
+the example that differ are (see ``bitswitch.deployment.verification.ties``), or, where no code
+differs, if both classes have the same logit but for rounding. An example may have several
+predictions, as a window of tokens has: its cause is theirs, because a tie at one token moves all
+that come after it.
 """
 
 from collections.abc import Iterable
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.contracts.data import Batch
-from bitswitch.contracts.task import Task
+from bitswitch.contracts.task import Task, rows_of
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.verification.ties import Causes, Trace, causes_in, close_logits
@@ -32,6 +34,9 @@ class Agreement(NamedTuple):
 
     policy: int | Policy
     images: int
+    """Examples, as all that is called images; windows of a text are."""
+    predictions: int
+    """One or several of each example."""
     metric: str
     """Name of the headline of the task."""
     headline_trained: float
@@ -67,7 +72,7 @@ def parity(
         runs: Folder of all run directories.
         data: Folder of the datasets.
         device: Of both models.
-        split: Whose images are predicted, all of them.
+        split: Whose examples are predicted, all of them.
 
     Raises:
         ArtifactError: the file cannot be used.
@@ -107,7 +112,7 @@ def compare(
         policy: To compare at.
         task: Whose headline is taken of both.
     """
-    judges = task.evaluator(), task.evaluator()
+    rows, judges = rows_of(task, "Parity"), (task.evaluator(), task.evaluator())
     trace, counts, largest = Trace(), torch.zeros(len(_COUNTED), dtype=torch.int64), 0.0
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     with trained.at(policy), integers.at(policy), exact:
@@ -117,7 +122,7 @@ def compare(
                 before = trained(batch.inputs)
             for judge, outputs in zip(judges, (before, after), strict=True):
                 judge.add(outputs, batch.targets)
-            counts += _count(before, after, causes).cpu()
+            counts += _count(rows.rows(before), rows.rows(after), causes).cpu()
             largest = max(largest, float((before - after).abs().max()))
     metric = task.headline.name
     headlines = [judge.result().values[metric] for judge in judges]
@@ -132,18 +137,27 @@ def compare(
     )
 
 
-_COUNTED = ("images", "differing", "ties", "images_with_ties", "unexplained")
+_COUNTED = ("images", "predictions", "differing", "ties", "images_with_ties", "unexplained")
 
 
 def _count(before: Tensor, after: Tensor, causes: Causes) -> Tensor:
-    """Return the numbers of ``_COUNTED`` for one batch."""
-    differ = before.argmax(1) != after.argmax(1)
-    excused = causes.tie | (~causes.other & close_logits(before, after))
-    masks = (
+    """Return the numbers of ``_COUNTED`` for one batch.
+
+    Args:
+        before: Rows of logits [predictions, classes], those of an example side by side.
+        after: The same of the integer model.
+        causes: Of its examples.
+    """
+    examples = len(causes.tie)
+    differ = (before.argmax(1) != after.argmax(1)).view(examples, -1)
+    close = close_logits(before, after).view(examples, -1)
+    excused = causes.tie[:, None] | (~causes.other[:, None] & close)
+    numbers = (
+        causes.tie.new_ones(examples),
         torch.ones_like(differ),
         differ,
         differ & excused,
         causes.tie,
-        causes.other | (differ & ~excused),
+        causes.other | (differ & ~excused).any(1),
     )
-    return torch.stack(masks).sum(1)
+    return torch.stack([number.sum() for number in numbers])

@@ -223,6 +223,7 @@ DEPLOYMENTS = (
     "status",
     "diagnosis",
     "images",
+    "predictions",
     "metric",
     "headline_trained",
     "headline_integer",
@@ -242,10 +243,10 @@ DEPLOYMENTS = (
     "code_hash",
 )
 """Columns of ``deployments.csv``: one row per run that is deployed, and bit-width. ``metric`` is
-the headline of the task, whose values begin with ``headline``. ``differing``: predictions that
-training does not share, of them ``ties``; those of ``onnx`` are set against the integer model, and
-``no_onnx`` says why there are none; ``largest_sum`` and ``possible_sum``: magnitude of integer
-sums, seen and at worst."""
+the headline of the task, whose values begin with ``headline``. ``images`` are examples, each of one
+or several ``predictions``. ``differing``: those that training does not share, of them ``ties``;
+those of ``onnx`` are set against the integer model, and ``no_onnx`` says why there are none;
+``largest_sum`` and ``possible_sum``: magnitude of integer sums, seen and at worst."""
 
 STORAGE = ("run", *Storage.model_fields)
 """Columns of ``storage.csv``, bytes: ``fp32`` weights, a ``separate`` model for each bit-width, one

@@ -19,7 +19,8 @@ def parity_rows(suite: Suite, found: Records) -> Iterator[Row]:
             about = record.result.model_dump(include={"status", "diagnosis"})
             row |= about | {"code_hash": record.provenance.code_hash}
         if record is not None and record.parity:
-            yield from (row | line.model_dump() for line in record.parity)
+            for line in record.parity:
+                yield row | line.model_dump() | {"predictions": line.predictions or line.images}
         else:
             yield from (row | {"bits": bits} for bits in run.bitset)
 

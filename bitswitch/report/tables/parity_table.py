@@ -78,7 +78,7 @@ def _entries(
         return deployed.missing(rows, WIDTH, footnotes)
     unexplained = int(good.unexplained.sum())
     marks = (
-        (footnotes.mark(f"{unexplained} images differ for another reason than a tie"),)
+        (footnotes.mark(f"{unexplained} examples differ for another reason than a tie"),)
         if unexplained
         else ()
     )
@@ -87,13 +87,13 @@ def _entries(
         _mean(rows, "headline_trained", headlines, footnotes),
         _mean(rows, "headline_integer", headlines, footnotes),
         fast,
-        Entry(f"{good.differing.sum():.0f}", below=f"of {good.images.sum():.0f}", marks=marks),
+        Entry(f"{good.differing.sum():.0f}", below=f"of {good.predictions.sum():.0f}", marks=marks),
         Entry(f"{good.ties.sum():.0f}"),
         fast_differing,
         Entry(f"{good.largest_difference.max():.1e}"),
         fast_difference,
-        Entry(f"{_signed_bits(good.largest_sum.max())}"),
-        Entry(f"{_signed_bits(good.possible_sum.max())}"),
+        _bits(good.largest_sum.max()),
+        _bits(good.possible_sum.max()),
         *kernels,
     )
 
@@ -134,9 +134,9 @@ def _by_onnxruntime(
     )
 
 
-def _signed_bits(magnitude: float) -> int:
-    """Return the bits of a signed integer that holds numbers up to ``magnitude``."""
-    return int(magnitude).bit_length() + 1
+def _bits(magnitude: float) -> Entry:
+    """Return the bits of a signed integer that holds numbers up to ``magnitude``; 0: no sums."""
+    return Entry(f"{int(magnitude).bit_length() + 1}" if magnitude else DASH)
 
 
 KIND = TableKind(build, variants_need="deploy")
