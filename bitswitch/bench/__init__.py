@@ -41,6 +41,12 @@ def _inference() -> Measured:
     return measure()
 
 
+def _decoder() -> Measured:
+    from bitswitch.bench.decoder import measure
+
+    return measure()
+
+
 BENCHMARKS: dict[str, Callable[[], Measured]] = {
     "step": _step,
     "startup": _startup,
@@ -48,5 +54,6 @@ BENCHMARKS: dict[str, Callable[[], Measured]] = {
     "hessian": _hessian,
     "switch": _switch,
     "inference": _inference,
+    "decoder": _decoder,
 }
 """Benchmark by name; running one takes minutes and imports torch."""

@@ -1,13 +1,14 @@
 """The network that a file names, without weights: which tensors it needs, and of what shape."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 from bitswitch.contracts.data import Model
 from bitswitch.deployment.description import (
@@ -107,7 +108,7 @@ class Skeleton:
         lost = [name for name, value in _tensors(self.net) if value.is_meta]
         if not lost:
             return
-        whole = dict(_tensors(build(self.facts)))
+        whole = _unsaved(self.facts, lost)
         for name in lost:
             parent, _, last = name.rpartition(".")
             setattr(self.net.get_submodule(parent), last, whole[name])
@@ -177,6 +178,32 @@ def build(facts: Description) -> nn.Module:
         raise ValueError(
             f"its network cannot be built by model '{choice.name}': {type(error).__name__}: {error}"
         ) from error
+
+
+def _unsaved(facts: Description, names: Collection[str]) -> Mapping[str, Tensor]:
+    """Return the tensors of the float network of ``facts``, those called ``names`` with values.
+
+    Tables of positions, say, are computed while it is built. So it is built without its weights,
+    which take long and much memory, or else as it is.
+    """
+    try:
+        with _WithoutWeights():
+            found = dict(_tensors(build(facts)))
+    except ValueError:  # it computes something with a weight
+        return dict(_tensors(build(facts)))
+    if any(found[name].is_meta for name in names):
+        return dict(_tensors(build(facts)))
+    return found
+
+
+class _WithoutWeights(TorchFunctionMode):
+    """Gives no memory to tensors that are made empty, as weights are before they are drawn."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        more = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **{**(kwargs or {}), **more})
 
 
 def _layer(modules: Mapping[str, nn.Module], name: str) -> nn.Module:

@@ -112,6 +112,8 @@ def _session(
     options.add_session_config_entry(UNSAID, "0")
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
-    return onnxruntime.InferenceSession(
+    session = onnxruntime.InferenceSession(
         graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
+    session._model_bytes = None  # kept for other providers: all weights a second time
+    return session
