@@ -76,7 +76,8 @@ def measure() -> Measured:
         model = load(file)
         speeds, parities = speeds_of(model), {bits: parity_of(model, bits) for bits in BITSET}
         memory = {bits: memory_of(file, bits) for bits in (FLOAT_BITS, *BITSET)}
-    rows, figures = [], {}
+    rows: list[tuple[str, ...]] = []
+    figures: dict[str, float] = {}
     for bits in (FLOAT_BITS, *BITSET):
         faster = Speed(*(b / a for a, b in zip(speeds[bits], speeds[FLOAT_BITS], strict=True)))
         share = memory[bits] / memory[FLOAT_BITS]
@@ -138,7 +139,8 @@ def stored(
     )
     with torch.device("meta"):
         net = build(facts)
-    draw, tensors, layers = torch.Generator().manual_seed(0), {}, []
+    draw, layers = torch.Generator().manual_seed(0), []
+    tensors: dict[str, Tensor] = {}
     for name, layer in net.named_modules():
         if isinstance(layer, nn.Linear) and name != "lm_head":
             layers.append(_layer(name))
@@ -185,8 +187,8 @@ def speeds_of(model: IntegerModel) -> dict[int, Speed]:
 
 def _generate(step: StepSession) -> None:
     """Read some tokens one by one."""
-    past = step.nothing()
-    past = torch.zeros([*past.shape[:4], PAST, past.shape[5]])
+    count, heads, _, head = step.nothing().shape
+    past = torch.zeros(count, heads, PAST, head)
     for token in range(TOKENS):
         _, past = step(torch.tensor([[token]]), past)
 

@@ -17,7 +17,7 @@ def generate(
         str,
         typer.Option(
             metavar="BITS,...",
-            help="Bit-widths: the prompt is read at the first, each new token at the next, in turn.",
+            help="Bit-widths in turn: the first reads the prompt, the next one a new token.",
         ),
     ] = "",
     tokens: Annotated[int | None, typer.Option(min=1, help="How many more; 64 by default.")] = None,

@@ -104,8 +104,8 @@ def refuse(run: RunSpec) -> None:
         return
     if not facts.gives_logits(run):
         raise EncodingError(
-            f"{run.run_id} cannot be exported: files describe networks that make rows of logits, and "
-            f"the task of dataset '{run.dataset.name}' has none.\n"
+            f"{run.run_id} cannot be exported: files describe networks that make rows of logits, "
+            f"and the task of dataset '{run.dataset.name}' has none.\n"
             f"  Its run can be trained, searched and reported: leave out deploy."
         )
     if facts.changes_network(run):

@@ -16,10 +16,10 @@ from bitswitch.nn.cache import KeyValueCache, takes_cache
 from bitswitch.types import FLOAT_BITS, Policy
 
 PAST, PRESENT = "past", "present"
-"""Keys and values of the tokens before and of the one that is read, [layers, 2, n, heads, tokens,
-head]."""
-_TOKENS = 4
-"""Axis of tokens in them."""
+"""Keys and values of the tokens before, and those of the one that is read: [n, layers * 2 * heads,
+tokens, head], first the keys of the first layer, then its values."""
+_HEADS, _TOKENS = 1, 2
+"""Axes of them."""
 
 
 class _Past(KeyValueCache):
@@ -33,18 +33,20 @@ class _Past(KeyValueCache):
     def __init__(self, past: Tensor, places: Mapping[nn.Module, int]) -> None:
         super().__init__()
         self.past, self.places = past, places
+        self._parts = past.chunk(2 * len(places), _HEADS)
 
     def seen(self, layer: nn.Module) -> int:
         return self.past.shape[_TOKENS]
 
     def extend(self, layer: nn.Module, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         self.kept[layer] = keys, values
-        before = self.past[self.places[layer]]
-        return torch.cat([before[0], keys], 2), torch.cat([before[1], values], 2)
+        place = 2 * self.places[layer]
+        before = self._parts[place], self._parts[place + 1]
+        return torch.cat([before[0], keys], _TOKENS), torch.cat([before[1], values], _TOKENS)
 
     def present(self) -> Tensor:
         """Return what was kept of the tokens that are read."""
-        return torch.stack([torch.stack(self.kept[layer]) for layer in self.places])
+        return torch.cat([one for layer in self.places for one in self.kept[layer]], _HEADS)
 
 
 class _Step(nn.Module):
@@ -82,7 +84,7 @@ def step_of(model: IntegerModel) -> Program:
             f"layers have different shapes."
         )
     _, _, heads, _, head = kept[0].shape
-    past = Port(PAST, torch.float32, (len(kept), 2, "n", heads, "p", head))
+    past = Port(PAST, torch.float32, ("n", 2 * len(kept) * heads, "p", head))
     tokens = Port(model.facts.input.name, torch.int64, ("n", 1))
     places = {layer: place for place, layer in enumerate(cache.kept)}
     return Program(_Step(model.net, places), (tokens, past), (model.facts.output.name, PRESENT))
@@ -111,8 +113,8 @@ class StepSession:
 
     def nothing(self, count: int = 1) -> Tensor:
         """Return the past of ``count`` texts that have no token yet."""
-        layers, pair, _, heads, _, head = self._shape
-        return torch.zeros(layers, pair, count, heads, 0, head)
+        _, heads, _, head = self._shape
+        return torch.zeros(count, heads, 0, head)
 
     def __call__(self, tokens: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits [n, 1, vocabulary] of one more token each, and the past with it.

@@ -103,7 +103,7 @@ def test_one_token_at_a_time(made, kind, exactly):
         found.append(logits)
         expected.append(exact(integers, token, bits, cache=cache))
     assert_close(torch.cat(found, 1), torch.cat(expected, 1), share=0.02)
-    assert past.shape[4] == tokens.shape[1]
+    assert past.shape[2] == tokens.shape[1]
 
 
 def test_one_token_at_a_time_in_float32(made):

@@ -93,11 +93,18 @@ def repeated(call: Call) -> str:
     axis, count = call.axis(call.get(2, "dim"), "repeat_interleave()"), call.get(1, "repeats")
     if not isinstance(count, int):
         raise UnsupportedError("repeat_interleave() by other things than one number")
-    sizes = _sizes(call.graph, call.x)
+    sizes = call.x.shape
     apart = call.graph.add("Unsqueeze", call.x, call.graph.constant([axis + 1], np.int64))
     wide = _shape(call.graph, [*[1] * (axis + 1), count, *[1] * (len(sizes) - axis - 1)])
-    all_sizes = [*[0] * axis, -1, *sizes[axis + 1 :]]
-    return reshaped(call.graph, call.graph.add("Expand", apart, wide), all_sizes)
+    return reshaped(call.graph, call.graph.add("Expand", apart, wide), _grown(call, axis, count))
+
+
+def _grown(call: Call, axis: int, count: int) -> list[Any]:
+    """Return the sizes of the input, one of them ``count`` times as large."""
+    size, after = call.x.shape[axis], call.x.shape[axis + 1 :]
+    if size is not None and after.count(None) <= 1:  # -1: as many as there are
+        return [*[0] * axis, size * count, *(-1 if one is None else one for one in after)]
+    return [*[0] * axis, -1, *_sizes(call.graph, call.x)[axis + 1 :]]
 
 
 def squeeze(call: Call) -> str:
