@@ -53,3 +53,45 @@ def test_tensors_that_no_file_has_are_computed_again(facts, monkeypatch):
     skeleton.net.load_state_dict(state, strict=False, assign=True)
     skeleton.restore_unsaved()
     assert skeleton.net(torch.ones(1, 4)).tolist() == [[2, 2]]
+
+
+class Rooted(Halving):
+    """Computes a table from a weight, which is no table of positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(2, 2))
+        self.table.data = torch.full((2, 2), 3.0)
+        self.register_buffer("root", (self.table.data + torch.eye(2)).sqrt(), persistent=False)
+
+
+class Filled(Halving):
+    """Makes a table empty, and fills it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("filled", torch.empty(3).fill_(2), persistent=False)
+
+
+@pytest.mark.parametrize(
+    ("net", "weights"), [(Halving, True), (Rooted, False), (Filled, False)], ids=str
+)
+def test_weights_get_memory_only_where_a_table_needs_them(facts, monkeypatch, net, weights):
+    made = []
+
+    def build(facts):
+        try:
+            made.append(net())
+        except RuntimeError as error:
+            raise ValueError from error
+        return made[-1]
+
+    monkeypatch.setattr("bitswitch.deployment.skeleton.build", build)
+    skeleton = Skeleton.of(facts.model_copy(update={"layers": (), "norms": ()}))
+    skeleton.net.load_state_dict(
+        {name: torch.ones(form[1]) for name, form in skeleton.floats.items()}, assign=True
+    )
+    skeleton.restore_unsaved()
+    assert made[-1].fc.weight.is_meta == weights
+    for name, value in net().named_buffers():
+        assert torch.equal(dict(skeleton.net.named_buffers())[name], value)

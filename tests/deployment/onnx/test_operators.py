@@ -157,6 +157,14 @@ def _looked_up(x):
     return (rows + functional.embedding(torch.arange(6), TABLE)).reshape(x.size(0), 6, 8, 8)
 
 
+def _grouped(x):
+    """Heads that share their keys, written otherwise."""
+    parts = x.unflatten(1, (3, 2)).repeat_interleave(2, 2)
+    parts = torch.repeat_interleave(torch.unflatten(parts.flatten(1, 2), 1, (-1, 6)), 2, dim=2)
+    first, second = torch.stack([parts[:, 0], parts[:, 1] * 2], 1).unbind(1)
+    return (first + second).to(torch.float32).to(x.dtype)[:, ::2]
+
+
 OPERATIONS = {
     "in place": _in_place,
     "masks": Masks(),
@@ -165,6 +173,7 @@ OPERATIONS = {
     "masked attention": lambda x: _attended(x, attn_mask=torch.ones(64, 64).tril().bool()),
     "attention by hand": _attended_by_hand,
     "turns": _rotated,
+    "groups": _grouped,
     "tables": _looked_up,
     "layer_norm": lambda x: functional.layer_norm(x, (8, 8), eps=0.1),
     "rms_norm": lambda x: functional.rms_norm(x, (8,), torch.arange(8.0), 0.1),
