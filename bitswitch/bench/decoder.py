@@ -239,12 +239,15 @@ def _read_one(step: StepSession) -> None:
 
 
 def _resident_mib() -> float:
-    """Return the memory of this process, once what is freed has been given back."""
+    """Return the memory of this process, once what is freed has been given back.
+
+    What is mapped from files, of libraries say, is left out: the system drops it as it likes.
+    """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError("this system does not say how much memory a process has")

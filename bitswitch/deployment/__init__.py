@@ -35,7 +35,8 @@ Against training
 With onnxruntime
     ``onnx.export.write(model, policy, path)``, ``onnx.runtime.Session.of(model, policy)(images)``;
     ``onnx.parity.compare(model, batches, policy, task)``: predictions beside those of the integer
-    model; ``latency.measure(model)``. See docs/explanation/onnx.md.
+    model; ``latency.measure(model)``. ``onnx.step.StepSession(step_graph_of(model, policy))`` reads
+    one token at a time. See docs/explanation/onnx.md.
 
 Requests that are being served keep the bit-widths they began with; those that begin after
 ``switch`` has returned see the new ones. See docs/explanation/deployment.md.

@@ -213,7 +213,7 @@ def test_unknown_bit_widths(bitswitch, file, text):
 def test_texts_that_cannot_be_scored(bitswitch, file, tmp_path, text):
     short, latin = tmp_path / "short.txt", tmp_path / "latin.txt"
     short.write_text("a")
-    latin.write_bytes(b"caf\xe9")
+    latin.write_bytes(b"r\xe9sum\xe9")
     with pytest.raises(SpecError, match="too short: it has 1 bytes"):
         stages.score_text(file, short)
     with pytest.raises(DatasetError, match="not UTF-8"):
