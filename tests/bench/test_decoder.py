@@ -54,7 +54,7 @@ def test_the_table_is_whole(monkeypatch):
 
 def test_a_process_grows_by_what_it_holds(tmp_path):
     """At 8 bits, a byte per weight and a scale per group; the rest is small beside them."""
-    shape = {"width": 1024, "ffn": 2816, "heads": 8, "kv_heads": 4}
+    shape = {"width": 1024, "ffn": 1024, "heads": 8, "kv_heads": 4}
     description, tensors = decoder.stored(1, shape)
     file = tmp_path / "model.safetensors"
     file.write_bytes(container.encoded(description, tensors))

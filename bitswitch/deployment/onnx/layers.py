@@ -96,13 +96,19 @@ def _rows(graph: Graph, layer: IntegerLayer, part: Operands, x: Value, scale: Ar
 
 
 def _of_tokens(graph: Graph, part: Operands, x: Value, scale: Array) -> str:
-    """Return the product of codes by a scale for every token, and codes."""
+    """Return the product of codes by a scale for every token, and codes.
+
+    Those of the weight are moved as well: sums of codes without a sign and codes with one overflow
+    on processors without VNNI instructions, whatever a session is told.
+    """
     assert isinstance(part.grid, TokenGrid)
     codes, by_token = _token_codes(graph, x, part.grid)
-    zero = graph.constant(ZERO, np.uint8)
+    zeros = [graph.constant(ZERO, np.uint8) for _ in range(2)]
     moved = graph.add("Cast", graph.add("Add", codes, graph.constant(ZERO)), to=TensorProto.UINT8)
-    weight = graph.constant(numpy(part.codes).T, np.int8)
-    sums = graph.add("Cast", graph.add("MatMulInteger", moved, weight, zero), to=TensorProto.FLOAT)
+    weight = graph.constant(numpy(part.codes).T.astype(np.int16) + ZERO, np.uint8)
+    sums = graph.add(
+        "Cast", graph.add("MatMulInteger", moved, weight, *zeros), to=TensorProto.FLOAT
+    )
     return graph.add("Mul", sums, graph.add("Mul", by_token, graph.constant(scale)))
 
 
