@@ -1,12 +1,16 @@
 """Metrics: numbers that say how good a network is, and how people read them; without torch."""
 
-from collections.abc import Mapping
-from math import sqrt
+from collections.abc import Iterable, Mapping
+from math import exp, expm1, inf, log, sqrt
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self
 
 LOSS = "loss"
 """Every task has a metric of this name: the mean loss, by which divergence shows."""
+
+
+Scale = Literal["linear", "log"]
 
 
 class Metric(NamedTuple):
@@ -21,6 +25,9 @@ class Metric(NamedTuple):
     better: Literal["higher", "lower"]
     digits: int
     """Behind the point, where people read it."""
+    scale: Scale = "linear"
+    """``log``: means are those of logarithms and differences are ratios, as of perplexities, so
+    that twice and half as much cancel out."""
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
@@ -42,6 +49,32 @@ class Metric(NamedTuple):
     def sign(self) -> int:
         """1 where higher is better, else -1."""
         return 1 if self.better == "higher" else -1
+
+    def scaled(self, value: float) -> float:
+        """Return what may be averaged and subtracted: the value, or its logarithm."""
+        if self.scale == "linear":
+            return value
+        return log(value) if value > 0 else -inf
+
+    def unscaled(self, value: float) -> float:
+        """Return the value that ``scaled`` makes ``value``."""
+        return value if self.scale == "linear" else exp(value)
+
+    def mean(self, values: Iterable[float]) -> float:
+        """Return the mean of values on the metric's scale.
+
+        >>> Metric("perplexity", "Perplexity", "1", "lower", 2, "log").mean([2.0, 8.0])
+        4.0
+        """
+        return self.unscaled(fmean(map(self.scaled, values)))
+
+    def change(self, difference: float) -> float:
+        """Return a difference on the metric's scale as people read it: of logarithms, in percent.
+
+        >>> round(Metric("perplexity", "Perplexity", "1", "lower", 2, "log").change(log(1.25)), 9)
+        25.0
+        """
+        return difference if self.scale == "linear" else 100 * expm1(difference)
 
     def error(self, value: float) -> float:
         """Return ``value`` as something to make small: of a percentage, what is missing to 100."""
@@ -78,3 +111,5 @@ class Found(NamedTuple):
     """How many were seen."""
     sums: Mapping[str, float] = MappingProxyType({})
     """What else the noise of the headline needs, by name."""
+    parts: tuple[float, ...] = ()
+    """One number for every part of the split, by which two evaluations of one split are paired."""

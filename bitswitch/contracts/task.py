@@ -1,6 +1,6 @@
 """Tasks: what a network is trained for, and by which numbers it is judged."""
 
-from math import nan
+from math import isfinite, nan
 from typing import Any
 
 import torch
@@ -47,6 +47,10 @@ class Task:
     """The protocol in a sentence, printed below tables."""
     batch_size: int = 256
     """Examples that are evaluated at once."""
+    example: str = "example"
+    """What sentences call one of them."""
+    beside: tuple[str, ...] = ()
+    """Names of metrics that tables print beside the headline."""
 
     @property
     def measure(self) -> str:
@@ -122,6 +126,8 @@ class Task:
     def is_chance(self, value: float, outputs: int, examples: int) -> bool:
         """Return whether a headline is no better than that of a network that knows nothing.
 
+        One that is not finite never is.
+
         Args:
             value: Of the headline.
             outputs: Of the network.
@@ -129,12 +135,20 @@ class Task:
         """
         bound = self.chance_bound(outputs, examples)
         sign = self.headline.sign
-        return bound is not None and sign * value <= sign * bound
+        return not isfinite(value) or (bound is not None and sign * value <= sign * bound)
 
     def noise(self, found: Found) -> float | None:
         """Return the 95 % half-width of the headline; None: not known.
 
         It is that of a sample of so many examples, at this network.
+        """
+        return None
+
+    def paired_noise(self, found: Found, other: Found) -> float | None:
+        """Return the 95 % half-width of the difference of two headlines; None: not known.
+
+        It is that on the metric's scale, of two networks on the same sample of examples, and
+        smaller than either's where both find the same examples hard.
         """
         return None
 

@@ -240,8 +240,8 @@ class _Llama(Model):
             return LlamaNet(self._size(outputs))
 
     def first_last(self, net: nn.Module) -> FirstLast | None:
-        """Return no first layer, as the embedding multiplies nothing, and the head as the last."""
-        return FirstLast((), ("lm_head",))
+        """Return the embedding, which multiplies nothing, and the head."""
+        return FirstLast(("model.embed_tokens",), ("lm_head",))
 
     def float_inputs(self, net: nn.Module) -> Sequence[str]:
         """Return the layers that read what SiLU has made, times ``up``.

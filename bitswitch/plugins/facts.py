@@ -175,15 +175,15 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what can be said of a dataset without its data; remembered.
 
     These are ``stamp``, ``outputs``, ``sizes``, and ``shape`` and ``type`` of an input; of its task
-    ``metrics``, the headline first, ``measure``, ``note``, ``chance``, and
-    ``chance_bound`` on the test split; and how many ``rows`` of logits an example has, None where
-    outputs are none.
+    ``metrics``, the headline first, ``measure``, ``note``, ``example``, ``beside``, ``chance``,
+    and ``chance_bound`` on the test split; and how many ``rows`` of logits an example has, None
+    where outputs are none.
 
     Raises:
         UnknownPluginError: no installed package provides the name.
         PluginError: it does not describe itself, or its task has no metric ``loss``.
     """
-    key = digest("dataset and its rows", name, options, _states(options), code_of("datasets", name))
+    key = digest("dataset and its task", name, options, _states(options), code_of("datasets", name))
     facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
     return facts
 
@@ -224,6 +224,11 @@ def _dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
             f"The task of dataset '{name}' has the metrics {', '.join(names) or 'none'}: add one "
             f"called '{LOSS}', the mean loss, by which divergence shows."
         )
+    if unknown := [name for name in found["beside"] if name not in names]:
+        raise PluginError(
+            f"The task of dataset '{name}' shows '{unknown[0]}' beside its headline, which is none "
+            f"of its metrics {', '.join(names)}: 'beside' takes their names."
+        )
     return found
 
 
@@ -244,6 +249,8 @@ def _described(dataset: "Dataset") -> dict[str, Any]:
         "metrics": [metric._asdict() for metric in task.metrics],
         "measure": task.measure,
         "note": task.note,
+        "example": task.example,
+        "beside": list(task.beside),
         "rows": task.labels(example.targets).numel() if isinstance(task, Rows) else None,
         "chance": task.chance(outputs),
         "chance_bound": task.chance_bound(outputs, sizes["test"]),

@@ -31,6 +31,11 @@ Treatment = Literal["", "_recalibrated", "_uniform", "_retrained"]
 recalibrated; of a search, all layers took one bit-width; or the sub-net was trained on alone."""
 
 
+PAIRED_NOISE = "_paired_noise"
+"""Behind the name of a headline: the 95 % half-width of its difference to the widest bit-width of
+the same network, on the same examples."""
+
+
 class Metric(Record):
     """One line of ``metrics.jsonl``."""
 

@@ -14,7 +14,7 @@ from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.record import write_lines
 from bitswitch.results.records import Epoch, Metric
 from bitswitch.runtime.randomness import seed_step
-from bitswitch.stages.metrics import metric_lines
+from bitswitch.stages.metrics import metric_lines, paired_lines
 from bitswitch.training.clock import Clock
 from bitswitch.training.loop import score
 from bitswitch.training.session import Progress, TrainingRun
@@ -36,7 +36,7 @@ def conclude(session: TrainingRun) -> tuple[str, str | None]:
         held_out = _last_scores(session) if scored else score(session, "held_out")
         test = score(session, "test")
     lines = metric_lines("held_out", held_out, session.task)
-    lines += metric_lines("test", test, session.task)
+    lines += metric_lines("test", test, session.task) + paired_lines("test", test, session.task)
     if session.spec.training.recalibration:
         lines += _recalibrated(session)
     write_lines(session.directory.path / "metrics.jsonl", lines)

@@ -52,6 +52,8 @@ class NetworkSpec(Strict):
     """Layers that stay at full precision besides the first and the last, by name or pattern."""
     float_inputs: FloatInputs = None
     """Layers whose inputs alone do; None: those that the model names."""
+    stands_for: Remark | None = None
+    """The larger network that it stands in for; tables say that it says nothing of that."""
 
 
 class StartSpec(Strict):
@@ -126,6 +128,8 @@ class VariantSpec(Strict):
     """On which of the experiment's networks; None: all."""
     published: str | None = None
     """Printed row that stands beside it: ``method`` or ``method+kd``; None: none."""
+    said_to_fail: Remark | None = None
+    """Who says that it does not converge; a note below the table says what was seen."""
     not_run: Remark | None = None
     """Why nobody can run it: only its printed row is shown."""
     epochs_factor: Factor = 1.0

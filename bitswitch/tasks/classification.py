@@ -20,6 +20,7 @@ class Classification(Rows):
     """Every example belongs to one class; all classes are taken as equally frequent."""
 
     metrics = (TOP1, Metric(LOSS, "Cross-entropy", "nats", "lower", 4))
+    example = "image"
     note = "An example counts as right if its largest logit is at its label."
 
     @property

@@ -1,6 +1,7 @@
 """Language modelling: every position of a window predicts its next token, judged by perplexity."""
 
 from math import exp, inf, log, sqrt
+from statistics import stdev
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -62,12 +63,15 @@ class LanguageModel(Rows):
         bytes_of: Bytes of the text that each token stands for, int64 [vocabulary]; None: one.
     """
 
+    example = "window"
+    beside = ("bits_per_byte",)
+
     def __init__(
         self, protocol: Protocol, unigram: float | None = None, bytes_of: Tensor | None = None
     ) -> None:
         unit = protocol.unit
         self.metrics = (
-            Metric("perplexity", f"Perplexity per {unit}", "1", "lower", 3),
+            Metric("perplexity", f"Perplexity per {unit}", "1", "lower", 3, "log"),
             Metric("bits_per_byte", "Bits per byte", "bits", "lower", 3),
             Metric("next_top1", f"Next-{unit} top-1", "percent", "higher", 2),
             Metric(LOSS, "Cross-entropy", "nats", "lower", 4),
@@ -120,11 +124,22 @@ class LanguageModel(Rows):
         variance = max(squares - total**2 / windows, 0.0) / (windows - 1)
         return found.values[self.headline.name] * 1.96 * sqrt(variance / windows)
 
+    def paired_noise(self, found: Found, other: Found) -> float | None:
+        """Return the 95 % half-width of the difference of two logarithms of perplexity.
+
+        Windows are paired: what makes one hard for both networks cancels out.
+        """
+        if len(found.parts) < 2 or len(found.parts) != len(other.parts):
+            return None
+        pairs = zip(found.parts, other.parts, strict=True)
+        return 1.96 * stdev(ours - theirs for ours, theirs in pairs) / sqrt(len(found.parts))
+
 
 class Likelihoods(Evaluator):
     """Negative log-likelihoods in nats, added up on the device.
 
-    All that is kept are sums in float64, so that parts of a split can be merged.
+    What is kept are sums in float64 and the mean loss of every window, so that parts of a split can
+    be merged.
 
     Args:
         task: Says which rows and labels are meant.
@@ -134,6 +149,7 @@ class Likelihoods(Evaluator):
         self.task = task
         self.examples = 0
         self._sums: Tensor | None = None
+        self._means: list[Tensor] = []
 
     @torch.no_grad()
     def add(self, outputs: Any, targets: Tensor) -> None:
@@ -155,6 +171,7 @@ class Likelihoods(Evaluator):
         if self._sums is None:
             self._sums = torch.zeros(len(found), dtype=torch.float64, device=rows.device)
         self._sums += torch.stack([value.double() for value in found])
+        self._means.append(means)
         self.examples += len(targets)
 
     def _bytes(self, tokens: Tensor) -> Tensor:
@@ -167,6 +184,7 @@ class Likelihoods(Evaluator):
         if other._sums is not None:
             mine = torch.zeros_like(other._sums) if self._sums is None else self._sums
             self._sums = mine + other._sums.to(mine.device)
+            self._means += [means.to(mine.device) for means in other._means]
         self.examples += other.examples
 
     def result(self) -> Found:
@@ -182,7 +200,8 @@ class Likelihoods(Evaluator):
             LOSS: loss / count,
         }
         sums = {"windows": windows, "means": total, "squares": squares}
-        return Found(values, self.examples, sums)
+        parts = transfers.to_host(torch.cat(self._means))
+        return Found(values, self.examples, sums, tuple(parts))
 
 
 def _exp(value: float) -> float:

@@ -62,8 +62,13 @@ class Sample:
 
     @property
     def mean(self) -> float:
-        """Of the complete seeds."""
-        return fmean(self.values.values())
+        """Of the complete seeds, on the metric's scale."""
+        return self.metric.mean(self.values.values())
+
+    @cached_property
+    def scaled(self) -> dict[int, float]:
+        """The values on the metric's scale: what may be subtracted."""
+        return {seed: self.metric.scaled(value) for seed, value in self.values.items()}
 
     @property
     def total(self) -> int:
@@ -83,8 +88,8 @@ class Sample:
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation over seeds; None for fewer than two."""
-        return stdev(self.values.values()) if len(self.values) > 1 else None
+        """Standard deviation over seeds on the metric's scale; None for fewer than two."""
+        return stdev(self.scaled.values()) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,26 @@ class Values:
     def samples(self) -> dict[str, dict[Place, Sample]]:
         """Headlines on the test split, by network and place."""
         return self._samples(ROLE)
+
+    @cached_property
+    def beside(self) -> dict[str, dict[Metric, dict[Place, Sample]]]:
+        """What tables print beside headlines, by network and metric; of seeds whose headline is."""
+        images = self.frames.runs.set_index("run").test_images.to_dict()
+        tested = self._rows[self._rows.search.isna() & (self._rows.split == "test")]
+        found: dict[str, dict[Metric, dict[Place, Sample]]] = {}
+        for network, samples in self.samples.items():
+            for metric in self.frames.headlines[network].beside:
+                rows = tested[(tested.network == network) & (tested.metric == metric.name)]
+                places = _by_place(rows).get(network, {})
+                known = {
+                    place: [row for row in group if int(row["seed"]) in samples[place].values]
+                    for place, group in places.items()
+                    if place in samples
+                }
+                found.setdefault(network, {})[metric] = {
+                    place: _sample(group, images, metric) for place, group in known.items() if group
+                }
+        return found
 
     @cached_property
     def recalibrated(self) -> dict[str, dict[Place, Sample]]:
@@ -298,7 +323,7 @@ def _sample(rows: list[Row], images: Mapping[Any, int], metric: Metric) -> Sampl
             worst = next((row for row in bad if row["status"] in LOST), bad[0])
             failed.append((worst["status"], worst["where"] or "", worst["value"]))
         else:
-            values[seed] = fmean(float(row["value"]) for row in own)
+            values[seed] = metric.mean(float(row["value"]) for row in own)
     measured = [row["run"] for row in rows if row["status"] == "complete"]
     size = images[measured[0]] if measured else None
     return Sample(values, tuple(failed), size, metric)

@@ -71,9 +71,13 @@ TASKS = (
     "chance",
     "chance_bound",
     "note",
+    "scale",
+    "example",
+    "beside",
 )
 """Columns of ``tasks.csv``: one row per network of the suite, about the headline of its task:
-``measure``, what sentences call it; ``chance``, of a network that knows nothing, and
+``measure``, what sentences call it; ``example``, what they call what is counted; ``beside``,
+metrics beside it, JSON; ``chance``, of a network that knows nothing, and
 ``chance_bound``, up to which it may be guessing on the test split; empty where that is not known.
 """
 
@@ -93,6 +97,7 @@ RUNS = (
     "alrs",
     "storage",
     "sliced",
+    "inputs",
     "steps",
     "train_time_s",
     "time_kind",
@@ -279,7 +284,7 @@ NUMBERS = ("seed", "search_seed", "epoch")
 TYPES = dict.fromkeys(NUMBERS, "Int64") | dict.fromkeys(
     (
         *("bitset", "policy", "run", "commit", "code_hash", "variant", "network"),
-        *("search", "sensitivity", "budget", "diagnosis", "unit"),
+        *("search", "sensitivity", "budget", "diagnosis", "unit", "sliced"),
     ),
     "str",
 )

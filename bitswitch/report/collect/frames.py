@@ -1,5 +1,6 @@
 """The tidy tables that everything in a report is made from."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,9 @@ from bitswitch.results.result import read_result, write_result
 from bitswitch.spec import yaml_text
 from bitswitch.spec.yaml_files import read_yaml
 from bitswitch.suite.suite import Suite
+
+EMBEDDED = {"image": "small rendered images", "window": "short windows of text"}
+"""What embedded examples are, by what their task calls them."""
 
 
 def frame(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
@@ -70,6 +74,12 @@ class Frames:
     def definitions(self) -> list[str]:
         """What the values of headlines are, each once."""
         return list(dict.fromkeys(one.definition for one in self.headlines.values()))
+
+    @property
+    def material(self) -> str:
+        """What embedded data are."""
+        seen = dict.fromkeys(one.example for one in self.headlines.values())
+        return " and ".join(EMBEDDED.get(example, f"few {example}s") for example in seen)
 
     @cached_property
     def reproduced(self) -> pd.DataFrame:
@@ -146,9 +156,16 @@ class Frames:
 def _headline(row: Mapping[Any, Any]) -> Headline:
     """Return what a row of ``tasks.csv`` says."""
     metric = Metric(
-        row["metric"], row["title"], str(row["unit"]), row["better"], int(row["digits"])
+        row["metric"],
+        row["title"],
+        str(row["unit"]),
+        row["better"],
+        int(row["digits"]),
+        row["scale"],
     )
-    return Headline(metric, row["measure"], row["chance"], row["chance_bound"], row["note"] or "")
+    beside = tuple(map(Metric.of, json.loads(row["beside"])))
+    about = (row["measure"], row["chance"], row["chance_bound"], row["note"] or "")
+    return Headline(metric, *about, row["example"], beside)
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

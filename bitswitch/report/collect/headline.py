@@ -1,6 +1,7 @@
 """The headline of a task, and how tables and figures write it."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, NamedTuple, Self, get_args
 
 from bitswitch.contracts.metric import Metric
@@ -23,13 +24,25 @@ class Headline(NamedTuple):
     """Up to which a network may be guessing on the test split; None: not known."""
     note: str = ""
     """The protocol in a sentence."""
+    example: str = "example"
+    """What sentences call one of what is counted."""
+    beside: tuple[Metric, ...] = ()
+    """What tables print beside it."""
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Return the headline of a dataset, from what ``plugins.facts`` says of it."""
-        metric = Metric.of(facts["metrics"][0])
-        about = (facts[key] for key in ("measure", "chance", "chance_bound", "note"))
-        return cls(metric, *about)
+        metrics = {metric["name"]: Metric.of(metric) for metric in facts["metrics"]}
+        beside = tuple(metrics[name] for name in facts["beside"])
+        return cls(
+            metric=next(iter(metrics.values())),
+            measure=facts["measure"],
+            chance=facts["chance"],
+            bound=facts["chance_bound"],
+            note=facts["note"],
+            example=facts["example"],
+            beside=beside,
+        )
 
     def role(self, name: str) -> str:
         """Return what tidy rows call a metric; an empty text for others than the headline.
@@ -44,9 +57,10 @@ class Headline(NamedTuple):
         return ROLE + treatment if is_own else ""
 
     def is_guess(self, value: float) -> bool:
-        """Return whether a network that knows nothing may reach ``value``."""
+        """Return whether a network that knows nothing may reach ``value``, or it is not finite."""
         sign = self.metric.sign
-        return self.bound is not None and sign * value <= sign * self.bound
+        beyond = self.bound is not None and sign * value <= sign * self.bound
+        return beyond or not isfinite(value)
 
     @property
     def guessing(self) -> str:

@@ -49,6 +49,7 @@ def _run_row(run: RunSpec, record: RunRecord | None, datasets: Mapping[str, Any]
         "alrs": run.training.alrs and run.training.alrs.variant,
         "storage": facts.storage(run),
         "sliced": " ".join(map(str, facts.sliced(run))),
+        "inputs": "float" if run.is_float or "*" in (run.float_inputs or ()) else "quantized",
         "data_stamp": about["stamp"],
         "classes": about["outputs"],
         "test_images": about["sizes"]["test"],
@@ -74,6 +75,8 @@ def task_rows(suite: Suite, datasets: Mapping[str, Any]) -> Iterator[Row]:
             "chance": headline.chance,
             "chance_bound": headline.bound,
             "note": headline.note,
+            "example": headline.example,
+            "beside": json.dumps([metric._asdict() for metric in headline.beside]),
         }
 
 

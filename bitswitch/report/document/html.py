@@ -42,6 +42,7 @@ def write(suite: Suite, folder: Path) -> Path:
         images={name: _data_uri(folder / f"figures/{name}.png") for name in shown},
         methods=methods.listed(frames),
         definitions=frames.definitions,
+        material=frames.material,
         summary=health.summary(frames),
         runs=health.lines(frames),
         problems=health.problems(frames),

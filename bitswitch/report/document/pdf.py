@@ -89,6 +89,7 @@ def document(suite: Suite, folder: Path) -> str:
         figures=shown,
         methods=methods.listed(frames),
         definitions=frames.definitions,
+        material=frames.material,
         summary=health.summary(frames),
         problems=health.problems(frames),
         provenance=health.provenance(frames),

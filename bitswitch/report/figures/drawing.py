@@ -72,6 +72,16 @@ def set_log_scale(axes: "Axes") -> None:
         axes.yaxis.set_minor_locator(NullLocator())
 
 
+def set_narrow_log_scale(axes: "Axes") -> None:
+    """Use a logarithmic vertical axis for values of less than a decade, with plain numbers."""
+    from matplotlib.ticker import MaxNLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
     """Put one legend for several panels above them, widest first."""
     handles = {

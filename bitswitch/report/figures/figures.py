@@ -19,6 +19,7 @@ ORDER = (
     "draws",
     "rounding-errors",
     "storage",
+    "held-out-curves",
     "scale-gradients",
 )
 """Kinds as reports show them: as huang2025nearly numbers them, then those that it does not have;

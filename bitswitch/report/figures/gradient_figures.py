@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bitswitch.report.analysis.origin import stamp
@@ -100,15 +101,30 @@ class Study:
             for bits, group in sorted(rows.groupby("bits"), reverse=True)
         }
 
+    def is_trained(self, variant: str) -> bool:
+        """Return whether any step trained a variant."""
+        return bool((self.curves.steps[self.curves.variant == variant] > 0).any())
+
     def curve(self, variant: str, bits: int, column: str) -> pd.DataFrame:
-        """Return mean and standard deviation over seeds of one curve, by epoch.
+        """Return mean over seeds of one curve, and one standard deviation down and up, by epoch.
 
         Of the widest bit set that has ``bits``.
         """
         rows = self.curves[(self.curves.variant == variant) & (self.curves.bits == bits)]
         rows = rows[rows.bitset == next(iter(rows.bitset), None)]
-        found = rows.groupby("epoch")[column].agg(["mean", "std"]).fillna(0.0)
-        return found.assign(number=found.index + 1)
+        metric = self.headline.metric
+        is_ratio = metric.scale == "log" and column.endswith("headline")
+        rows = rows.assign(**{column: rows[column].map(metric.scaled)}) if is_ratio else rows
+        found = rows.groupby("epoch")[column].agg(["mean", "std"]).fillna({"std": 0.0})
+        found = found.assign(
+            low=found["mean"] - found["std"],
+            high=found["mean"] + found["std"],
+            number=found.index + 1,
+        )
+        if is_ratio:
+            shown = ["mean", "low", "high"]
+            found[shown] = np.exp(found[shown])
+        return found
 
 
 def scale_gradients(operand: str) -> DrawNetwork:
@@ -180,8 +196,7 @@ def _draw_curves(axes: "Axes", study: Study, column: str, label: str) -> None:
             rows = study.curve(variant, bits, column)
             look = drawing.colour(bits)
             axes.plot(rows.number, rows["mean"], line, color=look, label=f"{bits} bits, {title}")
-            low, high = rows["mean"] - rows["std"], rows["mean"] + rows["std"]
-            axes.fill_between(rows.number, low, high, color=look, alpha=0.15, linewidth=0)
+            axes.fill_between(rows.number, rows.low, rows.high, color=look, alpha=0.15, linewidth=0)
     axes.set(xlabel="epoch", ylabel=label)
     axes.locator_params(axis="x", integer=True)
 

@@ -32,6 +32,8 @@ class Grid:
         """Citation key of every variant's method, or what else tells it from others."""
         self.sliced = set(_sliced(values, network))
         """Places of bit-widths that no step trained."""
+        self.beside = values.beside.get(network.name or "", {})
+        self._float_inputs = set(_weights_alone(values, network))
         spec = values.frames.suite.networks.get(network.name or "")
         self._distilled = {
             key: is_distilled(variant, spec) for key, variant in self.variants.items()
@@ -45,6 +47,16 @@ class Grid:
     def sample(self, place: Place | None) -> Sample | None:
         """Return what was measured at ``place``."""
         return measured_at(place, self.samples) if place else None
+
+    def has_float_inputs(self, column: Column) -> bool:
+        """Return whether every row that has a column quantizes weights alone."""
+        there = [place for place in self.samples if place[1:] == column]
+        return bool(there) and self._float_inputs.issuperset(there)
+
+    def stands_out(self, variant: str) -> bool:
+        """Return whether a row quantizes weights alone in a column where another does not."""
+        own = [place for place in self._float_inputs if place.variant == variant]
+        return any(not self.has_float_inputs((place.bitset, place.policy)) for place in own)
 
     def is_printed(self, variant: str) -> bool:
         """Return whether the publication has a row that stands beside ``variant``."""
@@ -66,6 +78,15 @@ def _sliced(values: Values, network: Network) -> Iterator[Place]:
     rows = values.rows_of(network.name)
     for run, *place in zip(rows.run, rows.variant, rows.bitset, rows.policy, strict=True):
         if place[-1] in widths.get(run, ()):
+            yield Place(*place)
+
+
+def _weights_alone(values: Values, network: Network) -> Iterator[Place]:
+    """Yield the places whose inputs stay at full precision."""
+    inputs = values.frames.runs.set_index("run").inputs.to_dict()
+    rows = values.rows_of(network.name)
+    for run, *place in zip(rows.run, rows.variant, rows.bitset, rows.policy, strict=True):
+        if inputs.get(run) == "float":
             yield Place(*place)
 
 

@@ -1,9 +1,10 @@
 """The rows of one network: printed, reproduced, their difference, and effects between rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis import methods
 from bitswitch.report.analysis.values import Network, Place, Sample, Values
 from bitswitch.report.collect import published
@@ -25,6 +26,8 @@ RECALIBRATED = "reproduced, recalibrated"
 
 UNIFORM = "one width, untuned"
 """Kind of the row with one bit-width for all layers in the columns of sub-nets."""
+
+ALONE = "weights alone are quantized: inputs stay as they are computed (a16)"
 
 SLICED = "sliced: no step trains this bit-width"
 
@@ -80,7 +83,8 @@ class SectionBuilder:
         """Return the conditions, one group per bit set, and full precision."""
         by_set: dict[str, list[str]] = {}
         for bitset, policy in self.grid.columns:
-            name = f"w{policy}a{policy}" if policy.isdigit() else policy
+            inputs = "16" if self.grid.has_float_inputs((bitset, policy)) else policy
+            name = f"w{policy}a{inputs}" if policy.isdigit() else policy
             by_set.setdefault(bitset, []).append(name)
         groups = [Group("", self.conditions.columns)] if self.conditions else []
         groups += [Group(bitset, tuple(names)) for bitset, names in by_set.items()]
@@ -93,6 +97,7 @@ class SectionBuilder:
             "reproduced": self._reproduced(variant),
             RECALIBRATED: self._recalibrated(variant),
             UNIFORM: self._uniform(variant),
+            **{metric.spoken: row for metric, row in self._beside(variant)},
             "difference": self._difference(variant),
             "effect, published": Row(self.effects.published(variant)),
             "effect, reproduced": self._effect(variant),
@@ -145,11 +150,12 @@ class SectionBuilder:
             note = Entry(f"{DASH} {reason}", tone="note", span=len(self.grid.places(variant)))
             return Row((note,)) if self.grid.is_printed(variant) else None
         shown = self._with_dashes(variant, self._measured(variant, self.grid.samples))
+        remarks = [ALONE if self.grid.stands_out(variant) else ""]
         if self.conditions is None:
-            return Row(shown)
+            return Row(shown, remarks=remarks)
         kept = self.conditions.storage(variant)
         caveat = kept and methods.caveat(self.frames, self.variants[variant].method.name, kept)
-        return Row(shown, self.conditions.reproduced(variant), [caveat or ""])
+        return Row(shown, self.conditions.reproduced(variant), [caveat or "", *remarks])
 
     def _why_absent(self, variant: str) -> str | None:
         """Return why a variant has no reproduced row, or None."""
@@ -161,6 +167,13 @@ class SectionBuilder:
         samples = self.grid.recalibrated
         is_there = any(place.variant == variant for place in samples)
         return Row(self._measured(variant, samples)) if is_there else None
+
+    def _beside(self, variant: str) -> Iterator[tuple[Metric, Row]]:
+        """Yield what the task prints beside its headline, of the same seeds."""
+        for metric, samples in self.grid.beside.items():
+            found = (measured_at(place, samples) for place in self.grid.places(variant))
+            shown = (entries.measured(sample, False, self.footnotes) for sample in found)
+            yield metric, Row(tuple(replace(entry, below="", tone="muted") for entry in shown))
 
     def _uniform(self, variant: str) -> Row:
         """Return what one bit-width for all layers gives within the budgets of sub-nets."""
@@ -227,8 +240,8 @@ class SectionBuilder:
         """Return the measured effects, what may be said of them as footnotes."""
         found = self.effects.reproduced(variant)
         remarks = [one if isinstance(one, str) else one.finding for one in found if one]
-        digits = self.network.metric.digits
-        shown = tuple(entries.measured_effect(one, digits) for one in found)
+        metric = self.network.metric
+        shown = tuple(entries.measured_effect(one, metric) for one in found)
         return Row(shown, remarks=remarks)
 
     def _negative(self, variant: str) -> Row | None:

@@ -1,13 +1,10 @@
 """Variants by bit-widths: the printed tables in their own layout, and every other experiment."""
 
-from collections.abc import Iterable
-
-from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect import headline, published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import Footnotes, Section, Table
-from bitswitch.report.tables import conditions, search_conditions
+from bitswitch.report.tables import conditions, remarks, search_conditions
 from bitswitch.report.tables.accuracy_section import NEGATIVE, RECALIBRATED, UNIFORM, SectionBuilder
 from bitswitch.report.tables.entries import ONE_SEED
 from bitswitch.report.tables.kind import TableKind, table_of
@@ -16,6 +13,7 @@ VERDICTS = ("match", "higher", "lower", "inconclusive")
 
 NOTES = {
     "always": "{metric} on the test split after the last epoch, mean over seeds (n).",
+    "ratio": "Means over seeds are those of logarithms; ± and differences are ratios, in percent.",
     "bold": "Bold: {best} mean of a network in its column; this claims no significance.",
     "like": "Bold: {best} in its column among the rows of a network with the same KD and recipe; "
     "this claims no significance.",
@@ -25,15 +23,16 @@ NOTES = {
     "same publication, on the same bit set; paired by seed; ± is the standard deviation of its "
     "differences.",
     "recalibrated": "Recalibrated: batch-norm statistics estimated anew at each bit-width, on "
-    "held-out training images, before the test.",
+    "held-out training {examples}, before the test.",
     "uniform": "One width: all layers at the widest bit-width that the budget of the sub-net "
-    "allows, with the same images and recalibration; never tuned.",
+    "allows, with the same {examples} and recalibration; never tuned.",
     "verdict": "Margin: the binomial 95 % half-width of the published accuracy on a test set of "
     "this size; noise of our own does not widen it. Match: the mean lies within the margin, and is "
     "known that well: half its 95 % confidence interval over seeds is no wider. Higher, lower: it "
     "lies beyond the margin, and the published value outside the interval. Inconclusive: our seeds "
     "are too noisy to tell. One seed: nothing is known of that noise, so no verdict is given.",
     "negative": f"{NEGATIVE}: share of steps in which the learning rate of the scales is negative.",
+    "alone": "a16: inputs of layers are not quantized, they stay as they are computed.",
     "embedded": "Embedded data: training is real, but too small and too short to confirm or refute "
     "a published number. In some hundred steps the narrow activation scales, whose learning rate "
     "ALRS divides by up to 1000, hardly leave their initial values.",
@@ -41,16 +40,20 @@ NOTES = {
 }
 
 
-ABOUT_METRICS = ("always", "bold", "like")
-"""Notes that name metrics."""
+ABOUT_METRICS = ("always", "bold", "like", "recalibrated", "uniform")
+"""Notes that name metrics, or examples."""
 
 
-def metric_words(metrics: Iterable[Metric]) -> dict[str, str]:
-    """Return what notes say of the metrics of a table."""
-    several = list(metrics)
+def metric_words(values: Values) -> dict[str, str]:
+    """Return what notes say of the metrics and examples of a table."""
+    several = [network.metric for network in values.networks]
+    about = values.frames.headlines
+    seen = dict.fromkeys(about[one.name].example for one in values.networks if one.name)
     return {
         "metric": "; ".join(dict.fromkeys(map(headline.sentence, several))),
         "best": " or ".join(dict.fromkeys(map(headline.best, several))),
+        "example": " or ".join(seen or ["example"]),
+        "examples": " or ".join(f"{name}s" for name in seen or ["example"]),
     }
 
 
@@ -86,10 +89,12 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
     """Return the notes that apply."""
     kinds = {line.kind for section in sections for line in section.lines}
     cells = [entry for s in sections for line in s.lines for entry in line.entries]
+    titles = [title for s in sections for group in s.groups for title in group.columns]
     several = conditions.applies(values)
     bold = any(entry.bold for entry in cells)
     chosen = {
         "always": True,
+        "ratio": any(network.metric.scale == "log" for network in values.networks),
         "verdict": any(e.tone in VERDICTS or e.below == ONE_SEED for e in cells),
         "effect": any(kind.startswith("effect") for kind in kinds),
         "bold": bold and not several,
@@ -98,17 +103,19 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
         "recalibrated": RECALIBRATED in kinds,
         "uniform": UNIFORM in kinds,
         "negative": NEGATIVE in kinds,
+        "alone": any(title.endswith("a16") for title in titles),
         "embedded": values.frames.suite.data == "embedded",
         "misprint": values.recipe.printed == "table4",
     }
-    words = metric_words(network.metric for network in values.networks)
+    words = metric_words(values)
     notes = [
         NOTES[key].format(**words) if key in ABOUT_METRICS else NOTES[key]
         for key, applies in chosen.items()
         if applies
     ]
     notes[1:1] = protocols(values)
-    found = [search_conditions.NOTE] if search_conditions.applies(values) else []
+    notes += [*remarks.noises(values), *remarks.claims(values), *remarks.stand_ins(values)]
+    found = [search_conditions.NOTE.format(**words)] if search_conditions.applies(values) else []
     return [*notes, *conditions.NOTES, *found] if several else notes
 
 

@@ -49,7 +49,7 @@ class Effects:
             return None
         if not (ours.is_whole and theirs.is_whole):
             return SURVIVORS
-        return statistics.effect(ours.values, theirs.values)
+        return statistics.effect(ours.scaled, theirs.scaled)
 
     def _pairs(self, variant: str) -> Iterator[Pair]:
         """Yield every place of a row with its counterpart in the first row that is akin."""

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from statistics import fmean
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.values import Place, Sample
@@ -13,6 +12,9 @@ from bitswitch.report.render.table import DASH, Entry, Footnotes
 
 ONE_SEED = "one seed"
 """Stands for the verdict where the noise between seeds is not known."""
+
+RATIO_DIGITS = 1
+"""Behind the point of a ratio in percent."""
 
 
 def printed(value: float | None, bold: bool) -> Entry:
@@ -32,14 +34,27 @@ def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
     marks = tuple(footnotes.mark(text) for text in reasons(sample))
     if not sample.values:
         return Entry(DASH, marks=marks)
-    below = spread(sample.spread, sample.count, sample.metric.digits)
+    below = spread(sample.spread, sample.count, sample.metric)
     text = number(sample.metric, sample.mean)
     return Entry(text, below=below, bold=bold and sample.is_whole, marks=marks)
 
 
-def spread(deviation: float | None, count: str, digits: int) -> str:
-    """Return what stands below a mean: ± one standard deviation (n), or n alone for one value."""
-    return count if deviation is None else f"±{deviation:.{digits}f} {count}"
+def spread(deviation: float | None, count: str, metric: Metric) -> str:
+    """Return what stands below a mean: ± one standard deviation (n), or n alone for one value.
+
+    Args:
+        deviation: On the metric's scale.
+        count: How many values there are.
+        metric: Of logarithms, the deviation is printed as a ratio in percent.
+    """
+    return count if deviation is None else f"±{_amount(deviation, metric)} {count}"
+
+
+def _amount(size: float, metric: Metric) -> str:
+    """Return the size of a difference on the metric's scale."""
+    if metric.scale == "linear":
+        return f"{size:.{metric.digits}f}"
+    return f"{metric.change(size):.{RATIO_DIGITS}f} %"
 
 
 def reasons(sample: Sample) -> Iterator[str]:
@@ -55,7 +70,7 @@ def reasons(sample: Sample) -> Iterator[str]:
         known = [value for _, value in failures if value is not None]
         coarse = sample.metric._replace(digits=max(sample.metric.digits - 1, 0))
         is_said = len(failures) == len(known) == 1 and f" {coarse.text(known[0])}" in failures[0][0]
-        at = f" at {sample.metric.text(fmean(known))}" if known and not is_said else ""
+        at = f" at {sample.metric.text(sample.metric.mean(known))}" if known and not is_said else ""
         left_out = ", left out of the mean" if sample.values else ""
         share = f"{len(failures)} of {total} {sample.unit} " if total > 1 else ""
         yield f"{share}{status}{at}{left_out}{_why([reason for reason, _ in failures])}"
@@ -88,22 +103,29 @@ def printed_effect(value: float | None, reference: float | None) -> Entry:
     return Entry(signed(value - reference, published.metric().digits), tone="published")
 
 
-def measured_effect(effect: Effect | str | None, digits: int) -> Entry:
+def measured_effect(effect: Effect | str | None, metric: Metric) -> Entry:
     """Return a paired difference ± its standard deviation (n), and a test of it where one can be.
 
     Args:
-        effect: Or why there is none to be claimed.
-        digits: Of the metric.
+        effect: On the metric's scale, or why there is none to be claimed.
+        metric: The headline.
     """
     if effect is None:
         return Entry()
     if isinstance(effect, str):
         return Entry(DASH, tone="muted")
-    below = spread(effect.spread, f"({effect.seeds})", digits)
+    below = spread(effect.spread, f"({effect.seeds})", metric)
     if effect.p is not None and effect.interval is not None:
-        low, high = (signed(end, digits) for end in effect.interval)
+        low, high = (_changed(end, metric) for end in effect.interval)
         below += f", [{low}, {high}], p={effect.p:.3f}"
-    return Entry(signed(effect.mean, digits), below=below, tone="muted")
+    return Entry(_changed(effect.mean, metric), below=below, tone="muted")
+
+
+def _changed(difference: float, metric: Metric) -> str:
+    """Return a difference on the metric's scale, with its sign; of logarithms, in percent."""
+    if metric.scale == "linear":
+        return signed(difference, metric.digits)
+    return f"{signed(metric.change(difference), RATIO_DIGITS)} %"
 
 
 def signed(value: float, digits: int) -> str:

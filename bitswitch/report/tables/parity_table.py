@@ -76,9 +76,10 @@ def _entries(
     good = rows[rows.status == "complete"]
     if good.empty:
         return deployed.missing(rows, WIDTH, footnotes)
+    seen = next((headlines[run].example for run in good.run if run in headlines), "example")
     unexplained = int(good.unexplained.sum())
     marks = (
-        (footnotes.mark(f"{unexplained} examples differ for another reason than a tie"),)
+        (footnotes.mark(f"{unexplained} {seen}s differ for another reason than a tie"),)
         if unexplained
         else ()
     )

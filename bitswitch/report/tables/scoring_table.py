@@ -10,19 +10,16 @@ from bitswitch.report.analysis.health import memory
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.tables.accuracy_table import metric_words
 from bitswitch.report.tables.kind import TableKind, table_of
 from bitswitch.text import duration
 
-GROUPS = (
-    Group("scoring", ("layers", "images", "probes", "error, %", "time", "memory")),
-    Group("training", ("FP", "joint")),
-    Group("share of it, %", ("FP", "joint")),
-)
+TRAINING = (Group("training", ("FP", "joint")), Group("share of it, %", ("FP", "joint")))
 
 NOTES = (
     "Scoring: of all switchable layers, once; time without start and loading, mean ± standard "
-    "deviation over seeds (n). Probes: random vectors per image. Error: largest standard error of "
-    "a layer, as a share of its score.",
+    "deviation over seeds (n). Probes: random vectors per {example}. Error: largest standard "
+    "error of a layer, as a share of its score.",
     "Training: time of all steps; FP, of the full-precision network that the joint training "
     "starts from; joint, of this row's training. A network with given weights was trained "
     "elsewhere and has no time. Share: of scoring in the time of training.",
@@ -49,14 +46,21 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             Section(
                 network.title,
                 network.data,
-                GROUPS,
+                _groups(values, network),
                 tuple(_lines(values, network, footnotes)),
             )
             for network in networks
         ),
-        notes=NOTES,
+        notes=[note.format(**metric_words(values)) for note in NOTES],
         footnotes=footnotes,
     )
+
+
+def _groups(values: Values, network: Network) -> tuple[Group, ...]:
+    """Return the columns, those that were seen in the words of the task."""
+    seen = f"{values.frames.headlines[network.name].example}s" if network.name else "examples"
+    columns = ("layers", seen, "probes", "error, %", "time", "memory")
+    return (Group("scoring", columns), *TRAINING)
 
 
 def _lines(values: Values, network: Network, footnotes: Footnotes) -> Iterator[Line]:

@@ -18,9 +18,9 @@ NOTE = (
     "Training: time of training the network from full precision on: networks that it starts from "
     "and scores that guide it count. Search: what chose the sub-net; below, the time that took for "
     "one budget, evaluations, scores of layers that it reads and networks trained for these alone "
-    "included, and the number of sub-nets that it evaluated on held-out images. Tuned: epochs that "
-    "the sub-net was trained on alone before the test; below, their time; published: whether it "
-    "was. 3MP: the sub-net with at most 3 bits on average. Times are means over seeds, on this "
+    "included, and the number of sub-nets that it evaluated on held-out {examples}. Tuned: epochs "
+    "that the sub-net was trained on alone before the test; below, their time; published: whether "
+    "it was. 3MP: the sub-net with at most 3 bits on average. Times are means over seeds, on this "
     "suite's device."
 )
 

@@ -13,7 +13,7 @@ from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import heading
 from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Section, Table
-from bitswitch.report.tables import entries
+from bitswitch.report.tables import entries, remarks
 from bitswitch.report.tables.accuracy_table import NOTES as ACCURACY_NOTES
 from bitswitch.report.tables.accuracy_table import metric_words, protocols
 from bitswitch.report.tables.kind import TableKind, table_of
@@ -27,18 +27,18 @@ NOTES = (
     "{metric} on the test split, which nothing is chosen on; tuned: after the sub-net "
     "was trained on alone. n counts pairs of a trained network and a seed of the search; searches "
     "that draw nothing have one seed. One width: all layers at the widest bit-width within the "
-    "budget, with the same images and recalibration as the sub-net found, not tuned.",
-    "Costs of one image, of all layers but the first and the last, 32 bits where they stay float: "
-    "BitOps, multiply-accumulates times both "
+    "budget, with the same {examples} and recalibration as the sub-net found, not tuned.",
+    "Costs of one {example}, of all layers but the first and the last, 32 bits where they stay "
+    "float: BitOps, multiply-accumulates times both "
     "bit-widths; size, weights and their scales, 1 kB = 1000 bytes; bits, mean weight bit-width "
     "over layers, then over weights; inputs, mean bit-width of an input element.",
     "Effort for one budget, beyond training the searched network, which all rows share: for "
     "scores, training a network that only the scores need; scores, scoring the layers; search, "
     "with training inside it, all evaluations, and recalibration of batch norms for them; below, "
-    "how many sub-nets were evaluated on held-out images; tuning, training the sub-net on; below, "
-    "the epochs; total, the sum. Scores that serve several rows or budgets count in full for each. "
-    "Times are means; an interrupted search counts once what it had computed. Final tests and "
-    "loading are left out; empty: none.",
+    "how many sub-nets were evaluated on held-out {examples}; tuning, training the sub-net on; "
+    "below, the epochs; total, the sum. Scores that serve several rows or budgets count in full "
+    "for each. Times are means; an interrupted search counts once what it had computed. Final "
+    "tests and loading are left out; empty: none.",
     "Bold: {best} mean of a budget; this claims no significance.",
 )
 
@@ -134,9 +134,9 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
 
 def _notes(values: Values) -> list[str]:
     """Return the notes in the words of the metrics."""
-    words = metric_words(network.metric for network in values.networks)
-    first, *between, last = NOTES
-    return [first.format(**words), *protocols(values), *between, last.format(**words)]
+    words = metric_words(values)
+    first, *between = (note.format(**words) for note in NOTES)
+    return [first, *protocols(values), *between, *remarks.stand_ins(values)]
 
 
 def _groups(found: pd.DataFrame) -> dict[str, list[Column]]:
