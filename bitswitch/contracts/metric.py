@@ -32,7 +32,7 @@ class Metric(NamedTuple):
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Return the metric that ``facts`` say, as records keep them."""
-        return cls(**{key: facts[key] for key in cls._fields})
+        return cls(**{key: facts[key] for key in cls._fields if key in facts})
 
     @property
     def spoken(self) -> str:

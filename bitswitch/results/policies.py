@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from bitswitch.contracts.metric import Metric
+from bitswitch.contracts.metric import Metric, Scale
 from bitswitch.costs import Costs
 from bitswitch.errors import RecordError
 from bitswitch.results.files import read_json, write_json, writing
@@ -36,6 +36,7 @@ class HeldOut(Strict):
     unit: str
     better: Literal["higher", "lower"]
     digits: int
+    scale: Annotated[Scale, Field(exclude_if=lambda scale: scale == "linear")] = "linear"
     value: float
 
     @classmethod

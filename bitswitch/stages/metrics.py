@@ -35,7 +35,7 @@ def metric_lines(
                 value=found.values[metric.name],
                 unit=metric.unit,
             )
-            known = metric == task.headline and noise is not None
+            known = metric == task.headline and noise is not None and isfinite(noise)
             lines.append(line.model_copy(update={"noise": noise}) if known else line)
     return lines
 

@@ -1,5 +1,6 @@
 """Language modelling: every position of a window predicts its next token, judged by perplexity."""
 
+import sys
 from math import exp, inf, log, sqrt
 from statistics import stdev
 from typing import Any, Literal, NamedTuple
@@ -205,8 +206,11 @@ class Likelihoods(Evaluator):
 
 
 def _exp(value: float) -> float:
-    """Return e to the power of ``value``, infinity where that is too large."""
+    """Return e to the power of ``value``; the largest number where it is larger than any.
+
+    Records know no infinity.
+    """
     try:
         return exp(value)
     except OverflowError:
-        return inf
+        return sys.float_info.max

@@ -30,6 +30,8 @@ FACTS = {
     "metrics": [TOP1._asdict()],
     "measure": "accuracy",
     "note": "",
+    "example": "image",
+    "beside": [],
     "chance": 10.0,
     "chance_bound": 100 * (0.1 + 3.09 * (0.1 * 0.9 / 1000) ** 0.5),
 }

@@ -1,9 +1,13 @@
-from math import exp, isinf, log
+import sys
+from math import exp, inf, isfinite, log, nan
+from statistics import stdev
 
 import pytest
 import torch
 
 from bitswitch.contracts.task import LOSS
+from bitswitch.stages.metrics import metric_lines, paired_lines
+from bitswitch.tasks.classification import Classification
 from bitswitch.tasks.language_model import LanguageModel, Protocol
 
 PROTOCOL = Protocol("bytes", "shifted", 6, 6, "byte", "a text")
@@ -110,12 +114,44 @@ def test_a_network_as_good_as_letter_frequencies_has_collapsed():
     assert TASK.headline.sign == -1
 
 
-def test_a_loss_beyond_all_bounds_is_infinite_perplexity():
+def test_a_loss_beyond_all_bounds_is_the_largest_perplexity_that_records_hold():
     logits = torch.zeros(1, 1, 5)
     logits[..., 0] = 1e4
-    found = evaluated(logits, torch.tensor([[3]])).result()
-    assert isinf(found.values["perplexity"])
+    found = evaluated(logits.repeat(2, 1, 1), torch.tensor([[3], [2]])).result()
+    assert found.values["perplexity"] == sys.float_info.max
     assert TASK.is_chance(found.values["perplexity"], 5, 1)
+    lines = metric_lines("test", {2: found}, TASK)
+    assert all(isfinite(line.value) and isfinite(line.noise or 0.0) for line in lines)
+
+
+@pytest.mark.parametrize("value", [inf, nan])
+def test_a_headline_that_is_not_finite_is_chance(value):
+    assert TASK.is_chance(value, 5, 1)
+    assert Classification().is_chance(value, 5, 1)
+
+
+def test_differences_are_paired_by_window():
+    logits, targets = drawn(12)
+    found, other = (evaluated(x, targets).result() for x in (logits, logits * 1.1))
+    ours, theirs = (
+        [sum(window) / len(window) for window in likelihoods(x, targets)]
+        for x in (logits, logits * 1.1)
+    )
+    assert found.parts == pytest.approx(ours)
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    expected = 1.96 * stdev(differences) / 12**0.5
+    assert TASK.paired_noise(found, other) == pytest.approx(expected, rel=1e-4)
+    assert TASK.paired_noise(found, other) < TASK.noise(found) / found.values["perplexity"]
+    assert TASK.paired_noise(found, evaluated(*drawn(3)).result()) is None
+    lines = paired_lines("test", {8: found, 2: other}, TASK)
+    assert [(line.policy, line.metric) for line in lines] == [("2", "perplexity_paired_noise")]
+
+
+def test_windows_of_parts_of_a_split_are_merged():
+    logits, targets = drawn(9)
+    first, second = evaluated(logits[:4], targets[:4]), evaluated(logits[4:], targets[4:])
+    first.merge(second)
+    assert first.result().parts == pytest.approx(evaluated(logits, targets).result().parts)
 
 
 def test_half_precision_logits_are_judged_in_float32():

@@ -1,23 +1,35 @@
-"""The tutorial, done as it stands there."""
+"""The tutorials, done as they stand there."""
 
 import re
 
+import pandas as pd
 import pytest
 
 from .test_stranger import TOP, Reader, blocks
 
-TUTORIAL = TOP / "docs" / "tutorial" / "switching.md"
+TUTORIALS = TOP / "docs" / "tutorial"
+
+
+@pytest.fixture
+def follow(project, tmp_path_factory):
+    """Return a function that does what a tutorial says, and gives what each command line prints."""
+    reader = Reader(project, tmp_path_factory.mktemp("environment"))
+
+    def read(name):
+        printed = {}
+        for block in blocks(TUTORIALS / name):
+            if block.language == "sh":
+                printed |= {line: reader.type(line) for line in block.content.splitlines()}
+            else:
+                (project.folder / block.file).write_text(block.content)
+        return printed
+
+    return read
 
 
 @pytest.mark.slow
-def test_the_tutorial_works_as_written(project, tmp_path_factory):
-    reader = Reader(project, tmp_path_factory.mktemp("environment"))
-    printed = {}
-    for block in blocks(TUTORIAL):
-        if block.language == "sh":
-            printed |= {line: reader.type(line) for line in block.content.splitlines()}
-        else:
-            (project.folder / block.file).write_text(block.content)
+def test_the_tutorial_works_as_written(project, follow):
+    printed = follow("switching.md")
     inferred = {line: text for line, text in printed.items() if line.startswith("bitswitch infer")}
     policies = [text.split(",")[0] for text in inferred.values()]
     assert policies == ["8 bits", "2 bits", "2 bits", "8 bits"]
@@ -26,3 +38,20 @@ def test_the_tutorial_works_as_written(project, tmp_path_factory):
         assert re.findall(r"^(digit-\d\.png): class", text, flags=re.MULTILINE) == names
     assert printed["python switch.py"].splitlines()[-1].startswith("mixed [")
     assert (project.folder / "mixed.onnx").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_the_tutorial_on_language_models_works_as_written(project, follow):
+    printed = follow("language-model.md")
+    rows = pd.read_csv(project.folder / "results" / "decoder" / "metrics.csv")
+    tested = rows[(rows.split == "test") & (rows.metric == "perplexity")]
+    assert set(tested.status) == {"complete"}  # none is at the unigram bound
+    by_place = tested.set_index(["experiment", "variant", "policy"]).value
+    for place in (("weights-and-inputs", "double-rounding"), ("weights-alone", "double-rounding")):
+        assert by_place[*place, 8] < by_place[*place, 2] < 28.5
+    assert len(rows[rows.metric == "perplexity_paired_noise"]) == 9
+    assert "weights-alone" in printed["python widths.py"]
+    assert "valid" in printed["bitswitch validate speech.yaml"]
+    page = (project.folder / "results" / "decoder" / "report.html").read_text()
+    assert "w2a16" in page
+    assert "paired by window" in page
