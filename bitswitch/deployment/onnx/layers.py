@@ -116,7 +116,7 @@ def _of_blocks(graph: Graph, part: Operands, x: Value, scale: Array, size: int) 
     """Return the product of a float input and codes in blocks."""
     codes = numpy(part.codes)
     zero_point = None if part.weight_zero_point is None else numpy(part.weight_zero_point)
-    found = blocks.in_blocks(codes, part.bits[0], scale, size)
+    found = blocks.in_blocks(codes, part.code_bits, scale, size)
     return blocks.product(graph, x, found, codes.shape, zero_point)
 
 
