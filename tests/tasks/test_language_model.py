@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from bitswitch.contracts.task import LOSS
+from bitswitch.results.policies import HeldOut
 from bitswitch.stages.metrics import metric_lines, paired_lines
-from bitswitch.tasks.classification import Classification
+from bitswitch.tasks.classification import TOP1, Classification
 from bitswitch.tasks.language_model import LanguageModel, Protocol
 
 PROTOCOL = Protocol("bytes", "shifted", 6, 6, "byte", "a text")
@@ -173,3 +174,11 @@ def test_an_evaluation_of_nothing_is_an_error(targets):
         evaluator.add(drawn(2)[0], targets)
     with pytest.raises(ValueError, match=r"nothing was evaluated|no position counts"):
         evaluator.result()
+
+
+def test_a_headline_in_a_policy_file_keeps_its_scale():
+    found = HeldOut.of(TASK.headline, {"perplexity": 7.25})
+    assert HeldOut.model_validate(found.model_dump()) == found
+    assert found.scale == "log"
+    assert "scale" not in HeldOut.of(TOP1, {"top1": 93.0}).model_dump()
+    assert (str(found), str(HeldOut.of(TOP1, {"top1": 93.0}))) == ("7.250", "93.00 %")
