@@ -219,3 +219,9 @@ def test_a_report_says_windows_and_draws_curves(results):
     page = html.write(frames.suite, folder).read_text()
     assert "on short windows of text and for" in page
     assert "short windows of text and for" in pdf.document(frames.suite, folder)
+
+
+def test_a_row_that_is_not_run_shows_nothing_beside_the_float_network(results):
+    variants = VARIANTS | {"absent": {"title": "absent", "networks": []}}
+    table = accuracy_table.build(framed(results, shared, variants), "language", "language")
+    assert not any(line.label == "absent" for line in section(table).lines)

@@ -170,7 +170,7 @@ class SectionBuilder:
 
     def _beside(self, variant: str) -> Iterator[tuple[Metric, Row]]:
         """Yield what the task prints beside its headline, of the same seeds."""
-        for metric, samples in self.grid.beside.items():
+        for metric, samples in self.grid.beside.items() if self.grid.is_run(variant) else ():
             found = (measured_at(place, samples) for place in self.grid.places(variant))
             shown = (entries.measured(sample, False, self.footnotes) for sample in found)
             yield metric, Row(tuple(replace(entry, below="", tone="muted") for entry in shown))
