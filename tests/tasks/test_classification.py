@@ -55,6 +55,7 @@ def test_facts_of_a_dataset_tell_its_task():
         "unit": "percent",
         "better": "higher",
         "digits": 2,
+        "scale": "linear",
     }
     assert [metric["name"] for metric in found["metrics"]] == ["top1", LOSS]
     assert (found["chance"], found["note"]) == (10.0, Classification.note)
