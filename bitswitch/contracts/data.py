@@ -44,6 +44,14 @@ class Model(Plugin):
         """
         return ()
 
+    def recomputable(self, net: nn.Module) -> Sequence[str]:
+        """Return the modules of ``net`` that may be computed again instead of kept, by name.
+
+        Each maps one tensor to one, without random numbers; see ``checkpoint_activations`` of
+        recipes. Default: there are none.
+        """
+        return ()
+
     def order(self, net: nn.Module) -> Sequence[str] | None:
         """Return the names of layers and batch norms of ``net`` in an order of the network's own.
 

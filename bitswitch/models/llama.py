@@ -250,6 +250,9 @@ class _Llama(Model):
         """
         return ("model.layers.*.mlp.down_proj",)
 
+    def recomputable(self, net: nn.Module) -> Sequence[str]:
+        return [name for name, part in net.named_modules() if isinstance(part, Block)]
+
 
 class LlamaTiny(_Llama):
     """Two blocks of width 64 for tests and suites on embedded text: 0.12 M weights for bytes."""

@@ -1,5 +1,6 @@
 """Convolution and linear layers that quantize their weight and their input."""
 
+import torch
 from torch import Tensor, nn
 
 from bitswitch.nn.kinds import shape_of
@@ -70,6 +71,8 @@ class QuantizedLayer(nn.Module):
         width = self.activation_switch.width
         if width is None:
             return self.apply_weight(x, weight)
+        # Where products take 16 bits, codes and scales do not: 8 bits of code need more.
+        x = x.float() if x.dtype is torch.bfloat16 else x
         quantized = self.activation_quantizer(x, width)
         with quantized_again_in_backward(self.activation_quantizer, x, width, quantized):
             return self.apply_weight(quantized, weight)

@@ -1,12 +1,50 @@
 """Trade a little time in backward for memory: quantize again instead of keeping a copy."""
 
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bitswitch.quant.quantizer import Quantizer, Width
+
+_whole_block: ContextVar[bool] = ContextVar("whole_block", default=False)
+"""Whether a whole block is computed again, so that its layers keep nothing of their own."""
+
+
+def checkpoint_blocks(net: nn.Module, names: Iterable[str]) -> None:
+    """Let modules of ``net`` keep only their input in training, and compute the rest again.
+
+    Args:
+        net: Is changed; names of its parts stay as they are.
+        names: Of modules that map one tensor to one, without random numbers.
+    """
+    for name in names:
+        block = net.get_submodule(name)
+        block.forward = _Again(block, block.forward)
+
+
+class _Again:
+    """The forward pass of a block, twice where there is a gradient."""
+
+    def __init__(self, block: nn.Module, forward: Callable[[Tensor], Tensor]) -> None:
+        self.block, self.plain = block, forward
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not (self.block.training and torch.is_grad_enabled()):
+            return self.plain(x)
+        output: Tensor = checkpoint(self._alone, x, use_reentrant=False, preserve_rng_state=False)
+        return output
+
+    def _alone(self, x: Tensor) -> Tensor:
+        token = _whole_block.set(True)
+        try:
+            return self.plain(x)
+        finally:
+            _whole_block.reset(token)
 
 
 def quantized_again_in_backward(
@@ -24,6 +62,8 @@ def quantized_again_in_backward(
         quantized: ``quantizer(x, width)``.
     """
     if torch.compiler.is_compiling() or not torch.is_grad_enabled() or quantized is x:
+        return nullcontext()
+    if _whole_block.get():
         return nullcontext()
     copy, source = quantized.data_ptr(), x.detach()
 

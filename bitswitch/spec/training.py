@@ -106,6 +106,17 @@ class TrainingSpec(Strict):
     """Epochs after which the model is kept, for sensitivities; the trained one is kept anyway."""
     compile: bool = False
     """Train through one compiled graph; last digits differ from eager."""
+    precision: Annotated[
+        Literal["float32", "bfloat16"], Field(exclude_if=lambda name: name == "float32")
+    ] = "float32"
+    """``bfloat16``: products of matrices in training take operands of 16 bits; weights, scales,
+    gradients and the codes stay in float32, and so does every evaluation."""
+    accumulate: Annotated[PositiveInt, Field(exclude_if=lambda parts: parts == 1)] = 1
+    """Parts in which a batch goes through the network; their gradients add up, which takes the
+    memory of one part. Batch norms, and gradients of scales that count the values of a batch, see
+    a part at a time."""
+    checkpoint_activations: Annotated[bool, Field(exclude_if=lambda on: not on)] = False
+    """Keep only what the network's blocks read, and compute the rest again for the gradient."""
 
     @model_validator(mode="after")
     def _schedule_is_whole(self) -> Self:
@@ -115,6 +126,11 @@ class TrainingSpec(Strict):
             )
         if self.final_share and self.schedule != "cosine":
             raise ValueError("training.final_share belongs to training.schedule 'cosine'")
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"training.accumulate {self.accumulate} must not exceed training.batch_size "
+                f"{self.batch_size}: every part has an example"
+            )
         if max(self.snapshots, default=0) >= self.epochs:
             raise ValueError(
                 f"training.snapshots {max(self.snapshots)} must be less than training.epochs "

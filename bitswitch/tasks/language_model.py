@@ -8,9 +8,15 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from bitswitch.contracts.task import LOSS, UNCOUNTED, Evaluator, Found, Metric, Rows
 from bitswitch.runtime import transfers
+
+SLICE = 4096
+"""Rows of logits whose loss is computed at once; of more, each slice keeps its logits alone."""
+EVALUATED = 16_384
+"""Tokens that are evaluated at once, about."""
 
 Unit = Literal["byte", "token"]
 """What is predicted at a position."""
@@ -78,6 +84,7 @@ class LanguageModel(Rows):
             Metric(LOSS, "Cross-entropy", "nats", "lower", 4),
         )
         self.protocol = protocol
+        self.batch_size = max(1, min(256, EVALUATED // protocol.context))
         self.note = (
             f"Perplexity: exp of the mean negative log-likelihood in nats over all predicted "
             f"{unit}s. Protocol: {protocol.sentence()}."
@@ -97,15 +104,18 @@ class LanguageModel(Rows):
         return targets.flatten(0, 1)
 
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        return cross_entropy(self._exact(outputs), self.labels(targets))
+        rows, labels = self.rows(outputs), self.labels(targets)
+        if len(rows) <= SLICE:
+            return cross_entropy(_exact(rows), labels)
+        return self.loss_sum(outputs, targets) / (labels != UNCOUNTED).sum()
 
     def loss_sum(self, outputs: Any, targets: Tensor) -> Tensor:
-        return cross_entropy(self._exact(outputs), self.labels(targets), reduction="sum")
-
-    def _exact(self, outputs: Any) -> Tensor:
-        """Return rows of logits in float32 at least."""
-        rows = self.rows(outputs)
-        return rows.to(torch.promote_types(rows.dtype, torch.float32))
+        rows, labels = self.rows(outputs), self.labels(targets)
+        if len(rows) <= SLICE:
+            return _summed(rows, labels)
+        parts = zip(torch.split(rows, SLICE), torch.split(labels, SLICE), strict=True)
+        found = [checkpoint(_summed, *part, use_reentrant=False) for part in parts]
+        return torch.stack(found).sum()
 
     def evaluator(self) -> Evaluator:
         return Likelihoods(self)
@@ -136,6 +146,16 @@ class LanguageModel(Rows):
         return 1.96 * stdev(ours - theirs for ours, theirs in pairs) / sqrt(len(found.parts))
 
 
+def _exact(rows: Tensor) -> Tensor:
+    """Return rows of logits in float32 at least."""
+    return rows.to(torch.promote_types(rows.dtype, torch.float32))
+
+
+def _summed(rows: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of rows of logits, added up."""
+    return cross_entropy(_exact(rows), labels, reduction="sum")
+
+
 class Likelihoods(Evaluator):
     """Negative log-likelihoods in nats, added up on the device.
 
@@ -154,7 +174,7 @@ class Likelihoods(Evaluator):
 
     @torch.no_grad()
     def add(self, outputs: Any, targets: Tensor) -> None:
-        rows, labels = self.task._exact(outputs), self.task.labels(targets)
+        rows, labels = _exact(self.task.rows(outputs)), self.task.labels(targets)
         losses = cross_entropy(rows, labels, reduction="none").double().view(targets.shape)
         counted = targets != UNCOUNTED
         lengths = counted.sum(1)

@@ -16,6 +16,7 @@ from bitswitch.contracts.task import rows_of
 from bitswitch.conversion import quantize
 from bitswitch.errors import CheckpointError, Diverged, SpecError
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.nn.recompute import checkpoint_blocks
 from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.result import read_result
@@ -90,6 +91,7 @@ class Parts:
         """
         if device.type == "cpu":
             keep_freed_memory()
+        blocks = self._recomputed(net)
         with plugin_errors(f"method '{self.spec.method.name}'", "quantization"):
             model = quantize(
                 net,
@@ -101,10 +103,27 @@ class Parts:
                 order=self.model.order(net),
             )
             self.method.on_quantized(model, self.dataset.outputs)
+        checkpoint_blocks(model.net, blocks)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:
             model.compile()
         return model
+
+    def _recomputed(self, net: nn.Module) -> Sequence[str]:
+        """Return which modules of ``net`` keep nothing but what they read.
+
+        Raises:
+            SpecError: the recipe asks for that, and the model has no blocks.
+        """
+        if not self.spec.training.checkpoint_activations:
+            return ()
+        blocks = self.model.recomputable(net)
+        if not blocks:
+            raise SpecError(
+                f"training.checkpoint_activations: model '{self.spec.model.name}' names no blocks "
+                f"that could be computed again.\n  Leave it out, or train in parts: accumulate."
+            )
+        return blocks
 
     def train_state(
         self, model: QuantizedModel, examples: int, folder: Path | None = None

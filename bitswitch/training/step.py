@@ -1,14 +1,16 @@
 """One training step: every pass of the method on one batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import HostRequest, Method, Pass, PassContext, StepInfo
+from bitswitch.errors import SpecError
 from bitswitch.nn.alrs import mean_clipped
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.runtime import transfers
@@ -155,22 +157,81 @@ def _run_pass(
     _switch(model, current)
     gradients = _gradients(train_state, current)
     before = None if gradients is None else gradients.vector()
-    logits = model(batch.inputs)
-    context = PassContext(current, logits, targets, batch, tuple(previous_logits), model, step_info)
-    loss = train_state.method.loss(context)
-    loss.backward()  # type: ignore[no-untyped-call]
-    previous_logits.append(logits.detach())
-    judged = train_state.method.task.headline_sum(previous_logits[-1], batch.targets)
-    values = torch.stack([loss.detach(), judged])
+    loss, logits, requests = _backward(
+        train_state, current, batch, targets, previous_logits, step_info
+    )
+    previous_logits.append(logits)
+    judged = train_state.method.task.headline_sum(logits, batch.targets)
+    values = torch.stack([loss, judged])
     if gradients is not None and before is not None:
         values = torch.cat([values, gradients.add_since(before)])
-    value, headline, *largest = _sent(values, context.requests)
+    value, headline, *largest = _sent(values, requests)
     check_loss(value, f"at {current} in step {step_info.step}", model)
     mean = None if gradients is None else mean_clipped(largest)
     scale_rate = train_state.method.scale_learning_rate(
         train_state.training, current, train_state.scale_rate(rate), largest
     )
     return PassResult(current.bits, value, headline, mean, scale_rate)
+
+
+def _backward(
+    train_state: TrainState,
+    current: Pass,
+    batch: Batch,
+    targets: Tensor,
+    previous_logits: Sequence[Tensor],
+    step_info: StepInfo,
+) -> tuple[Tensor, Tensor, list[HostRequest]]:
+    """Add the gradients of one pass, part by part of the batch.
+
+    Returns:
+        Loss and outputs, both detached, and what the method wants to know.
+
+    Raises:
+        SpecError: the method wants to know something of the whole batch, which has several parts.
+    """
+    parts = train_state.training.accumulate
+    losses, outputs = [], []
+    requests: list[HostRequest] = []
+    for some, learned, before in _parts(parts, batch, targets, previous_logits):
+        share = len(some.inputs) / len(batch.inputs)
+        with _products(train_state.training, some.inputs.device):
+            logits = train_state.model(some.inputs)
+        context = PassContext(current, logits, learned, some, before, train_state.model, step_info)
+        loss = train_state.method.loss(context)
+        loss = loss if parts == 1 else loss * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+        outputs.append(logits.detach())
+        requests += context.requests
+    if requests and parts > 1:
+        raise SpecError(
+            f"{type(train_state.method).__name__} looks at the whole batch, and "
+            f"training.accumulate {parts} cuts it.\n  Leave accumulate out."
+        )
+    if parts == 1:
+        return losses[0], outputs[0], requests
+    return torch.stack(losses).sum(), torch.cat(outputs), requests
+
+
+def _parts(
+    parts: int, batch: Batch, targets: Tensor, previous_logits: Sequence[Tensor]
+) -> Iterator[tuple[Batch, Tensor, tuple[Tensor, ...]]]:
+    """Yield parts of a batch, their targets, and what earlier passes said of them."""
+    if parts == 1:
+        yield batch, targets, tuple(previous_logits)
+        return
+    cut = [torch.tensor_split(one, parts) for one in (*batch, targets, *previous_logits)]
+    for inputs, labels, indices, learned, *before in zip(*cut, strict=True):
+        if len(inputs):
+            yield Batch(inputs, labels, indices), learned, tuple(before)
+
+
+def _products(training: TrainingSpec, device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context in which matrices are multiplied at the precision of the recipe."""
+    if training.precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def _sent(values: Tensor, requests: Sequence[HostRequest]) -> list[float]:

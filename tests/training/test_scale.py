@@ -1,0 +1,156 @@
+"""Means for large networks: parts of a batch, sliced losses, blocks computed again, 16 bits."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from bitswitch.errors import SpecError
+from bitswitch.plugins.resolve import resolved
+from bitswitch.spec.run import RunSpec
+from bitswitch.spec.training import TrainingSpec
+from bitswitch.tasks import language_model
+from bitswitch.training.build import Parts
+from bitswitch.training.step import train_step
+
+CONTEXT = 8
+TRAINING = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "optimizer": "sgd"}
+SIZE = {"width": 16, "ffn": 24, "blocks": 2, "heads": 2, "kv_heads": 1, "context": 16}
+
+
+def spec_of(method="double-rounding", model="llama", **training):
+    # Else the gradient of a scale depends on how many inputs there are at once.
+    options = {"gradient_scale": False} if method == "double-rounding" else {}
+    return resolved(
+        RunSpec(
+            method={"name": method, "options": options},
+            model={"name": model, "options": SIZE if model == "llama" else {}},
+            dataset={"name": "shakespeare", "options": {"context": CONTEXT}}
+            if model == "llama"
+            else {"name": "digits", "options": {"size": 8}},
+            bitset=(8, 2),
+            seed=0,
+            training=TRAINING | {"update": "separate"} | training,
+        )
+    )
+
+
+def stepped(step_info, steps=2, **training):
+    """Return the losses of some steps, and all parameters after them."""
+    parts = Parts.of(spec_of(**training))
+    model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
+    batch = parts.example(4)
+    model.calibrate([batch.inputs])
+    state = parts.train_state(model, 4)
+    results = [train_step(state, batch, 1e-2, step_info(step)) for step in range(steps)]
+    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {
+        torch.float32
+    }
+    losses = torch.tensor([[one.loss for one in result] for result in results])
+    return losses, {name: value.clone() for name, value in model.named_parameters()}
+
+
+@pytest.fixture
+def plain(step_info):
+    return stepped(step_info)
+
+
+def alike(found, expected, atol):
+    torch.testing.assert_close(found[0], expected[0], rtol=0, atol=atol)
+    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("distillation", ["none", "neighbour"])
+def test_gradients_of_parts_are_those_of_the_batch(step_info, parts, distillation):
+    """After one update: in the next, weights that differ in a last digit have other codes."""
+    common = {"steps": 1, "update": "conventional", "distillation": distillation}
+    alike(stepped(step_info, accumulate=parts, **common), stepped(step_info, **common), 1e-6)
+
+
+def test_more_parts_than_examples_are_refused():
+    with pytest.raises(ValidationError, match=r"accumulate 5 must not exceed .*batch_size 4"):
+        TrainingSpec(**TRAINING, accumulate=5)
+
+
+def test_a_method_that_looks_at_the_whole_batch_is_refused(step_info):
+    with pytest.raises(Exception, match=r"CoQuant looks at the whole batch.*accumulate 2"):
+        stepped_by_coquant(step_info)
+
+
+def stepped_by_coquant(step_info):
+    parts = Parts.of(spec_of("coquant", accumulate=2, update="conventional"))
+    model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
+    batch = parts.example(4)
+    model.calibrate([batch.inputs])
+    train_step(parts.train_state(model, 4), batch, 1e-2, step_info(0))
+
+
+def test_a_loss_in_slices_is_the_same(step_info, plain, monkeypatch):
+    monkeypatch.setattr(language_model, "SLICE", 5)
+    alike(stepped(step_info), plain, 1e-6)
+
+
+def test_positions_that_do_not_count_are_in_no_slice(monkeypatch):
+    task = Parts.of(spec_of()).dataset.task
+    outputs, targets = torch.randn(2, 6, 256), torch.randint(256, (2, 6))
+    targets[:, 3:] = -100
+    expected = task.loss(outputs, targets)
+    monkeypatch.setattr(language_model, "SLICE", 4)
+    torch.testing.assert_close(task.loss(outputs, targets), expected)
+
+
+def test_blocks_that_are_computed_again_give_the_same_to_the_bit(step_info, plain):
+    losses, parameters = stepped(step_info, checkpoint_activations=True)
+    assert torch.equal(losses, plain[0])
+    assert all(torch.equal(parameters[name], value) for name, value in plain[1].items())
+
+
+def test_blocks_keep_only_what_they_read():
+    def kept(**training):
+        parts = Parts.of(spec_of(**training))
+        model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
+        inputs = parts.example(4).inputs
+        model.calibrate([inputs])
+        sizes = []
+
+        def pack(saved):
+            sizes.append(saved.numel())
+            return saved
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+            model(inputs)
+        return sum(sizes)
+
+    assert kept(checkpoint_activations=True) < kept() / 2
+
+
+def test_a_network_without_blocks_is_refused():
+    parts = Parts.of(spec_of(model="resnet8", checkpoint_activations=True))
+    with pytest.raises(SpecError, match="'resnet8' names no blocks") as found:
+        parts.quantized(parts.float_net(), torch.device("cpu"))
+    assert "accumulate" in str(found.value)
+
+
+def test_products_of_16_bits_leave_weights_scales_and_gradients_in_32(step_info, plain):
+    found = stepped(step_info, precision="bfloat16")
+    assert not torch.equal(found[0], plain[0])
+    torch.testing.assert_close(found[0], plain[0], rtol=0.02, atol=0)
+    alike(found, plain, 0.05)
+
+
+def test_codes_are_those_of_float32_inputs():
+    parts = Parts.of(spec_of())
+    model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
+    model.calibrate([parts.example(4).inputs])
+    layer = next(iter(model.layers.values()))
+    seen = []
+    layer.activation_quantizer.register_forward_pre_hook(lambda _, args: seen.append(args[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(torch.randn(2, 3, 16).bfloat16())
+    assert seen == [torch.float32]
+
+
+def test_recipes_without_them_keep_their_identity():
+    given = TrainingSpec(**TRAINING).model_dump()
+    assert not {"precision", "accumulate", "checkpoint_activations"} & set(given)
+    assert TrainingSpec(**TRAINING, precision="bfloat16").model_dump()["precision"] == "bfloat16"
