@@ -28,21 +28,26 @@ def checkpoint_blocks(net: nn.Module, names: Iterable[str]) -> None:
 
 
 class _Again:
-    """The forward pass of a block, twice where there is a gradient."""
+    """The forward pass of a block, twice where there is a gradient.
 
-    def __init__(self, block: nn.Module, forward: Callable[[Tensor], Tensor]) -> None:
+    What it is given besides a tensor, say a cache, is for evaluation, and goes on as it is.
+    """
+
+    def __init__(self, block: nn.Module, forward: Callable[..., Tensor]) -> None:
         self.block, self.plain = block, forward
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *rest: Any) -> Tensor:
         if not (self.block.training and torch.is_grad_enabled()):
-            return self.plain(x)
-        output: Tensor = checkpoint(self._alone, x, use_reentrant=False, preserve_rng_state=False)
+            return self.plain(x, *rest)
+        output: Tensor = checkpoint(
+            self._alone, x, *rest, use_reentrant=False, preserve_rng_state=False
+        )
         return output
 
-    def _alone(self, x: Tensor) -> Tensor:
+    def _alone(self, x: Tensor, *rest: Any) -> Tensor:
         token = _whole_block.set(True)
         try:
-            return self.plain(x)
+            return self.plain(x, *rest)
         finally:
             _whole_block.reset(token)
 

@@ -6,9 +6,10 @@ import torch
 
 from bitswitch.methods.eq_net.elastic import ElasticQuantizer
 from bitswitch.methods.lapq.clip_value import ClipQuantizer
+from bitswitch.methods.matquant.sliced import SlicedQuantizer
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 
-BASES = (ElasticQuantizer, ClipQuantizer)
+BASES = (ElasticQuantizer, ClipQuantizer, SlicedQuantizer)
 """Of quantizers: what they leave open, no numbers can show."""
 
 

@@ -33,6 +33,13 @@ class TableQuantizer(Quantizer):
         granularity: Which weights share a table.
 
     Source: park2024anyprecision, section 4.1.
+
+    >>> from bitswitch.quant.granularity import PerChannel
+    >>> weight = torch.tensor([[0.5, -0.25, 3.0, -1.0, 0.75, 2.5]])
+    >>> quantize = TableQuantizer(weight, (3, 2), PerChannel())
+    >>> quantize.fit(weight, importance=torch.ones_like(weight), seed=2)
+    >>> quantize(weight, Width.of(2, (3, 2))).tolist()
+    [[0.625, -0.25, 2.75, -1.0, 0.625, 2.75]]
     """
 
     labels: Tensor

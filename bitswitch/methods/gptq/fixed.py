@@ -26,6 +26,14 @@ class FixedNearestQuantizer(NearestQuantizer):
         granularity: Which weights share a grid.
         grid: Where grids end.
         clip: Whether they end before the extremes.
+
+    >>> from bitswitch.quant.granularity import PerChannel
+    >>> weight, width = torch.tensor([[0.5, -0.25, 3.0, -1.0]]), Width.of(4, (4, 2))
+    >>> quantize = FixedNearestQuantizer(weight, (4, 2), PerChannel(), "symmetric")
+    >>> grid = Grid(torch.tensor([[0.5]]), torch.tensor([[0.0]]))
+    >>> quantize.fix(4, torch.tensor([[1, 0, 7, -3]]), grid)
+    >>> quantize(weight, width).tolist()
+    [[0.5, 0.0, 3.5, -1.5]]
     """
 
     codes: Tensor
@@ -79,6 +87,14 @@ class FixedSlicedQuantizer(SlicedQuantizer):
         granularity: Which weights share a grid.
         grid: Where grids end.
         clip: Whether they end before the extremes.
+
+    >>> from bitswitch.quant.granularity import PerChannel
+    >>> weight = torch.tensor([[0.5, -0.25, 3.0, -1.0]])
+    >>> quantize = FixedSlicedQuantizer(weight, (4, 2), PerChannel(), "symmetric")
+    >>> grid = Grid(torch.tensor([[0.5]]), torch.tensor([[0.0]]))
+    >>> quantize.fix(torch.tensor([[1, -1, 7, -2]]), grid)
+    >>> [quantize.encode(weight, Width.of(bits, (4, 2))).values.tolist() for bits in (4, 2)]
+    [[[1, -1, 7, -2]], [[0, 0, 1, 0]]]
     """
 
     codes: Tensor

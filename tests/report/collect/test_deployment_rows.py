@@ -95,7 +95,7 @@ def test_unexplained_differences_are_marked(results: Path):
     (results / "deployments" / run.run_id).rmdir()
     write_deployment(run, results, parity={"unexplained": 2})
     found = tables.build(collect.collect(suite, results), "deployment")
-    assert found.footnotes == (("a", "2 examples differ for another reason than a tie"),)
+    assert found.footnotes == (("a", "2 images differ for another reason than a tie"),)
 
 
 def test_what_onnxruntime_does_not_run_has_a_reason(results: Path):
