@@ -8,6 +8,7 @@ from bitswitch.testing.learning import compiled_is_eager
 
 SHORT = {
     "ptmq": {"iterations": 2},
+    "quept": {"epochs": 1, "images": 32, "rank": 1},
     "kure": {"evaluations": 12},
     "l1-regularization": {"evaluations": 12},
 }

@@ -12,6 +12,7 @@ from bitswitch.types import FLOAT_BITS
 
 SHORT = {
     "ptmq": {"iterations": 1, "images": 4},
+    "quept": {"epochs": 1, "images": 4, "rank": 1},
     "kure": {"evaluations": 1, "images": 4},
     "l1-regularization": {"evaluations": 1, "images": 4},
 }
