@@ -26,7 +26,10 @@ def test_every_shipped_suite_is_costed(name):
     assert set(made.parts) == set(suite.experiments)
     assert all(min(cost[1:]) > 0 for cost in made.runs.values())
     untrained = {suite.runs[key].method.name for key, cost in made.runs.items() if not cost.steps}
-    assert untrained == {"ptmq"} | (ON_TEXT if "llama" in "".join(suite.networks) else set())
+    texts = any(run.dataset.name == "shakespeare" for run in suite.runs.values())
+    transformers = any(run.model.name == "timm" for run in suite.runs.values())
+    expected = {"ptmq", *(ON_TEXT if texts else ()), *(["quept"] if transformers else ())}
+    assert untrained == expected
 
 
 def test_a_run_of_several_tables_is_counted_once():
