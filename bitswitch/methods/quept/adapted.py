@@ -59,6 +59,11 @@ class AdaptedQuantizer(Quantizer):
         rank: Of the adapter of the widest group; the others use two and three times as many.
 
     Source: xu2026quept, public code and Eq. 1 of its supplement.
+
+    >>> weight = torch.tensor([[-1.0, 0.1, 0.5, 1.0]])
+    >>> quantize = AdaptedQuantizer(weight, (4, 2), rank=1)
+    >>> [quantize.encode(weight, Width.of(bits, (4, 2))).values.tolist() for bits in (4, 2)]
+    [[[-8, 1, 4, 7]], [[-2, 0, 1, 1]]]
     """
 
     used: Tensor
