@@ -37,6 +37,21 @@ SHARING: dict[str, Callable[[Tensor, Tensor], int]] = {
     "tensor": lambda x, scale: 1,
 }
 """Into how many parts values fall, of which one is counted."""
+OF_A_BATCH = ("scale", "tensor")
+"""What counts examples too."""
+
+
+def counted(x: Tensor, scale: Tensor, what: GradientCount, batch_parts: int) -> int:
+    """Return how many values the factor on a scale's gradient counts.
+
+    Args:
+        x: The operand, or one part of a batch of it.
+        scale: Of its granularity.
+        what: Is counted.
+        batch_parts: How many parts the batch has.
+    """
+    own = x.numel() // SHARING[what](x, scale)
+    return own * batch_parts if what in OF_A_BATCH else own
 
 
 class LearnedScaleQuantizer(Quantizer):
@@ -75,8 +90,8 @@ class LearnedScaleQuantizer(Quantizer):
     def forward(self, x: Tensor, width: Width) -> Tensor:
         scale = self.scale.at(width.index)
         low, high = self.bounds(width)
-        sharing = SHARING[self.gradient_count](x, scale)
-        gain = (x.numel() // sharing * high) ** -0.5 if self.gradient_scale else 1.0
+        count = counted(x, scale, self.gradient_count, self.batch_parts)
+        gain = (count * high) ** -0.5 if self.gradient_scale else 1.0
         return on_grid(x.to(scale.dtype), scale, low, high, gain=gain)
 
     @torch.no_grad()

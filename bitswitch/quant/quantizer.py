@@ -76,6 +76,9 @@ class Quantizer(ScaleHolder):
 
     granularity: Granularity = PER_TENSOR
     """Which values of the operand share a scale."""
+    batch_parts: int = 1
+    """In how many equal parts a training batch comes, of an operand that has a row per example:
+    factors on gradients that count the values of a batch count those of all parts."""
 
     def forward(self, x: Tensor, width: Width) -> Tensor:
         """Return ``x`` on the grid of ``width``, same shape, with straight-through gradients."""

@@ -112,9 +112,8 @@ class TrainingSpec(Strict):
     """``bfloat16``: products of matrices in training take operands of 16 bits; weights, scales,
     gradients and the codes stay in float32, and so does every evaluation."""
     accumulate: Annotated[PositiveInt, Field(exclude_if=lambda parts: parts == 1)] = 1
-    """Parts in which a batch goes through the network; their gradients add up, which takes the
-    memory of one part. Batch norms, and gradients of scales that count the values of a batch, see
-    a part at a time."""
+    """Equal parts in which a batch goes through the network; their gradients add up, which takes
+    the memory of one part. Batch norms see a part at a time."""
     checkpoint_activations: Annotated[bool, Field(exclude_if=lambda on: not on)] = False
     """Keep only what the network's blocks read, and compute the rest again for the gradient."""
 
@@ -126,10 +125,10 @@ class TrainingSpec(Strict):
             )
         if self.final_share and self.schedule != "cosine":
             raise ValueError("training.final_share belongs to training.schedule 'cosine'")
-        if self.accumulate > self.batch_size:
+        if self.batch_size % self.accumulate:
             raise ValueError(
-                f"training.accumulate {self.accumulate} must not exceed training.batch_size "
-                f"{self.batch_size}: every part has an example"
+                f"training.accumulate {self.accumulate} must divide training.batch_size "
+                f"{self.batch_size}: all parts have as many examples"
             )
         if max(self.snapshots, default=0) >= self.epochs:
             raise ValueError(

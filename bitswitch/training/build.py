@@ -15,6 +15,7 @@ from bitswitch.contracts.streams import Stream
 from bitswitch.contracts.task import rows_of
 from bitswitch.conversion import quantize
 from bitswitch.errors import CheckpointError, Diverged, SpecError
+from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.recompute import checkpoint_blocks
 from bitswitch.plugins import registry
@@ -103,6 +104,9 @@ class Parts:
                 order=self.model.order(net),
             )
             self.method.on_quantized(model, self.dataset.outputs)
+        for layer in model.modules():
+            if isinstance(layer, QuantizedLayer):
+                layer.activation_quantizer.batch_parts = self.spec.training.accumulate
         checkpoint_blocks(model.net, blocks)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:

@@ -18,11 +18,9 @@ SIZE = {"width": 16, "ffn": 24, "blocks": 2, "heads": 2, "kv_heads": 1, "context
 
 
 def spec_of(method="double-rounding", model="llama", **training):
-    # Else the gradient of a scale depends on how many inputs there are at once.
-    options = {"gradient_scale": False} if method == "double-rounding" else {}
     return resolved(
         RunSpec(
-            method={"name": method, "options": options},
+            method=method,
             model={"name": model, "options": SIZE if model == "llama" else {}},
             dataset={"name": "shakespeare", "options": {"context": CONTEXT}}
             if model == "llama"
@@ -59,17 +57,32 @@ def alike(found, expected, atol):
     torch.testing.assert_close(found[1], expected[1], rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("method", ["double-rounding", "lsq-plus", "eq-net"])
+@pytest.mark.parametrize("parts", [2, 4])
 @pytest.mark.parametrize("distillation", ["none", "neighbour"])
-def test_gradients_of_parts_are_those_of_the_batch(step_info, parts, distillation):
+def test_gradients_of_parts_are_those_of_the_batch(step_info, parts, distillation, method):
     """After one update: in the next, weights that differ in a last digit have other codes."""
-    common = {"steps": 1, "update": "conventional", "distillation": distillation}
+    common = {
+        "steps": 1,
+        "update": "conventional",
+        "distillation": distillation,
+        "method": method,
+    }
     alike(stepped(step_info, accumulate=parts, **common), stepped(step_info, **common), 1e-6)
 
 
-def test_more_parts_than_examples_are_refused():
-    with pytest.raises(ValidationError, match=r"accumulate 5 must not exceed .*batch_size 4"):
-        TrainingSpec(**TRAINING, accumulate=5)
+@pytest.mark.parametrize("parts", [3, 5])
+def test_parts_that_cannot_be_equal_are_refused(parts):
+    with pytest.raises(ValidationError, match=rf"accumulate {parts} must divide .*batch_size 4"):
+        TrainingSpec(**TRAINING, accumulate=parts)
+
+
+@pytest.mark.parametrize("method", ["coquant", "rfquant"])
+def test_methods_that_look_at_whole_batches_have_no_rows_in_parts(method):
+    options = {"accumulate": 2, "update": "conventional"}
+    assert "accumulate must be 1" in Parts.of(spec_of(method, **options)).method.skip(
+        spec_of(method, **options)
+    )
 
 
 def test_a_method_that_looks_at_the_whole_batch_is_refused(step_info):

@@ -123,4 +123,6 @@ class CoQuant(Method):
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":
             return "it chooses teachers itself: training.distillation must be 'none'"
+        if spec.training.accumulate > 1:
+            return "it compares bit-widths on whole batches: training.accumulate must be 1"
         return None

@@ -95,7 +95,7 @@ class ElasticQuantizer(Quantizer):
 
     def gain(self, x: Tensor, high: Number) -> Number:
         """Return the factor on gradients of scale and zero point."""
-        return (high * x.numel()) ** -0.5
+        return (high * x.numel() * self.batch_parts) ** -0.5
 
     def grid(self, width: Width) -> tuple[Tensor, Tensor]:
         """Return scale and zero point in use."""

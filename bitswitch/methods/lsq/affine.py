@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.quant.initial import least_squares_grid
-from bitswitch.quant.lsq import SHARING, GradientCount
+from bitswitch.quant.lsq import GradientCount, counted
 from bitswitch.quant.per_bit import PerBit, read_offsets
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.scale import Scale
@@ -46,7 +46,7 @@ class AffineActivationQuantizer(Quantizer):
     def forward(self, x: Tensor, width: Width) -> Tensor:
         scale, zero_point = self.scale.at(width.index), self.zero_point.at(width.index)
         high = width.unsigned_high
-        count = x.numel() // SHARING[self.gradient_count](x, scale)
+        count = counted(x, scale, self.gradient_count, self.batch_parts)
         gain = (count * high) ** -0.5 if self.gradient_scale else 1.0
         return on_shifted_grid(x.to(scale.dtype), scale, zero_point, 0.0, high, gain)
 

@@ -195,9 +195,11 @@ class RFQuant(Method):
         )
 
     def skip(self, spec: "RunSpec") -> str | None:
-        if spec.training.distillation == "none":
-            return None
-        return "RFQuant distils from its own widest pass; training.distillation must be none"
+        if spec.training.distillation != "none":
+            return "RFQuant distils from its own widest pass; training.distillation must be none"
+        if spec.training.accumulate > 1:
+            return "it looks for instable layers in whole batches: training.accumulate must be 1"
+        return None
 
     def _choices(self, layers: Sequence[str]) -> dict[str, BitSet]:
         """Return the bit-widths that the weights of each layer may take for now."""
