@@ -68,8 +68,9 @@ def reasons(sample: Sample) -> Iterator[str]:
     total = sample.total
     for status, failures in groups.items():
         known = [value for _, value in failures if value is not None]
-        coarse = sample.metric._replace(digits=max(sample.metric.digits - 1, 0))
-        is_said = len(failures) == len(known) == 1 and f" {coarse.text(known[0])}" in failures[0][0]
+        is_said = len(failures) == len(known) == 1 and (
+            f" {sample.metric.text(known[0])}" in failures[0][0]
+        )
         at = f" at {sample.metric.text(sample.metric.mean(known))}" if known and not is_said else ""
         left_out = ", left out of the mean" if sample.values else ""
         share = f"{len(failures)} of {total} {sample.unit} " if total > 1 else ""

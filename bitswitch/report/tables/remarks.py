@@ -25,10 +25,9 @@ def claims(values: Values) -> Iterator[str]:
             own = {place.policy: one for place, one in samples.items() if place.variant == variant}
             seen = _seen(own)
             if seen:
-                scale = f"on {values.frames.suite.data} data"
                 yield (
                     f"Claim: “{spec.title}” does not converge ({spec.said_to_fail}). Seen with "
-                    f"{network.title}, {scale}: {seen}."
+                    f"{network.title}, on {values.frames.suite.data} data: {seen}."
                 )
 
 

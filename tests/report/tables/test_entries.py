@@ -35,7 +35,7 @@ def test_a_partial_cell_says_what_is_left_out():
 
 
 def test_bit_widths_of_a_run_that_names_their_accuracies_share_a_footnote():
-    notes, why = Footnotes(), "at chance: 3 bit 9.2 %, 2 bit 10.0 %"
+    notes, why = Footnotes(), f"at chance: 3 bit {TOP1.text(9.2)}, 2 bit {TOP1.text(10.0)}"
     marks = {
         entries.measured(Sample({}, (("collapsed", why, value),), None, TOP1), False, notes).marks
         for value in (9.2, 10.0)
