@@ -39,6 +39,25 @@ def feed(run: Callable[[Tensor], object], images: Iterable[Tensor]) -> None:
         )
 
 
+def first_examples(inputs: Iterable[Tensor], count: int) -> list[Tensor]:
+    """Return the first ``count`` examples, batch by batch; all, if there are fewer.
+
+    Args:
+        inputs: Batches [n, ...]; no more of them are asked for than needed.
+        count: At least 1.
+
+    >>> [len(part) for part in first_examples(iter(torch.zeros(3, 4, 1)), 6)]
+    [4, 2]
+    """
+    kept: list[Tensor] = []
+    for batch in inputs:
+        kept.append(batch[:count])
+        count -= len(kept[-1])
+        if count <= 0:
+            break
+    return kept
+
+
 def check_observed(observed: Mapping[str, Tensor | None]) -> None:
     """Raise unless every layer has seen finite values.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bitswitch.methods.gptq.grids import Grid
+from bitswitch.methods.gptq.grids import Grid, GridRule
 from bitswitch.methods.gptq.rounders import GridRounder, SliceRounder
 from bitswitch.methods.gptq.sweep import Order, prepared, sweep
 from bitswitch.quant.granularity import PerChannel, PerGroup
@@ -45,7 +45,7 @@ def compare(rounder, kind, key):
 @pytest.mark.parametrize("bits", [4, 3, 2])
 def test_gptq(bits, symmetry, granularity):
     width, kind = Width.of(bits, (bits,)), GRIDS[symmetry]
-    rounder = GridRounder(width, GRANULARITIES[granularity], kind, "none")
+    rounder = GridRounder(width, GridRule(GRANULARITIES[granularity], kind))
     compare(rounder, kind, f"gptq_b{bits}_{symmetry}_{granularity}")
 
 
@@ -55,7 +55,7 @@ def test_gptq(bits, symmetry, granularity):
 def test_matgptq(slices, symmetry, granularity):
     bitset, kind = tuple(SLICES[slices]), GRIDS[symmetry]
     rounder = SliceRounder(
-        Width.of(8, bitset), GRANULARITIES[granularity], kind, "none", SLICES[slices]
+        Width.of(8, bitset), GridRule(GRANULARITIES[granularity], kind), SLICES[slices]
     )
     compare(rounder, kind, f"mat_{slices}_{symmetry}_{granularity}")
 

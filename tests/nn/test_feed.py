@@ -13,6 +13,7 @@ from bitswitch.conversion import quantize
 from bitswitch.errors import BitWidthError, CalibrationError
 from bitswitch.methods.double_rounding import DoubleRounding
 from bitswitch.nn.dataflow import NO_ENDS
+from bitswitch.nn.feed import first_examples
 from bitswitch.nn.model import UNCALIBRATED
 from bitswitch.nn.policy import widest_first
 from bitswitch.plugins import registry
@@ -172,3 +173,18 @@ def test_a_bit_set_may_be_any_list_of_integers():
     assert found == (8, 4)
     assert all(type(bits) is int for bits in found)
     assert widest_first([32]) == (32,)
+
+
+def test_examples_are_taken_until_there_are_enough():
+    asked = []
+
+    def batches():
+        for number in range(4):
+            asked.append(number)
+            yield torch.full((16, 2), float(number))
+
+    found = first_examples(batches(), 20)
+    assert [len(part) for part in found] == [16, 4]
+    assert [part.unique().tolist() for part in found] == [[0.0], [1.0]]
+    assert asked == [0, 1]
+    assert sum(map(len, first_examples(batches(), 1000))) == 64

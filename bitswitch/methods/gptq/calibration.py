@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bitswitch.contracts.data import Batch
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 
@@ -31,23 +30,6 @@ class Moments(NamedTuple):
     def hessian(self) -> Tensor:
         """Of the squared error of one output, summed over an example."""
         return self.total * (2.0 / self.examples)
-
-
-def first_inputs(batches: Iterable[Batch], count: int) -> list[Tensor]:
-    """Return the inputs of the first ``count`` examples, batch by batch; all, if there are fewer.
-
-    Args:
-        batches: Of training examples.
-        count: How many.
-    """
-    kept: list[Tensor] = []
-    left = count
-    for batch in batches:
-        kept.append(batch.inputs[:left])
-        left -= len(kept[-1])
-        if left <= 0:
-            break
-    return kept
 
 
 @torch.no_grad()

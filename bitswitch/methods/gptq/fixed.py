@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bitswitch.methods.gptq.grids import ClipName, Grid, GridName, fitted_grid, has_zero_points
+from bitswitch.methods.gptq.grids import Grid, GridRule, has_zero_points
 from bitswitch.methods.gptq.nearest import NearestQuantizer
 from bitswitch.methods.matquant.sliced import SlicedQuantizer
-from bitswitch.quant.granularity import Granularity
 from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.quantizer import Codes, Width
 from bitswitch.quant.scale import Scale
@@ -21,15 +20,13 @@ class FixedNearestQuantizer(NearestQuantizer):
     Then they get every gradient as it comes.
 
     Args:
-        weight: As in ``NearestQuantizer``, as all others.
+        weight: Float weights [out, in, ...] that set the grids.
         bitset: Bit-widths, widest first.
-        granularity: Which weights share a grid.
-        grid: Where grids end.
-        clip: Whether they end before the extremes.
+        rule: Says which share a grid, and where it ends.
 
     >>> from bitswitch.quant.granularity import PerChannel
     >>> weight, width = torch.tensor([[0.5, -0.25, 3.0, -1.0]]), Width.of(4, (4, 2))
-    >>> quantize = FixedNearestQuantizer(weight, (4, 2), PerChannel(), "symmetric")
+    >>> quantize = FixedNearestQuantizer(weight, (4, 2), GridRule(PerChannel(), "symmetric"))
     >>> grid = Grid(torch.tensor([[0.5]]), torch.tensor([[0.0]]))
     >>> quantize.fix(4, torch.tensor([[1, 0, 7, -3]]), grid)
     >>> quantize(weight, width).tolist()
@@ -41,15 +38,8 @@ class FixedNearestQuantizer(NearestQuantizer):
     fixed: Tensor
     """bool [bit-widths]."""
 
-    def __init__(
-        self,
-        weight: Tensor,
-        bitset: BitSet,
-        granularity: Granularity,
-        grid: GridName,
-        clip: ClipName = "none",
-    ) -> None:
-        super().__init__(weight, bitset, granularity, grid, clip)
+    def __init__(self, weight: Tensor, bitset: BitSet, rule: GridRule) -> None:
+        super().__init__(weight, bitset, rule)
         shape, place = (len(bitset), *weight.shape), weight.device
         self.register_buffer("codes", torch.zeros(shape, dtype=torch.int8, device=place))
         self.register_buffer("fixed", torch.zeros(len(bitset), dtype=torch.bool, device=place))
@@ -84,13 +74,11 @@ class FixedSlicedQuantizer(SlicedQuantizer):
     Args:
         weight: Float weights [out, in, ...] that set the grids.
         bitset: Bit-widths, widest first.
-        granularity: Which weights share a grid.
-        grid: Where grids end.
-        clip: Whether they end before the extremes.
+        rule: Says which share a grid, and where it ends.
 
     >>> from bitswitch.quant.granularity import PerChannel
     >>> weight = torch.tensor([[0.5, -0.25, 3.0, -1.0]])
-    >>> quantize = FixedSlicedQuantizer(weight, (4, 2), PerChannel(), "symmetric")
+    >>> quantize = FixedSlicedQuantizer(weight, (4, 2), GridRule(PerChannel(), "symmetric"))
     >>> grid = Grid(torch.tensor([[0.5]]), torch.tensor([[0.0]]))
     >>> quantize.fix(torch.tensor([[1, -1, 7, -2]]), grid)
     >>> [quantize.encode(weight, Width.of(bits, (4, 2))).values.tolist() for bits in (4, 2)]
@@ -102,20 +90,12 @@ class FixedSlicedQuantizer(SlicedQuantizer):
     fixed: Tensor
     """bool []."""
 
-    def __init__(
-        self,
-        weight: Tensor,
-        bitset: BitSet,
-        granularity: Granularity,
-        grid: GridName,
-        clip: ClipName = "none",
-    ) -> None:
-        super().__init__(bitset, granularity)
-        self.kind: GridName = grid
-        width = Width.of(bitset[0], bitset)
-        rows = granularity.rows(at_least_float32(weight.detach()))
-        found = fitted_grid(rows, width, grid, clip)
-        shape = granularity.scale_shape(weight.shape)
+    def __init__(self, weight: Tensor, bitset: BitSet, rule: GridRule) -> None:
+        super().__init__(bitset, rule.granularity)
+        self.rule = rule
+        rows = rule.granularity.rows(at_least_float32(weight.detach()))
+        found = rule.fitted(rows, Width.of(bitset[0], bitset))
+        shape = rule.granularity.scale_shape(weight.shape)
         self.scale = Scale(found.scale.reshape(shape))
         self.zero_point = nn.Parameter(found.zero_point.reshape(shape))
         self.register_buffer("codes", torch.zeros_like(weight, dtype=torch.int8))
@@ -143,7 +123,7 @@ class FixedSlicedQuantizer(SlicedQuantizer):
 
     def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
         """Return their number: zero points are stored where they are not 0."""
-        return self.scale.numel() * (1 + has_zero_points(self.kind))
+        return self.scale.numel() * (1 + has_zero_points(self.rule.kind))
 
     def _sliced(self, width: Width) -> Codes:
         return self.narrow(Codes(self.codes.int(), self.scale, self.zero_point), width)

@@ -9,42 +9,33 @@ from torch import Tensor
 from bitswitch.contracts.card import Card, ExamplePasses, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method
-from bitswitch.methods.gptq.calibration import blocks_of, first_inputs, fit_in_order
+from bitswitch.methods.gptq.calibration import blocks_of, fit_in_order
 from bitswitch.methods.gptq.fixed import FixedNearestQuantizer
-from bitswitch.methods.gptq.grids import ClipName, GridName
+from bitswitch.methods.gptq.grids import GridName
 from bitswitch.methods.gptq.rounders import GridRounder
+from bitswitch.methods.gptq.rtn import Rounding
 from bitswitch.methods.gptq.sweep import Order, prepared, sweep
+from bitswitch.nn.feed import first_examples
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.quant.granularity import (
-    PER_TENSOR,
-    ActivationGranularity,
-    PerChannel,
-    PerGroup,
-    WeightGranularity,
-)
+from bitswitch.quant.granularity import PerGroup
 from bitswitch.quant.lsq import activation_quantizer
 from bitswitch.quant.quantizer import Quantizer, Width
-from bitswitch.types import Strict
 
 
-class Sweeping(Strict):
-    """How columns are rounded; what GPTQ and MatGPTQ share."""
+class Sweeping(Rounding):
+    """How columns are rounded; what GPTQ and MatGPTQ share.
 
-    weight_granularity: WeightGranularity = PerChannel()
-    """Which weights share a grid; those of a group are fitted when the sweep comes to it."""
+    Grids of a group are fitted when the sweep comes to it.
+    """
+
     grid: GridName = "asymmetric"
-    """Where grids end."""
-    clip: ClipName = "none"
-    """``mse``: of the shares 1.0, 0.98, ... 0.3 of the extremes, that of the least error."""
     examples: PositiveInt = 128
     """Training examples, images or windows of text, whose inputs count."""
     damping: float = Field(0.01, gt=0)
     """Share of the mean diagonal of the Hessian that is added to it."""
     falling_order: bool = False
     """Round inputs of large second moment first, which the public code calls act-order."""
-    activation_granularity: ActivationGranularity = PER_TENSOR
-    """Which input values share a scale: measured before, or ``per-token``, as they come."""
 
     @model_validator(mode="after")
     def _groups_stay_together(self) -> Self:
@@ -79,17 +70,14 @@ class Gptq(Method):
     options: Options
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
-        options = self.options
-        return FixedNearestQuantizer(
-            weight, self.bitset, options.weight_granularity, options.grid, options.clip
-        )
+        return FixedNearestQuantizer(weight, self.bitset, self.options.rule)
 
     def activation_quantizer(self) -> Quantizer:
         return activation_quantizer(self.options.activation_granularity, self.bitset)
 
     def finish(self, model: QuantizedModel, batches: Callable[[], Iterator[Batch]]) -> None:
         """Choose the codes of every bit-width, first layer to last."""
-        inputs = first_inputs(batches(), self.options.examples)
+        inputs = first_examples((batch.inputs for batch in batches()), self.options.examples)
         model.eval()
         for bits in model.bitset:
             with model.at(bits):
@@ -102,8 +90,7 @@ class Gptq(Method):
     def _fit(self, layer: QuantizedLayer, hessian: Tensor, bits: int) -> None:
         options, quantizer = self.options, layer.weight_quantizer
         assert isinstance(quantizer, FixedNearestQuantizer)
-        width = Width.of(bits, self.bitset)
-        rounder = GridRounder(width, options.weight_granularity, options.grid, options.clip)
+        rounder = GridRounder(Width.of(bits, self.bitset), options.rule)
         codes = swept(layer, hessian, rounder, options)
         quantizer.fix(bits, codes, rounder.fitted(layer.weight))
 

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from bitswitch.quant.granularity import Granularity
 from bitswitch.quant.grid import grid_codes
 from bitswitch.quant.initial import measured
 from bitswitch.quant.quantizer import Number, Width
@@ -33,6 +34,22 @@ class Grid(NamedTuple):
     """[rows, 1], positive."""
     zero_point: Tensor
     """Real value of code zero, [rows, 1]."""
+
+
+class GridRule(NamedTuple):
+    """Which weights share a grid, and where it ends."""
+
+    granularity: Granularity
+    kind: GridName
+    clip: ClipName = "none"
+
+    def bounds(self, width: Width) -> tuple[Number, Number]:
+        """Return the smallest and the largest code."""
+        return bounds(width, self.kind)
+
+    def fitted(self, rows: Tensor, width: Width) -> Grid:
+        """Return the grids of ``rows`` [rows, weights]; see ``fitted_grid``."""
+        return fitted_grid(rows, width, self.kind, self.clip)
 
 
 def bounds(width: Width, kind: GridName) -> tuple[Number, Number]:

@@ -9,11 +9,12 @@ from torch import Tensor
 from bitswitch.contracts.card import Card, ExamplePasses, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method
-from bitswitch.methods.gptq.calibration import first_inputs, fit_in_order
+from bitswitch.methods.gptq.calibration import fit_in_order
 from bitswitch.methods.gptq.fixed import FixedSlicedQuantizer
 from bitswitch.methods.gptq.gptq import Sweeping, sweeping_work, swept
 from bitswitch.methods.gptq.grids import GridName
 from bitswitch.methods.gptq.rounders import SliceRounder
+from bitswitch.nn.feed import first_examples
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.lsq import activation_quantizer
@@ -59,10 +60,7 @@ class MatGptq(Method):
     options: Options
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
-        options = self.options
-        return FixedSlicedQuantizer(
-            weight, self.bitset, options.weight_granularity, options.grid, options.clip
-        )
+        return FixedSlicedQuantizer(weight, self.bitset, self.options.rule)
 
     def activation_quantizer(self) -> Quantizer:
         return activation_quantizer(self.options.activation_granularity, self.bitset)
@@ -71,7 +69,8 @@ class MatGptq(Method):
         """Choose the wide codes, first layer to last; inputs come from the widest bit-width."""
         model.eval()
         with model.at(self.bitset[0]):
-            fit_in_order(model, first_inputs(batches(), self.options.examples), self._fit)
+            inputs = first_examples((batch.inputs for batch in batches()), self.options.examples)
+            fit_in_order(model, inputs, self._fit)
 
     def finish_work(self, extent: Workload) -> ExamplePasses:
         return sweeping_work(self.options, extent, 1)
@@ -88,9 +87,7 @@ class MatGptq(Method):
         weights = options.objective or (1.0,) * len(self.bitset)
         rounder = SliceRounder(
             Width.of(self.bitset[0], self.bitset),
-            options.weight_granularity,
-            options.grid,
-            options.clip,
+            options.rule,
             dict(zip(self.bitset, weights, strict=True)),
         )
         codes = swept(layer, hessian, rounder, options)

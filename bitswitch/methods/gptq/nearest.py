@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bitswitch.methods.gptq.grids import ClipName, GridName, bounds, fitted_grid, has_zero_points
-from bitswitch.quant.granularity import Granularity
+from bitswitch.methods.gptq.grids import GridRule, has_zero_points
 from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Codes, Number, Quantizer, Width
@@ -21,31 +20,21 @@ class NearestQuantizer(Quantizer):
     Args:
         weight: Float weights [out, in, ...] that set the grids.
         bitset: Bit-widths, widest first.
-        granularity: Which weights share a grid.
-        grid: Where grids end, and where their zero is.
-        clip: Whether they end before the extremes.
+        rule: Says which share a grid, and where it ends.
 
     >>> from bitswitch.quant.granularity import PerChannel
     >>> weight = torch.tensor([[0.5, -0.25, 3.0, -1.0]])
-    >>> quantize = NearestQuantizer(weight, (4, 2), PerChannel(), "symmetric")
+    >>> quantize = NearestQuantizer(weight, (4, 2), GridRule(PerChannel(), "symmetric"))
     >>> [quantize.encode(weight, Width.of(bits, (4, 2))).values.tolist() for bits in (4, 2)]
     [[[1, -1, 7, -2]], [[0, 0, 1, 0]]]
     """
 
-    def __init__(
-        self,
-        weight: Tensor,
-        bitset: BitSet,
-        granularity: Granularity,
-        grid: GridName,
-        clip: ClipName = "none",
-    ) -> None:
+    def __init__(self, weight: Tensor, bitset: BitSet, rule: GridRule) -> None:
         super().__init__()
         self.bitset = bitset
-        self.granularity = granularity
-        self.grid: GridName = grid
-        self.clip: ClipName = clip
-        shape = granularity.scale_shape(weight.shape)
+        self.granularity = rule.granularity
+        self.rule = rule
+        shape = rule.granularity.scale_shape(weight.shape)
         self.scale = PerBit(bitset, Scale(torch.ones(shape, device=weight.device)))
         self.zero_point = PerBit(bitset, torch.zeros(shape, device=weight.device))
         self.initialize(weight)
@@ -60,7 +49,7 @@ class NearestQuantizer(Quantizer):
     def fit(self, weight: Tensor, bits: int) -> None:
         """Set the grids of ``bits`` from ``weight`` [out, in, ...]."""
         rows = self.granularity.rows(at_least_float32(weight.detach()))
-        found = fitted_grid(rows, Width.of(bits, self.bitset), self.grid, self.clip)
+        found = self.rule.fitted(rows, Width.of(bits, self.bitset))
         for held, value in zip((self.scale, self.zero_point), found, strict=True):
             held.of(bits).copy_(value.reshape(held.of(bits).shape))
 
@@ -73,9 +62,9 @@ class NearestQuantizer(Quantizer):
 
     def stored_scales(self, shape: Sequence[int], bitset: BitSet) -> int:
         """Return their number at all bit-widths, with the zero points that are not 0."""
-        return (1 + has_zero_points(self.grid)) * super().stored_scales(shape, bitset)
+        return (1 + has_zero_points(self.rule.kind)) * super().stored_scales(shape, bitset)
 
     def _on(self, x: Tensor, width: Width) -> tuple[Tensor, Tensor, Tensor, Number, Number]:
         """Return ``x`` and its grid."""
         scale, zero_point = self.scale.at(width.index), self.zero_point.at(width.index)
-        return (x.to(scale.dtype), scale, zero_point, *bounds(width, self.grid))
+        return (x.to(scale.dtype), scale, zero_point, *self.rule.bounds(width))

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from bitswitch.methods.gptq.grids import ClipName, Grid, GridName, bounds, fitted_grid
-from bitswitch.quant.granularity import Granularity, PerGroup, PerTensor
+from bitswitch.methods.gptq.grids import Grid, GridRule
+from bitswitch.quant.granularity import PerGroup, PerTensor
 from bitswitch.quant.grid import grid_codes
 from bitswitch.quant.integer import shift_half_up
 from bitswitch.quant.quantizer import Width
@@ -15,31 +15,26 @@ class GridRounder:
 
     Args:
         width: Bit-width of the codes.
-        granularity: Which weights share a grid.
-        kind: Where grids end, and where their zero is.
-        clip: Whether they end before the extremes.
+        rule: Says which weights share a grid, and where it ends.
     """
 
-    def __init__(
-        self, width: Width, granularity: Granularity, kind: GridName, clip: ClipName
-    ) -> None:
+    def __init__(self, width: Width, rule: GridRule) -> None:
         self.width = width
-        self.granularity = granularity
-        self.kind: GridName = kind
-        self.clip: ClipName = clip
+        self.rule = rule
         self._grids: list[Grid] = []
         self._shape: tuple[int, ...] = ()
 
     def group(self, weight: Tensor) -> int:
         """Return how many columns of ``weight`` [out, in, ...] share grids."""
-        shared = self.granularity.size if isinstance(self.granularity, PerGroup) else len(weight[0])
+        granularity = self.rule.granularity
+        shared = granularity.size if isinstance(granularity, PerGroup) else len(weight[0])
         return shared * weight[0, 0].numel()
 
     def begin(self, columns: Tensor) -> None:
         """Fit the grids of ``columns`` [blocks, rows, size]."""
-        whole = isinstance(self.granularity, PerTensor)
+        whole = isinstance(self.rule.granularity, PerTensor)
         rows = columns.reshape(1, -1) if whole else columns.flatten(0, 1)
-        self._grids.append(fitted_grid(rows, self.width, self.kind, self.clip))
+        self._grids.append(self.rule.fitted(rows, self.width))
         self._shape = (1, 1) if whole else tuple(columns.shape[:2])
 
     @property
@@ -50,13 +45,13 @@ class GridRounder:
     def round(self, column: Tensor) -> tuple[Tensor, Tensor]:
         """Return the nearest codes of ``column`` [blocks, rows], and what they lack."""
         grid = self._grid
-        low, high = bounds(self.width, self.kind)
+        low, high = self.rule.bounds(self.width)
         codes = grid_codes(column - grid.zero_point, grid.scale, low, high)
         return codes, column - (codes * grid.scale + grid.zero_point)
 
     def fitted(self, weight: Tensor) -> Grid:
         """Return all grids, of the shape of the scales of ``weight`` [out, in, ...]."""
-        shape = self.granularity.scale_shape(weight.shape)
+        shape = self.rule.granularity.scale_shape(weight.shape)
         parts = zip(*self._grids, strict=True)
         return Grid(*(torch.cat(part, dim=1).reshape(shape) for part in parts))
 
@@ -69,29 +64,20 @@ class SliceRounder(GridRounder):
 
     Args:
         width: The widest bit-width.
-        granularity: As in ``GridRounder``, as the next two.
-        kind: Where grids end.
-        clip: Whether they end before the extremes.
+        rule: As in ``GridRounder``.
         slices: Weight of the squared error by bit-width.
 
     Source: kleinegger2026matgptq, public code.
     """
 
-    def __init__(
-        self,
-        width: Width,
-        granularity: Granularity,
-        kind: GridName,
-        clip: ClipName,
-        slices: dict[int, float],
-    ) -> None:
-        super().__init__(width, granularity, kind, clip)
+    def __init__(self, width: Width, rule: GridRule, slices: dict[int, float]) -> None:
+        super().__init__(width, rule)
         self.slices = slices
 
     def round(self, column: Tensor) -> tuple[Tensor, Tensor]:
         """Return the best codes of ``column`` [blocks, rows], and what their slices lack."""
         grid = self._grid
-        low, high = (int(end) for end in bounds(self.width, self.kind))
+        low, high = (int(end) for end in self.rule.bounds(self.width))
         codes = torch.arange(low, high + 1, dtype=torch.int32, device=column.device)
         cost = torch.zeros(1, device=column.device)
         apart = []

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bitswitch.contracts.card import Card
 from bitswitch.contracts.method import Method
-from bitswitch.methods.gptq.grids import ClipName, GridName
+from bitswitch.methods.gptq.grids import ClipName, GridName, GridRule
 from bitswitch.methods.gptq.nearest import NearestQuantizer
 from bitswitch.quant.granularity import (
     PER_TENSOR,
@@ -17,6 +17,24 @@ from bitswitch.quant.granularity import (
 from bitswitch.quant.lsq import activation_quantizer
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import Strict
+
+
+class Rounding(Strict):
+    """Grids of weights and inputs that are rounded to; what RTN, GPTQ and MatGPTQ share."""
+
+    weight_granularity: WeightGranularity = PerChannel()
+    """Which weights share a grid."""
+    grid: GridName = "symmetric"
+    """Where grids end."""
+    clip: ClipName = "none"
+    """``mse``: of the shares 1.0, 0.98, ... 0.3 of the extremes, that of the least error."""
+    activation_granularity: ActivationGranularity = PER_TENSOR
+    """Which input values share a scale: measured before, or ``per-token``, as they come."""
+
+    @property
+    def rule(self) -> GridRule:
+        """Grids of weights."""
+        return GridRule(self.weight_granularity, self.grid, self.clip)
 
 
 class Rtn(Method):
@@ -36,25 +54,13 @@ class Rtn(Method):
         "batches, or one per token.",
     )
 
-    class Options(Strict):
+    class Options(Rounding):
         """Defaults as commonly meant."""
-
-        weight_granularity: WeightGranularity = PerChannel()
-        """Which weights share a grid."""
-        grid: GridName = "symmetric"
-        """Where grids end."""
-        clip: ClipName = "none"
-        """``mse``: of the shares 1.0, 0.98, ... 0.3 of the extremes, that of the least error."""
-        activation_granularity: ActivationGranularity = PER_TENSOR
-        """Which input values share a scale: measured before, or ``per-token``, as they come."""
 
     options: Options
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
-        options = self.options
-        return NearestQuantizer(
-            weight, self.bitset, options.weight_granularity, options.grid, options.clip
-        )
+        return NearestQuantizer(weight, self.bitset, self.options.rule)
 
     def activation_quantizer(self) -> Quantizer:
         return activation_quantizer(self.options.activation_granularity, self.bitset)

@@ -15,6 +15,7 @@ from bitswitch.methods.ptmq.folding import fold_batch_norms
 from bitswitch.methods.ptmq.mixing import Group
 from bitswitch.methods.ptmq.reconstruction import Reconstruction, reconstruct
 from bitswitch.methods.ptmq.squared_error import SquaredErrorActivationQuantizer
+from bitswitch.nn.feed import first_examples
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import MAX_BITS, MIN_BITS, BitSet
@@ -71,7 +72,8 @@ class Ptmq(Method):
         A bit-width keeps the activation scale that was learned with weights of that width. What
         is drawn follows from torch's seed.
         """
-        images = first_images(batches(), self.options.images)
+        inputs = (batch.inputs for batch in batches())
+        images = torch.cat(first_examples(inputs, self.options.images))
         draw = torch.Generator(images.device).manual_seed(torch.initial_seed())
         start, learned = _activation_scales(model, model.bitset), []
         model.eval()
@@ -93,16 +95,6 @@ class Ptmq(Method):
             forward=sum(1 + count for count in groups) * extent.layers * images / 2,
             trained=sum(groups) * options.iterations * options.batch_size,
         )
-
-
-def first_images(batches: Iterator[Batch], count: int) -> Tensor:
-    """Return the first ``count`` images [n, ...]; all, where there are fewer."""
-    parts: list[Tensor] = []
-    for batch in batches:
-        parts.append(batch.inputs)
-        if sum(map(len, parts)) >= count:
-            break
-    return torch.cat(parts)[:count]
 
 
 def _activation_scales(model: QuantizedModel, bitset: BitSet) -> Values:

@@ -12,11 +12,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from bitswitch.contracts.card import Card, ExamplePasses, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method
-from bitswitch.methods.ptmq.ptmq import first_images
 from bitswitch.methods.ptmq.squared_error import SquaredErrorActivationQuantizer
 from bitswitch.methods.ptmq.units import features, switchable_layers, units
 from bitswitch.methods.quept.adapted import AdaptedQuantizer, Groups
 from bitswitch.methods.quept.merging import merged
+from bitswitch.nn.feed import first_examples
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.quantizer import Quantizer
@@ -73,7 +73,8 @@ class Quept(Method):
 
     def finish(self, model: QuantizedModel, batches: Callable[[], Iterator[Batch]]) -> None:
         """Learn from the first training images; what is drawn follows from torch's seed."""
-        images = first_images(batches(), self.options.images)
+        inputs = (batch.inputs for batch in batches())
+        images = torch.cat(first_examples(inputs, self.options.images))
         draw = random.Random(torch.initial_seed())
         model.eval()
         with model.at(model.bitset[0]):

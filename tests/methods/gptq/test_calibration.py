@@ -7,7 +7,6 @@ from bitswitch.errors import SpecError
 from bitswitch.methods.gptq.calibration import (
     blocks_of,
     columns_of,
-    first_inputs,
     fit_in_order,
     moments,
     stages,
@@ -84,11 +83,6 @@ def test_later_layers_see_what_fitting_made_of_earlier_ones(model):
     assert met[0] == met[1] == met[2] > 0
 
 
-def test_so_many_examples_are_taken():
-    assert [len(part) for part in first_inputs(batches(), 20)] == [16, 4]
-    assert sum(map(len, first_inputs(batches(), 1000))) == 64
-
-
 @pytest.mark.parametrize(("method", "widths"), [("gptq", (2,)), ("matgptq", (8, 4, 2))])
 def test_outputs_are_nearer_than_those_of_nearest(method, widths):
     """On the inputs of the first layer: at one bit-width, or on the mean over those of one code."""
@@ -97,7 +91,7 @@ def test_outputs_are_nearer_than_those_of_nearest(method, widths):
     fixed, start = subject.deployed, subject.train_state().model.eval()
     name = next(iter(fixed.layers))
     with fixed.at(8):
-        hessian = moments(fixed, [name], first_inputs(batches(), 64))[name].hessian
+        hessian = moments(fixed, [name], [batch.inputs for batch in batches()])[name].hessian
     errors = []
     for model in (fixed, start):
         layer, found = model.layers[name], []

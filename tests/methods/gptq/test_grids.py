@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitswitch.methods.gptq.grids import SHARES, bounds, fitted_grid
+from bitswitch.methods.gptq.grids import SHARES, GridRule, bounds, fitted_grid
 from bitswitch.methods.gptq.nearest import NearestQuantizer
 from bitswitch.quant.granularity import PER_TENSOR, PerChannel, PerGroup
 from bitswitch.quant.quantizer import Width
@@ -56,7 +56,7 @@ def test_zero_is_a_point_of_the_grid_and_codes_fit(kind, granularity):
     weight = torch.randn(4, 6, 3, 3, generator=torch.Generator().manual_seed(0))
     weight[0] += 5  # of one sign alone
     weight[:, 0] = 0
-    quantizer = NearestQuantizer(weight, (4, 2), granularity, kind)
+    quantizer = NearestQuantizer(weight, (4, 2), GridRule(granularity, kind))
     for bits in (4, 2):
         width = Width.of(bits, (4, 2))
         codes, (low, high) = quantizer.encode(weight, width), bounds(width, kind)
@@ -68,7 +68,7 @@ def test_zero_is_a_point_of_the_grid_and_codes_fit(kind, granularity):
 
 def test_two_symmetric_bits_are_ternary():
     weight = torch.linspace(-1, 1, 32)[None]
-    quantizer = NearestQuantizer(weight, (2,), PerChannel(), "symmetric")
+    quantizer = NearestQuantizer(weight, (2,), GridRule(PerChannel(), "symmetric"))
     assert set(quantizer(weight, Width.of(2, (2,))).flatten().tolist()) == {-1.0, 0.0, 1.0}
 
 
@@ -76,7 +76,9 @@ def test_per_group_of_all_inputs_is_per_channel():
     weight = torch.randn(4, 8, generator=torch.Generator().manual_seed(1))
     for kind in KINDS:
         pair = [
-            NearestQuantizer(weight, (3,), granularity, kind, "mse")(weight, Width.of(3, (3,)))
+            NearestQuantizer(weight, (3,), GridRule(granularity, kind, "mse"))(
+                weight, Width.of(3, (3,))
+            )
             for granularity in (PerChannel(), PerGroup(8))
         ]
         assert torch.equal(*pair)

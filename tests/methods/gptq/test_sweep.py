@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bitswitch.methods.gptq import sweep as module
+from bitswitch.methods.gptq.grids import GridRule
 from bitswitch.methods.gptq.rounders import GridRounder, SliceRounder
 from bitswitch.methods.gptq.sweep import Order, prepared, sweep
 from bitswitch.quant.granularity import PER_TENSOR, PerChannel, PerGroup
@@ -25,7 +26,7 @@ def values(rounder, codes):
 
 
 def gptq(weight, hessian, granularity=PerChannel(), bits=3, falling=False, kind="asymmetric"):  # noqa: B008
-    rounder = GridRounder(Width.of(bits, (bits,)), granularity, kind, "none")
+    rounder = GridRounder(Width.of(bits, (bits,)), GridRule(granularity, kind))
     order = Order(rounder.group(weight[0]), falling)
     codes = sweep(*prepared(weight.clone(), hessian), rounder, order, 0.01)
     return rounder, codes
@@ -106,7 +107,7 @@ def test_inputs_that_were_always_zero_have_no_weight():
 
 
 def sliced(weight, hessian, slices, bitset=(8, 4, 2)):
-    rounder = SliceRounder(Width.of(8, bitset), PerChannel(), "full-range", "none", slices)
+    rounder = SliceRounder(Width.of(8, bitset), GridRule(PerChannel(), "full-range"), slices)
     order = Order(rounder.group(weight[0]))
     return rounder, sweep(*prepared(weight.clone(), hessian), rounder, order, 0.01)
 
