@@ -6,21 +6,19 @@ few examples is measured instead, and counted once for every example and bit-wid
 """
 
 import platform
-import warnings
-from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bitswitch.contracts.card import ExamplePasses, Workload
-from bitswitch.errors import BitswitchError, PluginError, SpecError
-from bitswitch.plugins import facts, registry
+from bitswitch.planning.networks import dataset_facts, network_size, unweighted
+from bitswitch.plugins import facts
 from bitswitch.runtime.cache import code_state, digest, remembered
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 from bitswitch.types import FLOAT_BITS
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 MEASURED_ELEMENTS = 3 * 2**17
 """On the processor, a step is measured at no more than this many elements of inputs."""
@@ -43,9 +41,6 @@ on ImageNet the V100 hours of huang2025nearly, Table 5, within a tenth."""
 GPU_PASS_S = 0.01
 """Assumed least time of one forward and backward pass on a GPU, whatever the network; gives
 ResNet-20 on CIFAR-10 the hours of the same table."""
-
-
-T = TypeVar("T")
 
 
 class Cost(NamedTuple):
@@ -72,7 +67,7 @@ class Cost(NamedTuple):
 
 def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     """Return what ``run`` takes."""
-    sizes = _facts(run)["sizes"]
+    sizes = dataset_facts(run)["sizes"]
     epochs = run.training.epochs if facts.trains(run) else 0
     steps = epochs * (sizes["train"] // run.training.batch_size)
     trained = steps * run.training.batch_size * _passes(run)
@@ -81,13 +76,13 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     cost = _in_passes(run, trained + evaluated * FORWARD_SHARE + after, device, gpu)
     disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
     if run.training.distillation == "ps-kd":
-        disk += sizes["train"] * PREDICTIONS * 4 * (_facts(run)["outputs"] + 1)
+        disk += sizes["train"] * PREDICTIONS * 4 * (dataset_facts(run)["outputs"] + 1)
     return cost._replace(steps=steps, disk_bytes=disk)
 
 
 def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
     """Return what a sensitivity takes: its passes over the examples that it sees."""
-    about = _facts(spec.run)
+    about = dataset_facts(spec.run)
     examples = min(spec.examples, about["sizes"]["train"])
     work = facts.scoring_work(spec.sensitivity, examples, about["outputs"])
     return _in_passes(spec.run, _in_trained(work), device, gpu)
@@ -98,7 +93,7 @@ def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
 
     Its scores, and a network that is trained for them, are jobs of their own.
     """
-    sizes, search = _facts(spec.run)["sizes"], spec.search
+    sizes, search = dataset_facts(spec.run)["sizes"], spec.search
     evaluates = facts.search_facts(search.name, search.options)["evaluates"]
     # Held-out examples; test examples, also at one bit-width for all layers and after retraining.
     evaluations, tests = spec.evaluations * evaluates, 4 if spec.retraining else 3
@@ -113,7 +108,7 @@ def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
 
 def estimate_deployment(run: RunSpec, device: str, gpu: bool) -> Cost:
     """Return what exporting ``run`` and comparing it with training takes: tests at all widths."""
-    examples = _facts(run)["sizes"]["test"] * len(run.bitset) * (1 + EXACT_FORWARDS)
+    examples = dataset_facts(run)["sizes"]["test"] * len(run.bitset) * (1 + EXACT_FORWARDS)
     return _in_passes(run, examples * FORWARD_SHARE, device, gpu)
 
 
@@ -132,21 +127,8 @@ def _in_trained(work: ExamplePasses) -> float:
 
 
 def _extent(run: RunSpec) -> Workload:
-    examples = _facts(run)["sizes"]["train"]
+    examples = dataset_facts(run)["sizes"]["train"]
     return Workload(network_size(run)["layers"], examples, run.training.batch_size)
-
-
-def _facts(run: RunSpec) -> dict[str, Any]:
-    return facts.dataset_facts(run.dataset.name, run.dataset.options)
-
-
-def _inputs(run: RunSpec, count: int) -> "Tensor":
-    """Return made-up inputs of the dataset of ``run``."""
-    from bitswitch.runtime.randomness import generator
-
-    dataset = registry.create("datasets", run.dataset.name, run.dataset.options)
-    inputs: Tensor = dataset.example(count, generator("example")).inputs
-    return inputs
 
 
 def data_bytes(dataset: Choice) -> int:
@@ -181,7 +163,7 @@ def _pass_time(run: RunSpec, device: str, gpu: bool) -> float:
     kind = {
         "method": small.method.model_dump(),
         "model": small.model.model_dump(),
-        "shape": _facts(run)["shape"],
+        "shape": dataset_facts(run)["shape"],
         "keep": small.keep,
         **({} if small.float_inputs is None else {"float_inputs": small.float_inputs}),
         "batch_size": small.training.batch_size,
@@ -210,7 +192,7 @@ def is_scaled(run: RunSpec) -> bool:
 
 def _fitting_batch(run: RunSpec) -> int:
     """Return the largest batch that the processor measures, two examples at least."""
-    return max(2, MEASURED_ELEMENTS // int(prod(_facts(run)["shape"])))
+    return max(2, MEASURED_ELEMENTS // int(prod(dataset_facts(run)["shape"])))
 
 
 def _probed(run: RunSpec, gpu: bool) -> RunSpec:
@@ -219,184 +201,9 @@ def _probed(run: RunSpec, gpu: bool) -> RunSpec:
     Where that takes the processor long, it is a full-precision step on few examples.
     """
     training: dict[str, Any] = {"learning_rate": PROBE_LEARNING_RATE}
-    changes: dict[str, Any] = {"model": _unweighted(run).model, "start": None}
+    changes: dict[str, Any] = {"model": unweighted(run).model, "start": None}
     if not gpu and is_scaled(run):
         training |= {"batch_size": _fitting_batch(run), "distillation": "none"}
         changes |= {"method": Choice(name="float32"), "bitset": (FLOAT_BITS,), "sensitivity": None}
     changes["training"] = run.training.model_copy(update=training)
     return run.model_copy(update=changes)
-
-
-def _unweighted(run: RunSpec) -> RunSpec:
-    """Return ``run`` without pretrained weights, which layers do not depend on."""
-    weights = {"weights": "none"} if "weights" in run.model.options else {}
-    model = run.model.model_copy(update={"options": run.model.options | weights})
-    return run.model_copy(update={"model": model})
-
-
-def network_size(run: RunSpec) -> dict[str, int]:
-    """Return the number of parameters, of layers, and of operations to train on one example once.
-
-    Raises:
-        PluginError: the network cannot be built, or does not take an input of the dataset.
-    """
-    bare = _unweighted(run)
-    key = digest(run.model.name, bare.model.options, _facts(run), code_state("bitswitch"))
-    size: dict[str, int] = remembered(
-        "sizes", key, lambda: _without_memory(lambda device: _size_on(device, bare))
-    )
-    return size
-
-
-class FloatLayers(NamedTuple):
-    """What stays at full precision in a quantized network besides first and last layers."""
-
-    names: list[str]
-    weights: int
-    """Their weights."""
-    all_weights: int
-    """Those of all layers of the network."""
-    quantized: dict[str, list[int]]
-    """Shape of the weight of every layer that is quantized."""
-    first: list[str]
-    """Layers whose input is that of the network, which stays float."""
-
-
-def check_layers(run: RunSpec) -> None:
-    """Raise unless the layers of the network of ``run`` can be quantized, those to keep left out.
-
-    Raises:
-        BitWidthError: a layer to keep that there is not, or one that no bit-width reaches.
-        SpecError: a layer that cannot have the scales that options of the method say.
-    """
-    if not run.is_float:
-        _check_scales(run, float_layers(run))
-
-
-def _check_scales(run: RunSpec, layers: FloatLayers) -> None:
-    """Raise unless all ``layers`` can have the granularities that ``run`` names."""
-    options = run.method.options
-    weights = str(options.get("weight_granularity", ""))
-    per_token = options.get("activation_granularity") == "per-token"
-    if not (weights.startswith("per-group") or per_token):
-        return  # any layer can have any other, and torch is slow to import
-    from bitswitch.quant.granularity import NO_TOKENS, PER_TENSOR, parse_granularity
-
-    granularity = parse_granularity(weights) if weights else PER_TENSOR
-    for name, shape in layers.quantized.items():
-        try:
-            granularity.scale_shape(shape)
-            if per_token and len(shape) > 2 and name not in layers.first:
-                raise SpecError(NO_TOKENS)
-        except SpecError as error:
-            raise SpecError(f"Layer '{name}' cannot be quantized: {error}") from None
-
-
-def float_layers(run: RunSpec) -> FloatLayers:
-    """Return which layers of the network of ``run``, which is quantized, stay float.
-
-    Raises:
-        BitWidthError: as ``check_layers``.
-    """
-    bare, pinned = _unweighted(run), facts.first_last_bits(run) is not None
-    about = (run.model.name, bare.model.options, _facts(run), run.keep, pinned)
-    key = digest("layers", *about, run.float_inputs)
-
-    def find(device: str) -> FloatLayers:
-        from bitswitch.nn.kinds import weighted_layers, weights_of
-        from bitswitch.nn.roles import named, roles
-
-        with warnings.catch_warnings(action="ignore"):  # of layers that this returns
-            model, net = _built(device, bare)
-            named(bare.float_inputs or (), weighted_layers(net), "float_inputs")
-            found = roles(net, bare.keep, model.first_last(net), _inputs(bare, 2), pinned)
-        ends = {*found.ends.first, *found.ends.last}
-        names = [name for name, role in found.layers.items() if role == "kept" and name not in ends]
-        sizes = {name: weights_of(layer) for name, layer in weighted_layers(net).items()}
-        taken = ("inner", "first", "last") if pinned else ("inner",)
-        quantized = {
-            name: list(net.get_submodule(name).weight.shape)
-            for name, role in found.layers.items()
-            if role in taken
-        }
-        first = list(found.ends.first)
-        float_weights = sum(sizes[name] for name in names)
-        return FloatLayers(names, float_weights, sum(sizes.values()), quantized, first)
-
-    state = code_state("bitswitch")
-    return FloatLayers(*remembered("sizes", digest(key, state), lambda: _without_memory(find)))
-
-
-def switchable_layers(run: RunSpec) -> int:
-    """Return how many layers of the network of ``run``, which is quantized, a policy may change.
-
-    Raises:
-        BitWidthError: as ``check_layers``.
-        PluginError: its method cannot quantize them.
-    """
-    bare = _unweighted(run)
-    key = digest("switchable", run.model.name, bare.model.options, _facts(run), run.keep)
-
-    def count(device: str) -> int:
-        from bitswitch.conversion import quantize
-        from bitswitch.plugins.guard import plugin_errors
-
-        with warnings.catch_warnings(action="ignore"):
-            model, net = _built(device, bare)
-            with plugin_errors(f"method '{run.method.name}'", "quantization"):
-                method = registry.create("methods", run.method.name, run.method.options, run.bitset)
-                ends, example = model.first_last(net), _inputs(bare, 2)
-                made = quantize(net, method, keep=bare.keep, ends=ends, example=example)
-                return len(made.layers)
-
-    state = digest(key, run.method.model_dump(), run.bitset, code_state("bitswitch"))
-    found: int = remembered("sizes", state, lambda: _without_memory(count))
-    return found
-
-
-def _built(device: str, run: RunSpec) -> tuple[Any, Any]:
-    """Return the model plugin of ``run``, and the network that it builds."""
-    import torch
-
-    from bitswitch.plugins.guard import plugin_errors
-
-    with torch.device(device), plugin_errors(f"model '{run.model.name}'", "build()"):
-        model = registry.create("models", run.model.name, run.model.options)
-        return model, model.build(_facts(run)["outputs"], 0).to(device)
-
-
-def _without_memory(ask: Callable[[str], T]) -> T:
-    """Return what ``ask`` says of a network that has no numbers, or where it needs some, of one."""
-    try:
-        return ask("meta")
-    except BitswitchError:
-        return ask("cpu")
-
-
-def _size_on(device: str, run: RunSpec) -> dict[str, int]:
-    import torch
-    from torch import nn
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from bitswitch.plugins.guard import plugin_errors
-
-    about, who = _facts(run), f"model '{run.model.name}'"
-    _, net = _built(device, run)
-    inputs = _inputs(run, 1).to(device)
-    shape = " x ".join(map(str, about["shape"]))
-    hook = f"forward() of a {shape} input of dataset '{run.dataset.name}'"
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), plugin_errors(who, hook):
-        outputs = net.eval()(inputs)
-    if isinstance(outputs, torch.Tensor) and outputs.shape[:: len(outputs.shape) - 1] != (
-        1,
-        about["outputs"],
-    ):
-        raise PluginError(
-            f"{who} gives an output of shape {list(outputs.shape)} for one example; dataset "
-            f"'{run.dataset.name}' has {about['outputs']} outputs"
-        )
-    parameters = sum(value.numel() for value in net.parameters())
-    layers = sum(isinstance(part, nn.Conv2d | nn.Linear) for part in net.modules())
-    # The backward pass takes twice the operations of the forward pass.
-    flops = 3 * counter.get_total_flops()
-    return {"parameters": parameters, "layers": layers, "train_flops": flops}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecError
-from bitswitch.planning.estimates import check_layers, network_size, switchable_layers
+from bitswitch.planning.networks import check_layers, network_size, switchable_layers
 from bitswitch.plugins import facts
 from bitswitch.report.tables import tables
 from bitswitch.spec.run import RunSpec

@@ -13,9 +13,9 @@ from bitswitch.planning.estimates import (
     estimate_deployment,
     estimate_search,
     estimate_sensitivity,
-    float_layers,
     is_scaled,
 )
+from bitswitch.planning.networks import float_layers
 from bitswitch.planning.schedule import Job, Schedule, simulate
 from bitswitch.runtime.devices import gpus_for, training_slots
 from bitswitch.suite.suite import Suite
