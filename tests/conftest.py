@@ -1,5 +1,6 @@
 """What several areas need: a dataset that is made in a second, and runs on it."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,23 @@ settings.load_profile("same")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with slow tests, so that processes which share the tests end together."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture
+def bitswitch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int | str, str, str]]:
+    """Run the command line; return exit code, output and messages."""
+    from bitswitch.cli import app
+
+    def run(*arguments: object) -> tuple[int | str, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bitswitch", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        written = capsys.readouterr()
+        return ended.value.code or 0, written.out, written.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

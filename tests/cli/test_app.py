@@ -56,20 +56,6 @@ def suite(tmp_path):
     return str(path)
 
 
-@pytest.fixture
-def bitswitch(monkeypatch, capsys):
-    """Run the command line; return exit code, output and messages."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bitswitch", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capsys.readouterr()
-        return ended.value.code or 0, written.out, written.err
-
-    return run
-
-
 HEAVY = {
     *("torch", "torchvision", "timm", "numpy", "pandas", "scipy", "sklearn", "matplotlib"),
     *("jinja2", "snakemake", "onnx", "onnxruntime", "safetensors", "PIL"),

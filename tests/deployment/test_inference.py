@@ -1,11 +1,9 @@
 import json
-import sys
 
 import pytest
 import torch
 from PIL import Image
 
-from bitswitch.cli import app as cli
 from bitswitch.contracts.data import Dataset
 from bitswitch.costs import Costs
 from bitswitch.data.digits import Digits
@@ -28,18 +26,9 @@ def pictures(tmp_path_factory):
     return [folder / "a.png", folder / "b.png"]
 
 
-@pytest.fixture
-def bitswitch(monkeypatch, capsys, tmp_path):
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bitswitch", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capsys.readouterr()
-        return ended.value.code or 0, written.out, written.err
-
-    return run
 
 
 def expected(file, pictures, policy):

@@ -1,13 +1,11 @@
 """Deployed language models: texts are scored and continued."""
 
 import json
-import sys
 
 import pytest
 import torch
 
 from bitswitch import stages
-from bitswitch.cli import app as cli
 from bitswitch.deployment import container
 from bitswitch.deployment.generation import ExactReader, drawn, generated, most_likely
 from bitswitch.deployment.layers import IntegerLayer
@@ -40,18 +38,6 @@ def text(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("Out, out, brief candle! Life's but a walking shadow.\n")
     return path
-
-
-@pytest.fixture
-def bitswitch(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bitswitch", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out = capsys.readouterr()
-        return ended.value.code or 0, out.out, out.err
-
-    return run
 
 
 def tokens_of(text):

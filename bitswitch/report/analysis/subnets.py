@@ -7,6 +7,7 @@ import pandas as pd
 from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.effort import Effort
 from bitswitch.report.analysis.values import Sample
+from bitswitch.report.collect.columns import COSTS
 from bitswitch.report.collect.frames import Frames
 
 PLACE = ["experiment", "network", "variant", "bitset", "seed"]
@@ -23,16 +24,6 @@ ABOUT = ("status", "where", "measured", "noise")
 
 UNIFORM = ["uniform_bits", "uniform_cost", "limit"]
 """That bit-width, what it costs, and what it may."""
-
-COSTS = [
-    "bitops",
-    "size",
-    "average_bits",
-    "weighted_average_bits",
-    "activation_bits",
-    "latency",
-]
-"""As ``policies.csv`` has them: operations, bits, mean bits, milliseconds."""
 
 TIMES = ("score_training_time_s", "scoring_time_s", "search_time_s", "retraining_time_s")
 """Seconds beyond the searched network: training a network for the scores alone, scoring, searching

@@ -180,6 +180,9 @@ NEEDS = ("job", "needs")
 """Columns of ``needs.csv``: which run or sensitivity a run, sensitivity or search needs, one per
 row; what those need stands in rows of its own."""
 
+COSTS = ("bitops", "size", "average_bits", "weighted_average_bits", "activation_bits", "latency")
+"""Of a policy: operations, bits, mean bits, milliseconds."""
+
 POLICIES = (
     "search",
     "plugin",
@@ -202,12 +205,7 @@ POLICIES = (
     "uniform_bits",
     "uniform_cost",
     "first_last",
-    "bitops",
-    "size",
-    "average_bits",
-    "weighted_average_bits",
-    "activation_bits",
-    "latency",
+    *COSTS,
     "code_hash",
 )
 """Columns of ``policies.csv``: one row per search and budget; ``cost`` is what that limits."""
