@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from bitswitch.report import statistics
 from bitswitch.report.analysis.values import Place
-from bitswitch.report.collect import statistics
-from bitswitch.report.collect.statistics import Effect
 from bitswitch.report.render.table import Entry
+from bitswitch.report.statistics import Paired
 from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_grid import Grid, is_float
 
@@ -39,17 +39,17 @@ class Effects:
         """Return whether two rows stand beside the same printed one."""
         return self._grid.variants[variant].published == self._grid.variants[other].published
 
-    def reproduced(self, variant: str) -> list[Effect | str | None]:
+    def reproduced(self, variant: str) -> list[Paired | str | None]:
         """Return the effects between measured values, or why one is not claimed."""
         return [self._effect(pair) for pair in self._pairs(variant)]
 
-    def _effect(self, pair: Pair) -> Effect | str | None:
+    def _effect(self, pair: Pair) -> Paired | str | None:
         ours, theirs = map(self._grid.sample, pair)
         if pair[1] is None or ours is None or theirs is None:
             return None
         if not (ours.is_whole and theirs.is_whole):
             return SURVIVORS
-        return statistics.effect(ours.scaled, theirs.scaled)
+        return statistics.paired(ours.scaled, theirs.scaled)
 
     def _pairs(self, variant: str) -> Iterator[Pair]:
         """Yield every place of a row with its counterpart in the first row that is akin."""

@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from bitswitch.contracts.metric import Metric
+from bitswitch.report import statistics
 from bitswitch.report.analysis.values import Place, Sample
-from bitswitch.report.collect import published, statistics
+from bitswitch.report.collect import published
 from bitswitch.report.collect.headline import number
-from bitswitch.report.collect.statistics import Effect
 from bitswitch.report.render.table import DASH, Entry, Footnotes
+from bitswitch.report.statistics import Paired
 
 ONE_SEED = "one seed"
 """Stands for the verdict where the noise between seeds is not known."""
@@ -92,7 +93,7 @@ def difference(sample: Sample | None, value: float | None) -> Entry:
     if not sample.values or sample.images is None or not sample.is_whole:
         return Entry(DASH, tone="muted")
     margin = published.noise(value, sample.images)
-    found = statistics.verdict(value, list(sample.values.values()), margin)
+    found = statistics.agreement(value, list(sample.values.values()), margin)
     text = signed(sample.mean - value, sample.metric.digits)
     return Entry(text, below=found or ONE_SEED, tone=found or "muted")
 
@@ -104,7 +105,7 @@ def printed_effect(value: float | None, reference: float | None) -> Entry:
     return Entry(signed(value - reference, published.metric().digits), tone="published")
 
 
-def measured_effect(effect: Effect | str | None, metric: Metric) -> Entry:
+def measured_effect(effect: Paired | str | None, metric: Metric) -> Entry:
     """Return a paired difference ± its standard deviation (n), and a test of it where one can be.
 
     Args:

@@ -1,0 +1,66 @@
+"""Confidence intervals of a mean over seeds."""
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+LEVEL = 0.05
+"""Of every test and interval."""
+
+RESAMPLED = 6
+"""Values below which there is no bootstrap: of five, the interval misses one mean in six."""
+
+
+class Interval(NamedTuple):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """From its middle to either end."""
+        return (self.high - self.low) / 2
+
+
+def interval(values: Sequence[float]) -> Interval | None:
+    """Return Student's 95 % confidence interval of the mean over seeds; None for fewer than two.
+
+    Verdicts rest on it: of a handful of values, it alone covers what it promises.
+
+    >>> low, high = interval([92.1, 92.4, 91.8, 92.2])
+    >>> round(low, 2), round(high, 2)
+    (91.73, 92.52)
+    """
+    if len(values) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(len(values) - 1, 1 - LEVEL / 2))
+    mean, half = fmean(values), quantile * stdev(values) / sqrt(len(values))
+    return Interval(mean - half, mean + half)
+
+
+def bca(values: Sequence[float]) -> Interval | None:
+    """Return the bias-corrected and accelerated bootstrap interval of the mean over seeds.
+
+    It is what other publications print, and is given beside Student's for comparison: of so few
+    values it is too narrow. None for fewer than ``RESAMPLED``. Resamples are the same in every
+    call.
+    """
+    if len(values) < RESAMPLED:
+        return None
+    if min(values) == max(values):
+        return Interval(min(values), max(values))
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        (np.asarray(values),),
+        np.mean,
+        confidence_level=1 - LEVEL,
+        method="BCa",
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high))
