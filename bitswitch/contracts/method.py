@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from bitswitch.contracts.data import Batch
 from bitswitch.contracts.plugin import Plugin
 from bitswitch.contracts.sensitivity import Scores
 from bitswitch.contracts.task import ROWS, Task
+from bitswitch.errors import PluginError
 from bitswitch.nn import alrs
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.norms.switchable import SwitchableBatchNorm
@@ -83,6 +84,40 @@ class HostRequest(NamedTuple):
     receive: Callable[[list[float]], None]
 
 
+class EarlierLogits(Sequence[Tensor]):
+    """Detached logits [n, outputs] of the step's earlier passes, by position.
+
+    Those that no later pass names as its teacher are not kept, unless the method says that it
+    ``reads_all_logits``: of a language model they take gigabytes.
+
+    Args:
+        logits: One for every earlier pass; None: not kept.
+    """
+
+    def __init__(self, logits: Sequence[Tensor | None] = ()) -> None:
+        self._logits = tuple(logits)
+
+    def __len__(self) -> int:
+        return len(self._logits)
+
+    @overload
+    def __getitem__(self, position: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Tensor]: ...
+
+    def __getitem__(self, position: int | slice) -> Tensor | Sequence[Tensor]:
+        if isinstance(position, slice):
+            return [self[one] for one in range(len(self))[position]]
+        found = self._logits[position]
+        if found is None:
+            raise PluginError(
+                f"The logits of pass {position} are not kept: no later pass names it as its "
+                f"teacher.\n  Name it, or say reads_all_logits = True in the class of the method."
+            )
+        return found
+
+
 @dataclass(frozen=True, eq=False)
 class PassContext:
     """What one pass learns from."""
@@ -95,7 +130,8 @@ class PassContext:
     [n, classes]."""
     batch: Batch
     previous_logits: Sequence[Tensor]
-    """Detached logits [n, outputs] of the step's earlier passes, by position."""
+    """Detached logits [n, outputs] of the step's earlier passes, by position; see
+    ``EarlierLogits``."""
     model: QuantizedModel
     step_info: StepInfo
     requests: list[HostRequest] = field(default_factory=list)
@@ -122,6 +158,8 @@ class Method(Plugin):
     """The publication's own recipe by dataset, ``cifar10`` or ``imagenet``."""
     trains: ClassVar[bool] = True
     """False: there are no training steps, ``finish`` does everything."""
+    reads_all_logits: ClassVar[bool] = False
+    """Whether ``loss`` reads logits of earlier passes that no pass names as its teacher."""
     task: Task = ROWS
     """Of the dataset that it is trained on; without one, rows of logits are classified."""
 

@@ -70,6 +70,11 @@ class Distillation:
         previous = self.memory.before(self._places, epoch).to(batch.targets.device)
         return ps_kd_target(batch.targets, previous, ps_kd_weight(epoch, self.training.epochs))
 
+    @property
+    def remembers(self) -> bool:
+        """Whether predictions are kept for the next epoch."""
+        return self.memory is not None
+
     def remember(self, logits: Tensor, epoch: int) -> None:
         """Keep what the widest bit-width said [n, classes] for the next epoch.
 

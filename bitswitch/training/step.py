@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from bitswitch.contracts.data import Batch
-from bitswitch.contracts.method import HostRequest, Method, Pass, PassContext, StepInfo
+from bitswitch.contracts.method import (
+    EarlierLogits,
+    HostRequest,
+    Method,
+    Pass,
+    PassContext,
+    StepInfo,
+)
 from bitswitch.errors import SpecError
 from bitswitch.nn.alrs import mean_clipped
 from bitswitch.nn.model import QuantizedModel
@@ -101,6 +108,32 @@ class TrainState:
             self.crossed += reflect_scales(self.scales)
 
 
+@dataclass
+class _Step:
+    """What the passes of one step share."""
+
+    batch: Batch
+    targets: Tensor
+    rate: float
+    """lambda, the scheduled learning rate."""
+    info: StepInfo
+    last_readers: list[int]
+    """Which pass is the last that reads the logits of each, by position."""
+    earlier: list[tuple[Tensor, ...] | None]
+    """Detached logits of every pass so far, part by part of the batch; None: nobody reads them."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether logits of the present pass are read once it is done."""
+        return self.last_readers[len(self.earlier)] > len(self.earlier)
+
+    def finish(self, logits: tuple[Tensor, ...]) -> None:
+        """Keep ``logits`` of the present pass as long as they are read, and drop all others."""
+        done = len(self.earlier)
+        kept = zip([*self.earlier, logits], self.last_readers, strict=False)
+        self.earlier = [one if last > done else None for one, last in kept]
+
+
 def train_step(
     train_state: TrainState, batch: Batch, rate: float, step_info: StepInfo
 ) -> list[PassResult]:
@@ -124,18 +157,18 @@ def train_step(
     """
     passes = train_state.method.passes(train_state.training, step_info, train_state.layers)
     targets = train_state.distillation.targets(batch, step_info.epoch)
-    previous_logits: list[Tensor] = []
+    step = _Step(batch, targets, rate, step_info, _last_readers(train_state, passes), [])
     results = []
     for current in passes:
-        result = _run_pass(train_state, current, batch, targets, previous_logits, rate, step_info)
+        result = _run_pass(train_state, step, current)
         results.append(result)
         if current.update:
             _update(train_state, current, rate, result.scale_learning_rate)
     if not passes[-1].update:
         train_state.step(Rates.of(rate, results[-1].scale_learning_rate))
-    for current, logits in zip(passes, previous_logits, strict=True):
-        if current.bits == train_state.model.bitset[0]:
-            train_state.distillation.remember(logits, step_info.epoch)
+    for current, logits in zip(passes, step.earlier, strict=True):
+        if logits is not None and current.bits == train_state.model.bitset[0]:
+            train_state.distillation.remember(_whole(logits), step_info.epoch)
     rates = {
         str(current): one.scale_learning_rate for current, one in zip(passes, results, strict=True)
     }
@@ -143,88 +176,98 @@ def train_step(
     return results
 
 
-def _run_pass(
-    train_state: TrainState,
-    current: Pass,
-    batch: Batch,
-    targets: Tensor,
-    previous_logits: list[Tensor],
-    rate: float,
-    step_info: StepInfo,
-) -> PassResult:
-    """Add the gradients of one pass, and its detached logits to ``previous_logits``."""
+def _last_readers(train_state: TrainState, passes: Sequence[Pass]) -> list[int]:
+    """Return which pass is the last that reads the logits of each, itself where none does.
+
+    The number of passes stands for the end of the step, when predictions are remembered.
+    """
+    last = list(range(len(passes)))
+    for position, current in enumerate(passes):
+        if train_state.method.reads_all_logits:
+            last[:position] = [position] * position
+        if current.teacher is not None:
+            last[current.teacher] = position
+        if train_state.distillation.remembers and current.bits == train_state.model.bitset[0]:
+            last[position] = len(passes)
+    return last
+
+
+def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> PassResult:
+    """Add the gradients of one pass; its detached logits are kept as long as they are read."""
     model = train_state.model
     _switch(model, current)
     gradients = _gradients(train_state, current)
     before = None if gradients is None else gradients.vector()
-    loss, logits, requests = _backward(
-        train_state, current, batch, targets, previous_logits, step_info
-    )
-    previous_logits.append(logits)
-    judged = train_state.method.task.headline_sum(logits, batch.targets)
-    values = torch.stack([loss, judged])
+    values, requests = _backward(train_state, step, current)
     if gradients is not None and before is not None:
         values = torch.cat([values, gradients.add_since(before)])
     value, headline, *largest = _sent(values, requests)
-    check_loss(value, f"at {current} in step {step_info.step}", model)
+    check_loss(value, f"at {current} in step {step.info.step}", model)
     mean = None if gradients is None else mean_clipped(largest)
     scale_rate = train_state.method.scale_learning_rate(
-        train_state.training, current, train_state.scale_rate(rate), largest
+        train_state.training, current, train_state.scale_rate(step.rate), largest
     )
     return PassResult(current.bits, value, headline, mean, scale_rate)
 
 
 def _backward(
-    train_state: TrainState,
-    current: Pass,
-    batch: Batch,
-    targets: Tensor,
-    previous_logits: Sequence[Tensor],
-    step_info: StepInfo,
-) -> tuple[Tensor, Tensor, list[HostRequest]]:
+    train_state: TrainState, step: _Step, current: Pass
+) -> tuple[Tensor, list[HostRequest]]:
     """Add the gradients of one pass, part by part of the batch.
 
     Returns:
-        Loss and outputs, both detached, and what the method wants to know.
+        Loss and headline, [2], and what the method wants to know.
 
     Raises:
         SpecError: the method wants to know something of the whole batch, which has several parts.
     """
-    parts = train_state.training.accumulate
-    losses, outputs = [], []
+    method, is_read = train_state.method, step.is_read
+    parts = min(train_state.training.accumulate, len(step.batch.inputs))
+    losses, headlines, outputs = [], [], []
     requests: list[HostRequest] = []
-    for some, learned, before in _parts(parts, batch, targets, previous_logits):
-        share = len(some.inputs) / len(batch.inputs)
+    for some, learned, earlier in _parts(parts, step):
         with _products(train_state.training, some.inputs.device):
             logits = train_state.model(some.inputs)
-        context = PassContext(current, logits, learned, some, before, train_state.model, step_info)
-        loss = train_state.method.loss(context)
-        loss = loss if parts == 1 else loss * share
+        before = EarlierLogits(earlier)
+        context = PassContext(
+            current, logits, learned, some, before, train_state.model, step.info, requests
+        )
+        loss = method.loss(context)
+        loss = loss if parts == 1 else loss * (len(some.inputs) / len(step.batch.inputs))
         loss.backward()  # type: ignore[no-untyped-call]
+        logits = logits.detach()
         losses.append(loss.detach())
-        outputs.append(logits.detach())
-        requests += context.requests
+        headlines.append(method.task.headline_sum(logits, some.targets))
+        outputs += [logits] if is_read else []
+        del context, logits, loss  # before the next part makes its own
     if requests and parts > 1:
         raise SpecError(
-            f"{type(train_state.method).__name__} looks at the whole batch, and "
-            f"training.accumulate {parts} cuts it.\n  Leave accumulate out."
+            f"{type(method).__name__} looks at the whole batch, and training.accumulate {parts} "
+            f"cuts it.\n  Leave accumulate out."
         )
-    if parts == 1:
-        return losses[0], outputs[0], requests
-    return torch.stack(losses).sum(), torch.cat(outputs), requests
+    step.finish(tuple(outputs))
+    return torch.stack([_total(losses), _total(headlines)]), requests
 
 
-def _parts(
-    parts: int, batch: Batch, targets: Tensor, previous_logits: Sequence[Tensor]
-) -> Iterator[tuple[Batch, Tensor, tuple[Tensor, ...]]]:
+def _total(values: list[Tensor]) -> Tensor:
+    """Return the sum of ``values``, all []."""
+    return values[0] if len(values) == 1 else torch.stack(values).sum()
+
+
+def _parts(parts: int, step: _Step) -> Iterator[tuple[Batch, Tensor, list[Tensor | None]]]:
     """Yield parts of a batch, their targets, and what earlier passes said of them."""
-    if parts == 1:
-        yield batch, targets, tuple(previous_logits)
-        return
-    cut = [torch.tensor_split(one, parts) for one in (*batch, targets, *previous_logits)]
-    for inputs, labels, indices, learned, *before in zip(*cut, strict=True):
-        if len(inputs):
-            yield Batch(inputs, labels, indices), learned, tuple(before)
+    earlier = [logits or (None,) * parts for logits in step.earlier]
+    cut = [
+        (one,) if parts == 1 else torch.tensor_split(one, parts)
+        for one in (*step.batch, step.targets)
+    ]
+    for inputs, labels, indices, learned, *before in zip(*cut, *earlier, strict=True):
+        yield Batch(inputs, labels, indices), learned, before
+
+
+def _whole(parts: Sequence[Tensor]) -> Tensor:
+    """Return the batch that was cut into ``parts``."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _products(training: TrainingSpec, device: torch.device) -> AbstractContextManager[Any]:

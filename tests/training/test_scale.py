@@ -4,7 +4,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bitswitch.errors import SpecError
+from bitswitch.bench.memory import peak_memory_mib
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.method import EarlierLogits
+from bitswitch.errors import PluginError, SpecError
+from bitswitch.models.llama import LlamaNet, Size
 from bitswitch.plugins.resolve import resolved
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
@@ -12,6 +16,7 @@ from bitswitch.tasks import language_model
 from bitswitch.training.build import Parts
 from bitswitch.training.step import train_step
 
+CPU = torch.device("cpu")
 CONTEXT = 8
 TRAINING = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "optimizer": "sgd"}
 SIZE = {"width": 16, "ffn": 24, "blocks": 2, "heads": 2, "kv_heads": 1, "context": 16}
@@ -161,6 +166,39 @@ def test_codes_are_those_of_float32_inputs():
     with torch.autocast("cpu", torch.bfloat16):
         layer(torch.randn(2, 3, 16).bfloat16())
     assert seen == [torch.float32]
+
+
+@pytest.mark.parametrize(("distillation", "more"), [("none", 0), ("neighbour", 1)])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_logits_live_as_long_as_a_pass_reads_them(step_info, parts, distillation, more):
+    """Peaks of four bit-widths beside those of one, in logits of a batch, 4 MiB."""
+    rows, vocabulary = 4 * 64, 4096
+
+    def peak(bitset, **training):
+        spec = spec_of(accumulate=parts, update="conventional", **training)
+        parts_of = Parts.of(spec.model_copy(update={"bitset": bitset}))
+        net = LlamaNet(Size(vocabulary, 8, 8, 1, 1, 1, 64, 1e-5, 1e4, tied=False, fused=False))
+        model = parts_of.quantized(net, torch.device("cpu")).train()
+        tokens = torch.randint(vocabulary, (4, 64))
+        batch = Batch(tokens, tokens, torch.arange(4))
+        model.calibrate([tokens])
+        state = parts_of.train_state(model, 4)
+        train_step(state, batch, 1e-2, step_info())
+        return peak_memory_mib(lambda: train_step(state, batch, 1e-2, step_info()), CPU)
+
+    logits = 4 * rows * vocabulary / 2**20
+    alone, several = peak((8,)), peak((8, 6, 4, 2), distillation=distillation)
+    assert (several - alone) / logits == pytest.approx(more, abs=0.6)
+
+
+def test_logits_that_are_gone_are_named():
+    kept = torch.zeros(1)
+    earlier = EarlierLogits([None, kept])
+    assert len(earlier) == 2
+    assert earlier[1] is kept
+    assert list(earlier[1:]) == [kept]
+    with pytest.raises(PluginError, match=r"pass 0 are not kept.*\n.*reads_all_logits = True"):
+        earlier[0]
 
 
 def test_recipes_without_them_keep_their_identity():

@@ -32,6 +32,7 @@ class CoQuant(Method):
     """
 
     source = "sun2024improved"
+    reads_all_logits = True
     card: ClassVar[Card] = Card(
         title="CoQuant",
         fidelity="partial",
