@@ -284,12 +284,12 @@ class Values:
         """Return why numbers of a network cannot be compared with the printed ones, or None."""
         own, printed = self.frames.headlines[name].metric, published.metric()
         if self.frames.suite.data == "embedded":
-            return "embedded data: not comparable"
+            return "embedded data"
         dataset = self.frames.suite.networks[name].dataset.name
         if dataset != printed_on:
-            return f"{dataset} is not {printed_on}: not comparable"
+            return f"{dataset} is not {printed_on}"
         if own != printed:
-            return f"{own.spoken} is not {printed.spoken}: not comparable"
+            return f"{own.spoken} is not {printed.spoken}"
         return None
 
 

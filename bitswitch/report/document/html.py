@@ -11,7 +11,7 @@ from bitswitch.report.collect.columns import TABLES
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.document import pdf
 from bitswitch.report.figures import figures
-from bitswitch.report.render import page
+from bitswitch.report.render import marks, page
 from bitswitch.report.render.assets import asset
 from bitswitch.report.tables import tables
 from bitswitch.results.files import write_bytes
@@ -42,6 +42,8 @@ def write(suite: Suite, folder: Path) -> Path:
         images={name: _data_uri(folder / f"figures/{name}.png") for name in shown},
         methods=methods.listed(frames),
         definitions=frames.definitions,
+        marks=[marks.Mark(word) for word in marks.SIGNS],
+        interval=marks.INTERVAL,
         material=frames.material,
         summary=health.summary(frames),
         runs=health.lines(frames),

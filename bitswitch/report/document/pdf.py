@@ -10,7 +10,7 @@ from bitswitch.errors import ReportError
 from bitswitch.report.analysis import health, methods
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import figures
-from bitswitch.report.render import latex
+from bitswitch.report.render import latex, marks
 from bitswitch.report.render.assets import asset
 from bitswitch.report.tables import tables
 from bitswitch.results.files import write_bytes
@@ -89,6 +89,8 @@ def document(suite: Suite, folder: Path) -> str:
         figures=shown,
         methods=methods.listed(frames),
         definitions=frames.definitions,
+        marks=[marks.Mark(word) for word in marks.SIGNS],
+        interval=marks.INTERVAL,
         material=frames.material,
         summary=health.summary(frames),
         problems=health.problems(frames),

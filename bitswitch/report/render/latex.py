@@ -95,6 +95,8 @@ def entry(content: Entry) -> Markup:
     text = escape(content.text)
     if content.bold:
         text = rf"\textbf{{{text}}}"
+    if content.mark:
+        text += rf"\bs{content.mark.key}{{{escape(content.mark.sign)}}}"
     if content.marks:
         text += rf"\textsuperscript{{{','.join(content.marks)}}}"
     if len(content.text) > LONG_NOTE:

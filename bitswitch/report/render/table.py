@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-Tone = Literal["plain", "published", "muted", "note", "match", "higher", "lower", "inconclusive"]
+from bitswitch.report.render.marks import Mark, explained
+
+Tone = Literal["plain", "published", "muted", "note"]
 """Why a cell looks as it does."""
 
 WIDE = 8
@@ -22,6 +24,8 @@ class Entry:
     """Small print under the text, e.g. a spread."""
     tone: Tone = "plain"
     bold: bool = False
+    mark: Mark | None = None
+    """Whether it agrees with what is printed; None where nothing is."""
     marks: tuple[str, ...] = ()
     """Footnotes, by letter."""
     span: int = 1
@@ -103,11 +107,13 @@ class Table:
 
     @property
     def legend(self) -> tuple[str, ...]:
-        """The notes, and what those signs mean that stand below numbers."""
-        below = [e.below for s in self.sections for line in s.lines for e in line.entries]
+        """The notes, and what those signs mean that stand behind and below numbers."""
+        entries = [e for s in self.sections for line in s.lines for e in line.entries]
+        below = [entry.below for entry in entries]
         used = {sign for text in below for sign in ("±", "[") if sign in text}
         used |= {found[1] for text in below if (found := COUNTED.search(text))}
-        return (*self.notes, *(text for sign, text in LEGEND.items() if sign in used))
+        marks = explained(entry.mark for entry in entries if entry.mark)
+        return (*self.notes, *marks, *(text for sign, text in LEGEND.items() if sign in used))
 
     @property
     def width(self) -> int:

@@ -76,7 +76,7 @@ class SectionBuilder:
         if self.is_mixed:
             parts.append(sentence(network.metric))
         if network.incomparable:
-            parts.append(network.incomparable)
+            parts.append(f"{network.incomparable}: not comparable")
         return " · ".join(parts)
 
     def _groups(self) -> tuple[Group, ...]:
@@ -149,7 +149,8 @@ class SectionBuilder:
         if reason := self._why_absent(variant):
             note = Entry(f"{DASH} {reason}", tone="note", span=len(self.grid.places(variant)))
             return Row((note,)) if self.grid.is_printed(variant) else None
-        shown = self._with_dashes(variant, self._measured(variant, self.grid.samples))
+        shown = self._with_marks(variant, self._measured(variant, self.grid.samples))
+        shown = self._with_dashes(variant, shown)
         remarks = [ALONE if self.grid.stands_out(variant) else ""]
         if self.conditions is None:
             return Row(shown, remarks=remarks)
@@ -219,10 +220,18 @@ class SectionBuilder:
             for place, entry in zip(self.grid.places(variant), row, strict=True)
         )
 
+    def _with_marks(self, variant: str, row: Entries) -> Entries:
+        """Return ``row`` with what each cell with a printed value says of it."""
+        unlike, grid = self._unlike(variant), self.grid
+        return tuple(
+            replace(entry, mark=entries.mark(grid.sample(place), grid.printed.get(place), unlike))
+            for place, entry in zip(grid.places(variant), row, strict=True)
+        )
+
     def _difference(self, variant: str) -> Row | None:
         """Return reproduced minus published where they may be compared."""
         grid = self.grid
-        if self.network.incomparable or not (grid.is_run(variant) and self._follows_print(variant)):
+        if not grid.is_run(variant) or self._unlike(variant):
             return None
         return Row(
             tuple(
@@ -231,10 +240,13 @@ class SectionBuilder:
             )
         )
 
-    def _follows_print(self, variant: str) -> bool:
-        """Return whether a row is trained as its printed one was: only then can it repeat it."""
+    def _unlike(self, variant: str) -> str | None:
+        """Return why a row cannot repeat its printed one, or None."""
+        if self.network.incomparable:
+            return self.network.incomparable
         own = methods.source(self.frames, self.variants[variant].method.name) == published.PAPER
-        return own or self.variants[variant].preset == "published-recipe"
+        is_alike = own or self.variants[variant].preset == "published-recipe"
+        return None if is_alike else "trained in another way than the printed row"
 
     def _effect(self, variant: str) -> Row:
         """Return the measured effects, what may be said of them as footnotes."""

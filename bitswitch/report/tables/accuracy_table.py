@@ -6,10 +6,7 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import Footnotes, Section, Table
 from bitswitch.report.tables import conditions, remarks, search_conditions
 from bitswitch.report.tables.accuracy_section import NEGATIVE, RECALIBRATED, UNIFORM, SectionBuilder
-from bitswitch.report.tables.entries import ONE_SEED
 from bitswitch.report.tables.kind import TableKind, table_of
-
-VERDICTS = ("match", "higher", "lower", "inconclusive")
 
 NOTES = {
     "always": "{metric} on the test split after the last epoch, mean over seeds (n).",
@@ -26,11 +23,6 @@ NOTES = {
     "held-out training {examples}, before the test.",
     "uniform": "One width: all layers at the widest bit-width that the budget of the sub-net "
     "allows, with the same {examples} and recalibration; never tuned.",
-    "verdict": "Margin: the binomial 95 % half-width of the published accuracy on a test set of "
-    "this size; noise of our own does not widen it. Match: the mean lies within the margin, and is "
-    "known that well: half its 95 % confidence interval over seeds is no wider. Higher, lower: it "
-    "lies beyond the margin, and the published value outside the interval. Inconclusive: our seeds "
-    "are too noisy to tell. One seed: nothing is known of that noise, so no verdict is given.",
     "negative": f"{NEGATIVE}: share of steps in which the learning rate of the scales is negative.",
     "alone": "a16: inputs of layers are not quantized, they stay as they are computed.",
     "embedded": "Embedded data: training is real, but too small and too short to confirm or refute "
@@ -95,7 +87,6 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
     chosen = {
         "always": True,
         "ratio": any(network.metric.scale == "log" for network in values.networks),
-        "verdict": any(e.tone in VERDICTS or e.below == ONE_SEED for e in cells),
         "effect": any(kind.startswith("effect") for kind in kinds),
         "bold": bold and not several,
         "like": bold and several,

@@ -8,11 +8,9 @@ from bitswitch.report import statistics
 from bitswitch.report.analysis.values import Place, Sample
 from bitswitch.report.collect import published
 from bitswitch.report.collect.headline import number
+from bitswitch.report.render.marks import Mark
 from bitswitch.report.render.table import DASH, Entry, Footnotes
 from bitswitch.report.statistics import Paired
-
-ONE_SEED = "one seed"
-"""Stands for the verdict where the noise between seeds is not known."""
 
 RATIO_DIGITS = 1
 """Behind the point of a ratio in percent."""
@@ -87,15 +85,29 @@ def _why(reasons: list[str]) -> str:
 
 
 def difference(sample: Sample | None, value: float | None) -> Entry:
-    """Return reproduced minus published with its verdict; none of seeds that survived others."""
+    """Return reproduced minus published; a dash for seeds that survived others."""
     if sample is None or value is None:
         return Entry()
-    if not sample.values or sample.images is None or not sample.is_whole:
+    if not sample.values or not sample.is_whole:
         return Entry(DASH, tone="muted")
-    margin = published.noise(value, sample.images)
-    found = statistics.agreement(value, list(sample.values.values()), margin)
-    text = signed(sample.mean - value, sample.metric.digits)
-    return Entry(text, below=found or ONE_SEED, tone=found or "muted")
+    return Entry(signed(sample.mean - value, sample.metric.digits), tone="muted")
+
+
+def mark(sample: Sample | None, value: float | None, unlike: str | None) -> Mark | None:
+    """Return whether a published value agrees with what was measured; None without both.
+
+    Args:
+        sample: What was measured.
+        value: What is printed of it.
+        unlike: Why the two cannot be compared, or None.
+    """
+    if sample is None or value is None or not sample.values:
+        return None
+    if unlike or not sample.is_whole or sample.images is None:
+        return Mark("not comparable", unlike or "seeds were lost")
+    noise = published.noise(value, sample.images)
+    found = statistics.agreement(value, list(sample.values.values()), noise)
+    return Mark(found) if found else Mark("not comparable", "one seed")
 
 
 def printed_effect(value: float | None, reference: float | None) -> Entry:

@@ -8,6 +8,7 @@ from jinja2 import UndefinedError
 
 from bitswitch.report.document.pdf import find_engine
 from bitswitch.report.render import latex
+from bitswitch.report.render.marks import Mark
 from bitswitch.report.render.table import DASH, Entry, Group, Line, Section, Table
 
 
@@ -43,9 +44,11 @@ def test_letters_that_tex_does_not_know_have_a_stand_in(letter, printed):
 
 
 def test_entries_show_all_they_have():
-    entry = Entry("1.0", below="±0.1", tone="match", bold=True, marks=("a", "b"), span=2)
+    letters = ("a", "b")
+    entry = Entry("1.0", "±0.1", "muted", bold=True, mark=Mark("higher"), marks=letters, span=2)
     assert latex.entry(entry) == (
-        r"\multicolumn{2}{l}{\bsstack{\bsmatch{\textbf{1.0}\textsuperscript{a,b}}}{$\pm$0.1}}"
+        r"\multicolumn{2}{l}{\bsstack{\bsmuted{\textbf{1.0}\bshigher{$\uparrow$}"
+        r"\textsuperscript{a,b}}}{$\pm$0.1}}"
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from bitswitch.plugins import facts
 from bitswitch.report.collect import collect
+from bitswitch.report.render.marks import Mark
 from bitswitch.report.render.table import Line, Section, Table
 from bitswitch.report.tables import accuracy_table
 from bitswitch.report.tables.accuracy_section import RECALIBRATED, SLICED
@@ -60,7 +61,10 @@ def test_columns_that_the_suite_leaves_out_are_dashes(results: Path):
 def test_only_rows_trained_as_printed_are_set_against_print(table1: Table):
     section = table1.sections[0]
     assert "difference" in rows_of(section, "Double Rounding")
-    assert "difference" not in rows_of(section, "KURE")
+    kure = rows_of(section, "KURE")
+    assert "difference" not in kure
+    unlike = Mark("not comparable", "trained in another way than the printed row")
+    assert {entry.mark for entry in kure["reproduced"].entries if entry.mark} == {unlike}
 
 
 def test_a_published_recipe_is_set_against_print(results: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,7 @@ import pytest
 
 from bitswitch.report.collect import collect, published
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.render.marks import INTERVAL, Mark
 from bitswitch.report.render.table import Line, Section, Table
 from bitswitch.report.tables import accuracy_table, conditions
 from bitswitch.suite.suite import Suite
@@ -62,6 +63,9 @@ def test_embedded_results_stand_beside_but_are_not_compared(table4: Table):
         "published: CIFAR-10 · reproduced: embedded digits 16x16 · embedded data: not comparable"
     )
     assert not any(one.kind == "difference" for s in table4.sections for one in s.lines)
+    marks = [entry.mark for entry in line(table4.sections[0], "reproduced").entries]
+    assert marks == [Mark("not comparable", "embedded data")] * 8
+    assert "Beside printed values: ○ not comparable (embedded data)." in table4.legend
     assert any(note.startswith("Embedded data") for note in table4.notes)
 
 
@@ -70,8 +74,10 @@ def test_published_scale_is_compared(published_suite: Suite, results: Path):
         write_run(run, results)
     frames = collect.collect(published_suite, results)
     table = accuracy_table.build(frames, "alrs", "table4")
-    tones = {entry.tone for entry in line(table.sections[0], "difference").entries}
-    assert tones <= {"match", "higher", "lower"}
+    marks = {entry.mark for entry in line(table.sections[0], "reproduced").entries}
+    assert marks <= {Mark("match"), Mark("higher"), Mark("lower")}
+    assert any(entry.text for entry in line(table.sections[0], "difference").entries)
+    assert any(note.startswith(INTERVAL) for note in table.legend)
     assert "Embedded" not in " ".join(table.notes)
     assert "full scale" in table.stamp
 

@@ -1,11 +1,15 @@
 """Tests of ``bitswitch.report.tables.entries``."""
 
+import pytest
+
 from bitswitch.report.analysis.values import Place, Sample
+from bitswitch.report.render.marks import Mark
 from bitswitch.report.render.table import DASH, Footnotes
 from bitswitch.report.tables import entries
 from tests.report.conftest import TOP1
 
 GOOD = Sample({0: 92.0, 1: 93.0}, (), 1000, TOP1)
+LOSSES = Sample({0: 92.0, 1: 93.0}, (("collapsed", "at chance", 10.0),), 1000, TOP1)
 
 
 def test_a_mean_has_its_spread_and_count():
@@ -52,14 +56,35 @@ def test_a_place_without_runs_is_empty():
     assert entries.difference(GOOD, None).text == ""
 
 
-def test_differences_carry_their_verdict():
-    entry = entries.difference(GOOD, 92.3)
-    assert (entry.text, entry.below, entry.tone) == ("+0.20", "inconclusive", "inconclusive")
-    close = Sample({0: 92.0, 1: 92.1}, (), 1000, TOP1)
-    assert entries.difference(close, 92.3).below == "match"
-    one = entries.difference(Sample({0: 92.0}, (), 1000, TOP1), 92.3)
-    assert (one.text, one.below, one.tone) == ("\N{MINUS SIGN}0.30", "one seed", "muted")
+def test_differences_are_of_all_seeds():
+    assert entries.difference(GOOD, 92.3).text == "+0.20"
+    assert entries.difference(Sample({0: 92.0}, (), 1000, TOP1), 92.3).text == "\N{MINUS SIGN}0.30"
     assert entries.difference(Sample({}, (), None, TOP1), 92.3).text == DASH
+    assert entries.difference(LOSSES, 92.3).text == DASH
+
+
+@pytest.mark.parametrize(
+    ("sample", "printed", "said"),
+    [
+        (GOOD, 92.3, Mark("inconclusive")),
+        (Sample({0: 92.0, 1: 92.1}, (), 1000, TOP1), 92.3, Mark("match")),
+        (Sample({0: 92.0, 1: 92.1}, (), 1000, TOP1), 60.0, Mark("higher")),
+        (Sample({0: 92.0, 1: 92.1}, (), 1000, TOP1), 98.0, Mark("lower")),
+        (Sample({0: 92.0}, (), 1000, TOP1), 92.3, Mark("not comparable", "one seed")),
+        (LOSSES, 92.3, Mark("not comparable", "seeds were lost")),
+        (Sample({}, (), None, TOP1), 92.3, None),
+        (GOOD, None, None),
+        (None, 92.3, None),
+    ],
+)
+def test_a_value_beside_a_printed_one_is_marked(sample, printed, said):
+    assert entries.mark(sample, printed, None) == said
+
+
+def test_what_was_made_otherwise_is_not_comparable():
+    unlike = "embedded data"
+    assert entries.mark(GOOD, 92.3, unlike) == Mark("not comparable", unlike)
+    assert entries.mark(GOOD, None, unlike) is None
 
 
 def test_best_needs_someone_to_be_better_than():
