@@ -1,6 +1,6 @@
 """Metrics: numbers that say how good a network is, and how people read them; without torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import exp, expm1, inf, log, sqrt
 from statistics import fmean
 from types import MappingProxyType
@@ -113,3 +113,6 @@ class Found(NamedTuple):
     """What else the noise of the headline needs, by name."""
     parts: tuple[float, ...] = ()
     """One number for every part of the split, by which two evaluations of one split are paired."""
+    correct: Mapping[str, Sequence[int]] = MappingProxyType({})
+    """1 or 0 for every example, in the order of the split: whether it was right. By name of the
+    metric that is their share; results keep it, so that two networks are compared by example."""

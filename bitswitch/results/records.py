@@ -16,6 +16,7 @@ from pydantic import (
 from bitswitch.contracts.sensitivity import Score
 from bitswitch.errors import RecordError
 from bitswitch.results import files
+from bitswitch.results.correct import Correct, read_correct
 from bitswitch.results.policies import PolicyFile
 from bitswitch.results.provenance import Provenance
 from bitswitch.results.record import Finding, Record, TimeKind
@@ -151,6 +152,7 @@ class RunRecord:
     metrics: list[Metric]
     epochs: list[Epoch]
     provenance: Provenance
+    correct: list[Correct]
 
 
 def read_run(folder: Path) -> RunRecord | None:
@@ -170,6 +172,7 @@ def read_run(folder: Path) -> RunRecord | None:
         metrics=Metric.read_lines(folder / "metrics.jsonl"),
         epochs=Epoch.read_lines(folder / "train.jsonl"),
         provenance=_provenance(folder / "provenance.json"),
+        correct=read_correct(folder),
     )
 
 
@@ -237,6 +240,7 @@ class SearchRecord:
     """By name of the budget."""
     metrics: list[Metric]
     provenance: Provenance
+    correct: list[Correct]
 
 
 def read_scoring(folder: Path, spec: SensitivitySpec) -> ScoringRecord | None:
@@ -273,6 +277,7 @@ def read_search(folder: Path) -> SearchRecord | None:
         },
         metrics=Metric.read_lines(folder / "metrics.jsonl"),
         provenance=Provenance.read(folder / "provenance.json"),
+        correct=read_correct(folder),
     )
 
 

@@ -67,6 +67,11 @@ def read_result(folder: Path, *files: str, remedy: str | None = None) -> dict[st
     return body
 
 
+def vouches_for(folder: Path, file: str) -> bool:
+    """Return whether the result in ``folder`` has a checksum of ``file``, a path below."""
+    return file in read_json(folder / NAME).get(FILES, ())
+
+
 def _sum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

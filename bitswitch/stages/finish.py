@@ -11,17 +11,16 @@ from bitswitch.contracts.metric import Found
 from bitswitch.contracts.streams import Stream
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.plugins.guard import plugin_errors
-from bitswitch.results.record import write_lines
-from bitswitch.results.records import Epoch, Metric
+from bitswitch.results.records import Epoch
 from bitswitch.runtime.randomness import seed_step
-from bitswitch.stages.metrics import metric_lines, paired_lines
+from bitswitch.stages.metrics import Lines
 from bitswitch.training.clock import Clock
 from bitswitch.training.loop import score
 from bitswitch.training.session import Progress, TrainingRun
 
 
 def conclude(session: TrainingRun) -> tuple[str, str | None]:
-    """Let the method finish, evaluate on the test split and write ``metrics.jsonl``.
+    """Let the method finish, evaluate on the test split and write what was found.
 
     Returns:
         Status ``complete``, or ``collapsed`` with a diagnosis.
@@ -35,12 +34,14 @@ def conclude(session: TrainingRun) -> tuple[str, str | None]:
         scored = not changed and session.train_state.method.trains
         held_out = _last_scores(session) if scored else score(session, "held_out")
         test = score(session, "test")
-    lines = metric_lines("held_out", held_out, session.task)
-    lines += metric_lines("test", test, session.task) + paired_lines("test", test, session.task)
-    if session.spec.training.recalibration:
-        lines += _recalibrated(session)
-    write_lines(session.directory.path / "metrics.jsonl", lines)
     task, metric = session.task, session.task.headline
+    lines = Lines()
+    lines.add(task, "held_out", held_out)
+    lines.add(task, "test", test)
+    lines.add_pairs(task, "test", test)
+    if session.spec.training.recalibration:
+        lines.add(task, "test", _recalibrated(session), "_recalibrated")
+    lines.write(session.directory.path)
     values = {bits: found.values[metric.name] for bits, found in test.items()}
     size = session.dataset.size("test")
     lost = [bits for bits, value in values.items() if task.is_chance(value, session.outputs, size)]
@@ -84,7 +85,7 @@ def _last_scores(session: TrainingRun) -> dict[int, Found]:
     }
 
 
-def _recalibrated(session: TrainingRun) -> list[Metric]:
+def _recalibrated(session: TrainingRun) -> dict[int, Found]:
     """Return test metrics with batch norm recalibrated on held-out images; not saved."""
 
     def images() -> Iterator[Tensor]:
@@ -95,8 +96,7 @@ def _recalibrated(session: TrainingRun) -> list[Metric]:
 
     with session.clock.phase("evaluate"):
         recalibrate(session.train_state.model, images)
-        again = score(session, "test")
-        return metric_lines("test", again, session.task, "_recalibrated")
+        return score(session, "test")
 
 
 def measured(at: Progress, clock: Clock) -> dict[str, Any]:

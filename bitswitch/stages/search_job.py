@@ -7,7 +7,6 @@ from typing import Any
 from bitswitch.contracts.search import Evaluation, Problem, Search
 from bitswitch.contracts.sensitivity import Scores
 from bitswitch.contracts.streams import Stream
-from bitswitch.contracts.task import Task
 from bitswitch.costs import Constraint, CostModel, read_latencies
 from bitswitch.errors import InfeasibleBudgetError, TooFewEvaluationsError
 from bitswitch.nn.shapes import layer_shapes
@@ -15,8 +14,7 @@ from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.policies import HeldOut, PolicyFile, costs_record
 from bitswitch.results.provenance import Provenance
-from bitswitch.results.record import write_lines
-from bitswitch.results.records import BudgetResult, Metric, SearchResult, Treatment
+from bitswitch.results.records import BudgetResult, SearchResult, Treatment
 from bitswitch.results.scores import read_scores
 from bitswitch.runtime.randomness import generator
 from bitswitch.spec.search import Budget, SearchSpec
@@ -24,7 +22,7 @@ from bitswitch.stages.choosing import best_of
 from bitswitch.stages.evaluator import Evaluator
 from bitswitch.stages.execution import Execution
 from bitswitch.stages.job import Job
-from bitswitch.stages.metrics import metric_lines
+from bitswitch.stages.metrics import Lines
 from bitswitch.stages.retraining import retrained
 from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.trained import Trained, load_trained
@@ -42,7 +40,7 @@ class SearchJob(Job):
         self.spec = spec
         self.budgets: dict[str, BudgetResult] = {}
         self.infeasible: dict[str, str] = {}
-        self.metrics: list[Metric] = []
+        self.lines = Lines()
 
     def search(self) -> None:
         """Search within every budget."""
@@ -63,7 +61,7 @@ class SearchJob(Job):
                 log.warning("%s, %s: %s", spec.identifier, budget.name, finding)
                 self.infeasible[budget.name] = str(finding).splitlines()[0]
                 continue
-            self.metrics += measured
+            self.lines += measured
             self.budgets[budget.name] = found
 
     def _take_up(self, facts: Provenance) -> None:
@@ -75,8 +73,8 @@ class SearchJob(Job):
         self.identify(facts)
 
     def write(self) -> list[str]:
-        write_lines(self.folder / "metrics.jsonl", self.metrics)
-        return ["metrics.jsonl", *(f"policies/{name}.json" for name in self.budgets)]
+        names = self.lines.write(self.folder)
+        return [*names, *(f"policies/{name}.json" for name in self.budgets)]
 
     def result(self) -> SearchResult:
         return SearchResult(
@@ -126,11 +124,11 @@ def _one(
     scores: Scores | None,
     folder: Path,
     clock: Clock,
-) -> tuple[BudgetResult, list[Metric]]:
+) -> tuple[BudgetResult, Lines]:
     """Search within one budget and write its policy.
 
     Returns:
-        What ``result.json`` says of it, and its lines of ``metrics.jsonl``.
+        What ``result.json`` says of it, and what was found.
     """
     evaluator = Evaluator(trained, spec, folder / evaluations_name(budget), clock)
     problem = Problem(
@@ -155,7 +153,11 @@ def _one(
             candidates = plugin.search(problem)
             best = best_of(candidates, problem, who)
         search_time_s = clock.read()["train"] - before + evaluator.recalled_time_s
-    task = trained.parts.dataset.task
+    task, lines = trained.parts.dataset.task, Lines()
+
+    def add(split: str, one: Evaluation, treatment: Treatment = "") -> None:
+        lines.add(task, split, {budget.name: one.found}, treatment)
+
     held_out = evaluator.on(best.policy, "held_out")
     file = PolicyFile(
         run=spec.run.run_id,
@@ -170,10 +172,12 @@ def _one(
         layers=evaluator.pairs(best.policy),
     )
     file.write(folder / "policies" / f"{budget.name}.json")
-    lines = _lines(budget, "held_out", held_out, task)
-    lines += _lines(budget, "test", evaluator.on(best.policy, "test"), task)
-    uniform, beside = _uniform(problem, budget, evaluator)
-    lines += beside
+    add("held_out", held_out)
+    add("test", evaluator.on(best.policy, "test"))
+    uniform = _uniform(problem, budget)
+    if uniform:
+        alike = dict.fromkeys(problem.layers, uniform["uniform_bits"])
+        add("test", evaluator.on(alike, "test"), "_uniform")
     retraining_time_s = 0.0
     if spec.retraining is not None:
         with clock.phase("evaluate"):
@@ -181,7 +185,7 @@ def _one(
             tuned = retrained(trained, best.policy, spec)
             retraining_time_s = clock.read()["evaluate"] - before
         again = evaluator.on(best.policy, "test", model=tuned)
-        lines += _lines(budget, "test", again, task, "_retrained")
+        add("test", again, "_retrained")
     found = BudgetResult(
         limit=problem.limit.value,
         cost=costs.total(budget.cost, best.policy),
@@ -196,32 +200,18 @@ def _one(
     return found, lines
 
 
-def _uniform(
-    problem: Problem, budget: Budget, evaluator: Evaluator
-) -> tuple[dict[str, Any], list[Metric]]:
-    """Test the widest bit-width for all layers within the budget, as policies are tested.
+def _uniform(problem: Problem, budget: Budget) -> dict[str, Any]:
+    """Return what ``result.json`` says of the widest bit-width for all layers within the budget.
 
-    Returns:
-        What ``result.json`` says of it, and its lines of ``metrics.jsonl``; both empty where no
-        bit-width is within the budget.
+    It is empty where no bit-width is within the budget.
     """
     bits = problem.widest_uniform()
     if bits is None:
-        return {}, []
-    policy = dict.fromkeys(problem.layers, bits)
-    cost = problem.costs.total(budget.cost, policy)
-    task, found = evaluator.trained.parts.dataset.task, evaluator.on(policy, "test")
-    lines = _lines(budget, "test", found, task, "_uniform")
-    return {"uniform_bits": bits, "uniform_cost": cost}, lines
+        return {}
+    cost = problem.costs.total(budget.cost, dict.fromkeys(problem.layers, bits))
+    return {"uniform_bits": bits, "uniform_cost": cost}
 
 
 def evaluations_name(budget: Budget) -> str:
     """Return the name of the file of a budget's evaluations."""
     return f"evaluations-{budget.name}.jsonl"
-
-
-def _lines(
-    budget: Budget, split: str, found: Evaluation, task: Task, treatment: Treatment = ""
-) -> list[Metric]:
-    """Return lines of ``metrics.jsonl``, in the form of those of a run."""
-    return metric_lines(split, {budget.name: found.found}, task, treatment)

@@ -8,13 +8,15 @@ import torch
 
 from bitswitch.errors import CheckpointError
 from bitswitch.plugins.guard import plugin_errors
-from bitswitch.results.record import write_lines
+from bitswitch.results import correct
 from bitswitch.results.records import Result
 from bitswitch.results.scores import read_scores
 from bitswitch.spec.run import RunSpec
+from bitswitch.stages import metrics
 from bitswitch.stages.execution import Execution
 from bitswitch.stages.finish import conclude, measured
 from bitswitch.stages.job import Job
+from bitswitch.stages.metrics import Lines
 from bitswitch.training import checkpoint, predictions
 from bitswitch.training.build import Parts, start_model
 from bitswitch.training.clock import Instant
@@ -96,10 +98,10 @@ class TrainingJob(Job):
             save_interval_s=execution.save_interval_s,
         )
 
-    def write(self) -> tuple[str, str]:
+    def write(self) -> tuple[str, ...]:
         if self.status == "diverged":
-            write_lines(self.folder / "metrics.jsonl", [])
-        return "train.jsonl", "metrics.jsonl"
+            Lines().write(self.folder)
+        return "train.jsonl", metrics.NAME, correct.NAME
 
     def result(self) -> Result:
         return Result(

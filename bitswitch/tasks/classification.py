@@ -55,7 +55,7 @@ class Classification(Rows):
 
 
 class Hits(Evaluator):
-    """Hits and losses, added up on the device.
+    """Hits of every example and the sum of losses, on the device until the end.
 
     Args:
         task: Says which rows and labels are meant.
@@ -64,24 +64,31 @@ class Hits(Evaluator):
     def __init__(self, task: Rows) -> None:
         self.task = task
         self.examples = 0
-        self._sums: Tensor | None = None
+        self._losses: Tensor | None = None
+        self._right: list[Tensor] = []
 
     def add(self, outputs: Any, targets: Tensor) -> None:
         rows, labels = self.task.rows(outputs), self.task.labels(targets)
-        found = torch.stack([hits(rows, labels), self.task.loss_sum(outputs, targets)])
-        if self._sums is None:
-            self._sums = torch.zeros(2, dtype=torch.float64, device=rows.device)
-        self._sums += found
+        if self._losses is None:
+            self._losses = torch.zeros(1, dtype=torch.float64, device=rows.device)
+        self._losses += self.task.loss_sum(outputs, targets)
+        self._right.append(right_ones(rows, labels))
         self.examples += len(targets)
 
     def result(self) -> Found:
-        if self._sums is None:
+        if self._losses is None:
             raise ValueError("nothing was evaluated")
-        right, losses = transfers.to_host(self._sums)
-        values = {TOP1.name: 100 * right / self.examples, LOSS: losses / self.examples}
-        return Found(values, self.examples)
+        losses, *ones = transfers.to_host(torch.cat([self._losses, *self._right]))
+        right = bytes(map(int, ones))
+        values = {TOP1.name: 100 * sum(right) / self.examples, LOSS: losses / self.examples}
+        return Found(values, self.examples, correct={TOP1.name: right})
 
 
 def hits(rows: Tensor, labels: Tensor) -> Tensor:
     """Return how many of ``rows`` [n, classes] are largest at their labels [n], int64 []."""
-    return (rows.argmax(1) == labels).sum()
+    return right_ones(rows, labels).sum()
+
+
+def right_ones(rows: Tensor, labels: Tensor) -> Tensor:
+    """Return whether each of ``rows`` [n, classes] is largest at its label, bool [n]."""
+    return rows.argmax(1) == labels

@@ -15,6 +15,8 @@ from bitswitch.plugins import facts, registry
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import Headline
+from bitswitch.results.correct import Correct
+from bitswitch.results.record import write_lines
 from bitswitch.results.result import write_result
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
@@ -256,7 +258,9 @@ def write_run(
     result = _result(run) | changes
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
     diverged = result["status"] == "diverged"
-    _write_lines(folder / "metrics.jsonl", [] if diverged else _metrics(run, top1 or {}))
+    metrics = [] if diverged else _metrics(run, top1 or {})
+    _write_lines(folder / "metrics.jsonl", metrics)
+    write_lines(folder / "correct.jsonl", _correct(metrics, run.seed))
     _write_lines(folder / "train.jsonl", [_epoch(run, n) for n in range(run.training.epochs)])
     seal(folder, result)
     return folder
@@ -333,6 +337,17 @@ def _metrics(run: RunSpec, top1: dict[int, float]) -> list[dict[str, Any]]:
         if run.training.recalibration:
             lines += [top1_line("test", str(bits), "top1_recalibrated", found + 0.4)]
     return lines
+
+
+def _correct(metrics: list[dict[str, Any]], seed: int) -> list[Correct]:
+    """Return which of 1000 images were right, so that their share is what ``metrics`` say."""
+    found = []
+    for line in metrics:
+        if line["split"] == "test" and line["unit"] == "percent":
+            right = np.arange(1000) < round(10 * line["value"])
+            order = np.random.default_rng([seed, len(found)]).permutation(right)
+            found.append(Correct.pack(line["policy"], line["metric"], order.tolist()))
+    return found
 
 
 def _epoch(run: RunSpec, epoch: int) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def test_it_leaves_a_policy_for_every_budget_and_what_it_took(search, trained, s
         "spec.yaml",
         "policies",
         "metrics.jsonl",
+        "correct.jsonl",
         "provenance.json",
         "result.json",
         "evaluations-average-bits-4.jsonl",

@@ -15,7 +15,7 @@ from bitswitch.training import checkpoint
 from bitswitch.training.clock import Instant
 from bitswitch.training.interruption import StopRequest
 
-DETERMINISTIC = ("metrics.jsonl", "train.jsonl", "steps.jsonl")
+DETERMINISTIC = ("metrics.jsonl", "correct.jsonl", "train.jsonl", "steps.jsonl")
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ def test_batches_of_an_evaluation_add_up():
     right = sum(int(row.argmax()) == int(label) for row, label in zip(logits, labels, strict=True))
     assert found.examples == 50
     assert found.values["top1"] == 100 * right / 50
+    assert list(found.correct["top1"]) == (logits.argmax(1) == labels).int().tolist()
     assert found.values[LOSS] == pytest.approx(cross_entropy(logits, labels).item())
     assert float(TASK.headline_sum(logits, labels)) == 100 * right
     assert TASK.noise(found) == pytest.approx(196 * (right / 50 * (1 - right / 50) / 50) ** 0.5)

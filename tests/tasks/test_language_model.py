@@ -7,7 +7,7 @@ import torch
 
 from bitswitch.contracts.task import LOSS
 from bitswitch.results.policies import HeldOut
-from bitswitch.stages.metrics import metric_lines, paired_lines
+from bitswitch.stages.metrics import Lines
 from bitswitch.tasks.classification import TOP1, Classification
 from bitswitch.tasks.language_model import LanguageModel, Protocol
 
@@ -121,8 +121,10 @@ def test_a_loss_beyond_all_bounds_is_the_largest_perplexity_that_records_hold():
     found = evaluated(logits.repeat(2, 1, 1), torch.tensor([[3], [2]])).result()
     assert found.values["perplexity"] == sys.float_info.max
     assert TASK.is_chance(found.values["perplexity"], 5, 1)
-    lines = metric_lines("test", {2: found}, TASK)
-    assert all(isfinite(line.value) and isfinite(line.noise or 0.0) for line in lines)
+    lines = Lines()
+    lines.add(TASK, "test", {2: found})
+    assert all(isfinite(one.value) and isfinite(one.noise or 0.0) for one in lines.metrics)
+    assert lines.correct == []
 
 
 @pytest.mark.parametrize("value", [inf, nan])
@@ -144,8 +146,11 @@ def test_differences_are_paired_by_window():
     assert TASK.paired_noise(found, other) == pytest.approx(expected, rel=1e-4)
     assert TASK.paired_noise(found, other) < TASK.noise(found) / found.values["perplexity"]
     assert TASK.paired_noise(found, evaluated(*drawn(3)).result()) is None
-    lines = paired_lines("test", {8: found, 2: other}, TASK)
-    assert [(line.policy, line.metric) for line in lines] == [("2", "perplexity_paired_noise")]
+    lines = Lines()
+    lines.add_pairs(TASK, "test", {8: found, 2: other})
+    assert [(line.policy, line.metric) for line in lines.metrics] == [
+        ("2", "perplexity_paired_noise")
+    ]
 
 
 def test_windows_of_parts_of_a_split_are_merged():

@@ -29,7 +29,7 @@ from tests.workflow.test_stranger import TOP, blocks
 
 HOW_TO = TOP / "docs" / "howto" / "add-a-task.md"
 MODULE = "bitswitch_ratings"
-DETERMINISTIC = ("metrics.jsonl", "train.jsonl", "steps.jsonl")
+DETERMINISTIC = ("metrics.jsonl", "correct.jsonl", "train.jsonl", "steps.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,7 @@ def test_training_is_recorded_by_the_task_s_metrics(run, execution):
     folder = execution.runs / run.run_id
     lines = read_lines(folder / "metrics.jsonl")
     assert {(one["metric"], one["unit"]) for one in lines} == {("mae", "stars"), ("loss", "1")}
+    assert (folder / "correct.jsonl").read_text() == ""
     first, *_, last = (one["bits"]["8"] for one in read_lines(folder / "train.jsonl"))
     assert {"mae", "loss", "held_out_mae", "held_out_loss"} <= set(first)
     assert last["held_out_mae"] < first["held_out_mae"]

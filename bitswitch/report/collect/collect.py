@@ -79,6 +79,7 @@ def collect(suite: Suite, results: Path, allow_mixed: bool = False) -> Frames:
         "tasks": run_rows.task_rows(suite, datasets),
         "runs": run_rows.run_rows(suite, records, datasets),
         "methods": run_rows.method_rows(suite),
+        "correct_examples": metric_rows.correct_rows({**records, **searches}),
         "curves": run_rows.curve_rows(suite, records, datasets),
         "scale_gradients": run_rows.gradient_rows(records),
         "sensitivities": mixed_precision_rows.sensitivity_rows(suite, scorings),

@@ -1,6 +1,7 @@
 """Columns of the tidy tables, by name of their file."""
 
 from bitswitch.contracts.sensitivity import Score
+from bitswitch.results.correct import Correct
 from bitswitch.results.deployments import Rounding, Storage
 from bitswitch.results.records import ScaleGradient
 
@@ -32,6 +33,10 @@ METRICS = (
 value is missing, or in which printed table it stands. ``search`` is the identifier of the search
 that found the policy; then ``policy`` is the name of its budget, else a bit-width. ``noise`` is the
 95 % half-width of a headline on the test split, from its size alone; empty where not known."""
+
+CORRECT_EXAMPLES = ("job", *Correct.model_fields)
+"""Columns of ``correct_examples.csv``: one row per run or search, policy and metric that is a share
+of test examples; ``packed`` says which of them were right, see ``bitswitch.results.correct``."""
 
 CURVES = (
     "run",
@@ -263,6 +268,7 @@ TABLES = {
     "tasks": TASKS,
     "runs": RUNS,
     "methods": METHODS,
+    "correct_examples": CORRECT_EXAMPLES,
     "curves": CURVES,
     "scale_gradients": SCALE_GRADIENTS,
     "sensitivities": SENSITIVITIES,
@@ -282,7 +288,7 @@ NUMBERS = ("seed", "search_seed", "epoch")
 TYPES = dict.fromkeys(NUMBERS, "Int64") | dict.fromkeys(
     (
         *("bitset", "policy", "run", "commit", "code_hash", "variant", "network"),
-        *("search", "sensitivity", "budget", "diagnosis", "unit", "sliced"),
+        *("search", "sensitivity", "budget", "diagnosis", "unit", "sliced", "job", "packed"),
     ),
     "str",
 )

@@ -7,12 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.errors import RecordError
 from bitswitch.report.collect.columns import NUMBERS, TABLES, TYPES
 from bitswitch.report.collect.headline import Headline
+from bitswitch.results.correct import unpacked
 from bitswitch.results.files import write_bytes
 from bitswitch.results.result import read_result, write_result
 from bitswitch.spec import yaml_text
@@ -39,6 +42,7 @@ class Frames:
     tasks: pd.DataFrame
     runs: pd.DataFrame
     methods: pd.DataFrame
+    correct_examples: pd.DataFrame
     curves: pd.DataFrame
     scale_gradients: pd.DataFrame
     sensitivities: pd.DataFrame
@@ -99,6 +103,30 @@ class Frames:
             str(run): self.headlines[str(network)]
             for run, network in zip(rows.run, rows.network, strict=True)
         }
+
+    @cached_property
+    def _packed(self) -> dict[tuple[str, str, str], tuple[str, int]]:
+        """Rows of ``correct_examples.csv`` by job, policy and metric: the bits, and how many."""
+        table = self.correct_examples
+        keys = zip(table.job, table.policy, table.metric, strict=True)
+        return dict(zip(keys, zip(table.packed, table.examples, strict=True), strict=True))
+
+    def correct(self, job: str, policy: int | str, metric: str) -> NDArray[np.bool_] | None:
+        """Return whether each example of the test split was right, in the order of the split.
+
+        Two networks that were evaluated on the same data are so compared by example.
+
+        Args:
+            job: Identifier of a run or search.
+            policy: Bit-width of a run, or name of a search's budget.
+            metric: That is the share of the right ones; its name as in ``metrics.csv``.
+
+        Returns:
+            None where nothing was kept: the job is not finished or is of an earlier version, or
+            its task has no right and wrong.
+        """
+        found = self._packed.get((job, str(policy), metric))
+        return None if found is None else unpacked(*found)
 
     def data_of(self, runs: Iterable[object]) -> list[str]:
         """Return what those of ``runs`` that came to an end were trained on, each once."""

@@ -41,6 +41,17 @@ def metric_rows(
         yield from _cell_rows(suite, cell, records, datasets)
 
 
+def correct_rows(records: Mapping[str, RunRecord | SearchRecord | None]) -> Iterator[Row]:
+    """Yield one row per run or search and share of examples that it has kept, each once.
+
+    Args:
+        records: Of runs and searches, by identifier.
+    """
+    for key, record in records.items():
+        for line in record.correct if record else ():
+            yield {"job": key, **line.model_dump()}
+
+
 def _shared(suite: Suite, cell: Cell) -> Row:
     """Return what all rows of one cell have in common."""
     run = cell.run
