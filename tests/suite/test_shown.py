@@ -27,3 +27,19 @@ def test_a_renamed_experiment_keeps_what_shows_it(name):
     firsts = [f"figure{number}" for number in (2, 3, 4, 5, 7, 8, 9, 10)]
     assert [one[0] for one in found][:8] == firsts
     assert len({one.table for one in experiments.values()}) == 10
+
+
+def test_every_network_has_figures_of_its_scale_gradients():
+    suite = load_suite(Path("config/suites/mini.yaml"))
+    recording = {
+        cell.network
+        for cell in suite.cells
+        if cell.run.training.record_scale_gradients or cell.run.training.alrs
+    }
+    for operand in ("weight", "activation"):
+        shown = {
+            one.network
+            for one in figures.of(suite).values()
+            if f"radients of the {operand} scales" in one.title
+        }
+        assert shown == recording == suite.networks.keys()

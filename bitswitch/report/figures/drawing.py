@@ -19,6 +19,9 @@ WIDTH_IN = 6.75
 STAMP_IN = 0.16
 """Height of the strip that holds the stamp, inches."""
 
+LEGEND_LINE = 96
+"""Letters that one line of a legend has room for."""
+
 COLOURS = {8: "#0072B2", 6: "#009E73", 4: "#E69F00", 3: "#CC79A7", 2: "#D55E00"}
 """One colour per bit-width in every figure (Okabe and Ito, told apart by the colour-blind)."""
 MARKERS = {8: "o", 6: "s", 4: "^", 3: "D", 2: "v"}
@@ -92,7 +95,9 @@ def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
     labels = sorted(handles, reverse=True)
     if labels:
         shown = [handles[label] for label in labels]
-        drawn.legend(shown, labels, loc="outside upper right", ncols=len(labels))
+        rows = -(-sum(map(len, labels)) // LEGEND_LINE)
+        columns = -(-len(labels) // rows)
+        drawn.legend(shown, labels, loc="outside upper right", ncols=columns)
 
 
 def save(drawn: "Figure", path: Path) -> list[Path]:

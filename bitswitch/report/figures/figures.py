@@ -31,14 +31,25 @@ def of(suite: Suite) -> dict[str, Drawing]:
     found: dict[str, Drawing] = {}
     for experiment, drawn in _drawings(suite):
         if drawn.name in found:
-            title = f"{drawn.title}, {suite.experiments[experiment].title}"
-            drawn = drawn._replace(title=title)
+            drawn = _told_apart(drawn, found[drawn.name], suite, experiment)
         while drawn.name in found:
             drawn = drawn._replace(name=f"{drawn.name}-{experiment}")
         found[drawn.name] = drawn
     # Figures 7 to 12 stand behind Figure 5, before those without a number.
     ordered = sorted(found.values(), key=lambda one: (one.is_further, *_number(one.name)))
     return {one.name: one for one in ordered}
+
+
+def _told_apart(drawn: Drawing, first: Drawing, suite: Suite, experiment: str) -> Drawing:
+    """Return a figure whose title says in what it differs from the ``first`` of the same name."""
+    if drawn.network is None or drawn.network == first.network:
+        return drawn._replace(title=f"{drawn.title}, {suite.experiments[experiment].title}")
+    title = suite.networks[drawn.network].title
+    return drawn._replace(
+        name=f"{drawn.name}-{drawn.network}",
+        title=drawn.title if drawn.title.endswith(title) else f"{drawn.title}, {title}",
+        is_further=True,
+    )
 
 
 def names(suite: Suite) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,9 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import Headline, label
 from bitswitch.report.figures import drawing
 from bitswitch.report.figures.kind import Drawing, DrawNetwork, FigureKind, PerNetwork
+from bitswitch.spec.run import Choice
 from bitswitch.suite.suite import Suite
+from bitswitch.suite.variants import VariantSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +29,7 @@ OPERANDS = {"weight": "weight scales", "activation": "activation scales"}
 NOTHING = "not run yet"
 
 PER_LAYER = (
-    "Mean magnitude of the gradient of the loss by each quantization scale, without ALRS, "
+    "Mean magnitude of the gradient of the loss by each quantization scale, of {row}, "
     "averaged over the steps of all epochs and over seeds; shaded: one standard deviation up."
 )
 
@@ -43,6 +45,35 @@ NUMBERS = {
 Figures 7 to 12."""
 
 
+def plain_variant(suite: Suite, experiment: str) -> str:
+    """Return the variant whose scale gradients are shown: the first without ALRS that records them.
+
+    Training with ALRS always records them: where no other does, it is the first of these.
+    """
+    variants = suite.experiments[experiment].variants
+    recorded = [
+        key
+        for key, one in variants.items()
+        if one.training.get("record_scale_gradients") or one.training.get("alrs")
+    ]
+    without = (key for key in recorded if not variants[key].training.get("alrs"))
+    return next(without, next(iter(recorded or variants)))
+
+
+def alrs_variant(suite: Suite, experiment: str) -> str | None:
+    """Return the variant that differs from the plain one in ALRS alone, or None."""
+    variants = suite.experiments[experiment].variants
+    plain = _apart_from_alrs(variants[plain_variant(suite, experiment)])
+    with_it = (key for key, one in variants.items() if one.training.get("alrs"))
+    return next((key for key in with_it if _apart_from_alrs(variants[key]) == plain), None)
+
+
+def _apart_from_alrs(variant: VariantSpec) -> tuple[Choice, dict[str, Any]]:
+    """Return what else decides the training of a variant."""
+    own = {"alrs", "record_scale_gradients"}
+    return variant.method, {key: v for key, v in variant.training.items() if key not in own}
+
+
 @dataclass(frozen=True)
 class Study:
     """The runs of one network with and without ALRS."""
@@ -51,6 +82,10 @@ class Study:
     stamp: str
     variants: dict[str, str]
     """Key to title, in the suite's order."""
+    plain_variant: str
+    """The one whose scale gradients are shown."""
+    compared: tuple[str, ...]
+    """That one, and the one that differs from it in ALRS alone, if there is one."""
     headline: Headline
     """Of the network's task."""
     cells: pd.DataFrame
@@ -69,10 +104,14 @@ class Study:
         ].drop_duplicates()
         data = frames.data_of(cells.run)
         title = frames.suite.networks[network].title
+        plain = plain_variant(frames.suite, experiment)
+        with_alrs = alrs_variant(frames.suite, experiment)
         return cls(
             title=title,
             stamp=f"{title} · {stamp(frames, data)}",
             variants={key: variant.title for key, variant in recipe.variants.items()},
+            plain_variant=plain,
+            compared=tuple(dict.fromkeys(filter(None, (plain, with_alrs)))),
             headline=frames.headlines[network],
             cells=cells,
             curves=cells.merge(frames.curves, on="run"),
@@ -83,11 +122,6 @@ class Study:
     def bitsets(self) -> list[str]:
         """Bit sets trained, in the suite's order."""
         return list(dict.fromkeys(self.cells.bitset)) or [""]
-
-    @property
-    def plain_variant(self) -> str:
-        """The variant whose scale gradients are shown: the first, without ALRS."""
-        return next(iter(self.variants))
 
     def per_layer(self, operand: str, bitset: str) -> dict[int, pd.DataFrame]:
         """Return mean, std and max of |gradient| per layer, by bit-width; over seeds and epochs."""
@@ -192,10 +226,10 @@ def _draw_curves(axes: "Axes", study: Study, column: str, label: str) -> None:
         drawing.say_nothing_to_show(axes, NOTHING)
         return
     for bits in (4, 2):
-        for (variant, title), line in zip(study.variants.items(), ("--", "-"), strict=False):
+        for variant, line in zip(study.compared, ("--", "-"), strict=False):
             rows = study.curve(variant, bits, column)
-            look = drawing.colour(bits)
-            axes.plot(rows.number, rows["mean"], line, color=look, label=f"{bits} bits, {title}")
+            look, label_of = drawing.colour(bits), f"{bits} bits, {study.variants[variant]}"
+            axes.plot(rows.number, rows["mean"], line, color=look, label=label_of)
             axes.fill_between(rows.number, rows.low, rows.high, color=look, alpha=0.15, linewidth=0)
     axes.set(xlabel="epoch", ylabel=label)
     axes.locator_params(axis="x", integer=True)
@@ -206,7 +240,9 @@ class ScaleGradients(FigureKind):
 
     def drawings(self, suite: Suite, experiment: str) -> Iterator[Drawing]:
         """Yield the figures of weight and activation scales of every network."""
-        networks = suite.experiments[experiment].networks
+        recipe = suite.experiments[experiment]
+        networks = recipe.networks
+        row = recipe.variants[plain_variant(suite, experiment)].title
         taken = set()
         for network in networks:
             spec = suite.networks[network]
@@ -218,16 +254,19 @@ class ScaleGradients(FigureKind):
                 yield Drawing(
                     f"figure{number}" if is_printed else f"figure-{operand}-scales-{network}",
                     f"Figure {number}: g{title}" if is_printed else f"G{title}",
-                    PER_LAYER,
+                    PER_LAYER.format(row=f"the row {row}"),
                     partial(scale_gradients(operand), experiment=experiment, network=network),
                     is_further=not is_printed and network != networks[0],
+                    network=network,
                 )
 
+
+_DASHED = PER_LAYER.format(row="the row that is dashed below")
 
 OVERVIEW = PerNetwork(
     "figure3",
     "Figure 3: scale gradients, and training without and with ALRS",
-    f"(a, b) {PER_LAYER} (c, d) Mean over all seeds, collapsed ones too; shaded: one standard "
+    f"(a, b) {_DASHED} (c, d) Mean over all seeds, collapsed ones too; shaded: one standard "
     "deviation; dotted: guessing.",
     draw_overview,
 )

@@ -33,12 +33,14 @@ class Drawing(NamedTuple):
     """A figure of a suite."""
 
     name: str
-    """Of its file; two in a suite are told apart by the experiment."""
+    """Of its file; two in a suite are told apart by the network or the experiment."""
     title: str
     caption: str
     draw: Draw
     is_further: bool = False
     """Whether it shows of another network what one before it shows."""
+    network: str | None = None
+    """Key in the suite; None: it shows several, or none."""
 
 
 class FigureKind(ABC):
@@ -97,4 +99,5 @@ class PerNetwork(FigureKind):
                 self.caption,
                 partial(self.draw, experiment=experiment, network=network),
                 is_further,
+                network,
             )

@@ -32,3 +32,18 @@ def test_narrow_logarithmic_axes_have_plain_numbers():
 
 def test_the_stamp_is_printed():
     assert [text.get_text() for text in drawing.figure(2.0, "stamp").texts] == ["stamp"]
+
+
+def test_a_long_legend_takes_more_lines_and_stays_within_the_figure():
+    for title, lines in (("w/o ALRS", 1), ("Double Rounding, w/o ALRS", 2)):
+        figure = drawing.figure(2.0, "stamp")
+        axes = figure.subplots()
+        for bits in (8, 6, 4, 2):
+            axes.plot([0, 1], label=f"{bits} bits, {title}")
+        with drawing.style():
+            drawing.share_legend(figure, [axes])
+            figure.draw_without_rendering()
+        (legend,) = figure.legends
+        heights = {round(text.get_window_extent().y0) for text in legend.get_texts()}
+        assert len(heights) == lines
+        assert legend.get_window_extent().x0 > 0

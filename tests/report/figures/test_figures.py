@@ -38,6 +38,23 @@ def test_experiments_that_name_the_same_figure_have_one_each():
     assert found["figure3-again"].draw.keywords["experiment"] == "again"
 
 
+def test_a_figure_of_another_network_is_told_apart_by_it():
+    again = EXPERIMENTS["alrs"] | {"networks": ["other"]}
+    network = {"title": "Other", "published": "none", **NETWORK}
+    networks = {"resnet20": {"title": "ResNet-20", "published": "resnet20", **NETWORK}}
+    suite = make_suite(
+        networks=networks | {"other": network},
+        experiments={"alrs": EXPERIMENTS["alrs"], "again": again},
+    )
+    found = figures.of(suite)
+    assert list(found) == [
+        *("figure3", "figure7", "figure8"),
+        *("figure-weight-scales-other", "figure-activation-scales-other", "figure3-other"),
+    ]
+    assert found["figure3-other"].title.endswith("with ALRS, Other")
+    assert found["figure3-other"].draw.keywords["experiment"] == "again"
+
+
 MIXED = ("figure4", "figure5", "figure-searched-layers", "figure-limited-share")
 
 

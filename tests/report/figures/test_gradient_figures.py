@@ -8,7 +8,7 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import gradient_figures
 from bitswitch.report.figures.gradient_figures import Study
 from bitswitch.suite.suite import Suite
-from tests.report.conftest import LAYERS, top1_of
+from tests.report.conftest import ALRS, EXPERIMENTS, LAYERS, OFF, make_suite, top1_of
 
 
 @pytest.fixture
@@ -52,3 +52,33 @@ def test_one_legend_has_every_bit_width(folder: Path):
     (legend,) = figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels == ["8 bits", "6 bits", "4 bits", "3 bits", "2 bits"]
+
+
+def rows(**trainings: dict[str, object]) -> Suite:
+    """Return a suite with one experiment, its variants trained so."""
+    variants = {
+        key: {"title": key.title(), "method": "lsq" if key.startswith("lsq") else "adabits"}
+        | {"training": training}
+        for key, training in trainings.items()
+    }
+    return make_suite(experiments={"alrs": EXPERIMENTS["alrs"] | {"variants": variants}})
+
+
+def test_rows_that_record_no_gradients_are_passed_over():
+    taught = {"distillation": "neighbour"}
+    suite = rows(lsq={}, lsq_alrs=ALRS, taught=ALRS | taught, plain=OFF, alrs=ALRS)
+    assert gradient_figures.plain_variant(suite, "alrs") == "plain"
+    assert gradient_figures.alrs_variant(suite, "alrs") == "alrs"
+    captions = [one.caption for one in gradient_figures.SCALES.drawings(suite, "alrs")]
+    assert all("of the row Plain," in caption for caption in captions)
+
+
+def test_where_alrs_alone_records_gradients_they_are_shown_and_compared_with_nothing_else():
+    suite = rows(plain={"update": "separate"}, alrs=ALRS)
+    assert gradient_figures.plain_variant(suite, "alrs") == "alrs"
+    assert gradient_figures.alrs_variant(suite, "alrs") == "alrs"
+    assert "of the row Alrs," in next(gradient_figures.SCALES.drawings(suite, "alrs")).caption
+
+
+def test_a_row_that_differs_in_more_than_alrs_is_not_set_beside_the_plain_one():
+    assert gradient_figures.alrs_variant(rows(plain=OFF, lsq=ALRS), "alrs") is None
