@@ -14,7 +14,7 @@ from bitswitch.quant.integer import signed_range
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.types import BitSet
 
-RULES: tuple[RoundingRule, ...] = ("half-even", "floor", "half-up", "half-up-extra")
+RULES: tuple[RoundingRule, ...] = ("half-even", "cascade", "floor", "half-up", "half-up-extra")
 _TOKENS = 64, 48
 """Shape of the tokens that a rule for scales is tried on."""
 FAR = 1e30

@@ -1,14 +1,16 @@
 """Narrow codes from the stored ones: integer operations on bytes, a few passes over them."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-RoundingRule = Literal["half-even", "half-up", "half-up-extra", "floor", "none"]
-"""How ``narrow`` drops bits. ``half-even``: to nearest, ties to even, clipped; ``half-up``: to
-nearest, ties up, clipped; ``half-up-extra``: not clipped, so that 2^b + 1 codes may occur;
-``floor``: an arithmetic right shift; ``none``: only the stored bit-width is there."""
+RoundingRule = Literal["half-even", "cascade", "half-up", "half-up-extra", "floor", "none"]
+"""How ``narrow`` drops bits. ``half-even``: to nearest, ties to even, clipped; ``cascade``: the
+same, bit by bit; ``half-up``: to nearest, ties up, clipped; ``half-up-extra``: not clipped, so that
+2^b + 1 codes may occur; ``floor``: an arithmetic right shift; ``none``: only the stored bit-width
+is there."""
 
 BLOCK = 2**20
 """Codes that are worked on at a time: their passes stay in the cache of the processor."""
@@ -17,10 +19,10 @@ BLOCK = 2**20
 def narrow(codes: Tensor, stored: int, bits: int, rounding: RoundingRule) -> Tensor:
     """Return the codes of ``bits`` from those of ``stored`` bits, int8, same shape.
 
-    The stored codes themselves where both are equal. Equal to ``shift_half_even`` or
-    ``shift_half_up`` with a clip to the signed range, but in 8 bits, which cannot overflow: codes
-    that would round beyond the largest narrow code are brought down to the largest one that does
-    not, before they are rounded.
+    The stored codes themselves where both are equal. Equal to ``shift_half_even``,
+    ``cascade_half_even`` or ``shift_half_up`` with a clip to the signed range, but in 8 bits, which
+    cannot overflow: codes that would round beyond the largest narrow code are brought down to the
+    largest one that does not, before they are rounded.
 
     Args:
         codes: int8, in the signed range of ``stored`` bits; contiguous in any memory format.
@@ -43,21 +45,33 @@ def narrow(codes: Tensor, stored: int, bits: int, rounding: RoundingRule) -> Ten
     if rounding == "half-up-extra":
         torch.bitwise_right_shift(codes, shift, out=result)
         return result.add_(torch.bitwise_right_shift(codes, shift - 1).bitwise_and_(1))
+    steps = [shift] if rounding == "half-even" else [1] * shift
     if codes.numel() <= BLOCK:
-        _half_even(codes, shift, largest, torch.empty_like(codes), result)
+        _in_steps(codes, steps, largest, torch.empty_like(codes), result)
         return result
     buffer = codes.new_empty(BLOCK)
     blocks = zip(_blocks(codes), _blocks(result), strict=True)
     for block, out in blocks:
-        _half_even(block, shift, largest, buffer[: len(block)], out)
+        _in_steps(block, steps, largest, buffer[: len(block)], out)
     return result
+
+
+def _in_steps(
+    codes: Tensor, steps: Sequence[int], largest: int, buffer: Tensor, out: Tensor
+) -> None:
+    """Write ``codes``, rounded half to even by so many bits in each step, to ``out``."""
+    left = sum(steps)
+    for step in steps:
+        left -= step
+        _half_even(codes, step, ((largest + 1) << left) - 1, buffer, out)
+        codes = out
 
 
 def _half_even(codes: Tensor, shift: int, largest: int, buffer: Tensor, out: Tensor) -> None:
     """Write ``codes / 2 ** shift`` rounded half to even, at most ``largest``, to ``out``.
 
     A half rounds up where the narrow code below it is odd: its last bit, 0 or ``2 ** shift``, is
-    clamped to what is added before the shift, ``half - 1`` or ``half``.
+    clamped to what is added before the shift, ``half - 1`` or ``half``. ``out`` may be ``codes``.
     """
     half = 2 ** (shift - 1)
     torch.clamp(codes, max=(largest << shift) + half - 1, out=buffer)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bitswitch.contracts.card import Card, Recipe, Storage
 from bitswitch.contracts.method import Method
-from bitswitch.quant.double_rounding import DoubleRoundingQuantizer, GradientName
+from bitswitch.quant.double_rounding import NESTED, DoubleRoundingQuantizer, GradientName
 from bitswitch.quant.granularity import PER_TENSOR, ActivationGranularity, WeightGranularity
 from bitswitch.quant.grid import Rounding
 from bitswitch.quant.lsq import InitName, activation_quantizer
@@ -70,7 +70,7 @@ class DoubleRounding(Method):
 
     @property
     def storage(self) -> Storage:
-        return "codes" if self.options.rounding in ("double", "shift") else "floats"
+        return "codes" if self.options.rounding in NESTED else "floats"
 
     def weight_quantizer(self, weight: Tensor) -> Quantizer:
         options = self.options

@@ -9,7 +9,7 @@ from bitswitch.errors import EncodingError
 from bitswitch.quant.granularity import PER_TENSOR, Granularity
 from bitswitch.quant.grid import Rounding, grid_codes, integers
 from bitswitch.quant.initial import three_sigma_scale
-from bitswitch.quant.integer import shift_half_even
+from bitswitch.quant.integer import cascade_half_even, shift_half_even
 from bitswitch.quant.quantizer import Codes, Quantizer, Width
 from bitswitch.quant.scale import Scale
 from bitswitch.quant.ste import on_grid
@@ -19,12 +19,17 @@ GradientName = Literal["derivative", "printed"]
 """``derivative`` of the forward; ``printed``: Eq. 13 at v = w / (scale * 2^(h-b)), rounded once
 whatever the forward does, without a factor 2^(h-b)."""
 
+NESTED: tuple[Rounding, ...] = ("double", "cascade", "shift")
+"""Roundings whose narrow codes follow from the widest ones."""
+
 
 class DoubleRoundingQuantizer(Quantizer):
     """Weights whose narrow codes are roundings of the widest codes.
 
     The scale of b bits is ``scale * 2 ** (widest - b)``; ``scale`` is the only parameter and is
     used as it is: a training loop has to notice when it reaches zero.
+
+    With ``rounding="cascade"`` each narrow code is a rounding of the next wider one instead.
 
     Args:
         weight: Float weights [out, in, ...] that set the initial scale.
@@ -79,7 +84,7 @@ class DoubleRoundingQuantizer(Quantizer):
     @torch.no_grad()
     def encode(self, x: Tensor, width: Width) -> Codes:
         """Return the codes of ``width``, by integer operations from the widest where possible."""
-        if self.rounding in ("double", "shift"):
+        if self.rounding in NESTED:
             return self.narrow(Codes(self.stored(x, width), self.scale.clone()), width)
         x, scale = x.to(self.scale.dtype), self.scale * width.ratio
         codes = grid_codes(x, scale, width.signed_low, width.signed_high, self.rounding)
@@ -96,13 +101,15 @@ class DoubleRoundingQuantizer(Quantizer):
         match self.rounding:
             case "double":
                 narrow = shift_half_even(codes.values, shift)
+            case "cascade":
+                narrow = cascade_half_even(codes.values, shift)
             case "shift":
                 narrow = codes.values >> shift
             case _:
                 raise EncodingError(
                     f"Rounding '{self.rounding}' takes narrow codes from the float weights: the "
                     f"widest codes do not determine them.\n"
-                    f"  Use rounding 'double' or 'shift' to store integers alone."
+                    f"  Use rounding 'double', 'cascade' or 'shift' to store integers alone."
                 )
         low, high = int(width.signed_low), int(width.signed_high)
         return Codes(narrow.clamp(low, high), codes.scale * width.ratio)

@@ -11,14 +11,26 @@ from bitswitch.quant.granularity import grouped, ungrouped
 from bitswitch.quant.quantizer import Number
 from bitswitch.runtime import transfers
 
-Rounding = Literal["double", "shift", "single", "floor"]
+Rounding = Literal["double", "cascade", "shift", "single", "floor"]
 """How a code becomes an integer. ``double``: rounded on the widest grid, then on its own.
+``cascade``: rounded on the widest grid, then bit by bit on every coarser one down to its own.
 ``shift``: rounded on the widest grid, then floored on its own. ``single``: rounded once.
 ``floor``: floored once. Rounding is to nearest, ties to even."""
 
 
 def _double(codes: Tensor, ratio: Number) -> Tensor:
     return codes.mul_(ratio).round_().div_(ratio).round_()
+
+
+def _cascade(codes: Tensor, ratio: Number) -> Tensor:
+    """Halve and round to even until the ratio is used up, in one go.
+
+    A tie goes to the even code, and the next halving may move that on to a multiple of four: in the
+    end a code goes to an even one if it is less than 2/3 away, to an odd one within 1/3.
+    """
+    codes.mul_(ratio).round_().div_(ratio)
+    even = codes.div(2).floor_().mul_(2)
+    return codes.sub_(even).mul_(1.5).floor_().add_(even)
 
 
 def _shift(codes: Tensor, ratio: Number) -> Tensor:
@@ -35,6 +47,7 @@ def _floor(codes: Tensor, ratio: Number) -> Tensor:
 
 ROUNDINGS: dict[Rounding, Callable[[Tensor, Number], Tensor]] = {
     "double": _double,
+    "cascade": _cascade,
     "shift": _shift,
     "single": _single,
     "floor": _floor,

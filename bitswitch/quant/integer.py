@@ -33,6 +33,26 @@ def shift_half_even(codes: Tensor, shift: int) -> Tensor:
     return narrow
 
 
+def cascade_half_even(codes: Tensor, shift: int) -> Tensor:
+    """Return ``codes`` halved ``shift`` times, each time rounded to nearest, ties to even.
+
+    Equal to ``shift_half_even`` up to two halvings; three and more move what lies between the
+    nearest code and the even one beside it. Clipping to the ranges in between would change nothing.
+
+    Args:
+        codes: int32, any shape, below 2 ** 30 in magnitude.
+        shift: Bits to drop, 0 or more.
+
+    >>> import torch
+    >>> codes = torch.tensor([-11, -5, 3, 5, 11], dtype=torch.int32)
+    >>> cascade_half_even(codes, 3).tolist(), shift_half_even(codes, 3).tolist()
+    ([-2, 0, 0, 0, 2], [-1, -1, 0, 1, 1])
+    """
+    for _ in range(shift):
+        codes = shift_half_even(codes, 1)
+    return codes
+
+
 def shift_half_up(codes: Tensor, shift: int) -> Tensor:
     """Return ``codes / 2 ** shift`` rounded to nearest, ties up, by integer operations.
 

@@ -98,6 +98,9 @@ class Rounding(Record):
     """The same, were each rounded once, from its float weight."""
     differing: int
     """Codes that rounding once would make others."""
+    cascade_differing: int | None = None
+    """Codes that come out differently where the same widest codes are rounded to nearest once, and
+    bit by bit; None: not counted."""
 
 
 class DeploymentResult(Record):

@@ -83,6 +83,7 @@ def test_methods_that_are_recommended_can_be_exported():
         ("matquant", {"base": "learned-clip", "weight_granularity": "per-group-8"}, "half-up"),
         ("matquant", {"clamp": False}, "half-up-extra"),
         ("matgptq", {"examples": 8}, "half-up"),
+        ("double-rounding", {"rounding": "cascade"}, "cascade"),
         ("matgptq", {"examples": 8, "grid": "asymmetric"}, "half-up"),
     ],
 )

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitswitch.errors import EncodingError
-from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
+from bitswitch.quant.double_rounding import NESTED, DoubleRoundingQuantizer
 from bitswitch.quant.granularity import PerChannel
 from bitswitch.quant.grid import ROUNDINGS
 from bitswitch.quant.quantizer import Width
@@ -55,7 +55,7 @@ def test_training_value_is_the_deployed_value(weight, scale, bits, rounding):
     weight=st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=20),
     scale=st.floats(2.0**-20, 10, width=32),
     bits=st.sampled_from(BITSET),
-    rounding=st.sampled_from(["double", "shift"]),
+    rounding=st.sampled_from(NESTED),
 )
 def test_narrow_codes_follow_from_the_widest_alone(weight, scale, bits, rounding):
     weight, width = torch.tensor([weight]), Width.of(bits, BITSET)
@@ -72,7 +72,7 @@ def test_codes_from_float_weights_cannot_be_narrowed(rounding):
     weight = torch.randn(4, 5)
     quantize = quantizer(weight, rounding=rounding)
     codes = quantize.encode(weight, Width.of(8, BITSET))
-    with pytest.raises(EncodingError, match="rounding 'double' or 'shift'"):
+    with pytest.raises(EncodingError, match="rounding 'double', 'cascade' or 'shift'"):
         quantize.narrow(codes, Width.of(4, BITSET))
 
 

@@ -1,3 +1,4 @@
+from fractions import Fraction
 from math import floor
 
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 from bitswitch.errors import EncodingError
 from bitswitch.quant.grid import ROUNDINGS, clip, grid_codes, integers
 
+
+def halved_to_even(v, ratio):
+    """Round on the widest grid, then halve and round until nothing is left to drop."""
+    code = round(v * ratio)
+    while ratio > 1:
+        code, ratio = round(Fraction(code, 2)), ratio / 2
+    return code
+
+
 SCALARS = {
+    "cascade": halved_to_even,
     "double": lambda v, ratio: round(round(v * ratio) / ratio),
     "shift": lambda v, ratio: floor(round(v * ratio) / ratio),
     "single": lambda v, ratio: round(v),

@@ -110,6 +110,7 @@ def _rounding(run: RunSpec) -> list[dict[str, Any]]:
             "rounding": 4.0**-bits * (1.0 if bits == run.bitset[0] else 1.25),
             "rounding_single": 4.0**-bits,
             "differing": 0 if bits == run.bitset[0] else 10 * bits + at,
+            "cascade_differing": 0 if bits > run.bitset[0] - 3 else 125,
         }
         for at, layer in enumerate(LAYERS)
         for bits in run.bitset

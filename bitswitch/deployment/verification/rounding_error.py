@@ -9,6 +9,7 @@ from bitswitch.nn.model import QuantizedModel
 from bitswitch.quant.double_rounding import DoubleRoundingQuantizer
 from bitswitch.quant.granularity import grouped
 from bitswitch.quant.grid import grid_codes, integers
+from bitswitch.quant.integer import cascade_half_even, shift_half_even
 from bitswitch.quant.quantizer import Width
 from bitswitch.results.deployments import Rounding
 
@@ -35,6 +36,11 @@ def rounding_errors(model: QuantizedModel) -> list[Rounding]:
 
 def _sums(weight: Tensor, quantizer: DoubleRoundingQuantizer, width: Width) -> dict[str, Any]:
     """Return the fields of ``Rounding`` from ``signal`` on."""
+    high, shift = int(width.signed_high), int(width.ratio).bit_length() - 1
+    wide = quantizer.stored(weight, width)
+    nearest, cascade = (
+        rounded(wide, shift).clamp(max=high) for rounded in (shift_half_even, cascade_half_even)
+    )
     scale = (quantizer.scale * width.ratio).to(weight.dtype)
     twice, _ = grouped(quantizer.encode(weight, width).values, scale)
     weight, scale = grouped(weight, scale)
@@ -51,4 +57,5 @@ def _sums(weight: Tensor, quantizer: DoubleRoundingQuantizer, width: Width) -> d
         "rounding": float(rounding),
         "rounding_single": float(single),
         "differing": int((once != twice).sum()),
+        "cascade_differing": int((nearest != cascade).sum()),
     }

@@ -6,12 +6,13 @@ import pandas as pd
 
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Table
+from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed
 from bitswitch.report.tables.kind import TableKind, table_of
 
 GROUPS = (
     Group("codes that differ, %", ("all", "worst layer")),
+    Group("cascade, %", ("codes that differ",)),
     Group("squared error, % of squared weights", ("clipping", "rounded twice", "rounded once")),
     Group("twice over once, %", ("rounding", "both parts", "worst layer")),
 )
@@ -21,6 +22,8 @@ NOTES = (
     "Of the trained networks, all layers that switch, mean over layers and seeds. Twice: narrow "
     "codes from the stored widest ones, as trained and deployed. Once: the same float weights "
     "rounded to the same grid directly, which needs them to be stored.",
+    "Cascade: codes that are others where the stored widest ones are rounded bit by bit, each from "
+    "its wider neighbour, instead of once. Up to two bits below the widest both are the same.",
     "Clipping: weights beyond the last code, the same for both; rounding: all others. Their sum is "
     "the whole error. Twice over once: how much larger the error is.",
 )
@@ -76,6 +79,7 @@ def _entries(layers: pd.DataFrame) -> tuple[Entry, ...]:
     numbers = (
         100 * found.differing.sum() / found.weights.sum(),
         found.share.max(),
+        100 * found.cascade_differing.sum(min_count=1) / found.weights.sum(),
         found.clipping.mean(),
         found.rounding.mean(),
         found.rounding_single.mean(),
@@ -83,7 +87,7 @@ def _entries(layers: pd.DataFrame) -> tuple[Entry, ...]:
         whole.mean(),
         whole.max(),
     )
-    return tuple(Entry(_digits(number)) for number in numbers)
+    return tuple(Entry(DASH if pd.isna(number) else _digits(number)) for number in numbers)
 
 
 def _digits(number: float) -> str:

@@ -113,13 +113,20 @@ def test_what_onnxruntime_does_not_run_has_a_reason(results: Path):
 def test_errors_are_relative_to_squared_weights(frames: Frames):
     lines = texts(tables.build(frames, "second-rounding"))
     assert list(lines) == ["w8", "w6", "w4", "w2"]
-    share, worst, clipping, twice, once, more, _, _ = map(float, lines["w4"])
+    share, worst, cascade, clipping, twice, once, more, _, _ = map(float, lines["w4"])
+    assert (cascade, float(lines["w6"][2])) == (12.5, 0)
     assert (share, worst) == (4.15, 4.3)
     assert clipping == pytest.approx(100 * 0.125 / 50)
     assert once == pytest.approx(100 * 4.0**-4 / 50, rel=0.01)
     assert twice == pytest.approx(1.25 * once, rel=0.01)
     assert more == 25
-    assert lines["w8"][0] == lines["w8"][5] == "0"
+    assert lines["w8"][0] == lines["w8"][6] == "0"
+
+
+def test_cascades_that_nobody_counted_are_not_none(frames: Frames):
+    unknown = frames.rounding.assign(cascade_differing=None)
+    lines = texts(tables.build(replace(frames, rounding=unknown), "second-rounding"))
+    assert lines["w4"][2] == DASH
 
 
 def test_storage_is_set_against_full_precision(frames: Frames):
