@@ -15,6 +15,7 @@ from bitswitch.cli import (
     old_names,
     policies,
     reports,
+    results,
     runs,
     tools,
 )
@@ -30,6 +31,9 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Make, download and verify datasets.", no_args_is_help=True)
 policy = typer.Typer(help="Look at policies: a bit-width per layer.", no_args_is_help=True)
+travelling = typer.Typer(
+    help="Results that travel: pack, merge and verify them.", no_args_is_help=True
+)
 plugins = typer.Typer(help="List, show and check plugins; start your own.", no_args_is_help=True)
 new = typer.Typer(
     help="Start a package of your own: a method, a sensitivity or a search.", no_args_is_help=True
@@ -48,6 +52,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 """Commands by the part of the help that lists them."""
 GROUPS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
     policy: (policies.show, policies.diff, policies.evaluate, policies.plot),
+    travelling: (results.pack, results.merge, results.verify),
     plugins: (own.list_, own.show, own.check),
     new: (own.method, own.sensitivity, own.search),
     data: (datasets.prepare, datasets.check),
@@ -67,6 +72,7 @@ for group, commands in GROUPS.items():
     for command in commands:
         group.command(name_of(command))(command)
 app.add_typer(policy, name="policy", rich_help_panel="Look")
+app.add_typer(travelling, name="results", rich_help_panel="Look")
 app.add_typer(plugins, name="plugins", rich_help_panel="Extend")
 app.add_typer(data, name="data", rich_help_panel="Data")
 plugins.add_typer(new, name="new")

@@ -16,6 +16,12 @@ SuiteName = Annotated[
 ]
 LISTED_BY = "Identifier, as `bitswitch plan SUITE --json` lists them."
 RunName = Annotated[str, typer.Argument(metavar="RUN", help=LISTED_BY)]
+Collected = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUITE|PACK", help="Name in config/suites/, a .yaml file, or a pack of results."
+    ),
+]
 Data = Annotated[Path, typer.Option(help="Folder of the datasets.")]
 Results = Annotated[Path, typer.Option(help="Folder of runs and reports.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -26,6 +32,28 @@ LISTED = 12
 """A message lists at most this many names."""
 
 T = TypeVar("T")
+
+
+def is_pack(name: str) -> bool:
+    """Return whether ``name`` is that of a pack of results."""
+    from bitswitch.results.archive import SUFFIX
+
+    return name.endswith(SUFFIX)
+
+
+def load_collected(name: str, results: Path) -> "tuple[Suite, Path]":
+    """Return a suite and the folder of its tables; those of a pack are written there first.
+
+    Args:
+        name: Of a suite, or of the file of a pack.
+        results: Folder of all results.
+    """
+    if not is_pack(name):
+        suite = load(name)
+        return suite, results / suite.name
+    from bitswitch.report.packs import pack
+
+    return pack.report(Path(name), results)
 
 
 def load(name: str) -> "Suite":

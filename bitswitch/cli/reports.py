@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli.arguments import AllowMixed, Results, SuiteName, check_name, load
+from bitswitch.cli.arguments import (
+    AllowMixed,
+    Collected,
+    Results,
+    SuiteName,
+    check_name,
+    is_pack,
+    load,
+    load_collected,
+)
 
 OneName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them; default: all.")]
 
@@ -22,28 +31,26 @@ def collect(
     typer.echo(step.write(load(suite), results, allow_mixed))
 
 
-def table(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
+def table(suite: Collected, name: OneName = None, results: Results = Path("results")) -> None:
     """Make the table NAME of SUITE, for LaTeX and HTML; without a name, all of them."""
     from bitswitch.report.collect.frames import Frames
     from bitswitch.report.tables import tables
 
-    loaded = load(suite)
+    loaded, folder = load_collected(suite, results)
     known = tables.names(loaded)
     if name is not None:
         check_name(name, known, f"Suite '{loaded.name}' has no table")
-    folder = results / loaded.name
     frames = Frames.read(folder)
     for one in known if name is None else [name]:
         tables.write(one, folder, frames)
 
 
-def figure(suite: SuiteName, name: OneName = None, results: Results = Path("results")) -> None:
+def figure(suite: Collected, name: OneName = None, results: Results = Path("results")) -> None:
     """Draw the figure NAME of SUITE, as PDF and PNG; without a name, all of them."""
     from bitswitch.report.collect.frames import Frames
     from bitswitch.report.figures import figures
 
-    loaded = load(suite)
-    folder = results / loaded.name
+    loaded, folder = load_collected(suite, results)
     known = figures.names(loaded)
     if name is not None:
         check_name(name, known, f"Suite '{loaded.name}' has no figure")
@@ -61,24 +68,27 @@ class Document(StrEnum):
 
 
 def report(
-    suite: SuiteName,
+    suite: Collected,
     document: Annotated[
         Document, typer.Argument(metavar="[all|html|pdf]", help="all: tables and figures too.")
     ] = (Document.ALL),
     results: Results = Path("results"),
     allow_mixed: AllowMixed = False,
 ) -> None:
-    """Build the report of SUITE from the runs that are there; the others become dashes."""
+    """Build the report of SUITE from the runs that are there; the others become dashes.
+
+    Of a PACK it is built from what that holds, in the folder RESULTS/SUITE.
+    """
     from bitswitch.report.collect import collect
     from bitswitch.report.collect.frames import Frames
     from bitswitch.report.document import html, pdf
     from bitswitch.report.figures import figures
     from bitswitch.report.tables import tables
 
-    loaded = load(suite)
-    folder = results / loaded.name
+    loaded, folder = load_collected(suite, results)
     if document is Document.ALL:
-        collect.write(loaded, results, allow_mixed)
+        if not is_pack(suite):
+            collect.write(loaded, results, allow_mixed)
         frames = Frames.read(folder)
         for name in tables.names(loaded):
             tables.write(name, folder, frames)

@@ -9,6 +9,7 @@ Data flow, one module per step; every step reads files and writes files:
 ``html.write(suite, folder)``                   all of them -> ``report.html``
 ``pdf.write(suite, folder)``                    all of them -> ``report.pdf`` (or why there is none)
 ``errata.write(path)``                          published numbers -> ``docs/errata.md``
+``packs.pack.write(suite, results, file)``      run directories -> one file, for all of the above
 ==============================================  ================================================
 
 ``tables.names(suite)`` and ``figures.names(suite)`` say what a suite has; ``collect.OUTPUTS`` and

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from bitswitch.results.record import Record
-from bitswitch.results.result import vouches_for
+from bitswitch.results.result import files_of
 
 NAME = "correct.jsonl"
 
@@ -64,4 +64,4 @@ def read_correct(folder: Path) -> list[Correct]:
     Raises:
         RecordError: a line is none.
     """
-    return Correct.read_lines(folder / NAME) if vouches_for(folder, NAME) else []
+    return Correct.read_lines(folder / NAME) if NAME in files_of(folder) else []

@@ -67,9 +67,25 @@ def read_result(folder: Path, *files: str, remedy: str | None = None) -> dict[st
     return body
 
 
-def vouches_for(folder: Path, file: str) -> bool:
-    """Return whether the result in ``folder`` has a checksum of ``file``, a path below."""
-    return file in read_json(folder / NAME).get(FILES, ())
+def changed_in(folder: Path) -> list[str]:
+    """Return all files of a finished job that are missing or not as they were written.
+
+    Raises:
+        RecordError: its result is no JSON object.
+    """
+    body = read_json(folder / NAME)
+    own, sums = body.pop(OWN, None), dict(body.get(FILES, {}))
+    found = [] if own == _own(body) else [NAME]
+    for name, expected in sums.items():
+        path = folder / name
+        if not path.is_file() or _sum(path.read_bytes()) != expected:
+            found.append(name)
+    return found
+
+
+def files_of(folder: Path) -> list[str]:
+    """Return the files, paths below ``folder``, that the result in it has checksums of."""
+    return list(read_json(folder / NAME).get(FILES, ()))
 
 
 def _sum(content: bytes) -> str:

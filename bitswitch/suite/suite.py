@@ -5,7 +5,7 @@ table that one ``RunSpec`` fills.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -23,8 +23,9 @@ from bitswitch.suite.variants import BitSets, NetworkSpec, Seeds, VariantSpec
 from bitswitch.text import Key, Title
 from bitswitch.types import BitSet, Distinct, Strict
 
-RESERVED = ("runs", "sensitivities", "searches", "deployments", "reference", "data")
+RESERVED = ("runs", "sensitivities", "searches", "deployments", "repeats", "reference", "data")
 """Folders beside the reports."""
+_KNOWN = "known cells"
 MOST_ENTRIES = 20_000
 """Table entries of a suite, and scores for them; the largest that comes with the package has a
 tenth."""
@@ -164,10 +165,21 @@ class Suite(Strict):
             )
         return self
 
+    def expanded_by(self, known: Callable[[], tuple[Cell, ...]]) -> Self:
+        """Return this suite with cells that are known: no plugin is asked for them.
+
+        Args:
+            known: Returns them; called when they are needed first.
+        """
+        suite = self.model_copy()
+        suite.__dict__[_KNOWN] = known  # beside cached properties: no field, and nothing to compare
+        return suite
+
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every place in every table, with its resolved run."""
-        return tuple(self._expand())
+        known: Callable[[], tuple[Cell, ...]] | None = self.__dict__.get(_KNOWN)
+        return tuple(self._expand()) if known is None else known()
 
     def _expand(self) -> Iterator[Cell]:
         for experiment, network, variant, bitset in self._places():

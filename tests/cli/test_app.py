@@ -284,7 +284,13 @@ def test_a_defect_is_not_hidden(suite, monkeypatch):
         cli.main()
 
 
-PREFIXES = {cli.policy: "policy", cli.plugins: "plugins", cli.new: "plugins new", cli.data: "data"}
+PREFIXES = {
+    cli.policy: "policy",
+    cli.travelling: "results",
+    cli.plugins: "plugins",
+    cli.new: "plugins new",
+    cli.data: "data",
+}
 COMMANDS = [
     *((cli.name_of(one), one) for commands in cli.PANELS.values() for one in commands),
     *(
@@ -326,7 +332,7 @@ def test_help_groups_the_commands(bitswitch):
     _, out, _ = bitswitch("--help")
     panels = re.findall(r"^╭─ (\w+) ─+╮\n(.*?)^╰", out, flags=re.MULTILINE | re.DOTALL)
     listed = {title: set(re.findall(r"^│ ([a-z-]+)", text, re.MULTILINE)) for title, text in panels}
-    nouns = {"Look": {"policy"}, "Extend": {"plugins"}, "Data": {"data"}}
+    nouns = {"Look": {"policy", "results"}, "Extend": {"plugins"}, "Data": {"data"}}
     assert [title for title, _ in panels] == ["Options", *cli.PANELS]
     for title, commands in cli.PANELS.items():
         assert listed[title] == {cli.name_of(one) for one in commands} | nouns.get(title, set())

@@ -64,6 +64,8 @@ def summary(frames: Frames) -> list[Fact]:
         facts.append(Fact(f"training, {clock}", duration(group.train_time_s.sum())))
     if (versions := runs.code_hash.nunique()) > 1:
         facts.append(Fact("code", f"{versions} versions: not all runs were made by the same code"))
+    if len(frames.repeats):
+        facts.append(Fact("done again, with other numbers", _repeats(frames.repeats)))
     measured = runs[runs.wall_time_s.notna()]
     if len(measured):
         counted = measured[["train_time_s", "evaluate_time_s", "other_time_s"]].sum()
@@ -80,6 +82,13 @@ def _at_chance(metrics: pd.DataFrame) -> str:
     rows = rows.drop_duplicates(places)
     failed = int((rows.status == "collapsed").sum())
     return f"{failed} of {len(rows)} on test splits, none of them in a mean" if failed else ""
+
+
+def _repeats(rows: pd.DataFrame) -> str:
+    """Return which jobs packs of several machines have with different numbers."""
+    jobs = rows.drop_duplicates("job")
+    listed = "; ".join(f"{row.job} ({row.file}, line {row.line})" for row in jobs.itertuples())
+    return f"{len(jobs)} jobs, of which tables show the first of each: {listed}"
 
 
 def _states(statuses: "pd.Series[str]") -> str:

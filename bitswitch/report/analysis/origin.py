@@ -4,13 +4,23 @@ from collections.abc import Iterable
 
 from bitswitch.report.collect.frames import Frames
 
+MIXED = "made by different versions of the code"
+
 
 def stamp(frames: Frames, data: Iterable[str]) -> str:
     """Return what every table and figure says of its origin."""
     suite = frames.suite
     scale = "embedded data, not the published scale" if suite.data == "embedded" else "full scale"
     names = "; ".join(dict.fromkeys(text for text in data if text))
-    return f"suite {suite.name} · {names} · {scale}" if names else f"suite {suite.name} · {scale}"
+    parts = (f"suite {suite.name}", names, scale, MIXED if is_mixed(frames) else "")
+    return " · ".join(filter(None, parts))
+
+
+def is_mixed(frames: Frames) -> bool:
+    """Return whether different versions of the code have made jobs of one kind."""
+    explored = [*frames.sensitivities.code_hash.dropna(), *frames.policies.code_hash.dropna()]
+    made = (frames.runs.code_hash.dropna(), explored, frames.deployments.code_hash.dropna())
+    return any(len(set(hashes)) > 1 for hashes in made)
 
 
 def network_stamp(frames: Frames, experiment: str, network: str) -> str:

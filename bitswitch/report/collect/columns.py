@@ -263,6 +263,11 @@ STORAGE = ("run", *Storage.model_fields)
 ROUNDING = ("run", *Rounding.model_fields)
 """Columns of ``rounding.csv``: sums of squares over the weights of a layer at a bit-width."""
 
+REPEATS = ("job", "kind", "number", "device_name", "file", "line", "kept", "repeated")
+"""Columns of ``repeats.csv``: one row per job that packs of several machines have with different
+numbers, and file that differs: the first such line, of the attempt in the tables and of the other.
+"""
+
 TABLES = {
     "metrics": METRICS,
     "tasks": TASKS,
@@ -280,6 +285,7 @@ TABLES = {
     "deployments": DEPLOYMENTS,
     "storage": STORAGE,
     "rounding": ROUNDING,
+    "repeats": REPEATS,
 }
 
 NUMBERS = ("seed", "search_seed", "epoch")
@@ -289,6 +295,7 @@ TYPES = dict.fromkeys(NUMBERS, "Int64") | dict.fromkeys(
     (
         *("bitset", "policy", "run", "commit", "code_hash", "variant", "network"),
         *("search", "sensitivity", "budget", "diagnosis", "unit", "sliced", "job", "packed"),
+        *("kept", "repeated"),
     ),
     "str",
 )

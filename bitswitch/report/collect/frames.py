@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from bitswitch.contracts.metric import Metric
 from bitswitch.errors import RecordError
 from bitswitch.report.collect.columns import NUMBERS, TABLES, TYPES
+from bitswitch.report.collect.expansion import NAME as EXPANSION
+from bitswitch.report.collect.expansion import Expansion
 from bitswitch.report.collect.headline import Headline
 from bitswitch.results.correct import unpacked
 from bitswitch.results.files import write_bytes
@@ -54,6 +56,7 @@ class Frames:
     deployments: pd.DataFrame
     storage: pd.DataFrame
     rounding: pd.DataFrame
+    repeats: pd.DataFrame
 
     @cached_property
     def cards(self) -> dict[str, dict[str, Any]]:
@@ -133,26 +136,31 @@ class Frames:
         chosen = self.runs[self.runs.run.isin(self.ended.intersection(runs))]
         return [str(stamp) for stamp in dict.fromkeys(chosen.data_stamp)]
 
-    def write(self, folder: Path) -> None:
-        """Write one CSV file per table and ``suite.yaml`` below ``folder``."""
+    def write(self, folder: Path, expansion: Expansion | None = None) -> None:
+        """Write one CSV file per table, ``suite.yaml`` and its expansion below ``folder``.
+
+        Args:
+            folder: Is made.
+            expansion: What plugins say of the suite; None: the installed ones are asked.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         content = self.suite.model_dump(mode="json", exclude_defaults=True)
         text = yaml_text.dump(content)
         write_bytes(folder / "suite.yaml", text.encode())
+        (expansion or Expansion.of(self.suite)).write(folder)
         for name in TABLES:
             table: pd.DataFrame = getattr(self, name)
             write_bytes(folder / f"{name}.csv", table.to_csv(index=False).encode())
-        files = ("suite.yaml", *(f"{name}.csv" for name in TABLES))
+        files = ("suite.yaml", EXPANSION, *(f"{name}.csv" for name in TABLES))
         write_result(folder, {"suite": self.suite.name}, files)
 
     @classmethod
-    def read(cls, folder: Path, *names: str, kept: bool = False) -> Self:
+    def read(cls, folder: Path, *names: str) -> Self:
         """Return what ``write`` left in ``folder``.
 
         Args:
             folder: ``results/<suite>``.
             names: Tables that are needed, the others stay empty; default: all.
-            kept: Whether these are some tables that someone keeps, without their checksums.
 
         Raises:
             RecordError: a table is missing, damaged or edited, or mixes embedded and published
@@ -160,11 +168,11 @@ class Frames:
         """
         if not (folder / "suite.yaml").exists():
             raise RecordError(f"Nothing has been collected in {folder} yet.\n{_REMEDY}")
-        if not kept:
-            needed = (f"{name}.csv" for name in names or TABLES)
-            read_result(folder, "suite.yaml", *needed, remedy=_REMEDY)
+        needed = (f"{name}.csv" for name in names or TABLES)
+        read_result(folder, "suite.yaml", EXPANSION, *needed, remedy=_REMEDY)
+        suite = Suite.model_validate(read_yaml(folder / "suite.yaml"))
         frames = cls(
-            suite=Suite.model_validate(read_yaml(folder / "suite.yaml")),
+            suite=suite.expanded_by(lambda: Expansion.read(folder).cells),
             **{
                 name: _read(folder / f"{name}.csv", columns)
                 if not names or name in names

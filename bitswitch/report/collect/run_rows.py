@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bitswitch.plugins import facts
 from bitswitch.report.collect.columns import RUNS
+from bitswitch.report.collect.expansion import Expansion
 from bitswitch.report.collect.headline import Headline
 from bitswitch.results.records import RunRecord
 from bitswitch.spec.run import RunSpec, title_of
@@ -15,28 +15,21 @@ Records = Mapping[str, RunRecord | None]
 Row = dict[str, Any]
 
 
-def method_rows(suite: Suite) -> Iterator[Row]:
+def method_rows(expansion: Expansion) -> Iterator[Row]:
     """Yield the card of every method, in the order of the suite."""
-    specs = {cell.run.method.name: cell.run for cell in suite.cells}
-    for name, run in specs.items():
-        card = facts.card(name)
+    for name, card in expansion.methods.items():
         recipes = json.dumps(card["published_recipes"]) if card["published_recipes"] else None
-        first_last_bits = facts.first_last_bits(run)
-        yield card | {
-            "method": name,
-            "first_last_bits": first_last_bits,
-            "published_recipes": recipes,
-        }
+        yield {**card, "method": name, "published_recipes": recipes}
 
 
-def run_rows(suite: Suite, records: Records, datasets: Mapping[str, Any]) -> Iterator[Row]:
+def run_rows(suite: Suite, records: Records, expansion: Expansion) -> Iterator[Row]:
     """Yield one row per run, complete or not."""
-    yield from (_run_row(suite.runs[key], record, datasets) for key, record in records.items())
+    yield from (_run_row(suite.runs[key], record, expansion) for key, record in records.items())
 
 
-def _run_row(run: RunSpec, record: RunRecord | None, datasets: Mapping[str, Any]) -> Row:
+def _run_row(run: RunSpec, record: RunRecord | None, expansion: Expansion) -> Row:
     """Return the row of one run in ``runs.csv``."""
-    about = datasets[run.dataset.identifier]
+    about, said = expansion.datasets[run.dataset.identifier], expansion.runs[run.run_id]
     row = {
         "run": run.run_id,
         "status": "missing",
@@ -47,8 +40,8 @@ def _run_row(run: RunSpec, record: RunRecord | None, datasets: Mapping[str, Any]
         "seed": run.seed,
         **run.training.model_dump(include={"epochs", "batch_size", "learning_rate", "update"}),
         "alrs": run.training.alrs and run.training.alrs.variant,
-        "storage": facts.storage(run),
-        "sliced": " ".join(map(str, facts.sliced(run))),
+        "storage": said["storage"],
+        "sliced": " ".join(map(str, said["sliced"])),
         "inputs": "float" if run.is_float or "*" in (run.float_inputs or ()) else "quantized",
         "data_stamp": about["stamp"],
         "classes": about["outputs"],

@@ -12,8 +12,10 @@ from bitswitch.report.analysis.values import PRINTED_TITLES, Sample, Values
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import best, heading, number
+from bitswitch.report.packs.pack import opened
 from bitswitch.report.render.assets import asset
 from bitswitch.report.tables import entries
+from bitswitch.results.archive import SUFFIX
 from bitswitch.results.files import write_bytes
 
 READINGS = "readings"
@@ -27,7 +29,7 @@ def write(path: Path = Path("docs/errata.md"), reference: Path = Path("results/r
 
     Args:
         path: Where to.
-        reference: Folder with kept results, one folder per suite.
+        reference: Folder with kept results, one pack per suite.
     """
     write_bytes(path, text(reference).encode())
     return path
@@ -193,9 +195,12 @@ MEASURED = ("network", "reading", "bit-width", "λ < 0, % of steps")
 
 def kept(reference: Path) -> list[Frames]:
     """Return the kept results that compare the readings of Eq. 6."""
-    folders = sorted(path.parent for path in reference.glob("*/suite.yaml"))
-    frames = [Frames.read(folder, "metrics", "tasks", "runs", kept=True) for folder in folders]
-    return [one for one in frames if READINGS in one.suite.experiments]
+    frames = []
+    for file in sorted(reference.glob(f"*{SUFFIX}")):
+        with opened(file) as pack:
+            if READINGS in pack.suite.experiments:
+                frames.append(pack.frames())
+    return frames
 
 
 def measurements(frames: Frames) -> str:

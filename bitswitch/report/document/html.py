@@ -30,7 +30,9 @@ def write(suite: Suite, folder: Path) -> Path:
     Raises:
         ReportError: a table or figure is missing.
     """
-    frames = Frames.read(folder, "metrics", "tasks", "runs", "methods", "sensitivities", "policies")
+    frames = Frames.read(
+        folder, "metrics", "tasks", "runs", "methods", "sensitivities", "policies", "repeats"
+    )
     shown = figures.of(suite)
     text = page.render(
         "html/report.html.j2",

@@ -23,6 +23,9 @@ PACKAGES = ("adjustbox", "booktabs", "caption", "hyperref", "lmodern", "microtyp
 
 TIMEOUT_S = 300
 
+NEEDED = ("metrics", "tasks", "runs", "methods", "sensitivities", "policies", "repeats")
+"""Tables that documents read."""
+
 HOW_TO_GET_TEX = """\
 There is no TeX engine here, so report.pdf was not made. Everything else is complete:
 report.html shows the same tables and figures, report.tex is the document.
@@ -73,7 +76,9 @@ def write(suite: Suite, folder: Path) -> Path:
 
 def document(suite: Suite, folder: Path) -> str:
     """Return the LaTeX document; it includes ``tables/*.tex`` and ``figures/*.pdf``."""
-    frames = Frames.read(folder, "metrics", "tasks", "runs", "methods", "sensitivities", "policies")
+    frames = Frames.read(
+        folder, "metrics", "tasks", "runs", "methods", "sensitivities", "policies", "repeats"
+    )
     shown = figures.of(suite)
     parts = [f"tables/{name}.tex" for name in tables.names(suite)]
     for part in (*parts, *(f"figures/{name}.pdf" for name in shown)):

@@ -1,10 +1,9 @@
 """Tests of ``bitswitch.report.document.errata``."""
 
-import shutil
 from pathlib import Path
 
-from bitswitch.report.collect import collect
 from bitswitch.report.document import errata
+from bitswitch.report.packs import pack
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import alrs_of, write_run
 
@@ -52,11 +51,9 @@ def test_the_measured_sign_of_eq_6_is_told(suite: Suite, results: Path, tmp_path
         status = {"status": "collapsed", "diagnosis": "at chance"} if literal else {}
         status |= {"top1": dict.fromkeys(run.bitset, 10.0)} if literal else {}
         write_run(run, results, **status)
-    folder = collect.write(suite, results)
-    kept = tmp_path / "reference" / "tiny"
-    kept.mkdir(parents=True)
-    for name in ("suite.yaml", "metrics.csv", "tasks.csv", "runs.csv"):
-        shutil.copy(folder / name, kept)
+    kept = tmp_path / "reference"
+    kept.mkdir()
+    pack.write(suite, results, kept / "tiny.tar.xz")
     text = errata.text(tmp_path / "reference")
     assert "Measured in suite `tiny` (embedded data)" in text
     assert "| ResNet-20 | literal | 2 | 70 | 3 of 3 seeds collapsed at" in text

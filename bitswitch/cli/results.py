@@ -1,0 +1,57 @@
+"""Commands on results that travel."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitswitch.cli.arguments import AllowMixed, Results, SuiteName, is_pack, load
+from bitswitch.errors import RecordError
+
+Packs = Annotated[list[Path], typer.Argument(metavar="PACK...", help="Of one suite.")]
+
+
+def pack(
+    suite: SuiteName,
+    output: Annotated[
+        Path | None, typer.Option("-o", help="File that is written; default: SUITE.tar.xz.")
+    ] = None,
+    results: Results = Path("results"),
+    allow_mixed: AllowMixed = False,
+) -> None:
+    """Write what there is of SUITE to one file: tables, records, checksums; no checkpoints."""
+    from bitswitch.report.packs import pack as step
+    from bitswitch.results.archive import SUFFIX
+
+    loaded = load(suite)
+    file = output or Path(f"{loaded.name}{SUFFIX}")
+    step.write(loaded, results, file, allow_mixed)
+    typer.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+
+
+def merge(
+    packs: Packs,
+    output: Annotated[Path, typer.Option("-o", help="File that is written.")],
+    allow_mixed: AllowMixed = False,
+) -> None:
+    """Join packs of several machines: a run that two have is one, unless its numbers differ."""
+    from bitswitch.report.packs.merge import merge as step
+
+    done = step(packs, output, allow_mixed)
+    typer.echo(f"{output}: {done.jobs} jobs, {done.agreed} of them in several packs and equal")
+    for conflict in done.conflicts:
+        typer.echo(f"  both kept, the first in the tables: {conflict}")
+
+
+def verify(
+    what: Annotated[str, typer.Argument(metavar="PACK|SUITE", help="A file, or a suite.")],
+    results: Results = Path("results"),
+) -> None:
+    """Find numbers that were edited: by checksums, and tables against the records."""
+    from bitswitch.report.packs.verify import verify_pack, verify_suite
+
+    found = verify_pack(Path(what)) if is_pack(what) else verify_suite(load(what), results)
+    if found:
+        listed = "".join(f"\n  {finding}" for finding in found)
+        raise RecordError(f"{what} is not as it was written:{listed}")
+    typer.echo(f"{what}: every number is as it was written")
