@@ -149,6 +149,10 @@ class PassContext:
         self.requests.append(HostRequest(values, receive))
 
 
+Products = Sequence[Sequence[float]]
+"""Inner products of some vectors, a row for each."""
+
+
 class Method(Plugin):
     """A way to make one network run at several bit-widths."""
 
@@ -258,6 +262,24 @@ class Method(Plugin):
         if share == 1.0:
             return soft
         return share * soft + (1 - share) * task.loss(context.logits, context.targets)
+
+    def pass_weights(self, products: Products) -> Sequence[float]:
+        """Return how much the gradient of each pass counts in the one step that follows them all.
+
+        Default: once, so that gradients add up; nothing is then computed for it. It concerns the
+        parameters that every bit-width uses; the others, which belong to single bit-widths, follow
+        the sum of their own gradients.
+
+        Args:
+            products: Inner products of the passes' gradients for the parameters that every
+                bit-width uses, [passes][passes].
+        """
+        return [1.0] * len(products)
+
+    @property
+    def weighs_passes(self) -> bool:
+        """Whether passes do not all count once."""
+        return type(self).pass_weights is not Method.pass_weights
 
     def scale_learning_rate(
         self, training: TrainingSpec, current: Pass, base: float, largest: Sequence[float]

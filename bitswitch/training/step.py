@@ -25,6 +25,7 @@ from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import all_positive, by_scales, check_loss, reflect_scales
 from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients
+from bitswitch.training.pass_gradients import PassGradients
 from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
 
 
@@ -60,6 +61,8 @@ class TrainState:
     """Names of the layers with switchable bit-widths."""
     idle: dict[int, list[nn.Parameter]]
     """Parameters that each bit-width does not use."""
+    apart: PassGradients | None
+    """Gradients of parameters that every bit-width uses, where the method weighs passes."""
     crossed: Tensor
     """How many scales the updates of this step have mirrored at zero, int64 []."""
     reflections: int = 0
@@ -89,6 +92,7 @@ class TrainState:
             scales=list(model.scale_parameters().values()),
             layers=list(model.layers),
             idle=idle,
+            apart=PassGradients(_used_by_all(model, idle)) if method.weighs_passes else None,
             crossed=torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device),
         )
 
@@ -106,6 +110,14 @@ class TrainState:
         self.optimizers.step(rates)
         if self.scales and self.training.scale_guard == "reflect":
             self.crossed += reflect_scales(self.scales)
+
+
+def _used_by_all(
+    model: QuantizedModel, idle: Mapping[int, Sequence[nn.Parameter]]
+) -> list[nn.Parameter]:
+    """Return the trained parameters that no bit-width leaves out."""
+    single = {id(parameter) for parameters in idle.values() for parameter in parameters}
+    return [p for p in model.parameters() if p.requires_grad and id(p) not in single]
 
 
 @dataclass
@@ -162,8 +174,13 @@ def train_step(
     for current in passes:
         result = _run_pass(train_state, step, current)
         results.append(result)
-        if current.update:
+        if train_state.apart is not None:
+            _keep_apart(train_state.method, train_state.apart, current)
+        elif current.update:
             _update(train_state, current, rate, result.scale_learning_rate)
+    if train_state.apart is not None:
+        products = train_state.apart.products(f"in step {step_info.step}")
+        train_state.apart.put_back(train_state.method.pass_weights(products))
     if not passes[-1].update:
         train_state.step(Rates.of(rate, results[-1].scale_learning_rate))
     for current, logits in zip(passes, step.earlier, strict=True):
@@ -302,6 +319,21 @@ def _check_scales(train_state: TrainState, place: str, rates: Mapping[str, float
     train_state.crossed.zero_()
     if not positive:
         raise by_scales(train_state.model, place, rates)
+
+
+def _keep_apart(method: Method, apart: PassGradients, current: Pass) -> None:
+    """Take over the gradients of a pass.
+
+    Raises:
+        SpecError: a step is to follow the pass, though its weight is known after the last alone.
+    """
+    if current.update:
+        raise SpecError(
+            f"{type(method).__name__} weighs the passes of a step against each other, and "
+            f"training.update 'separate' takes a step after each.\n"
+            f"  Set training.update to 'conventional'."
+        )
+    apart.take()
 
 
 def _switch(model: QuantizedModel, current: Pass) -> None:

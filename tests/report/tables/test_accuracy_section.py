@@ -44,7 +44,7 @@ def test_a_method_that_nobody_can_run_has_its_printed_row_and_the_reason(table1:
     assert list(rows) == ["published", "reproduced"]
     assert texts(rows["published"]) == ["70.40", "70.30", "70.20", "64.90", ""]
     *_, note = rows["reproduced"].entries
-    assert note.text == "– not run: not implemented, too little of it is public"  # noqa: RUF001
+    assert note.text == "– not run: not implemented, no code or formula of its wavelets is public"  # noqa: RUF001
     assert note.span == 5
     assert not any(line.label == "Hot-Swap" for line in table1.sections[2].lines)
 
