@@ -19,7 +19,14 @@ from bitswitch.lazy import lazily
 if TYPE_CHECKING:
     from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
     from bitswitch.contracts.data import Batch, Dataset, Model, OpenDataset
-    from bitswitch.contracts.method import HostRequest, Method, Pass, PassContext, StepInfo
+    from bitswitch.contracts.method import (
+        EarlierLogits,
+        HostRequest,
+        Method,
+        Pass,
+        PassContext,
+        StepInfo,
+    )
     from bitswitch.contracts.plugin import Plugin
     from bitswitch.contracts.search import (
         Candidate,
@@ -127,6 +134,7 @@ __all__ = [
     "DatasetError",
     "DeviceError",
     "Diverged",
+    "EarlierLogits",
     "EncodingError",
     "Evaluation",
     "Evaluator",
@@ -208,7 +216,7 @@ __all__ = [
 _MODULES = {
     "contracts.card": "Card ExamplePasses Recipe Workload",
     "contracts.data": "Batch Dataset Model OpenDataset",
-    "contracts.method": "HostRequest Method Pass PassContext StepInfo",
+    "contracts.method": "EarlierLogits HostRequest Method Pass PassContext StepInfo",
     "contracts.plugin": "Plugin",
     "contracts.search": "Candidate Evaluation Problem Search require_evaluations",
     "contracts.sensitivity": "Score Scores ScoringInput Sensitivity SensitivityScores",
