@@ -94,7 +94,7 @@ def test_edited_contents_are_found(file: Path):
     assert archive.read(file).faults == (("contents.json", "is not as it was written"),)
 
 
-@pytest.mark.parametrize("name", ["../out.txt", "/tmp/evil.txt", "b/two.csv"])
+@pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "b/two.csv"])
 def test_members_that_no_pack_has_are_refused(file: Path, name: str):
     again(file, everything(file), tarfile.TarInfo(name))
     with pytest.raises(RecordError, match="no plain file of its own"):
