@@ -30,9 +30,7 @@ def write(suite: Suite, folder: Path) -> Path:
     Raises:
         ReportError: a table or figure is missing.
     """
-    frames = Frames.read(
-        folder, "metrics", "tasks", "runs", "methods", "sensitivities", "policies", "repeats"
-    )
+    frames = Frames.read(folder, *pdf.NEEDED)
     shown = figures.of(suite)
     text = page.render(
         "html/report.html.j2",

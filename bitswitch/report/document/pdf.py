@@ -76,9 +76,7 @@ def write(suite: Suite, folder: Path) -> Path:
 
 def document(suite: Suite, folder: Path) -> str:
     """Return the LaTeX document; it includes ``tables/*.tex`` and ``figures/*.pdf``."""
-    frames = Frames.read(
-        folder, "metrics", "tasks", "runs", "methods", "sensitivities", "policies", "repeats"
-    )
+    frames = Frames.read(folder, *NEEDED)
     shown = figures.of(suite)
     parts = [f"tables/{name}.tex" for name in tables.names(suite)]
     for part in (*parts, *(f"figures/{name}.pdf" for name in shown)):
