@@ -69,6 +69,23 @@ def test_long_tables_and_cards_are_typeset(results: Path):
         assert "Adabits (adabits): Jin, Yang and Liao, AdaBits" in text
 
 
+@needs_tex
+def test_more_floats_than_tex_holds_back_are_typeset(
+    suite: Suite, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_parts(suite, folder)
+    table, (name, drawing) = tables.names(suite)[0], next(iter(figures.of(suite).items()))
+    many = [f"table-{number}" for number in range(33)]
+    drawn = {f"figure-{number}": drawing for number in range(25)}
+    for copy in many:
+        shutil.copy(folder / f"tables/{table}.tex", folder / f"tables/{copy}.tex")
+    for copy in drawn:
+        shutil.copy(folder / f"figures/{name}.pdf", folder / f"figures/{copy}.pdf")
+    monkeypatch.setattr(tables, "names", lambda _: many)
+    monkeypatch.setattr(figures, "of", lambda _: drawn)
+    assert pdf.write(suite, folder).read_bytes().startswith(b"%PDF")
+
+
 def test_without_an_engine_a_notice_says_how_to_get_one(
     suite: Suite, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
