@@ -139,6 +139,11 @@ class _Step:
         """Whether logits of the present pass are read once it is done."""
         return self.last_readers[len(self.earlier)] > len(self.earlier)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the last pass is finished."""
+        return len(self.earlier) == len(self.last_readers)
+
     def finish(self, logits: tuple[Tensor, ...]) -> None:
         """Keep ``logits`` of the present pass as long as they are read, and drop all others."""
         done = len(self.earlier)
@@ -174,9 +179,7 @@ def train_step(
     for current in passes:
         result = _run_pass(train_state, step, current)
         results.append(result)
-        if train_state.apart is not None:
-            _keep_apart(train_state.method, train_state.apart, current)
-        elif current.update:
+        if current.update:
             _update(train_state, current, rate, result.scale_learning_rate)
     if train_state.apart is not None:
         products = train_state.apart.products(f"in step {step_info.step}")
@@ -218,6 +221,9 @@ def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> PassResult
     values, requests = _backward(train_state, step, current)
     if gradients is not None and before is not None:
         values = torch.cat([values, gradients.add_since(before)])
+    if train_state.apart is not None:
+        _keep_apart(train_state.method, train_state.apart, current)
+        requests += [train_state.apart.request()] if step.is_done else []
     value, headline, *largest = _sent(values, requests)
     check_loss(value, f"at {current} in step {step.info.step}", model)
     mean = None if gradients is None else mean_clipped(largest)
@@ -297,7 +303,7 @@ def _products(training: TrainingSpec, device: torch.device) -> AbstractContextMa
 def _sent(values: Tensor, requests: Sequence[HostRequest]) -> list[float]:
     """Return ``values``, and answer requests: all that leaves the device in a pass, at once."""
     parts = [values, *(request.values for request in requests)]
-    sent: list[float] = transfers.to_host(torch.cat([part.to(values) for part in parts]))
+    sent: list[float] = transfers.to_host(torch.cat([part.to(values.device) for part in parts]))
     for request in reversed(requests):
         start = len(sent) - len(request.values)
         request.receive(sent[start:])
