@@ -70,7 +70,7 @@ def test_rows_of_an_option_differ_in_it_alone(suite, experiment):
     option = {
         "distillation": ("training.distillation", {"neighbour", "ps-kd"}),
         "scale-gradient": ("method.options.gradient", {"printed"}),
-        "roundings": ("method.options.rounding", {"shift", "single", "floor"}),
+        "roundings": ("method.options.rounding", {"cascade", "shift", "single", "floor"}),
     }[experiment]
     default, *others = runs_of(suite, experiment).values()
     found = [changes(default, run) for run in others]

@@ -1,8 +1,8 @@
 """Are the numbers those that were written? Checksums, then tables and records against each other.
 
 A checksum says that a file was changed; the tables, collected again from the records, say where,
-and so do the examples that were right, whose share every top-1 is. Whoever changes all of them, and
-every checksum, is not found.
+and so do the examples that were right, whose share some metrics are. Whoever changes all of them,
+and every checksum, is not found.
 """
 
 import csv

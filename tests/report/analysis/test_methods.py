@@ -34,6 +34,7 @@ def test_every_method_of_a_suite_is_listed_in_order(results: Path):
     frames = collect.collect(make_shared("table2", "resnet18"), results)
     assert [about.name for about in methods.listed(frames)] == [
         "bit-mixer",
+        "vertical-layer",
         "double-rounding",
         "adabits",
         "double-rounding-unshared",
