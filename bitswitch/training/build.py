@@ -22,7 +22,7 @@ from bitswitch.plugins import registry
 from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.result import read_result
 from bitswitch.runtime.allocator import keep_freed_memory
-from bitswitch.runtime.randomness import generator
+from bitswitch.runtime.randomness import generator, seeded
 from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint, predictions
 from bitswitch.training.distillation import Distillation
@@ -87,13 +87,17 @@ class Parts:
     def quantized(self, net: nn.Module, device: torch.device) -> QuantizedModel:
         """Return ``net`` at the bit-widths of the run on ``device``.
 
-        Channels come last in memory, which convolutions prefer on every device; on a processor,
-        freed memory is kept for the next pass; the model is compiled if the recipe says so.
+        What its quantizers draw follows from the seed of the run. Channels come last in memory,
+        which convolutions prefer on every device; on a processor, freed memory is kept for the next
+        pass; the model is compiled if the recipe says so.
         """
         if device.type == "cpu":
             keep_freed_memory()
         blocks = self._recomputed(net)
-        with plugin_errors(f"method '{self.spec.method.name}'", "quantization"):
+        with (
+            plugin_errors(f"method '{self.spec.method.name}'", "quantization"),
+            seeded("quantization", self.spec.seed),
+        ):
             model = quantize(
                 net,
                 self.method,

@@ -134,6 +134,19 @@ def test_the_seed_decides_the_initial_weights(tiny_run):
     assert not torch.equal(first, other)
 
 
+def test_the_seed_decides_what_quantizers_draw(tiny_run):
+    method = resolved_choice(Choice(name="quept"), "methods")
+    drawn = []
+    for state, seed in enumerate((0, 0, 1)):
+        torch.manual_seed(state)
+        parts = Parts.of(tiny_run(seed=seed).model_copy(update={"method": method}))
+        model = parts.quantized(Parts.of(tiny_run()).float_net(), torch.device("cpu"))
+        drawn.append([one for name, one in model.state_dict().items() if name.endswith("right")])
+        assert torch.initial_seed() == state
+    assert all(map(torch.equal, drawn[0], drawn[1]))
+    assert not any(map(torch.equal, drawn[0], drawn[2]))
+
+
 def test_channels_come_last_in_memory(tiny_run):
     parts = Parts.of(tiny_run())
     model = parts.quantized(parts.float_net(), CPU)
