@@ -29,7 +29,7 @@ class Evidence:
     """1: the left side is claimed to be larger; -1: smaller. Of a claim with a margin, the side on
     which it says that there is no difference, 0 for both."""
     printed: float | None = None
-    """Claimed difference; None where only a direction is claimed."""
+    """Claimed difference, with its sign; None where only a direction is claimed."""
     noise: float = 0.0
     """95 % half-width of the test set at the printed difference."""
     discordant: tuple[int, int] | None = None
@@ -50,6 +50,11 @@ class Evidence:
             )
         if self.margin is not None and not self.margin > 0:
             raise ReportError(f"A margin of {self.margin} is none: give a size above 0.")
+        if self.margin is None and (self.printed or 0) * self.direction < 0:
+            raise ReportError(
+                f"The printed difference {self.printed} has another sign than the direction "
+                f"{self.direction} of its claim: differences are left minus right."
+            )
         bad = [seed for seed, value in self.differences.items() if not isfinite(value)]
         if bad:
             raise ReportError(

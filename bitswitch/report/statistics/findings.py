@@ -7,6 +7,7 @@ from bitswitch.report.statistics.agreement import agreement
 from bitswitch.report.statistics.evidence import Evidence
 from bitswitch.report.statistics.intervals import LEVEL, bca
 from bitswitch.report.statistics.power import (
+    MOST,
     POWER,
     detectable,
     fewest_seeds,
@@ -143,11 +144,13 @@ def _too_few(evidence: Evidence, tests: int) -> str:
 
 def _wish(evidence: Evidence, seeds: int | None) -> str:
     """Return how many seeds a claim needs, if that is known and more than there are."""
-    if seeds is None or seeds <= len(evidence.differences):
+    size = evidence.printed if evidence.margin is None else evidence.margin
+    if evidence.paired.spread is None or not size or (seeds or MOST) <= evidence.paired.seeds:
         return ""
-    if evidence.margin is not None:
-        return f"{seeds} seeds of this spread would show that there is no difference"
-    return f"{seeds} seeds of this spread would find the printed {_size(evidence.printed)}"
+    found = "show no difference" if evidence.margin else f"find the printed {_size(size)}"
+    if seeds is None:
+        return f"not even {MOST} seeds of this spread would {found}"
+    return f"{seeds} seeds of this spread would {found}"
 
 
 def _networks(evidence: Evidence) -> str:
@@ -167,6 +170,6 @@ def _seeds(seeds: int) -> str:
     return "one seed" if seeds == 1 else f"{seeds} seeds"
 
 
-def _size(value: float | None) -> str:
+def _size(value: float) -> str:
     """Return a difference as sentences print it."""
     return f"{value:.3g}"
