@@ -76,7 +76,11 @@ def errors() -> str:
 
 
 def intervals() -> str:
-    kinds = {"normal": simulation.normal, "with outliers": simulation.heavy}
+    kinds = {
+        "normal differences": simulation.difference(simulation.normal),
+        "differences with outliers": simulation.difference(simulation.heavy),
+        "one skewed side": simulation.skewed,
+    }
     head = [f"{one}, {kind}" for kind in kinds for one in ("Student", "BCa")]
     rows = []
     for count in (3, 6, 11, 25):

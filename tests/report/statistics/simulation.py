@@ -164,10 +164,15 @@ def power(size: float, spread: float, seeds: int, tests: int, suites: int = 4000
     return float((np.concatenate(found) <= 0.05 / tests).mean())
 
 
+def difference(noise: Noise) -> Noise:
+    """Return the noise of a difference between two sides that are equally noisy."""
+    return lambda rng, shape: noise(rng, shape) - noise(rng, shape)
+
+
 def coverage(noise: Noise, seeds: int, suites: int = SUITES) -> tuple[float, float]:
-    """Return how often Student's and the BCa interval of differences hold their true mean."""
+    """Return how often Student's and the BCa interval of values hold their true mean, 0."""
     rng = np.random.default_rng(2025)
-    values = noise(rng, (suites, seeds)) - noise(rng, (suites, seeds))
+    values = noise(rng, (suites, seeds))
     half = t.ppf(0.975, seeds - 1) * values.std(axis=1, ddof=1) / np.sqrt(seeds)
     found = bootstrap(
         (values,), np.mean, axis=1, method="BCa", n_resamples=1999, batch=100, random_state=rng
