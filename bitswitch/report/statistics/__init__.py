@@ -5,7 +5,7 @@ measured of them. scipy is imported where it is used, since that takes a second.
 """
 
 from bitswitch.report.statistics.agreement import Agreement, agreement
-from bitswitch.report.statistics.discordance import discordant
+from bitswitch.report.statistics.discordance import Discordance, discordant
 from bitswitch.report.statistics.evidence import Evidence, Kind
 from bitswitch.report.statistics.intervals import LEVEL, Interval, bca, interval
 from bitswitch.report.statistics.judgement import judge, judge_all
@@ -27,6 +27,7 @@ __all__ = [
     "TESTABLE",
     "VERDICTS",
     "Agreement",
+    "Discordance",
     "Evidence",
     "Interval",
     "Judgement",

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Literal, get_args
 
 from bitswitch.errors import ReportError, hint
+from bitswitch.report.statistics.discordance import Discordance
 from bitswitch.report.statistics.paired import Paired
 
 Kind = Literal["margin", "direction", "magnitude", "cost", "exactness"]
@@ -32,8 +33,8 @@ class Evidence:
     """Claimed difference, with its sign; None where only a direction is claimed."""
     noise: float = 0.0
     """95 % half-width of the test set at the printed difference."""
-    discordant: tuple[int, int] | None = None
-    """Examples that left and right alone get right; see ``discordant``."""
+    discordant: Discordance | None = None
+    """Where the sides differ on the test set, if it is known which examples each got right."""
     margin: float | None = None
     """Of claims that there is no difference: the size from which on one matters."""
 

@@ -157,8 +157,7 @@ def _networks(evidence: Evidence) -> str:
     """Return what examples say of the trained networks where seeds say nothing of their methods."""
     if evidence.discordant is None:
         return ""
-    left, right = evidence.discordant
-    p = mcnemar(left, right)
+    p = mcnemar(evidence.discordant.left, evidence.discordant.right)
     differ = "differ" if p <= LEVEL else "do not differ"
     return (
         f"; these networks {differ} on the test set (McNemar p = {p:.2g}), which says nothing of "

@@ -85,6 +85,6 @@ def p_value(evidence: Evidence) -> float:
     p = sign_flip(values)
     if evidence.discordant is None:
         return p
-    left, right = evidence.discordant
+    left, right, _ = evidence.discordant
     agrees = (left - right) * evidence.paired.mean > 0
     return max(p, mcnemar(left, right)) if agrees else 1.0

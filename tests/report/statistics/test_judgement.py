@@ -7,6 +7,7 @@ import pytest
 from bitswitch.errors import ReportError
 from bitswitch.report.statistics import (
     VERDICTS,
+    Discordance,
     Evidence,
     Verdict,
     holm,
@@ -78,21 +79,21 @@ def test_sizes_that_were_not_found_come_with_what_would_have_been():
 
 
 def test_a_difference_has_to_survive_other_images_too():
-    seeds = Evidence("direction", around(1.0), discordant=(60, 20))
+    seeds = Evidence("direction", around(1.0), discordant=Discordance(60, 20, 0.1))
     assert judge(seeds).verdict == "holds"
     assert judge(seeds).p == 2 / 2**8
-    few = judge(Evidence("direction", around(1.0), discordant=(22, 20)))
+    few = judge(Evidence("direction", around(1.0), discordant=Discordance(22, 20, 0.1)))
     assert (few.verdict, few.p) == ("no difference found", mcnemar(22, 20))
     assert "not on enough examples" in few.why
-    assert judge(Evidence("direction", around(1.0), discordant=(20, 60))).p == 1.0
+    assert judge(Evidence("direction", around(1.0), discordant=Discordance(20, 60, 0.1))).p == 1.0
 
 
 def test_images_alone_are_never_a_verdict():
-    found = judge(Evidence("direction", around(1.0, 5), discordant=(900, 100)))
+    found = judge(Evidence("direction", around(1.0, 5), discordant=Discordance(900, 100, 0.1)))
     assert found.verdict == "not testable"
     assert "these networks differ" in found.why
     assert "nothing of other seeds" in found.why
-    alike = judge(Evidence("direction", around(1.0, 5), discordant=(9, 10)))
+    alike = judge(Evidence("direction", around(1.0, 5), discordant=Discordance(9, 10, 0.1)))
     assert "these networks do not differ" in alike.why
 
 
