@@ -11,6 +11,7 @@ from bitswitch.cli import (
     datasets,
     deployment,
     generate,
+    harness,
     infer,
     old_names,
     policies,
@@ -46,7 +47,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         *(reports.collect, reports.table, reports.figure, reports.report, reports.errata),
     ),
     "Extend": (tools.schema, tools.bench),
-    "Deploy": (runs.deploy, deployment.export, infer.infer, generate.generate),
+    "Deploy": (runs.deploy, deployment.export, infer.infer, generate.generate, harness.lm_eval),
     "Data": (),
 }
 """Commands by the part of the help that lists them."""
@@ -62,7 +63,7 @@ GROUPS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
 
 def name_of(command: Callable[..., None]) -> str:
     """Return what a user types for ``command``."""
-    return command.__name__.rstrip("_")
+    return command.__name__.rstrip("_").replace("_", "-")
 
 
 for panel, commands in PANELS.items():

@@ -90,3 +90,20 @@ def find_run(results: Path, run: str) -> Path:
     known = [path.parent.name for path in sorted((results / "runs").glob("*/spec.yaml"))]
     check_name(run, known, f"{results / 'runs'} has no run")
     return results / "runs" / run
+
+
+def bit_widths(written: str) -> list[int]:
+    """Return bit-widths with commas between them, as numbers; none of an empty text.
+
+    Raises:
+        SpecError: one is no number.
+    """
+    return [_width(part) for part in written.split(",")] if written else []
+
+
+def _width(written: str) -> int:
+    if not written.strip().isdecimal():
+        raise SpecError(
+            f"--bits takes bit-widths with commas between them, 8,4 say; '{written}' is none."
+        )
+    return int(written)

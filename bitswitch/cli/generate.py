@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli.arguments import AsJson
-from bitswitch.errors import SpecError
+from bitswitch.cli.arguments import AsJson, bit_widths
 
 
 def generate(
@@ -32,7 +31,7 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Continue a text; the bit-width may change between tokens."""
-    widths = [_width(part) for part in bits.split(",")] if bits else []
+    widths = bit_widths(bits)
     from bitswitch import stages
 
     found = stages.generate(model, prompt, widths, tokens, temperature, seed, engine, threads)
@@ -42,12 +41,3 @@ def generate(
     listed = [one._asdict() for one in found.tokens]
     about = {"run": found.run, "engine": engine, "prompt": found.prompt, "text": found.text}
     typer.echo(json.dumps(about | {"tokens": listed}))
-
-
-def _width(written: str) -> int:
-    """Return one bit-width of a list."""
-    if not written.strip().isdecimal():
-        raise SpecError(
-            f"--bits takes bit-widths with commas between them, 8,4 say; '{written}' is none."
-        )
-    return int(written)

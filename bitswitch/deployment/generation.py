@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
@@ -29,25 +29,50 @@ class Reader(Protocol):
         """Return the logits [vocabulary] of what follows ``tokens`` [t], read at ``bits``."""
 
 
+class CachedReader:
+    """A network at the policy of the moment; one that takes no cache reads all every time.
+
+    Args:
+        net: Says whether it takes a cache.
+        logits: Calls it with tokens [n, t], and the cache.
+        device: Where it computes.
+        cached: Whether to keep keys and values of tokens, where the network can.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        logits: Callable[..., Tensor],
+        device: torch.device | str = "cpu",
+        cached: bool = True,
+    ) -> None:
+        self._logits = logits
+        self._cache = KeyValueCache() if cached and takes_cache(net) else None
+        self._read = torch.zeros(0, dtype=torch.int64, device=device)
+
+    def __call__(self, tokens: Tensor, bits: int | None = None) -> Tensor:
+        tokens = tokens.to(self._read.device)
+        if self._cache is not None:
+            return self._logits(tokens[None], cache=self._cache)[0, -1]
+        self._read = torch.cat([self._read, tokens])
+        return self._logits(self._read[None])[0, -1]
+
+
 class ExactReader:
-    """The integer model itself. A network that takes no cache reads all tokens every time.
+    """The integer model itself.
 
     Args:
         model: Left at its bit-widths.
-        cached: Whether to keep keys and values of tokens, where the network can.
+        cached: As in ``CachedReader``.
     """
 
     def __init__(self, model: IntegerModel, cached: bool = True) -> None:
         self._model = model
-        self._cache = KeyValueCache() if cached and takes_cache(model.net) else None
-        self._read = torch.zeros(0, dtype=torch.int64)
+        self._read = CachedReader(model.net, model, cached=cached)
 
     def __call__(self, tokens: Tensor, bits: int) -> Tensor:
         with self._model.at(bits):
-            if self._cache is not None:
-                return self._model(tokens[None], cache=self._cache)[0, -1]
-            self._read = torch.cat([self._read, tokens])
-            return self._model(self._read[None])[0, -1]
+            return self._read(tokens)
 
 
 class FastReader:

@@ -18,8 +18,8 @@ from bitswitch.results.record import Record
 from bitswitch.runtime.cache import code_state, digest, remembered
 
 PACKAGE = Path(__file__).parents[1]
-Stage = Literal["train", "explore", "deploy"]
-"""Work with code of its own: training; scoring and searching; deployment."""
+Stage = Literal["train", "explore", "deploy", "evaluate"]
+"""Work with code of its own: training; scoring and searching; deployment; lm-eval."""
 _TRAINING = ("stages/training_job.py", "methods", "models", "data")
 _ROOTS: dict[Stage, tuple[str, ...]] = {
     "train": _TRAINING,
@@ -28,6 +28,7 @@ _ROOTS: dict[Stage, tuple[str, ...]] = {
         *("stages/scoring_job.py", "stages/search_job.py", "sensitivities", "searches"),
     ),
     "deploy": (*_TRAINING, "stages/deployment_job.py"),
+    "evaluate": (*_TRAINING, "harness"),
 }
 """What carries out each stage: its job, and all plugins, which are reached by name."""
 _LEAVES = ("stages/__init__.py",)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bitswitch.deployment.generation import Generation
     from bitswitch.deployment.inference import Inference
     from bitswitch.deployment.text import TextScores
+    from bitswitch.results.evaluations import Evaluation
     from bitswitch.stages.execution import Execution
 
 log = logging.getLogger(__name__)
@@ -294,6 +295,62 @@ def generate(
 
     pick = drawn(temperature, seed)
     return run(file, prompt, bits, tokens, pick, engine == "integers", threads)
+
+
+def lm_eval(
+    subject: RunSpec | Path,
+    tasks: Sequence[str],
+    policies: Sequence[int | PolicyFile] = (),
+    results: Path = Path("results"),
+    include: Path | None = None,
+    limit: float | None = None,
+    shots: int | None = None,
+    batch_size: int = 8,
+    output: Path | None = None,
+    device: str = "auto",
+) -> "tuple[Path, Evaluation]":
+    """Let lm-eval ask a language model, once the data of all tasks are seen to be there.
+
+    Args:
+        subject: A finished run, or a file as ``export`` wrote it, of which the exact integer model
+            is asked.
+        tasks: Names of tasks, groups or tags of lm-eval.
+        policies: Bit-widths, or bit-widths of every layer; none: every bit-width of the model.
+        results: Folder of all results.
+        include: Folder of tasks of one's own, YAML files.
+        limit: Of questions per task, or the share of them below 1; None: all.
+        shots: Solved examples before every question; None: what each task says.
+        batch_size: Windows that are read at once.
+        output: File that is written; None: one below ``results`` for these settings.
+        device: See ``bitswitch.runtime.devices.resolve``.
+
+    Returns:
+        The file that was written, and what is in it.
+
+    Raises:
+        SpecError: lm-eval is not installed, a task is unknown, or asks more than fits.
+        DatasetError: the data of a task are not on this machine.
+        BitswitchError: another of its subclasses; the network cannot be had.
+    """
+    from bitswitch.harness.tasks import load_tasks, require_lm_eval
+
+    require_lm_eval()
+    loaded = load_tasks(tasks, include)
+    from bitswitch.harness.decoder import deployed, trained
+    from bitswitch.harness.evaluation import Asked, evaluate
+
+    file = subject if isinstance(subject, Path) else None
+    if isinstance(subject, Path):
+        decoder = deployed(subject, device)
+    else:
+        decoder = trained(subject, results / "runs", device)
+    chosen = [one.policy if isinstance(one, PolicyFile) else one for one in policies]
+    asked = Asked(limit, shots, batch_size)
+    found = evaluate(decoder, loaded, chosen or decoder.bitset, asked, file)
+    path = output or found.default_path(results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found.write(path)
+    return path, found
 
 
 def _check_engine(engine: str) -> None:

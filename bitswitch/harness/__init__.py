@@ -1,0 +1,1 @@
+"""Decoders in the hands of lm-eval, the harness that language models are compared with."""
