@@ -18,6 +18,7 @@ from bitswitch.plugins import registry
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 from bitswitch.spec.yaml_files import explained, merge, read_yaml
+from bitswitch.suite.claims import ClaimSpec
 from bitswitch.suite.expansion import Place, is_deployed, refusal_of, run_of, scores_of, searches_of
 from bitswitch.suite.variants import BitSets, NetworkSpec, Seeds, VariantSpec
 from bitswitch.text import Key, Title
@@ -130,6 +131,8 @@ class Suite(Strict):
     seeds: Seeds
     networks: dict[Key, NetworkSpec]
     experiments: Annotated[dict[Key, ExperimentSpec], Field(min_length=1)]
+    claims: dict[Key, ClaimSpec] = Field(default_factory=dict)
+    """What is said of its cells, besides the claims of the publication."""
 
     @field_validator("name")
     @classmethod
@@ -156,7 +159,7 @@ class Suite(Strict):
         entries = sum(
             len(self.experiments[name].seeds or self.networks[network].seeds or self.seeds)
             * _entries(self.experiments[name].variants[variant], bitset)
-            for name, network, variant, bitset in self._places()
+            for name, network, variant, bitset in self.places()
         )
         if entries > MOST_ENTRIES:
             raise ValueError(
@@ -182,7 +185,7 @@ class Suite(Strict):
         return tuple(self._expand()) if known is None else known()
 
     def _expand(self) -> Iterator[Cell]:
-        for experiment, network, variant, bitset in self._places():
+        for experiment, network, variant, bitset in self.places():
             chosen, recipe = self.networks[network], self.experiments[experiment]
             where = f"experiments.{experiment}.variants.{variant} on {network}"
             changes = recipe.variants[variant]
@@ -198,7 +201,8 @@ class Suite(Strict):
                             experiment, network, variant, bitset, seed, run, reason, search, *about
                         )
 
-    def _places(self) -> Iterator[tuple[str, str, str, BitSet]]:
+    def places(self) -> Iterator[tuple[str, str, str, BitSet]]:
+        """Yield experiment, network, variant and bit set of every row that is run."""
         for name, experiment in self.experiments.items():
             for network in experiment.networks:
                 for variant, recipe in experiment.variants.items():
@@ -211,6 +215,13 @@ class Suite(Strict):
         """Return the bit sets of an experiment's rows on one network."""
         default = experiment.bitsets or self.networks[network].bitsets
         return experiment.network_bitsets.get(network, default)
+
+    def restricted(self, cells: Iterable[Cell]) -> "Suite":
+        """Return the suite with ``cells`` alone: what it runs, not what its tables show."""
+        fields = {name: getattr(self, name) for name in Suite.model_fields}
+        part = Suite.model_construct(**fields)
+        part.__dict__["cells"] = tuple(cells)
+        return part
 
     @property
     def run_cells(self) -> list[Cell]:
@@ -297,11 +308,23 @@ def load_suite(path: Path, experiments: Path | None = None) -> Suite:
         SpecError: a file that cannot be read, an unknown key or an impossible combination.
         UnknownPluginError: a plugin that is not installed.
     """
+    suite = read_suite(path, experiments)
+    with explained(str(path)):
+        _check_something_runs(suite)
+    return suite
+
+
+def read_suite(path: Path, experiments: Path | None = None) -> Suite:
+    """Return the suite in ``path`` before any run of it is resolved: no plugin is asked.
+
+    Raises:
+        SpecError: a file that cannot be read, or an unknown key.
+    """
     if experiments is None:
         places = [path.parent.parent / "experiments.yaml", Path("config/experiments.yaml")]
         found = (place for place in places if place.exists())
         experiments = next(found, None) or asset("config", "experiments.yaml")
-    return _load_suite(path, experiments, _states(path, experiments))
+    return _read_suite(path, experiments, _states(path, experiments))
 
 
 def _states(*paths: Path) -> tuple[tuple[int, int] | None, ...]:
@@ -311,8 +334,8 @@ def _states(*paths: Path) -> tuple[tuple[int, int] | None, ...]:
 
 
 @cache
-def _load_suite(path: Path, experiments: Path, states: object) -> Suite:
-    """Return what ``load_suite`` does; ``states`` tells versions of the files apart."""
+def _read_suite(path: Path, experiments: Path, states: object) -> Suite:
+    """Return what ``read_suite`` does; ``states`` tells versions of the files apart."""
     content = read_yaml(path)
     shared = read_yaml(experiments) or {}
     _check_mapping(content, str(path), "name, title, data, seeds, networks and experiments")
@@ -325,9 +348,7 @@ def _load_suite(path: Path, experiments: Path, states: object) -> Suite:
         }
         _check_beside(path, content["experiments"], shared)
     with explained(str(path)):
-        suite = Suite.model_validate(content)
-        _check_something_runs(suite)
-    return suite
+        return Suite.model_validate(content)
 
 
 def _check_mapping(content: Any, where: str, keys: str) -> None:

@@ -131,6 +131,9 @@ def paired(
     return [*first, *((name, None) for name in networks if name not in shown)]
 
 
+Row = dict[Any, Any]
+
+
 class Values:
     """The numbers of one experiment of a suite."""
 
@@ -181,32 +184,41 @@ class Values:
 
     def _samples(self, role: str) -> dict[str, dict[Place, Sample]]:
         """Return what was measured in a role on the test split, by network and place."""
-        rows = self._rows[(self._rows.role == role) & (self._rows.split == "test")]
-        if role == ROLE:
-            rows = pd.concat([rows[rows.search.isna()], self._subnets])
-        elif role == f"{ROLE}_uniform":
-            rows = rows.assign(policy=rows.policy.map(self._budget_titles))
         images = self.frames.runs.set_index("run").test_images.to_dict()
         return {
             network: {
                 place: _sample(group, images, self.frames.headlines[network].metric)
                 for place, group in places.items()
             }
-            for network, places in _by_place(rows).items()
+            for network, places in _by_place(self._role_rows(role)).items()
         }
+
+    def _role_rows(self, role: str) -> pd.DataFrame:
+        """Return the rows of a role on the test split, budgets under their headings."""
+        rows = self._rows[(self._rows.role == role) & (self._rows.split == "test")]
+        if role == ROLE:
+            return pd.concat([rows[rows.search.isna()], self._subnets])
+        if role == f"{ROLE}_uniform":
+            return rows.assign(policy=rows.policy.map(self._budget_titles))
+        return rows
+
+    @cached_property
+    def headline_rows(self) -> dict[str, dict[Place, list[Row]]]:
+        """The rows of ``metrics.csv`` behind ``samples``."""
+        return _by_place(self._role_rows(ROLE))
 
     @cached_property
     def _subnets(self) -> pd.DataFrame:
         """Return the rows about sub-nets, their budget as policy; retrained ones where there are.
 
-        A missing one has a row too.
+        A missing one has a row too; ``budget`` is the name.
         """
         rows = self._rows[self._rows.search.notna() & (self._rows.split == "test")]
         rows = rows[rows.role.isin([ROLE, f"{ROLE}_retrained"])]
         rows = rows.sort_values("role", kind="stable")
         keys = ["network", "variant", "bitset", "seed", "search", "policy"]
         rows = rows.drop_duplicates(keys, keep="last").sort_index()
-        return rows.assign(policy=rows.policy.map(self._budget_titles))
+        return rows.assign(budget=rows.policy, policy=rows.policy.map(self._budget_titles))
 
     @cached_property
     def _budget_titles(self) -> dict[str, str]:
@@ -291,9 +303,6 @@ class Values:
         if own != printed:
             return f"{own.spoken} is not {printed.spoken}"
         return None
-
-
-Row = dict[Any, Any]
 
 
 def _by_place(rows: pd.DataFrame) -> dict[str, dict[Place, list[Row]]]:

@@ -5,10 +5,14 @@ from functools import cache
 from typing import NamedTuple
 
 import pandas as pd
+from pydantic import RootModel
 
 from bitswitch.contracts.metric import Metric, binomial_noise
 from bitswitch.errors import ReportError
 from bitswitch.report.render.assets import asset
+from bitswitch.spec.yaml_files import explained, read_yaml
+from bitswitch.suite.claims import KD, ClaimSpec
+from bitswitch.text import Key
 from bitswitch.types import format_bitset
 
 PAPER = "huang2025nearly"
@@ -45,9 +49,16 @@ def costs() -> pd.DataFrame:
     return _read("cost").copy()
 
 
-def claims() -> pd.DataFrame:
-    """Return the claims of the text and of the author replies, one per row."""
-    return _read("claims").copy()
+@cache
+def claims() -> dict[str, ClaimSpec]:
+    """Return the claims of the text and of the author replies, by identifier."""
+    path = asset("published", PAPER, "claims.yaml")
+    with explained(str(path)):
+        return _Claims.model_validate(read_yaml(path)).root
+
+
+class _Claims(RootModel[dict[Key, ClaimSpec]]):
+    """The file of claims."""
 
 
 def bitset_title(printed: str) -> str:
@@ -89,13 +100,24 @@ def value(place: str) -> float:
     return float(found.iloc[0])
 
 
-def margin(claim: pd.Series) -> float:
-    """Return the margin in points that the printed tables give for a claim of kind ``margin``."""
-    return round(value(claim["lhs"]) - value(claim["rhs"]), 2)
+def margin(claim: ClaimSpec) -> float | None:
+    """Return the margin in points that the printed tables give for a claim.
+
+    None where it is not about two printed numbers, or says no number.
+    """
+    both = claim.left.table and claim.right and claim.right.table
+    if claim.printed is None or not both or len(claim.places) != 2:
+        return None
+    minuend, subtrahend = claim.places
+    return round(value(minuend) - value(subtrahend), 2)
 
 
-KD = "+kd"
-"""Ends the name of a printed row that was trained with distillation."""
+def contradiction(claim: ClaimSpec) -> str | None:
+    """Return how the text contradicts its own tables, or None."""
+    found = margin(claim)
+    if found is None or found == claim.printed:
+        return None
+    return f"the text says {claim.printed:.2f} points, its tables give {found:.2f}"
 
 
 def names(rows: pd.DataFrame) -> "pd.Series[str]":

@@ -17,6 +17,7 @@ from bitswitch.report.render.assets import asset
 from bitswitch.report.tables import entries
 from bitswitch.results.archive import SUFFIX
 from bitswitch.results.files import write_bytes
+from bitswitch.suite.claims import ClaimSpec
 
 READINGS = "readings"
 """Experiment that compares the readings of Eq. 6."""
@@ -94,10 +95,9 @@ DISAGREEMENTS = ("claim", "stated in", "minuend", "subtrahend", "text, points", 
 
 def disagreements() -> Iterator[Cells]:
     """Yield margins that the text states otherwise than its own tables."""
-    for claim in _margins():
-        margin = published.margin(claim)
-        if margin != float(claim["printed"]):
-            yield *_places(claim), claim["printed"], f"{margin:.2f}"
+    for name, claim in published.claims().items():
+        if published.contradiction(claim):
+            yield *_places(name, claim), f"{claim.printed:.2f}", f"{published.margin(claim):.2f}"
 
 
 UNLIKE = ("claim", "stated in", "minuend", "subtrahend", "points", "like for like?")
@@ -105,22 +105,15 @@ UNLIKE = ("claim", "stated in", "minuend", "subtrahend", "points", "like for lik
 
 def unlike() -> Iterator[Cells]:
     """Yield margins between rows that were not made in the same way."""
-    for claim in _margins():
-        if not claim["like_for_like"].startswith("yes"):
-            margin = f"{published.margin(claim):+.2f}"
-            yield *_places(claim), margin, claim["like_for_like"].removeprefix("no: ")
+    for name, claim in published.claims().items():
+        margin = published.margin(claim)
+        if claim.unlike and margin is not None:
+            yield *_places(name, claim), f"{margin:+.2f}", claim.unlike
 
 
-def _margins() -> list[pd.Series]:
-    """Return the claims that state a difference of two printed numbers."""
-    claims = published.claims()
-    chosen = claims[(claims.kind == "margin") & claims.printed.notna()]
-    return [claim for _, claim in chosen.iterrows()]
-
-
-def _places(claim: pd.Series) -> Cells:
+def _places(name: str, claim: ClaimSpec) -> Cells:
     """Return which claim it is and the two numbers it is about."""
-    return claim["id"], claim["source"], f"`{claim['lhs']}`", f"`{claim['rhs']}`"
+    return name, claim.source, *(f"`{place}`" for place in claim.places)
 
 
 def alrs_direction() -> dict[str, object]:

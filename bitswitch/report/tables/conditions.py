@@ -2,10 +2,11 @@
 
 from bitswitch.contracts.card import Storage
 from bitswitch.report.analysis.values import Network, Values
-from bitswitch.report.collect.published import KD, Setup, setups
+from bitswitch.report.collect.published import Setup, setups
 from bitswitch.report.render.table import Entry
 from bitswitch.report.tables import search_conditions
 from bitswitch.report.tables.search_conditions import SearchConditions
+from bitswitch.suite.claims import KD
 from bitswitch.suite.variants import NetworkSpec, VariantSpec
 
 COLUMNS = ("KD", "stored", "epochs", "recipe")

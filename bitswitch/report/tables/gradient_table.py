@@ -85,9 +85,9 @@ def _sections(values: Values, network: Network, footnotes: Footnotes) -> Iterato
 
 def _claimed(columns: tuple[str, ...]) -> Line:
     """Return what is printed of all wider bit-widths."""
-    claims = published.claims().set_index("id")
-    printed = Entry(str(claims.printed[CLAIM]), tone="published")
-    return Line(f"claimed ({claims.source[CLAIM]})", "", (printed,) * len(columns))
+    claim = published.claims()[CLAIM]
+    printed = Entry(f"{claim.printed:g}", tone="published")
+    return Line(f"claimed ({claim.source})", "", (printed,) * len(columns))
 
 
 def _lines(

@@ -1,0 +1,9 @@
+"""Claims: whether what somebody says of cells of tables holds in the results of a suite.
+
+=====================================  ==========================================================
+``resolution.resolve(claim, suite)``   a claim -> pairs of cells of the suite
+``needs.restricted(suite, names)``     those -> the part of the suite that fills them
+``evidence.evidence(...)``             pairs and collected tables -> what was measured
+``scorecard.scorecard(frames)``        all claims of a suite -> a verdict each
+=====================================  ==========================================================
+"""

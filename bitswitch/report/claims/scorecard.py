@@ -1,0 +1,304 @@
+"""Every claim about a suite with its verdict, and what that rests on."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bitswitch.assets import asset
+from bitswitch.report.claims.evidence import Finding, find
+from bitswitch.report.claims.measures import Measures
+from bitswitch.report.claims.resolution import NotCovered, Pair, Spot, known_claims, resolve
+from bitswitch.report.collect import published
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.statistics import Judgement, judge_all, said
+from bitswitch.results.files import write_bytes
+from bitswitch.suite.claims import ClaimSpec
+from bitswitch.suite.suite import Suite, read_suite
+from bitswitch.types import format_bitset
+
+NAME = "claims.csv"
+"""In ``results/<suite>/``."""
+
+EMBEDDED = "embedded: not evidence for or against"
+"""Verdict on whatever embedded data show."""
+
+FULL = "paper"
+"""Suite that covers the claims of the publication."""
+
+SMALL = 1e-9
+"""Differences up to which none is seen."""
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One claim in the scorecard; numbers are in ``unit``."""
+
+    id: str
+    source: str
+    statement: str
+    kind: str
+    like_for_like: str
+    """``yes``, or why not."""
+    claimed: str
+    """What is said of the size, in words."""
+    printed: float | None
+    """The same as a number; None where only a direction is claimed."""
+    unit: str
+    estimate: float | None
+    """What was measured; of differences, the mean."""
+    low: float | None
+    """Of the 95 % interval over seeds; this and the next is None where there is none."""
+    high: float | None
+    seeds: int
+    """Trainings that the estimate is a mean of, over all networks."""
+    p: float | None
+    adjusted: float | None
+    """The p for all tested claims together."""
+    found: str
+    """What was seen, however uncertain: ``as claimed``, ``against the claim`` or nothing."""
+    verdict: str
+    why: str
+    tables: tuple[str, ...]
+    """Experiments whose tables hold the cells."""
+    cells: tuple[str, ...]
+    """``experiment/network/variant/{bits}/policy``, those that were measured."""
+    runs: tuple[str, ...]
+    """Identifiers of the runs behind them."""
+    missing: int
+    """Cells or pairs of cells without a result."""
+    command: str | None
+    """What runs those; None where nothing is missing or no suite has them."""
+
+
+def scorecard(frames: Frames, names: Collection[str] = ()) -> list[ClaimRow]:
+    """Return the claims of the publication and of the suite with their verdicts, in order.
+
+    All are judged together, whichever are returned.
+
+    Args:
+        frames: Collected results.
+        names: Identifiers of those to return; none: all.
+    """
+    card = _Card(frames)
+    known = known_claims(frames.suite)
+    return [row for row in card.rows(known) if not names or row.id in names]
+
+
+def table(rows: list[ClaimRow]) -> pd.DataFrame:
+    """Return the rows as ``claims.csv`` holds them: lists are joined by blanks."""
+    lists = ("tables", "cells", "runs")
+    flat = [row.__dict__ | {name: " ".join(getattr(row, name)) for name in lists} for row in rows]
+    return pd.DataFrame(flat, columns=list(ClaimRow.__dataclass_fields__))
+
+
+def write(frames: Frames, folder: Path) -> Path:
+    """Write ``claims.csv`` below ``folder`` and return its path."""
+    path = folder / NAME
+    write_bytes(path, table(scorecard(frames)).to_csv(index=False).encode())
+    return path
+
+
+class _Card:
+    """Judges all claims about one suite."""
+
+    def __init__(self, frames: Frames) -> None:
+        self.suite = frames.suite
+        self._measures = Measures(frames)
+
+    def rows(self, claims: dict[str, ClaimSpec]) -> list[ClaimRow]:
+        """Return one row per claim."""
+        found = {name: self._find(claim) for name, claim in claims.items()}
+        findings = {name: one for name, one in found.items() if isinstance(one, Finding)}
+        tested = {name: one for name, one in findings.items() if one.pairs}
+        judged = dict(
+            zip(tested, judge_all([one.evidence for one in tested.values()]), strict=True)
+        )
+        return [
+            self._measured(name, claim, tested[name], judged[name])
+            if name in tested
+            else self._blank(name, claim, found[name])
+            for name, claim in claims.items()
+        ]
+
+    def _find(self, claim: ClaimSpec) -> Finding | str:
+        """Return what was measured, or why the suite has no cells for it."""
+        try:
+            return find(claim, resolve(claim, self.suite), self._measures)
+        except NotCovered as gap:
+            return str(gap)
+
+    def _blank(self, name: str, claim: ClaimSpec, found: Finding | str) -> ClaimRow:
+        """Return the row of a claim of which nothing was measured."""
+        pairs = () if isinstance(found, str) else found.missing
+        why = found if isinstance(found, str) else "no run of these cells has ended"
+        own = None if isinstance(found, str) else self.suite.name
+        contradiction = published.contradiction(claim)
+        verdict = said("not run", why)
+        if contradiction:
+            verdict = said("the paper contradicts itself", f"{contradiction}; not run: {why}")
+        row = _stated(name, claim, verdict)
+        unit = "" if isinstance(found, str) else found.scale.unit
+        command = _command(name, own or _covering(name, self.suite))
+        return replace(row, unit=unit, missing=len(pairs), command=command)
+
+    def _measured(self, name: str, claim: ClaimSpec, found: Finding, judged: Judgement) -> ClaimRow:
+        """Return the row of a claim of which something was measured."""
+        read = found.scale.read
+        spots = list(dict.fromkeys(spot for pair in found.pairs for spot in pair.spots))
+        ends = judged.interval and sorted(map(read, judged.interval))
+        runs = self._measures.runs(spots).values()
+        row = _stated(name, claim, self._verdict(claim, found, judged))
+        evidence = self.suite.data != "embedded" or row.verdict == "the paper contradicts itself"
+        return replace(
+            row,
+            verdict=row.verdict if evidence else EMBEDDED,
+            unit=found.scale.unit,
+            estimate=None if judged.estimate is None else read(judged.estimate),
+            low=ends[0] if ends else None,
+            high=ends[1] if ends else None,
+            seeds=judged.seeds,
+            p=judged.p,
+            adjusted=judged.adjusted,
+            found=_seen(claim, found, judged),
+            tables=tuple(dict.fromkeys(spot.experiment for spot in spots)),
+            cells=tuple(map(_path, spots)),
+            runs=tuple(dict.fromkeys(run for some in runs for run in some)),
+            missing=len(found.missing),
+            command=_command(name, self.suite.name) if found.missing else None,
+        )
+
+    def _verdict(self, claim: ClaimSpec, found: Finding, judged: Judgement) -> Judgement:
+        """Return a judgement with what overrides it, and all that a reader must know of it."""
+        notes = [*found.notes, *self._strangers(claim, found.pairs)]
+        if found.missing:
+            notes.append(f"{len(found.missing)} of {len(found.missing + found.pairs)} not run")
+        if contradiction := published.contradiction(claim):
+            seen = EMBEDDED if self.suite.data == "embedded" else f"measured: {judged.verdict}"
+            why = "; ".join((contradiction, seen, judged.why, *notes))
+            return replace(judged, verdict="the paper contradicts itself", why=why)
+        foreign = self._incomparable(claim, found.pairs)
+        if foreign:
+            return replace(judged, verdict="not testable", why="; ".join((*foreign, *notes)))
+        return replace(judged, why="; ".join((judged.why, *notes)))
+
+    def _strangers(self, claim: ClaimSpec, pairs: Collection[Pair]) -> list[str]:
+        """Return which networks stand in for printed ones."""
+        if claim.left.model is None:
+            return []
+        titles = {
+            self.suite.networks[pair.left.network].title
+            for pair in pairs
+            if self.suite.networks[pair.left.network].published != claim.left.model
+        }
+        return [f"{title} stands in" for title in sorted(titles)]
+
+    def _incomparable(self, claim: ClaimSpec, pairs: Collection[Pair]) -> list[str]:
+        """Return why the cells of a claim about printed numbers are not comparable with them."""
+        if claim.left.table is None or self.suite.data == "embedded":
+            return []
+        found: dict[str | None, None] = {}
+        for pair in pairs:
+            networks = self._measures.values(pair.left.experiment).networks
+            reasons = {network.name: network.incomparable for network in networks}
+            found[reasons.get(pair.left.network)] = None
+        return [reason for reason in found if reason]
+
+
+def _stated(name: str, claim: ClaimSpec, judged: Judgement) -> ClaimRow:
+    """Return the row of a claim without anything that was measured."""
+    return ClaimRow(
+        id=name,
+        source=claim.source,
+        statement=claim.statement,
+        kind=claim.kind,
+        like_for_like=claim.unlike or "yes",
+        claimed=_claimed(claim),
+        printed=claim.printed,
+        unit="",
+        estimate=None,
+        low=None,
+        high=None,
+        seeds=0,
+        p=None,
+        adjusted=None,
+        found="",
+        verdict=judged.verdict,
+        why=judged.why,
+        tables=(),
+        cells=(),
+        runs=(),
+        missing=0,
+        command=None,
+    )
+
+
+def _claimed(claim: ClaimSpec) -> str:
+    """Return what a claim says of a size, in words."""
+    if claim.limits:
+        minutes = dict.fromkeys(f"{limit:g}" for limit in claim.limits.values())
+        return f"at most {' / '.join(minutes)} minutes"
+    if claim.margin is not None:
+        side = {"better": "at most", "worse": "at least -"}.get(claim.direction or "", "within")
+        return f"{side} {claim.margin:g}".replace("- ", "-")
+    texts = {
+        "margin": f"{claim.printed or 0:+.2f}",
+        "magnitude": f"{claim.printed or 0:g} times",
+        "cost": f"{claim.printed or 0:g} %",
+        "exactness": "no exception",
+    }
+    return texts.get(claim.kind) or str(claim.direction)
+
+
+def _seen(claim: ClaimSpec, found: Finding, judged: Judgement) -> str:
+    """Return whether what was seen is what is claimed, however uncertain it is."""
+    estimate, direction = judged.estimate, found.evidence.direction
+    if estimate is None:
+        return ""
+    if claim.kind == "exactness":
+        fits = estimate == 0
+    elif claim.margin is not None:
+        sizes = {0: abs(estimate), 1: estimate, -1: -estimate}
+        fits = sizes[direction] <= claim.margin
+    else:
+        fits = estimate * direction > SMALL
+    return "as claimed" if fits else "against the claim"
+
+
+def _path(spot: Spot) -> str:
+    """Return a cell as a path."""
+    experiment, network, variant, bitset, policy = spot
+    column = policy.replace(" ", "-")
+    return f"{experiment}/{network}/{variant}/{format_bitset(bitset)}/{column}"
+
+
+def _command(name: str, suite: str | None) -> str | None:
+    """Return what runs all that a claim needs."""
+    return suite and f"snakemake --cores 2 --config suite={suite} claims={name}"
+
+
+def _covering(name: str, suite: Suite) -> str | None:
+    """Return the suite that comes with the package and has cells for a claim, if any."""
+    return FULL if name in _covered() and suite.name != FULL else None
+
+
+@cache
+def _covered() -> frozenset[str]:
+    """Return the claims of the publication that suite ``FULL`` has cells for."""
+    suite = read_suite(asset("config", "suites", f"{FULL}.yaml"))
+
+    def is_covered(claim: ClaimSpec) -> bool:
+        try:
+            return bool(resolve(claim, suite))
+        except NotCovered:
+            return False
+
+    return frozenset(name for name, claim in published.claims().items() if is_covered(claim))
+
+
+def as_json(row: ClaimRow) -> dict[str, Any]:
+    """Return a row as one JSON-like object."""
+    return {**row.__dict__}
