@@ -7,12 +7,12 @@ measured of them. scipy is imported where it is used, since that takes a second.
 from bitswitch.report.statistics.agreement import Agreement, agreement
 from bitswitch.report.statistics.discordance import Discordance, discordant
 from bitswitch.report.statistics.evidence import Evidence, Kind
-from bitswitch.report.statistics.intervals import LEVEL, Interval, bca, interval
+from bitswitch.report.statistics.intervals import LEVEL, Interval, bca, interval, standard_error
 from bitswitch.report.statistics.judgement import judge, judge_all
 from bitswitch.report.statistics.paired import Paired, paired
 from bitswitch.report.statistics.power import POWER, detectable, fewest_seeds, seeds_needed
 from bitswitch.report.statistics.significance import (
-    TESTABLE,
+    clustered_mcnemar,
     equivalence,
     holm,
     mcnemar,
@@ -24,7 +24,6 @@ from bitswitch.report.statistics.verdicts import VERDICTS, Judgement, Verdict, s
 __all__ = [
     "LEVEL",
     "POWER",
-    "TESTABLE",
     "VERDICTS",
     "Agreement",
     "Discordance",
@@ -36,6 +35,7 @@ __all__ = [
     "Verdict",
     "agreement",
     "bca",
+    "clustered_mcnemar",
     "detectable",
     "discordant",
     "equivalence",
@@ -49,5 +49,6 @@ __all__ = [
     "said",
     "seeds_needed",
     "sign_flip",
+    "standard_error",
     "student",
 ]

@@ -9,7 +9,9 @@ from bitswitch.report.statistics.intervals import interval
 Agreement = Literal["match", "higher", "lower", "inconclusive"]
 
 
-def agreement(printed: float, values: Sequence[float], noise: float) -> Agreement | None:
+def agreement(
+    printed: float, values: Sequence[float], noise: float, shared: float = 0.0
+) -> Agreement | None:
     """Return whether a printed number agrees with the mean of ``values``.
 
     A mean within the noise of the test set matches if it is known that well. A mean beyond it is
@@ -20,8 +22,9 @@ def agreement(printed: float, values: Sequence[float], noise: float) -> Agreemen
         printed: The printed number.
         values: One per seed; of one alone nothing is known about its noise: None.
         noise: Of the test set at the printed number: nothing measured widens it.
+        shared: Standard error over examples of what seeds share.
     """
-    ours = interval(values)
+    ours = interval(values, shared)
     if ours is None:
         return None
     difference = fmean(values) - printed

@@ -67,6 +67,11 @@ class Evidence:
         """The differences in order of their seeds."""
         return [self.differences[seed] for seed in sorted(self.differences)]
 
+    @property
+    def shared(self) -> float:
+        """Standard error over examples of what seeds share; 0 where it is not known."""
+        return self.discordant.shared if self.discordant else 0.0
+
     @cached_property
     def paired(self) -> Paired:
         """What the differences say; there has to be one."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bitswitch.report.statistics.agreement import agreement
 from bitswitch.report.statistics.evidence import Evidence
-from bitswitch.report.statistics.intervals import LEVEL, bca
+from bitswitch.report.statistics.intervals import LEVEL, bca, interval
 from bitswitch.report.statistics.power import (
     MOST,
     POWER,
@@ -14,13 +14,13 @@ from bitswitch.report.statistics.power import (
     seeds_needed,
     smallest_p,
 )
-from bitswitch.report.statistics.significance import equivalence, mcnemar, sign_flip, student
+from bitswitch.report.statistics.significance import equivalence, sign_flip, student
 from bitswitch.report.statistics.verdicts import Judgement, Verdict
 
 
-def beyond(values: Sequence[float], margin: float, side: int) -> float:
+def beyond(values: Sequence[float], margin: float, side: int, shared: float) -> float:
     """Return the one-sided p of a mean beyond a margin, on the side or sides in question."""
-    above, below = student(values, margin)[0], student(values, -margin)[1]
+    above, below = student(values, margin, shared)[0], student(values, -margin, shared)[1]
     return {0: min(above, below), 1: above, -1: below}[side]
 
 
@@ -37,7 +37,7 @@ def tested(evidence: Evidence, p: float, adjusted: float, tests: int) -> Judgeme
     if adjusted > LEVEL:
         return _undecided(evidence, found, tests)
     verdict, why = (_equivalent if evidence.margin is not None else _directed)(evidence)
-    return replace(found, verdict=verdict, why=why)
+    return replace(found, verdict=verdict, why=why + _alone(evidence))
 
 
 def untested(evidence: Evidence, tests: int) -> Judgement:
@@ -63,7 +63,8 @@ def needed(evidence: Evidence, tests: int) -> int | None:
     if spread is None or not size:
         return None
     both = evidence.margin is not None and evidence.direction == 0
-    return seeds_needed(size, spread, tests, (1 + POWER) / 2 if both else POWER)
+    power = (1 + POWER) / 2 if both else POWER
+    return seeds_needed(size, spread, tests, power, _shared(evidence))
 
 
 def _measured(evidence: Evidence) -> Judgement:
@@ -74,9 +75,25 @@ def _measured(evidence: Evidence) -> Judgement:
         estimate=paired.mean,
         spread=paired.spread,
         seeds=paired.seeds,
-        interval=paired.interval,
+        interval=interval(evidence.values, evidence.shared),
         bca=bca(evidence.values),
     )
+
+
+def _alone(evidence: Evidence) -> str:
+    """Return what to add to a verdict that holds for the examples at hand, for all that is known.
+
+    Sizes of gradients and costs are not measured on a test set.
+    """
+    is_known = evidence.discordant is not None
+    if is_known or evidence.kind not in ("margin", "direction"):
+        return ""
+    return ", on these examples: of others nothing is known"
+
+
+def _shared(evidence: Evidence) -> float | None:
+    """Return the part of the error over examples that seeds share; None where it is not known."""
+    return evidence.discordant.shared if evidence.discordant else None
 
 
 def _exact(evidence: Evidence) -> Judgement:
@@ -91,7 +108,8 @@ def _exact(evidence: Evidence) -> Judgement:
 def _equivalent(evidence: Evidence) -> tuple[Verdict, str]:
     """Return what a significant p says of a claim that there is no difference."""
     margin, side = evidence.margin or 0.0, evidence.direction
-    if equivalence(evidence.values, margin, side) < beyond(evidence.values, margin, side):
+    within = equivalence(evidence.values, margin, side, evidence.shared)
+    if within < beyond(evidence.values, margin, side, evidence.shared):
         return "holds", f"the interval lies within the margin of {_size(margin)}"
     return "contradicted", f"the interval lies beyond the margin of {_size(margin)}"
 
@@ -103,7 +121,7 @@ def _directed(evidence: Evidence) -> tuple[Verdict, str]:
     if evidence.printed is None:
         return "holds", "significant in the claimed direction"
     size = f"the printed {_size(evidence.printed)}"
-    found = agreement(evidence.printed, evidence.values, evidence.noise)
+    found = agreement(evidence.printed, evidence.values, evidence.noise, evidence.shared)
     if found in ("match", "inconclusive"):
         return "holds", f"{size} agrees with it"
     if (found == "higher") == (evidence.direction > 0):
@@ -117,10 +135,10 @@ def _undecided(evidence: Evidence, found: Judgement, tests: int) -> Judgement:
         parts = [f"the interval does not lie on one side of the margin {_size(evidence.margin)}"]
         least = None
     else:
-        least = detectable(found.seeds, found.spread or 0.0, tests)
+        least = detectable(found.seeds, found.spread or 0.0, tests, _shared(evidence))
         parts = [f"{found.seeds} seeds of this spread would find {_size(least)}"] if least else []
         if least and _only_seeds(evidence, tests):
-            parts = ["the seeds agree, but not on enough examples of the test set (McNemar)"]
+            parts = ["the seeds agree, but on other examples they might not"]
     why = "; ".join(filter(None, (*parts, _wish(evidence, found.needed))))
     return replace(found, verdict="no difference found", why=why, detectable=least)
 
@@ -148,6 +166,7 @@ def _wish(evidence: Evidence, seeds: int | None) -> str:
     if evidence.paired.spread is None or not size or (seeds or MOST) <= evidence.paired.seeds:
         return ""
     found = "show no difference" if evidence.margin else f"find the printed {_size(size)}"
+    found += " on this test set" if evidence.discordant else ""
     if seeds is None:
         return f"not even {MOST} seeds of this spread would {found}"
     return f"{seeds} seeds of this spread would {found}"
@@ -157,11 +176,11 @@ def _networks(evidence: Evidence) -> str:
     """Return what examples say of the trained networks where seeds say nothing of their methods."""
     if evidence.discordant is None:
         return ""
-    p = mcnemar(evidence.discordant.left, evidence.discordant.right)
+    left, right, p, _ = evidence.discordant
     differ = "differ" if p <= LEVEL else "do not differ"
     return (
-        f"; these networks {differ} on the test set (McNemar p = {p:.2g}), which says nothing of "
-        "other seeds"
+        f"; these networks {differ} on the test set ({left} examples to {right}, McNemar "
+        f"p = {p:.2g}), which says nothing of other seeds"
     )
 
 

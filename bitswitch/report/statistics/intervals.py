@@ -1,7 +1,7 @@
 """Confidence intervals of a mean over seeds."""
 
 from collections.abc import Sequence
-from math import sqrt
+from math import hypot, inf, sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -24,10 +24,31 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
 
-def interval(values: Sequence[float]) -> Interval | None:
-    """Return Student's 95 % confidence interval of the mean over seeds; None for fewer than two.
+def standard_error(values: Sequence[float], shared: float = 0.0) -> tuple[float, float]:
+    """Return the standard error of the mean, and its degrees of freedom.
+
+    Other seeds and other examples would both change it, as other readers and other cases change
+    what studies in radiology find. The two variances add, with Satterthwaite's degrees of freedom:
+    this is the method of Obuchowski and Rockette (1995) as amended by Hillis (2007), for a
+    difference between two sides.
+
+    Args:
+        values: At least two, one per seed.
+        shared: Standard error over examples of what seeds share; 0 to speak of these alone.
+    """
+    seeds = stdev(values) / sqrt(len(values))
+    both = hypot(seeds, shared)
+    return both, (len(values) - 1) * (both / seeds) ** 4 if seeds else inf
+
+
+def interval(values: Sequence[float], shared: float = 0.0) -> Interval | None:
+    """Return Student's 95 % confidence interval of the mean; None for fewer than two values.
 
     Verdicts rest on it: of a handful of values, it alone covers what it promises.
+
+    Args:
+        values: One per seed.
+        shared: As in ``standard_error``.
 
     >>> low, high = interval([92.1, 92.4, 91.8, 92.2])
     >>> round(low, 2), round(high, 2)
@@ -37,8 +58,8 @@ def interval(values: Sequence[float]) -> Interval | None:
         return None
     from scipy.special import stdtrit
 
-    quantile = float(stdtrit(len(values) - 1, 1 - LEVEL / 2))
-    mean, half = fmean(values), quantile * stdev(values) / sqrt(len(values))
+    error, freedom = standard_error(values, shared)
+    mean, half = fmean(values), float(stdtrit(freedom, 1 - LEVEL / 2)) * error
     return Interval(mean - half, mean + half)
 
 

@@ -5,15 +5,8 @@ from collections.abc import Sequence
 from bitswitch.report.statistics import findings
 from bitswitch.report.statistics.evidence import Evidence
 from bitswitch.report.statistics.intervals import LEVEL
-from bitswitch.report.statistics.power import smallest_p
-from bitswitch.report.statistics.significance import (
-    TESTABLE,
-    equivalence,
-    holm,
-    mcnemar,
-    sign_flip,
-    student,
-)
+from bitswitch.report.statistics.power import fewest_seeds, smallest_p
+from bitswitch.report.statistics.significance import equivalence, holm, sign_flip, student
 from bitswitch.report.statistics.verdicts import Judgement
 
 TIMED = 3
@@ -62,7 +55,7 @@ def _level(floors: Sequence[float]) -> float:
 def _smallest_p(evidence: Evidence) -> float:
     """Return the smallest p that the test of a claim can give; 1 where there is no test."""
     seeds = len(evidence.differences)
-    if seeds < (TIMED if evidence.kind == "cost" else TESTABLE):
+    if seeds < (TIMED if evidence.kind == "cost" else fewest_seeds()):
         return 1.0
     is_continuous = evidence.kind == "cost" or evidence.margin is not None
     return 0.0 if is_continuous else smallest_p(seeds)
@@ -72,19 +65,16 @@ def p_value(evidence: Evidence) -> float:
     """Return the two-sided p of what a claim says of a difference.
 
     Of costs and margins it is Student's. Else it is that of a sign-flip test over seeds; where the
-    examples are known too, the larger one of it and McNemar's: a difference has to survive other
-    seeds and other examples.
+    examples are known too, the largest of it, of McNemar's clustered by example, and of Student's
+    over both: a difference has to survive other seeds, other examples, and both at once.
     """
-    values = evidence.values
+    values, shared = evidence.values, evidence.shared
     if evidence.margin is not None:
         side, margin = evidence.direction, evidence.margin
-        within = equivalence(values, margin, side)
-        return min(1.0, 2 * min(within, findings.beyond(values, margin, side)))
+        within = equivalence(values, margin, side, shared)
+        return min(1.0, 2 * min(within, findings.beyond(values, margin, side, shared)))
+    both = min(1.0, 2 * min(student(values, shared=shared)))
     if evidence.kind == "cost":
-        return min(1.0, 2 * min(student(values)))
+        return both
     p = sign_flip(values)
-    if evidence.discordant is None:
-        return p
-    left, right, _ = evidence.discordant
-    agrees = (left - right) * evidence.paired.mean > 0
-    return max(p, mcnemar(left, right)) if agrees else 1.0
+    return p if evidence.discordant is None else max(p, evidence.discordant.p, both)

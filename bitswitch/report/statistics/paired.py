@@ -5,7 +5,8 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from bitswitch.report.statistics.intervals import LEVEL, Interval, interval
-from bitswitch.report.statistics.significance import TESTABLE, sign_flip
+from bitswitch.report.statistics.power import fewest_seeds
+from bitswitch.report.statistics.significance import sign_flip
 
 
 class Paired(NamedTuple):
@@ -23,7 +24,7 @@ class Paired(NamedTuple):
     def of(cls, differences: Sequence[float]) -> "Paired":
         """Return what differences, one per seed, say."""
         count = len(differences)
-        p = sign_flip(differences) if count >= TESTABLE else None
+        p = sign_flip(differences) if count >= fewest_seeds() else None
         spread = stdev(differences) if count > 1 else None
         return cls(fmean(differences), spread, interval(differences), count, p)
 
@@ -32,7 +33,7 @@ class Paired(NamedTuple):
         """What may be said of it."""
         if self.p is None:
             return (
-                f"not testable: with fewer than {TESTABLE} seeds a paired sign-flip test "
+                f"not testable: with fewer than {fewest_seeds()} seeds a paired sign-flip test "
                 f"reaches no p below {LEVEL}"
             )
         return f"{'significant' if self.p < LEVEL else 'not significant'} (p = {self.p:.3f})"

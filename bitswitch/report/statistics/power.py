@@ -1,15 +1,20 @@
 """How many seeds a difference needs, and which difference some seeds can show.
 
 A difference is counted in standard deviations of paired differences, and shown when a sign-flip
-test rejects. Up to ``COUNTED`` seeds the power is that of this test for normal differences; of more
-seeds it is Student's, which hardly differs from there on.
+test rejects, and, where the examples are known, Student's over seeds and examples too. Up to
+``COUNTED`` seeds the power is that of these tests for normal differences; of more seeds it is
+Student's, which hardly differs from there on.
 """
 
 from functools import cache
 from itertools import count
 from math import sqrt
+from typing import TYPE_CHECKING
 
 from bitswitch.report.statistics.intervals import LEVEL
+
+if TYPE_CHECKING:
+    import numpy as np
 
 POWER = 0.8
 """Chance that a difference of the size in question is found."""
@@ -38,7 +43,9 @@ def smallest_p(seeds: int) -> float:
     return 2.0 ** (1 - seeds)
 
 
-def detectable(seeds: int, spread: float, tests: int = 1) -> float | None:
+def detectable(
+    seeds: int, spread: float, tests: int = 1, shared: float | None = None
+) -> float | None:
     """Return the smallest difference that is found with a chance of ``POWER``.
 
     None when so few seeds find none.
@@ -48,13 +55,20 @@ def detectable(seeds: int, spread: float, tests: int = 1) -> float | None:
         spread: Their standard deviation.
         tests: Claims that are tested together: the level of one is the share that Holm's method
             leaves to it in the worst case.
+        shared: Standard error over examples of what seeds share; None where it is not known.
     """
     if seeds < fewest_seeds(tests):
         return None
-    return _ratio(seeds, LEVEL / tests, POWER) * spread
+    return _ratio(seeds, LEVEL / tests, POWER, _share(shared, spread)) * spread
 
 
-def seeds_needed(size: float, spread: float, tests: int = 1, power: float = POWER) -> int | None:
+def seeds_needed(
+    size: float,
+    spread: float,
+    tests: int = 1,
+    power: float = POWER,
+    shared: float | None = None,
+) -> int | None:
     """Return how many seeds find a difference of ``size`` with a chance of ``power``.
 
     None when more than ``MOST`` are needed.
@@ -64,48 +78,81 @@ def seeds_needed(size: float, spread: float, tests: int = 1, power: float = POWE
         spread: Standard deviation of paired differences.
         tests: As in ``detectable``.
         power: The chance.
+        shared: As in ``detectable``.
     """
     fewest = fewest_seeds(tests)
     if spread == 0:
         return fewest if size else None
+    share = _share(shared, spread)
     return next(
         (
             seeds
             for seeds in range(fewest, MOST + 1)
-            if _student_ratio(seeds, LEVEL / tests, power) <= abs(size) / spread
-            and _ratio(seeds, LEVEL / tests, power) <= abs(size) / spread
+            if _student_ratio(seeds, LEVEL / tests, power, share or 0.0) <= abs(size) / spread
+            and _ratio(seeds, LEVEL / tests, power, share) <= abs(size) / spread
         ),
         None,
     )
 
 
-def _ratio(seeds: int, level: float, power: float) -> float:
-    """Return the smallest difference found with ``power``, in standard deviations."""
-    return (_counted_ratio if seeds <= COUNTED else _student_ratio)(seeds, level, power)
+def _share(shared: float | None, spread: float) -> float | None:
+    return None if shared is None or not spread else shared / spread
+
+
+def _ratio(seeds: int, level: float, power: float, shared: float | None) -> float:
+    """Return the smallest difference found with ``power``; this and others in deviations."""
+    if seeds > COUNTED:
+        return _student_ratio(seeds, level, power, shared or 0.0)
+    return _counted_ratio(seeds, level, power, shared)
 
 
 @cache
-def _student_ratio(seeds: int, level: float, power: float) -> float:
+def _student_ratio(seeds: int, level: float, power: float, shared: float) -> float:
     """Return it for a two-sided t-test; that it may reject on the wrong side is left out."""
     from scipy.special import nctdtrinc, stdtrit
 
-    critical = float(stdtrit(seeds - 1, 1 - level / 2))
-    return float(nctdtrinc(seeds - 1, 1 - power, critical)) / sqrt(seeds)
+    variance = 1 / seeds + shared**2
+    freedom = (seeds - 1) * (seeds * variance) ** 2
+    critical = float(stdtrit(freedom, 1 - level / 2))
+    return float(nctdtrinc(freedom, 1 - power, critical)) * sqrt(variance)
+
+
+def _counted_ratio(seeds: int, level: float, power: float, shared: float | None) -> float:
+    """Return it for the sign-flip test and, where examples are known, for Student's too."""
+    import numpy as np
+    from scipy.special import stdtrit
+
+    shifts = _flip_shifts(seeds, level)
+    if shared is not None:
+        noise = _noise(seeds)
+        seed = noise.var(axis=1, ddof=1) / seeds
+        both = seed + shared**2
+        critical = stdtrit((seeds - 1) * (both / seed) ** 2, 1 - level / 2)
+        shifts = np.maximum(shifts, critical * np.sqrt(both) - noise.mean(axis=1))
+        shifts = shifts - shared * np.random.default_rng(1).standard_normal(DRAWS)
+    return float(np.quantile(shifts, power))
 
 
 @cache
-def _counted_ratio(seeds: int, level: float, power: float) -> float:
-    """Return it for the sign-flip test.
+def _noise(seeds: int) -> "np.ndarray":
+    """Return differences of simulated experiments, [experiments, seeds]."""
+    import numpy as np
+
+    return np.random.default_rng(0).standard_normal((DRAWS, seeds))
+
+
+@cache
+def _flip_shifts(seeds: int, level: float) -> "np.ndarray":
+    """Return the shift of all differences of each experiment that makes the sign-flip test reject.
 
     Flipping the signs of some seeds leaves a sum at least as large if the mean of these seeds is
-    at most 0. So a shift of all differences makes the test reject as soon as it lifts all but the
-    allowed number of such means above 0: the quantile of these shifts over experiments is sought.
+    at most 0. So a shift makes the test reject as soon as it lifts all but the allowed number of
+    such means above 0.
     """
     import numpy as np
 
-    noise = np.random.default_rng(0).standard_normal((DRAWS, seeds))
+    noise = _noise(seeds)
     flips = (np.arange(1, 2**seeds)[:, None] >> np.arange(seeds)) & 1
     means = noise @ (flips / flips.sum(axis=1, keepdims=True)).T
     allowed = int(level * 2**seeds / 2)
-    shifts = -np.partition(means, allowed - 1, axis=1)[:, allowed - 1]
-    return float(np.quantile(shifts, power))
+    return -np.partition(means, allowed - 1, axis=1)[:, allowed - 1]

@@ -1,10 +1,9 @@
 """Tests of differences, and what several of them are worth together."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
-TESTABLE = 6
-"""Seeds below which no test is made: a paired sign-flip test on n seeds cannot give p below
-2 / 2^n, which first falls under 0.05 at six."""
+from bitswitch.report.statistics.intervals import standard_error
 
 EXACT = 16
 """Seeds up to which all sign flips are counted; of more, as many are drawn as of so many."""
@@ -41,22 +40,23 @@ def sign_flip(differences: Sequence[float]) -> float:
     return float(found.pvalue)
 
 
-def student(differences: Sequence[float], beyond: float = 0.0) -> tuple[float, float]:
+def student(
+    differences: Sequence[float], beyond: float = 0.0, shared: float = 0.0
+) -> tuple[float, float]:
     """Return the one-sided p of a mean above, and of one below ``beyond`` (Student's t-test).
 
     Args:
         differences: At least two.
         beyond: What the mean is held against.
+        shared: As in ``standard_error``.
     """
-    if min(differences) == max(differences):
+    if min(differences) == max(differences) and not shared:
         return float(differences[0] <= beyond), float(differences[0] >= beyond)
-    from scipy.stats import ttest_1samp
+    from scipy.special import stdtr
 
-    above, below = (
-        float(ttest_1samp(differences, beyond, alternative=side).pvalue)
-        for side in ("greater", "less")
-    )
-    return above, below
+    error, freedom = standard_error(differences, shared)
+    distance = (fmean(differences) - beyond) / error
+    return float(stdtr(freedom, -distance)), float(stdtr(freedom, distance))
 
 
 def mcnemar(left_only: int, right_only: int) -> float:
@@ -76,6 +76,32 @@ def mcnemar(left_only: int, right_only: int) -> float:
     return float(binomtest(left_only, left_only + right_only).pvalue)
 
 
+def clustered_mcnemar(leads: Sequence[int]) -> float:
+    """Return the exact two-sided p of McNemar's test where several networks met every example.
+
+    Under the null, the lead on an example could as well have been the other side's. Of one network
+    of each side, this is McNemar's test.
+
+    Args:
+        leads: By how many networks more the left side gets each example right.
+
+    >>> round(clustered_mcnemar([1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0]), 4)
+    0.0215
+    """
+    import numpy as np
+    from scipy.signal import convolve
+    from scipy.stats import binom
+
+    sizes, counts = np.unique(np.abs([lead for lead in leads if lead]), return_counts=True)
+    chances = np.ones(1)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        won = np.zeros(size * count + 1)
+        won[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = convolve(chances, won)
+    total = len(chances) - 1
+    return min(1.0, 2 * float(chances[(total + abs(sum(leads))) // 2 :].sum()))
+
+
 def holm(ps: Sequence[float]) -> list[float]:
     """Return p-values adjusted for each other, in the order given (Holm 1979).
 
@@ -91,13 +117,17 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def equivalence(differences: Sequence[float], margin: float, side: int = 0) -> float:
+def equivalence(
+    differences: Sequence[float], margin: float, side: int = 0, shared: float = 0.0
+) -> float:
     """Return the p of two one-sided tests that the mean is within a margin (Schuirmann 1987).
 
     Args:
         differences: At least two.
         margin: Size of a difference that matters.
         side: 0: within on both sides; 1: not above ``margin``; -1: not below ``-margin``.
+        shared: As in ``standard_error``.
     """
-    above, below = student(differences, -margin)[0], student(differences, margin)[1]
+    above, _ = student(differences, -margin, shared)
+    _, below = student(differences, margin, shared)
     return {0: max(above, below), 1: below, -1: above}[side]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from bitswitch.report.statistics import bca, interval
+from bitswitch.report.statistics import bca, interval, student
 from tests.report.statistics.test_significance import SLEEP
 
 
@@ -21,6 +21,13 @@ def test_interval_is_students():
 
 def test_interval_of_the_sleepers_is_students():
     assert interval(SLEEP) == pytest.approx((0.7001142, 2.4598858))
+
+
+def test_an_interval_of_both_sources_ends_where_students_test_is_significant():
+    low, high = interval(SLEEP, shared=0.4)
+    assert student(SLEEP, low, shared=0.4)[0] == pytest.approx(0.025)
+    assert student(SLEEP, high, shared=0.4)[1] == pytest.approx(0.025)
+    assert high - low > 1.05 * (2.4598858 - 0.7001142)
 
 
 def by_hand(values):

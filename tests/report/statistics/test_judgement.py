@@ -1,5 +1,6 @@
 """Tests of ``bitswitch.report.statistics.judgement``: one verdict after the other."""
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -11,18 +12,25 @@ from bitswitch.report.statistics import (
     Evidence,
     Verdict,
     holm,
+    interval,
     judge,
     judge_all,
-    mcnemar,
     said,
     sign_flip,
+    student,
 )
 
 NOISE = [-0.3, 0.1, 0.2, -0.1, 0.3, -0.2, 0.0, 0.0]
 
 
+FEW = Discordance(60, 20, 1e-5, 0.3)
+
+
 def around(mean, seeds=8, scale=1.0):
     return {seed: mean + scale * NOISE[seed] for seed in range(seeds)}
+
+
+SEEDS = list(around(1.0).values())
 
 
 @pytest.mark.parametrize(
@@ -79,21 +87,42 @@ def test_sizes_that_were_not_found_come_with_what_would_have_been():
 
 
 def test_a_difference_has_to_survive_other_images_too():
-    seeds = Evidence("direction", around(1.0), discordant=Discordance(60, 20, 0.1))
+    seeds = Evidence("direction", around(1.0), discordant=Discordance(60, 20, 1e-5, 0.1))
     assert judge(seeds).verdict == "holds"
     assert judge(seeds).p == 2 / 2**8
-    few = judge(Evidence("direction", around(1.0), discordant=Discordance(22, 20, 0.1)))
-    assert (few.verdict, few.p) == ("no difference found", mcnemar(22, 20))
-    assert "not on enough examples" in few.why
-    assert judge(Evidence("direction", around(1.0), discordant=Discordance(20, 60, 0.1))).p == 1.0
+    few = judge(Evidence("direction", around(1.0), discordant=Discordance(22, 20, 0.88, 0.1)))
+    assert (few.verdict, few.p) == ("no difference found", 0.88)
+    assert "on other examples they might not" in few.why
+    wide = judge(Evidence("direction", around(1.0), discordant=Discordance(60, 20, 1e-5, 0.6)))
+    assert (wide.verdict, wide.p) == ("no difference found", 2 * min(student(SEEDS, shared=0.6)))
+
+
+def test_the_interval_is_that_of_both_sources():
+    found = judge(Evidence("margin", around(1.0), printed=1.5, discordant=FEW))
+    assert found.interval == interval(SEEDS, 0.3)
+    assert found.interval.half_width > interval(SEEDS).half_width
+    assert found.verdict == "holds"
+    assert judge(Evidence("margin", around(1.0), printed=1.4)).verdict == "holds, smaller"
+    same = Evidence("margin", around(0.0), 0, margin=0.5)
+    assert judge(same).verdict == "holds"
+    assert judge(replace(same, discordant=FEW)).verdict == "no difference found"
+
+
+def test_verdicts_say_where_they_speak_of_these_examples_alone():
+    assert "of others nothing is known" in judge(Evidence("direction", around(1.0))).why
+    known = Evidence("direction", around(1.0), discordant=Discordance(60, 20, 1e-5, 0.1))
+    assert "others" not in judge(known).why
+    assert "others" not in judge(Evidence("magnitude", around(1.0))).why
 
 
 def test_images_alone_are_never_a_verdict():
-    found = judge(Evidence("direction", around(1.0, 5), discordant=Discordance(900, 100, 0.1)))
+    found = judge(
+        Evidence("direction", around(1.0, 5), discordant=Discordance(900, 100, 1e-99, 0.1))
+    )
     assert found.verdict == "not testable"
-    assert "these networks differ" in found.why
+    assert "these networks differ on the test set (900 examples to 100" in found.why
     assert "nothing of other seeds" in found.why
-    alike = judge(Evidence("direction", around(1.0, 5), discordant=Discordance(9, 10, 0.1)))
+    alike = judge(Evidence("direction", around(1.0, 5), discordant=Discordance(9, 10, 0.9, 0.1)))
     assert "these networks do not differ" in alike.why
 
 

@@ -2,13 +2,22 @@
 
 from itertools import product
 from math import comb
+from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import t, ttest_1samp
+from scipy.stats import norm, t, ttest_1samp, ttest_ind_from_stats
 
-from bitswitch.report.statistics import equivalence, holm, mcnemar, sign_flip, student
+from bitswitch.report.statistics import (
+    clustered_mcnemar,
+    equivalence,
+    holm,
+    mcnemar,
+    sign_flip,
+    student,
+)
 
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 """Heights of crossed minus self-fertilized plants in eighths of an inch: Fisher (1935), III."""
@@ -67,6 +76,22 @@ def test_students_test_without_spread_is_certain():
     assert student([2.0, 2.0], 2.0) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("beyond", [0.0, 0.9])
+def test_students_test_of_both_sources_is_welchs(beyond):
+    # The test set as a second sample, so large that its degrees of freedom do not matter.
+    examples = 10**7
+    welch = ttest_ind_from_stats(
+        *(fmean(SLEEP), stdev(SLEEP), 10),
+        *(beyond, 0.4 * examples**0.5, examples),
+        equal_var=False,
+        alternative="greater",
+    )
+    above, below = student(SLEEP, beyond, shared=0.4)
+    assert above == pytest.approx(welch.pvalue, rel=1e-4)
+    assert below == pytest.approx(1 - above)
+    assert student([1.0, 1.0], shared=0.5)[0] == pytest.approx(norm.sf(2))
+
+
 def test_mcnemars_test_is_that_of_the_prime_ministers_ratings():
     # Agresti (2013), table 11.1: z = 4.17, and so p = 0.00003.
     assert mcnemar(150, 86) == pytest.approx(0.00003, abs=1e-5)
@@ -78,6 +103,19 @@ def test_mcnemars_test_is_a_sign_test(left, right):
     tail = sum(comb(total, count) for count in range(few + 1)) / 2**total
     assert mcnemar(left, right) == pytest.approx(min(1.0, 2 * tail))
     assert mcnemar(left, right) == mcnemar(right, left)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=2, max_size=9))
+def test_mcnemars_test_of_several_networks_flips_examples(leads):
+    assert clustered_mcnemar(leads) == pytest.approx(sign_flip(leads))
+
+
+def test_mcnemars_test_of_several_networks_scales():
+    leads = np.random.default_rng(0).integers(-11, 12, 10_000) + (np.arange(10_000) % 60 == 0)
+    z = leads.sum() / (leads**2).sum() ** 0.5
+    assert clustered_mcnemar(leads.tolist()) == pytest.approx(2 * norm.sf(abs(z)), rel=0.02)
+    assert clustered_mcnemar([5] * 400) == pytest.approx(0.0, abs=1e-12)
+    assert clustered_mcnemar([0, 0]) == 1.0
 
 
 def test_holms_method_rejects_three_of_fifteen():
