@@ -113,18 +113,11 @@ def _discordant(measures: Measures, pairs: Sequence[Pair]) -> Discordance | None
         test_sets.setdefault(dataset.identifier, []).append(pair)
     found = [_on_one_set(measures, group) for group in test_sets.values()]
     known = [one for one in found if one]
-    if len(known) < len(found) or not known:
-        return None
-    rows = sum(count for count, _ in known)
-    return Discordance(
-        sum(one.left for _, one in known),
-        sum(one.right for _, one in known),
-        hypot(*(one.error * count / rows for count, one in known)),
-    )
+    return discordant(*known) if known and len(known) == len(found) else None
 
 
-def _on_one_set(measures: Measures, pairs: Sequence[Pair]) -> tuple[int, Discordance] | None:
-    """Return how many networks of a side were tested on one test set, and where sides differ."""
+def _on_one_set(measures: Measures, pairs: Sequence[Pair]) -> tuple[Any, Any] | None:
+    """Return what each side gets right of one test set, [networks, examples]."""
     sides: tuple[list[Any], list[Any]] = ([], [])
     for pair in pairs:
         seeds = _difference(measures, pair)
@@ -135,8 +128,7 @@ def _on_one_set(measures: Measures, pairs: Sequence[Pair]) -> tuple[int, Discord
         return None
     import numpy as np
 
-    left, right = map(np.stack, sides)
-    return len(left), discordant(left, right)
+    return np.stack(sides[0]), np.stack(sides[1])
 
 
 def _saving(claim: ClaimSpec, pairs: Sequence[Pair], measures: Measures) -> Finding:

@@ -1,6 +1,6 @@
 """Examples that two sides get right and wrong differently."""
 
-from math import sqrt
+from math import hypot, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from bitswitch.report.statistics.significance import clustered_mcnemar
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Discordance(NamedTuple):
-    """Where two sides differ on a test set, networks of several seeds pooled by example."""
+    """Where two sides differ, networks of several seeds pooled by example."""
 
     left: int
     """Examples that the left side gets right with more seeds than the right one."""
@@ -22,29 +22,37 @@ class Discordance(NamedTuple):
     share. What each has of its own is part of their spread."""
 
 
-def discordant(left: "np.ndarray", right: "np.ndarray") -> Discordance:
-    """Return where two sides differ.
+def discordant(*test_sets: tuple["np.ndarray", "np.ndarray"]) -> Discordance:
+    """Return where two sides differ on one test set or more.
 
     Networks of several seeds err together on an example, which therefore counts once, for the side
-    that gets it right with more seeds, and for none where both do with as many. What their
-    differences have in common is their covariance over examples; of one network it cannot be told
-    from what is its own, and all counts.
+    that gets it right with more seeds, and for none where both do with as many.
 
     Args:
-        left: Boolean, [examples] or [networks, examples]; whether it was right.
-        right: The same of the other side.
+        test_sets: Of each, what the left and what the right side gets right: boolean, [examples]
+            or [networks, examples].
     """
     import numpy as np
 
-    leads = np.atleast_2d(left).astype(int) - np.atleast_2d(right)
-    networks, examples = leads.shape
-    lead = leads.sum(axis=0)
-    variance = lead.var(ddof=1)
-    if networks > 1:
-        variance = (variance - leads.var(axis=1, ddof=1).sum()) / (networks * (networks - 1))
+    found = [np.atleast_2d(left).astype(int) - np.atleast_2d(right) for left, right in test_sets]
+    networks = sum(len(leads) for leads in found)
+    lead = np.concatenate([leads.sum(axis=0) for leads in found])
     return Discordance(
         left=int((lead > 0).sum()),
         right=int((lead < 0).sum()),
         p=clustered_mcnemar(lead.tolist()),
-        shared=100 * sqrt(max(0.0, variance) / examples),
+        shared=100 * hypot(*(len(leads) / networks * _shared(leads) for leads in found)),
     )
+
+
+def _shared(leads: "np.ndarray") -> float:
+    """Return the standard error of the mean lead that networks have in common.
+
+    It is their covariance over examples. Of one network it cannot be told from what is its own,
+    and all counts.
+    """
+    networks, examples = leads.shape
+    variance = leads.sum(axis=0).var(ddof=1)
+    if networks > 1:
+        variance = (variance - leads.var(axis=1, ddof=1).sum()) / (networks * (networks - 1))
+    return sqrt(max(0.0, variance) / examples)

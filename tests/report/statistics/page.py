@@ -104,7 +104,7 @@ def images() -> str:
 
 def _image_ps(left, right) -> tuple[float, ...]:
     pooled = mcnemar(int((left & ~right).sum()), int((right & ~left).sum()))
-    by_image = discordant(left, right).p
+    by_image = discordant((left, right)).p
     flips = sign_flip(list(left.mean(axis=1) - right.mean(axis=1)))
     return pooled, by_image, flips, max(flips, by_image)
 
