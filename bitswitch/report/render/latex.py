@@ -63,8 +63,17 @@ def render(template: str, **content: Any) -> str:
         loader=FileSystemLoader(asset(".")),
         finalize=lambda value: value if isinstance(value, Markup) else escape(value),
     )
-    environment.filters["entry"] = entry
+    environment.filters |= {"entry": entry, "code": code}
     return environment.get_template(template).render(**content)
+
+
+def code(text: str) -> Markup:
+    r"""Return a command with every hyphen that it has.
+
+    >>> code("run --all")
+    Markup('run -{}-all')
+    """
+    return Markup(escape(text).replace("--", "-{}-"))
 
 
 def table(content: Table) -> str:
@@ -92,6 +101,22 @@ def _layout(section: Section, has_kinds: bool) -> Markup:
 
 def entry(content: Entry) -> Markup:
     """Return one cell."""
+    text = _number(content)
+    if len(content.text) > LONG_NOTE:
+        text = rf"\parbox[t]{{{_NOTE_MM}mm}}{{\raggedright {text}}}"
+    if content.tone != "plain":
+        text = rf"\bs{content.tone}{{{text}}}"
+    if content.below:
+        text = rf"\bsstack{{{text}}}{{{escape(content.below)}}}"
+    if content.anchor:
+        text = rf"\bscell{{{content.anchor}}}{text}"
+    if content.span > 1:
+        text = rf"\multicolumn{{{content.span}}}{{l}}{{{text}}}"
+    return Markup(text)
+
+
+def _number(content: Entry) -> str:
+    """Return what a cell says, with its signs."""
     text = escape(content.text)
     if content.bold:
         text = rf"\textbf{{{text}}}"
@@ -99,12 +124,4 @@ def entry(content: Entry) -> Markup:
         text += rf"\bs{content.mark.key}{{{escape(content.mark.sign)}}}"
     if content.marks:
         text += rf"\textsuperscript{{{','.join(content.marks)}}}"
-    if len(content.text) > LONG_NOTE:
-        text = rf"\parbox[t]{{{_NOTE_MM}mm}}{{\raggedright {text}}}"
-    if content.tone != "plain":
-        text = rf"\bs{content.tone}{{{text}}}"
-    if content.below:
-        text = rf"\bsstack{{{text}}}{{{escape(content.below)}}}"
-    if content.span > 1:
-        text = rf"\multicolumn{{{content.span}}}{{l}}{{{text}}}"
-    return Markup(text)
+    return text

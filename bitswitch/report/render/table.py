@@ -15,6 +15,18 @@ WIDE = 8
 DASH = "\N{EN DASH}"
 
 
+def anchor(*place: str) -> str:
+    """Return the name by which links find a cell: plain letters, for HTML and LaTeX.
+
+    >>> anchor("alrs", "resnet20", "with-alrs", "{8,6}", "3.5 MP")
+    'alrs/resnet20/with-alrs/8-6/3.5-MP'
+    """
+    return "/".join(_UNLINKED.sub("-", part).strip("-") for part in place)
+
+
+_UNLINKED = re.compile(r"[^A-Za-z0-9.]+")
+
+
 @dataclass(frozen=True)
 class Entry:
     """One cell."""
@@ -30,6 +42,8 @@ class Entry:
     """Footnotes, by letter."""
     span: int = 1
     """Columns taken."""
+    anchor: str = ""
+    """Name by which links find it; empty: none does."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from bitswitch.report.analysis import methods
 from bitswitch.report.analysis.values import Network, Place, Sample, Values
 from bitswitch.report.collect import published
 from bitswitch.report.collect.headline import sentence
-from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section
+from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, anchor
 from bitswitch.report.tables import conditions, entries
 from bitswitch.report.tables.accuracy_grid import Grid, is_float, measured_at
 from bitswitch.report.tables.conditions import Conditions
@@ -49,6 +49,7 @@ class SectionBuilder:
 
     def __init__(self, values: Values, network: Network, footnotes: Footnotes) -> None:
         self.frames = values.frames
+        self.experiment = values.experiment
         self.network = network
         self.is_mixed = len({one.metric for one in values.networks}) > 1
         """Whether networks of the table have different metrics."""
@@ -150,7 +151,7 @@ class SectionBuilder:
             note = Entry(f"{DASH} {reason}", tone="note", span=len(self.grid.places(variant)))
             return Row((note,)) if self.grid.is_printed(variant) else None
         shown = self._with_marks(variant, self._measured(variant, self.grid.samples))
-        shown = self._with_dashes(variant, shown)
+        shown = self._with_anchors(variant, self._with_dashes(variant, shown))
         remarks = [ALONE if self.grid.stands_out(variant) else ""]
         if self.conditions is None:
             return Row(shown, remarks=remarks)
@@ -226,6 +227,14 @@ class SectionBuilder:
         return tuple(
             replace(entry, mark=entries.mark(grid.sample(place), grid.printed.get(place), unlike))
             for place, entry in zip(grid.places(variant), row, strict=True)
+        )
+
+    def _with_anchors(self, variant: str, row: Entries) -> Entries:
+        """Return ``row`` with a name for each cell of a run, by which claims find it."""
+        own = (self.experiment, self.network.name or "")
+        return tuple(
+            replace(entry, anchor=anchor(*own, *place)) if place in self.grid.samples else entry
+            for place, entry in zip(self.grid.places(variant), row, strict=True)
         )
 
     def _difference(self, variant: str) -> Row | None:

@@ -45,9 +45,11 @@ def test_letters_that_tex_does_not_know_have_a_stand_in(letter, printed):
 
 def test_entries_show_all_they_have():
     letters = ("a", "b")
-    entry = Entry("1.0", "±0.1", "muted", bold=True, mark=Mark("higher"), marks=letters, span=2)
+    entry = Entry(
+        "1.0", "±0.1", "muted", bold=True, mark=Mark("higher"), marks=letters, span=2, anchor="a/b"
+    )
     assert latex.entry(entry) == (
-        r"\multicolumn{2}{l}{\bsstack{\bsmuted{\textbf{1.0}\bshigher{$\uparrow$}"
+        r"\multicolumn{2}{l}{\bscell{a/b}\bsstack{\bsmuted{\textbf{1.0}\bshigher{$\uparrow$}"
         r"\textsuperscript{a,b}}}{$\pm$0.1}}"
     )
 
