@@ -32,8 +32,9 @@ def collect(
 
 
 def table(suite: Collected, name: OneName = None, results: Results = Path("results")) -> None:
-    """Make the table NAME of SUITE, for LaTeX and HTML; without a name, all of them."""
+    """Make the table NAME of SUITE, for LaTeX and HTML; without a name, all and the scorecard."""
     from bitswitch.report.collect.frames import Frames
+    from bitswitch.report.document import scorecard
     from bitswitch.report.tables import tables
 
     loaded, folder = load_collected(suite, results)
@@ -43,6 +44,8 @@ def table(suite: Collected, name: OneName = None, results: Results = Path("resul
     frames = Frames.read(folder)
     for one in known if name is None else [name]:
         tables.write(one, folder, frames)
+    if name is None:
+        scorecard.write(frames, folder)
 
 
 def figure(suite: Collected, name: OneName = None, results: Results = Path("results")) -> None:
@@ -81,7 +84,7 @@ def report(
     """
     from bitswitch.report.collect import collect
     from bitswitch.report.collect.frames import Frames
-    from bitswitch.report.document import html, pdf
+    from bitswitch.report.document import html, pdf, scorecard
     from bitswitch.report.figures import figures
     from bitswitch.report.tables import tables
 
@@ -90,6 +93,7 @@ def report(
         if not is_pack(suite):
             collect.write(loaded, results, allow_mixed)
         frames = Frames.read(folder)
+        scorecard.write(frames, folder)
         for name in tables.names(loaded):
             tables.write(name, folder, frames)
         for name in figures.names(loaded):

@@ -7,9 +7,10 @@ from markupsafe import Markup
 
 from bitswitch.errors import ReportError
 from bitswitch.report.analysis import health, methods
+from bitswitch.report.claims import scorecard as claims
 from bitswitch.report.collect.columns import TABLES
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import pdf
+from bitswitch.report.document import pdf, scorecard
 from bitswitch.report.figures import figures
 from bitswitch.report.render import marks, page
 from bitswitch.report.render.assets import asset
@@ -36,6 +37,7 @@ def write(suite: Suite, folder: Path) -> Path:
         "html/report.html.j2",
         suite=suite,
         style=_content(asset("html", "style.css")),
+        scorecard=_content(folder / scorecard.PAGE),
         tables={name: _content(folder / f"tables/{name}.html") for name in tables.names(suite)},
         titles=dict(zip(tables.names(suite), suite.experiments.values(), strict=True)),
         figures=shown,
@@ -50,7 +52,7 @@ def write(suite: Suite, folder: Path) -> Path:
         problems=health.problems(frames),
         provenance=health.provenance(frames),
         spec=(folder / "suite.yaml").read_text(),
-        files=[f"{name}.csv" for name in TABLES],
+        files=[*(f"{name}.csv" for name in TABLES), claims.NAME],
         document=pdf.output_name(),
     )
     write_bytes(folder / PAGE, text.encode())

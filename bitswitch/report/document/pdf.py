@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from bitswitch.errors import ReportError
 from bitswitch.report.analysis import health, methods
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.document import scorecard
 from bitswitch.report.figures import figures
 from bitswitch.report.render import latex, marks
 from bitswitch.report.render.assets import asset
@@ -79,7 +80,8 @@ def document(suite: Suite, folder: Path) -> str:
     frames = Frames.read(folder, *NEEDED)
     shown = figures.of(suite)
     parts = [f"tables/{name}.tex" for name in tables.names(suite)]
-    for part in (*parts, *(f"figures/{name}.pdf" for name in shown)):
+    claims = (scorecard.SECTION, scorecard.RUNS)
+    for part in (*claims, *parts, *(f"figures/{name}.pdf" for name in shown)):
         if not (folder / part).is_file():
             raise ReportError(
                 f"{folder / part} is missing.\n"
@@ -108,7 +110,7 @@ def _typeset(engine: str, folder: Path, build: Path) -> bytes:
     no path at all: the parts of the document are linked there.
     """
     shutil.copy(asset("references.bib"), build)
-    for name in (DOCUMENT, "tables", "figures"):
+    for name in (DOCUMENT, scorecard.SECTION, scorecard.RUNS, "tables", "figures"):
         (build / name).symlink_to(folder / name)
     environment = os.environ | {
         "SOURCE_DATE_EPOCH": "0",

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import ReportError
+from bitswitch.report.claims.resolution import known_claims
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import html
+from bitswitch.report.document import html, scorecard
 from bitswitch.report.figures import figures
+from bitswitch.report.statistics import VERDICTS
 from bitswitch.report.tables import tables
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import EXPERIMENTS, NETWORK, make_suite
@@ -19,6 +21,7 @@ VOID = {"meta", "link", "br", "img"}
 
 
 def make_parts(suite: Suite, folder: Path) -> None:
+    scorecard.write(Frames.read(folder), folder)
     for name in tables.names(suite):
         tables.write(name, folder)
     (folder / "figures").mkdir()
@@ -61,9 +64,25 @@ def test_nothing_is_loaded_from_elsewhere(text: str):
     assert "@import" not in text
 
 
-def test_every_link_of_the_menu_leads_somewhere(text: str):
-    for target in re.findall(r'href="#([^"]+)"', text):
-        assert f'id="{target}"' in text
+def test_every_link_leads_somewhere_and_every_name_is_given_once(text: str):
+    names = re.findall(r' id="([^"]+)"', text)
+    assert len(names) == len(set(names))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(names)
+
+
+def test_the_scorecard_comes_first_with_a_row_per_claim_and_its_evidence(suite: Suite, text: str):
+    start = text.index('<section id="scorecard">')
+    card = text[start : text.index("</section>", start)]
+    assert "<section" not in text[:start]
+    assert "embedded data, not the published scale" in card
+    assert set(re.findall(r'<tr id="claim-([^"]+)">', card)) == set(known_claims(suite))
+    row = card.partition('<tr id="claim-C26">')[2].partition("</tr>")[0]
+    assert "embedded: not evidence for or against" in row
+    assert 'href="#alrs/resnet20/with-alrs/8-6-4-2/8"' in row
+    assert set(re.findall(r'href="#run-([^"]+)"', row)) <= set(suite.runs)
+    assert "12 runs" in row
+    for verdict, meaning in VERDICTS.items():
+        assert f"<span>{verdict}</span></dt><dd>{meaning}</dd>" in card
 
 
 def test_tables_runs_and_origin_are_there(text: str, folder: Path):
@@ -87,7 +106,7 @@ def test_every_method_has_its_card(text: str):
 
 
 def test_a_missing_part_is_named(suite: Suite, folder: Path):
-    with pytest.raises(ReportError, match=r"table4\.html is missing"):
+    with pytest.raises(ReportError, match=r"scorecard\.html is missing"):
         html.write(suite, folder)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from bitswitch.errors import ReportError
+from bitswitch.report.claims.resolution import known_claims
 from bitswitch.report.collect import collect
-from bitswitch.report.document import pdf
+from bitswitch.report.collect.frames import Frames
+from bitswitch.report.document import pdf, scorecard
 from bitswitch.report.figures import figures
 from bitswitch.report.tables import tables
 from bitswitch.suite.suite import Suite
@@ -21,6 +23,7 @@ NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — Größe µ " + "very-long-name-" * 5
 
 
 def make_parts(suite: Suite, folder: Path) -> None:
+    scorecard.write(Frames.read(folder), folder)
     for name in tables.names(suite):
         tables.write(name, folder)
     drawn, _ = figures.write("figure2", folder)
@@ -63,6 +66,12 @@ def test_long_tables_and_cards_are_typeset(results: Path):
     path = pdf.write(suite, folder)
     if shutil.which("pdftotext"):
         text = subprocess.check_output(["pdftotext", "-layout", str(path), "-"], text=True)
+        first, second, *_ = text.split("\f")
+        assert "suite tiny · embedded digits 16x16 · full scale" in first
+        assert re.search(r"7 +not testable +There are too few seeds", first)
+        assert re.search(r"31 +not run +What the claim", first)
+        row = re.compile(r"^(C\d\d) \S", re.M)
+        assert sorted(row.findall(first) + row.findall(second)) == sorted(known_claims(suite))
         assert "Table 1: multi-precision from eight bits, continued" in text
         assert re.search(r"Hot-Swap +published +no +32 +own +70.40 +70.30", text)
         assert re.search(r"original code +MIT", text)
@@ -105,6 +114,18 @@ def test_an_error_of_tex_is_shown(suite: Suite, folder: Path, monkeypatch: pytes
         pdf.write(suite, folder)
 
 
+def test_every_link_of_the_scorecard_has_its_target(suite: Suite, folder: Path):
+    make_parts(suite, folder)
+    card = (folder / scorecard.SECTION).read_text()
+    parts = [*(folder / "tables").glob("*.tex"), folder / scorecard.RUNS]
+    text = "".join(part.read_text() for part in parts)
+    targets = set(re.findall(r"\\(?:bscell|hypertarget)\{([^}]+)\}", text))
+    links = set(re.findall(r"\\hyperlink\{([^}]+)\}", card))
+    assert {"alrs/resnet20/with-alrs/8-6-4-2/8", "runs:C26"} <= links <= targets
+    labels = set(re.findall(r"\\(?:hyperref\[|pageref\{)([^]}]+)", card))
+    assert labels == {"table:table4", "table:table5"} <= set(re.findall(r"\\label\{([^}]+)", text))
+
+
 def test_a_missing_part_is_named(suite: Suite, folder: Path):
-    with pytest.raises(ReportError, match=r"table4\.tex is missing"):
+    with pytest.raises(ReportError, match=r"scorecard\.tex is missing"):
         pdf.document(suite, folder)

@@ -124,13 +124,14 @@ RENDER = """
 import sys
 from pathlib import Path
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import html, pdf
+from bitswitch.report.document import html, pdf, scorecard
 from bitswitch.report.figures import figures
 from bitswitch.report.packs import pack
 from bitswitch.report.tables import tables
 
 suite, folder = pack.report(Path(sys.argv[1]), Path("results"))
 frames = Frames.read(folder)
+scorecard.write(frames, folder)
 for name in tables.names(suite):
     tables.write(name, folder, frames)
 first, *others = figures.names(suite)
