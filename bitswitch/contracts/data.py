@@ -126,6 +126,13 @@ class Dataset(Plugin):
         """Return the number of examples per split; known without the data."""
         raise NotImplementedError
 
+    def missing(self) -> Sequence[str]:
+        """Return the paths that its options name and where nothing is; default: none.
+
+        What lies below ``root`` of the methods that follow does not count.
+        """
+        return ()
+
     def prepare(self, root: Path) -> None:
         """Make or download the data below ``root``; a no-op when it is there."""
         raise NotImplementedError

@@ -37,6 +37,8 @@ class TextDataset(Dataset):
     """How held-out and test text are cut and scored."""
     epoch_windows: int | None = None
     """Training windows that an epoch takes, drawn anew each time; None: all."""
+    scored_windows: Mapping[str, int] = {}
+    """Windows of the other splits that are taken, the first; all of a split that is not named."""
     bos_token: int | None = None
     """Where the protocol has one."""
     remedy: str
@@ -63,10 +65,16 @@ class TextDataset(Dataset):
     @cached_property
     def task(self) -> LanguageModel:  # type: ignore[override]
         """Predicting the next token by the protocol; it knows what unigrams reach."""
+        return LanguageModel(self.protocol, self.unigram(), self.bytes_of())
+
+    def unigram(self) -> float | None:
+        """Return the perplexity of the test text under the frequencies of training tokens.
+
+        None where there are no tokens yet.
+        """
         tokens = self._tokens
         train, test = (torch.from_numpy(tokens[name].astype(np.int64)) for name in SCORED)
-        unigram = unigram_perplexity(train, test, self.outputs)
-        return LanguageModel(self.protocol, unigram, self.bytes_of())
+        return unigram_perplexity(train, test, self.outputs)
 
     @cached_property
     def _tokens(self) -> Tokens:
@@ -97,10 +105,12 @@ class TextDataset(Dataset):
 
     def windows_of(self, tokens: Tensor) -> OpenDataset:
         """Return any ``tokens`` [n] as the test split, cut as the protocol says."""
-        return self._windows(dict.fromkeys(SPLITS, tokens.numpy()), torch.device("cpu"))
+        text = dict.fromkeys(SPLITS, tokens.numpy())
+        return Windows(text, self.protocol, torch.device("cpu"), bos=self.bos_token)
 
     def _windows(self, tokens: Tokens, device: torch.device) -> "Windows":
-        return Windows(tokens, self.protocol, device, self.epoch_windows, self.bos_token)
+        scored = self.scored_windows
+        return Windows(tokens, self.protocol, device, self.epoch_windows, self.bos_token, scored)
 
 
 class Windows(OpenDataset):
@@ -112,6 +122,7 @@ class Windows(OpenDataset):
         device: Where batches are wanted.
         epoch: Training windows of an epoch; None: all.
         bos: Token that begins a text or a window, where the protocol has one.
+        scored: Windows of the other splits that are taken, the first; of one not named, all.
     """
 
     def __init__(
@@ -121,8 +132,9 @@ class Windows(OpenDataset):
         device: torch.device,
         epoch: int | None = None,
         bos: int | None = None,
+        scored: Mapping[str, int] | None = None,
     ) -> None:
-        self.protocol, self.device = protocol, device
+        self.protocol, self.device, self._scored = protocol, device, scored or {}
         self.text = {
             split: torch.from_numpy(_stored(_begun(tokens[split], protocol, bos))).to(device)
             for split in SPLITS
@@ -170,7 +182,8 @@ class Windows(OpenDataset):
             count = len(self.text[split]) // context
         else:
             count = 1 + max(-(-(length - context) // stride), 0)
-        return torch.arange(count, device=self.device) * stride
+        taken = min(count, self._scored.get(split, count))
+        return torch.arange(taken, device=self.device) * stride
 
     def _cut(self, split: str, starts: Tensor) -> tuple[Tensor, Tensor]:
         """Return inputs and targets [n, context] of windows; none counts behind the text's end."""

@@ -1,4 +1,7 @@
-"""``text-files``: your own text, one file or several for every split."""
+"""``text-files``: your own text, one file or several for every split.
+
+Plans need no files where ``vocabulary`` and ``sizes`` say what they would be asked for.
+"""
 
 import hashlib
 from functools import cached_property
@@ -6,16 +9,29 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
+import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from bitswitch.data import files
 from bitswitch.data.text import SPLITS, TextDataset, Tokens, require_windows
-from bitswitch.data.tokenization import BYTES, tokenizer_of
+from bitswitch.data.tokenization import BYTES, name_of, tokenizer_of
 from bitswitch.errors import DatasetError, SpecError
-from bitswitch.runtime.cache import digest
+from bitswitch.runtime.cache import code_state, digest, remembered
 from bitswitch.tasks.language_model import Bos, Protocol, Windows
 from bitswitch.types import Strict
+
+
+class Sizes(Strict):
+    """How many windows every split has."""
+
+    train: PositiveInt
+    """Of an epoch, drawn anew each time."""
+    held_out: PositiveInt
+    """The first of the text."""
+    test: PositiveInt
+    """The first of the text."""
+
 
 Paths = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -47,6 +63,10 @@ class TextFiles(TextDataset):
         bos_token: str = "<s>"
         epoch_windows: PositiveInt | None = None
         """Training windows that an epoch takes, drawn anew each time; None: all."""
+        sizes: Annotated[Sizes | None, Field(exclude_if=lambda sizes: sizes is None)] = None
+        """Windows that are taken of every split, in place of ``epoch_windows``: files must hold as
+        many, and longer ones give no more. With these and ``vocabulary``, a suite can be planned
+        before its files are there. None: all windows, counted in the files."""
 
         @model_validator(mode="before")
         @classmethod
@@ -63,12 +83,42 @@ class TextFiles(TextDataset):
                 raise ValueError(f"stride {self.stride} must be less than context {self.context}")
             return self
 
+        @model_validator(mode="after")
+        def _sizes_are_said_once(self) -> Self:
+            if self.sizes is not None and self.epoch_windows is not None:
+                raise ValueError("epoch_windows is sizes.train: leave one of them out")
+            return self
+
     options: Options
 
     def __init__(self, options: Strict) -> None:
         super().__init__(options)
+        chosen, sizes = self.options, self.options.sizes
+        self.epoch_windows = sizes.train if sizes else chosen.epoch_windows
+        if sizes:
+            self.scored_windows = sizes.model_dump(exclude={"train"})
+        self.is_planned = bool(sizes and chosen.vocabulary and self.missing())
+        self.outputs = chosen.vocabulary or 0
+        if not self.is_planned:
+            self._take_tokenizer()
+        named = ", ".join(Path(path).name for path in chosen.test)
+        self.protocol = Protocol(
+            name_of(chosen.tokenizer),
+            chosen.windows,
+            chosen.context,
+            chosen.stride or chosen.context,
+            "byte" if chosen.tokenizer == BYTES else "token",
+            named,
+            chosen.bos,
+        )
+
+    def _take_tokenizer(self) -> None:
+        """Load the tokenizer, and hold what the options say against it.
+
+        Raises:
+            SpecError: it has more tokens than the vocabulary, or none to begin a text.
+        """
         chosen = self.options
-        self.epoch_windows = chosen.epoch_windows
         self.tokenizer = tokenizer_of(chosen.tokenizer)
         known = self.tokenizer.vocabulary
         self.outputs = chosen.vocabulary or known
@@ -79,16 +129,15 @@ class TextFiles(TextDataset):
             )
         if chosen.bos != "none":
             self.bos_token = self._bos_token()
-        named = ", ".join(Path(path).name for path in chosen.test)
-        self.protocol = Protocol(
-            self.tokenizer.name,
-            chosen.windows,
-            chosen.context,
-            chosen.stride or chosen.context,
-            "byte" if chosen.tokenizer == BYTES else "token",
-            named,
-            chosen.bos,
-        )
+
+    def missing(self) -> list[str]:
+        return [path for path in self._files() if not Path(path).exists()]
+
+    def _files(self) -> list[str]:
+        """Return the paths of all files that the options name, the tokenizer's first."""
+        chosen = self.options
+        tokenizer = [] if chosen.tokenizer == BYTES else [chosen.tokenizer]
+        return [*tokenizer, *(path for split in SPLITS for path in getattr(chosen, split))]
 
     def _bos_token(self) -> int:
         """Return the id of the token that begins a text.
@@ -121,15 +170,60 @@ class TextFiles(TextDataset):
             for split in SPLITS
         }
 
+    def unigram(self) -> float | None:
+        """Return what ``TextDataset`` does; remembered as long as no file changes."""
+        if self.is_planned:
+            return None
+        if self.missing():
+            return super().unigram()  # says which
+        states = [Path(path).stat().st_mtime_ns for path in self._files()]
+        key = digest("unigram", self.options.model_dump(), states, code_state("bitswitch"))
+        found: float = remembered("texts", key, super().unigram)
+        return found
+
+    def sizes(self) -> dict[str, int]:
+        return self.options.sizes.model_dump() if self.options.sizes else super().sizes()
+
     def tokens(self) -> Tokens:
         found = {split: self.tokenizer.encode(text) for split, text in self.texts.items()}
         for split, ids in found.items():
             named = f"the {split} text, {', '.join(getattr(self.options, split))}"
             require_windows(self.protocol, len(ids), named)
             require_known(ids, self.outputs, named)
+        self._require_sizes(found)
         return found
 
+    def _require_files(self) -> None:
+        """Raise an error where there are no files yet.
+
+        Raises:
+            DatasetError: it names the first that is missing, and how many there are.
+        """
+        if self.is_planned:
+            first, *more = self.missing()
+            others = f" (and {len(more)} more)" if more else ""
+            raise files.advise(f"File not found{others}", Path(first), "put it there")
+
+    def _require_sizes(self, tokens: Tokens) -> None:
+        """Raise an error where a text has fewer windows than ``sizes`` says.
+
+        Raises:
+            DatasetError: one has.
+        """
+        if self.options.sizes is None:
+            return
+        found = self._windows(tokens, torch.device("cpu"))
+        for split, expected in self.options.sizes.model_dump().items():
+            if found.size(split) < expected:
+                raise DatasetError(
+                    f"The {split} text, {', '.join(getattr(self.options, split))}, has "
+                    f"{found.size(split)} windows of {self.protocol.context} "
+                    f"{self.protocol.unit}s; 'sizes' says {expected}.\n  Give a longer text, or "
+                    f"set sizes.{split} to {found.size(split)} or less."
+                )
+
     def path(self, root: Path) -> Path:
+        self._require_files()
         content = [hashlib.sha256(self.texts[split]).hexdigest() for split in SPLITS]
         return root / f"text-files-{digest(content, self.options.model_dump())[:8]}.npz"
 

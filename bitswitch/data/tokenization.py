@@ -78,7 +78,7 @@ class TokenizerFile:
             self._made: Any = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing more specific
             raise advise(f"Damaged tokenizer ({error})", path, "download it again") from error
-        self.name = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+        self.name = name_of(str(path))
         self.vocabulary = 1 + max(self._made.get_vocab(with_added_tokens=True).values())
 
     def encode(self, text: bytes) -> "np.ndarray[Any, Any]":
@@ -119,6 +119,15 @@ def _size(written: str, is_bytes: bool) -> int:
     if len(written) == 6 and written.startswith("<0x") and written.endswith(">"):
         return 1
     return len(written.replace("\u2581", " ").encode())
+
+
+def name_of(tokenizer: str) -> str:
+    """Return what tables say of a tokenizer that an option names.
+
+    >>> name_of("bytes"), name_of("data/tinyllama/tokenizer.json")
+    ('bytes', 'tinyllama/tokenizer.json')
+    """
+    return "/".join(Path(tokenizer).parts[-2:])
 
 
 def tokenizer_of(name: str) -> Tokenizer:

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from bitswitch.contracts.streams import Stream
-from bitswitch.data import shakespeare
+from bitswitch.data import shakespeare, text
 from bitswitch.data.text import SPLITS, Windows
 from bitswitch.data.tokenization import TokenizerFile
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.plugins import registry
+from bitswitch.runtime import cache
 from bitswitch.tasks.language_model import Protocol
 
 CPU = torch.device("cpu")
@@ -273,3 +274,52 @@ def test_a_damaged_tokenizer_is_said(tokenizer):
     tokenizer.write_text("{}")
     with pytest.raises(DatasetError, match="Damaged tokenizer"):
         TokenizerFile(tokenizer)
+
+
+SIZES = {"train": 3, "held_out": 2, "test": 4}
+
+
+def planned(folder, **options):
+    return text_files(folder, tokenizer=str(folder / "t.json"), vocabulary=300, **options)
+
+
+def test_with_sizes_and_a_vocabulary_no_file_is_needed(texts):
+    (texts / "test").unlink()
+    dataset = planned(texts, sizes=SIZES, bos="window")
+    assert dataset.missing() == [str(texts / "t.json"), str(texts / "test")]
+    assert dataset.sizes() == SIZES
+    assert dataset.outputs == dataset.task.chance(dataset.outputs) == 300
+    assert f"tokenizer {texts.name}/t.json; bos window" in dataset.task.note
+    with pytest.raises(DatasetError, match=r"not found \(and 1 more\): .*t\.json"):
+        dataset.prepare(texts)
+    with pytest.raises((DatasetError, SpecError), match="Tokenizer"):
+        planned(texts)
+
+
+def test_sizes_are_those_that_the_files_give(texts):
+    dataset = text_files(texts, sizes=SIZES)
+    dataset.prepare(texts)
+    opened = dataset.open(texts, CPU)
+    assert {split: opened.size(split) for split in SPLITS} == dataset.sizes() == SIZES
+    whole = text_files(texts)
+    whole.prepare(texts)
+    (first,), (every,) = (one.batches("test", 100) for one in (opened, whole.open(texts, CPU)))
+    assert torch.equal(first.inputs, every.inputs[:4])
+    assert len(every.inputs) > 4
+    assert dataset.windows_of(torch.arange(200)).size("test") == 25
+
+
+def test_a_text_with_less_than_its_size_is_refused(texts):
+    with pytest.raises(DatasetError, match=r"test text, .*test, has 5 windows.*says 9.\n.*to 5 or"):
+        text_files(texts, sizes=SIZES | {"test": 9}).prepare(texts)
+    with pytest.raises(SpecError, match=r"epoch_windows is sizes\.train"):
+        text_files(texts, sizes=SIZES, epoch_windows=3)
+
+
+def test_frequencies_of_tokens_are_counted_once(texts, monkeypatch):
+    monkeypatch.setattr(cache, "FOLDER", texts / "cache")
+    expected = text_files(texts).task.unigram
+    monkeypatch.setattr(text, "unigram_perplexity", lambda *_: 0.0)
+    assert text_files(texts).task.unigram == expected
+    (texts / "train").write_text("another text, long enough to have windows\n")
+    assert text_files(texts).task.unigram == 0.0
