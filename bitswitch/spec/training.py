@@ -81,6 +81,11 @@ class TrainingSpec(Strict):
     """Of quantization scales at the start; None: that of the weights."""
     scale_optimizer: Literal["adam", "adamw", "sgd"] | None = None
     """None: that of the weights."""
+    scale_updates: Annotated[
+        Literal["absolute", "relative"], Field(exclude_if=lambda kind: kind == "absolute")
+    ] = "absolute"
+    """``relative``: an update changes a scale by its own size times what the optimizer says. Adam
+    moves each by about the learning rate, and scales of large networks lie decades apart."""
     clip_value: PositiveFloat | None = None
     """Bound on the magnitude of every gradient; None: none."""
     clip_norm: Annotated[PositiveFloat | None, Field(exclude_if=lambda norm: norm is None)] = None

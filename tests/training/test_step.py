@@ -87,6 +87,21 @@ def test_scales_step_at_the_adapted_rate_and_weights_at_the_full_one(
         close(value, before[name] - rate * found[name])
 
 
+def test_relative_updates_move_a_scale_by_its_share(make_learner, tiny_run, batch, step_info):
+    def stepped(**options):
+        train_state = make_learner(tiny_run(bitset=(4, 2), **PLAIN, **SUMMED, **options))
+        before = values(train_state.model)
+        train_step(train_state, batch, RATE, step_info())
+        return train_state.model, before
+
+    (absolute, before), (relative, _) = stepped(), stepped(scale_updates="relative")
+    scales = set(relative.scale_parameters())
+    assert scales
+    for name, value in values(relative).items():
+        step = values(absolute)[name] - before[name]
+        close(value, before[name] + (before[name] if name in scales else 1) * step)
+
+
 @pytest.mark.parametrize("target", ["scales", "scales+norms+biases", "scales+weights"])
 def test_what_alrs_targets_takes_the_adapted_rate(make_learner, tiny_run, batch, step_info, target):
     alrs = {"variant": "factor-only", "target": target}
