@@ -29,6 +29,16 @@ class Model(Plugin):
         """Return the network with so many ``outputs``, initialised from ``seed``."""
         raise NotImplementedError
 
+    def check(self, outputs: int) -> None:
+        """Raise an error where weights that options name cannot be those of the network.
+
+        It is asked before any job, and so reads little: names and sizes, not the weights. Default:
+        nothing is known before they are loaded.
+
+        Args:
+            outputs: As in ``build``.
+        """
+
     def first_last(self, net: nn.Module) -> FirstLast | None:
         """Return the names of the first and the last layers of ``net``, as ``build`` made it.
 

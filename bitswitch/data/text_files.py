@@ -224,7 +224,10 @@ class TextFiles(TextDataset):
 
     def path(self, root: Path) -> Path:
         self._require_files()
-        content = [hashlib.sha256(self.texts[split]).hexdigest() for split in SPLITS]
+        known = [self.texts[split] for split in SPLITS]
+        if self.options.tokenizer != BYTES:
+            known.append(Path(self.options.tokenizer).read_bytes())
+        content = [hashlib.sha256(one).hexdigest() for one in known]
         return root / f"text-files-{digest(content, self.options.model_dump())[:8]}.npz"
 
     def bytes_of(self) -> Tensor | None:

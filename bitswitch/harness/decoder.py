@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bitswitch.data.text import TextDataset
+from bitswitch.data.text_files import require_known
 from bitswitch.deployment.generation import CachedReader
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.text import text_of
@@ -17,7 +18,10 @@ from bitswitch.nn.policy import resolve
 from bitswitch.runtime.devices import resolve as resolve_device
 from bitswitch.spec.run import RunSpec
 from bitswitch.training.trained import eager_parts, trained_model
-from bitswitch.types import FLOAT_BITS, BitSet, Policy
+from bitswitch.types import BitSet, Policy
+
+SHOWN = 40
+"""Letters of a text that a message shows."""
 
 
 class Decoder(NamedTuple):
@@ -36,6 +40,8 @@ class Decoder(NamedTuple):
     """Whose bit-width a policy sets."""
     has_float: bool
     """Whether it runs at full precision too, as 32 bits."""
+    outputs: int
+    """Tokens that it knows."""
     device: torch.device
     modules: Sequence[str]
     """Names of the modules of its plugins."""
@@ -63,8 +69,14 @@ class Decoder(NamedTuple):
         return [] if token is None or self.dataset.protocol.bos == "none" else [token]
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of ``text``, without one for its beginning."""
-        return [int(token) for token in self.dataset.tokenizer.encode(text.encode())]
+        """Return the tokens of ``text``, without one for its beginning.
+
+        Raises:
+            DatasetError: one is none of the network's vocabulary.
+        """
+        ids = self.dataset.tokenizer.encode(text.encode())
+        require_known(ids, self.outputs, f"{text[:SHOWN]!r}")
+        return [int(token) for token in ids]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of ``tokens``; bytes that are no UTF-8 are marked."""
@@ -113,6 +125,7 @@ def trained(run: RunSpec, runs: Path, device: str) -> Decoder:
         bitset=model.bitset,
         layers=list(model.layers),
         has_float=True,
+        outputs=parts.dataset.outputs,
         device=place,
         modules=parts.modules,
     )
@@ -140,7 +153,8 @@ def deployed(file: Path, device: str) -> Decoder:
         at=model.at,
         bitset=model.bitset,
         layers=model.layers,
-        has_float=FLOAT_BITS in model.bitset,
+        has_float=False,
+        outputs=model.facts.classes,
         device=place,
         modules=[type(dataset).__module__],
     )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, softmax
 
 from bitswitch.contracts.data import Model
-from bitswitch.models.llama_weights import load_llama
+from bitswitch.models.llama_weights import check_llama, load_llama
 from bitswitch.nn.cache import KeyValueCache
 from bitswitch.nn.dataflow import FirstLast
 from bitswitch.runtime.randomness import seeded
@@ -306,6 +306,10 @@ class Llama(_Llama):
     def _size(self, vocabulary: int) -> Size:
         chosen = self.options.model_dump(exclude={"attention", "weights"})
         return Size(vocabulary, fused=self.options.attention == "fused", **chosen)
+
+    def check(self, outputs: int) -> None:
+        if self.options.weights != "none":
+            check_llama(self._size(outputs)._asdict(), self.options.weights)
 
     def build(self, outputs: int, seed: int) -> nn.Module:
         net = super().build(outputs, seed)

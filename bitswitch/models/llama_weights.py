@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from bitswitch.errors import WeightsError
-from bitswitch.models.weight_files import State, read_sets
+from bitswitch.models.weight_files import State, read_sets, read_shapes
 from bitswitch.models.weights import SHOWN, adapt, choose
 
 INDEX = "model.safetensors.index.json"
@@ -31,6 +31,27 @@ UNKNOWN = ("attention_bias", "mlp_bias")
 """What a network may have and this one has not."""
 
 
+def check_llama(size: Mapping[str, Any], weights: str) -> None:
+    """Raise unless the weights of a file or folder can be those of a network of ``size``.
+
+    Of safetensors files the headers are read, of others nothing.
+
+    Args:
+        size: What the network is made of, by option, and its ``vocabulary``.
+        weights: Path of the file or folder.
+
+    Raises:
+        WeightsError: they are missing, incomplete, damaged, or another network's.
+    """
+    path = Path(weights)
+    if path.is_dir():
+        _require_alike(path / "config.json", size)
+    for file in _files(path):
+        shape = read_shapes(file).get(EMBEDDING)
+        if shape is not None:
+            _require_vocabulary(shape[0], size, path)
+
+
 def load_llama(net: nn.Module, size: Mapping[str, Any], weights: str) -> None:
     """Load the weights of a file or folder into ``net``.
 
@@ -48,25 +69,43 @@ def load_llama(net: nn.Module, size: Mapping[str, Any], weights: str) -> None:
     state = {name: value for name, value in _read(net, path).items() if not name.endswith(TABLES)}
     if size["tied"] and EMBEDDING in state:
         state.setdefault(HEAD, state[EMBEDDING])
-    found = state.get(EMBEDDING)
-    if found is not None and len(found) != size["vocabulary"]:
+    if EMBEDDING in state:
+        _require_vocabulary(len(state[EMBEDDING]), size, path)
+    adapt(net, state, str(path))
+
+
+def _require_vocabulary(count: int, size: Mapping[str, Any], path: Path) -> None:
+    """Raise an error where weights are for ``count`` tokens, and data have another number."""
+    if count != size["vocabulary"]:
         raise WeightsError(
-            f"The weights in {path} are for a vocabulary of {len(found)}, the data have one of "
+            f"The weights in {path} are for a vocabulary of {count}, the data have one of "
             f"{size['vocabulary']}.\n  Give the tokenizer that belongs to these weights; where it "
             f"knows fewer tokens than the network, set the dataset's option 'vocabulary'."
         )
-    adapt(net, state, str(path))
 
 
 def _read(net: nn.Module, path: Path) -> State:
     """Return all weights in a file or folder by the names of ``net``."""
+    files = _files(path)
+    if len(files) == 1:
+        return choose(net, read_sets(files[0]), None, path)
+    state = {n: v for file in files for n, v in read_sets(file)["."].items()}
+    return choose(net, {".": state}, None, path)
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files that a file or folder of weights consists of.
+
+    Raises:
+        WeightsError: some are missing.
+    """
     if not path.is_dir():
-        return choose(net, read_sets(path), None, path)
+        return [path]
     index = path / INDEX
     if not index.exists():
         if not (path / SINGLE).exists():
             raise WeightsError(f"{path} holds neither {SINGLE} nor {INDEX}.")
-        return choose(net, read_sets(path / SINGLE), None, path)
+        return [path / SINGLE]
     shards = sorted(set(_json(index).get("weight_map", {}).values()))
     missing = [name for name in shards if not (path / name).exists()]
     if missing or not shards:
@@ -75,8 +114,7 @@ def _read(net: nn.Module, path: Path) -> State:
             f"{path} lacks {len(missing)} of {len(shards)} files that {INDEX} names: "
             f"{', '.join(missing[:SHOWN])}{more}.\n  Download them again."
         )
-    state = {n: v for name in shards for n, v in read_sets(path / name)["."].items()}
-    return choose(net, {".": state}, None, path)
+    return [path / name for name in shards]
 
 
 def _require_alike(config: Path, size: Mapping[str, Any]) -> None:

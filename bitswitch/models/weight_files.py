@@ -2,7 +2,7 @@
 
 import argparse
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,38 @@ def read_sets(path: Path) -> dict[str, State]:
     try:
         content = _read(path)
     except FileNotFoundError:
-        raise WeightsError(
-            f"There are no weights at {path}.\n"
-            f"  'weights' is 'none', 'imagenet' or the path of a file"
-        ) from None
+        raise _absent(path) from None
     except _UNREADABLE as error:
         raise _refusal(path, error) from None
     sets = dict(_sets(content, ()))
     if not sets:
         raise WeightsError(f"{path} holds no weights by name (a state dict).")
     return sets
+
+
+def read_shapes(path: Path) -> dict[str, Sequence[int]]:
+    """Return the shapes of tensors in a safetensors file by name; none of another file.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise _absent(path) from None
+    except (OSError, SafetensorError) as error:
+        raise _refusal(path, error) from None
+
+
+def _absent(path: Path) -> WeightsError:
+    return WeightsError(
+        f"There are no weights at {path}.\n  'weights' is 'none', 'imagenet' or the path of a file"
+    )
 
 
 def _read(path: Path) -> Any:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecError
 from bitswitch.planning.networks import check_layers, network_size, switchable_layers
-from bitswitch.plugins import facts
+from bitswitch.plugins import facts, registry
+from bitswitch.plugins.guard import plugin_errors
 from bitswitch.report.tables import tables
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
@@ -69,14 +70,29 @@ def _batch(run: RunSpec, training: TrainingSpec, place: str) -> Iterator[str]:
 
 
 def _weights(suite: Suite) -> Iterator[str]:
-    """Yield which files of weights are not there."""
+    """Yield which files of weights are not there, or of another network."""
     for run in suite.runs.values():
         weights = run.model.options.get("weights", "none")
-        if weights not in WITHOUT_FILE and not Path(weights).exists():
+        if weights in WITHOUT_FILE:
+            continue
+        if not Path(weights).exists():
             yield (
                 f"There are no weights at {weights}, of model '{run.model.name}': 'weights' is "
                 f"'none', 'imagenet' or the path of a file."
             )
+            continue
+        try:
+            _check_weights(run)
+        except BitswitchError as error:
+            yield str(error)
+
+
+def _check_weights(run: RunSpec) -> None:
+    """Let the model of ``run`` look at its weights."""
+    outputs = facts.dataset_facts(run.dataset.name, run.dataset.options)["outputs"]
+    model = registry.create("models", run.model.name, run.model.options)
+    with plugin_errors(f"model '{run.model.name}'", "check()"):
+        model.check(outputs)
 
 
 def _soft_targets(suite: Suite) -> Iterator[str]:

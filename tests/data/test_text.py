@@ -270,6 +270,19 @@ def test_a_tokenizer_makes_tokens_of_more_than_one_byte(texts, tokenizer):
     assert "bos window" in dataset.task.note
 
 
+def test_text_is_prepared_again_for_another_tokenizer(texts, tokenizer):
+    def prepared():
+        dataset = text_files(texts, tokenizer=str(tokenizer), context=4)
+        dataset.prepare(texts)
+        return next(dataset.open(texts, CPU).batches("test", 1)).inputs.tolist()
+
+    assert prepared() == [[2, 3, 4, 7]]
+    made = json.loads(tokenizer.read_text())
+    made["model"]["vocab"] |= {"a": 3, "text": 2}
+    tokenizer.write_text(json.dumps(made))
+    assert prepared() == [[3, 2, 4, 7]]
+
+
 def test_a_damaged_tokenizer_is_said(tokenizer):
     tokenizer.write_text("{}")
     with pytest.raises(DatasetError, match="Damaged tokenizer"):

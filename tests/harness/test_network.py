@@ -5,7 +5,7 @@ import torch
 
 from bitswitch.deployment.export import export
 from bitswitch.deployment.generation import CachedReader, generated, most_likely
-from bitswitch.errors import BitWidthError, CheckpointError, SpecError
+from bitswitch.errors import BitWidthError, CheckpointError, DatasetError, SpecError
 from bitswitch.harness.decoder import deployed, trained
 from bitswitch.harness.network import Network
 from bitswitch.nn.model import QuantizedModel
@@ -84,6 +84,8 @@ def test_what_does_not_fit_is_said_before_anything_is_read(decoder, monkeypatch)
     monkeypatch.setattr(QuantizedModel, "forward", None)
     with pytest.raises(SpecError, match=r"continuation of 17 tokens .* of the network, 16\."):
         Network(decoder, 1).loglikelihood([Asked(("a", "b" * 17))])
+    with pytest.raises(DatasetError, match=r"Token 116 at 0 of 'to beor' .*vocabulary has 100\."):
+        Network(decoder._replace(outputs=100), 1).loglikelihood([Asked(("to be", "or"))])
 
 
 def test_runs_that_read_no_text(tiny_run, tmp_path):
