@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from bitswitch.results.provenance import Provenance
 from bitswitch.results.record import Finding, Record, TimeKind
 from bitswitch.results.result import read_result
 
 MODEL = "model.safetensors"
+SWITCHES = 5
+"""Of which a deployment tells the median time."""
 PARITY, STORAGE, ROUNDING = "parity.jsonl", "storage.jsonl", "rounding.jsonl"
 
 
@@ -113,6 +115,8 @@ class DeploymentResult(Record):
     time_kind: TimeKind = "cpu"
     wall_time_s: float
     peak_memory_mib: float | None = None
+    switch_s: dict[int, float] = Field(default_factory=dict)
+    """Seconds of a switch in memory by bit-width, see ``switch_times``; empty: not measured."""
 
 
 @dataclass(frozen=True)

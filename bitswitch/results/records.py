@@ -22,6 +22,7 @@ from bitswitch.results.provenance import Provenance
 from bitswitch.results.record import Finding, Record, TimeKind
 from bitswitch.results.result import read_result
 from bitswitch.results.scores import read_scores
+from bitswitch.runtime.energy import Source
 from bitswitch.spec.run import SensitivitySpec
 
 Status = Literal["complete", "diverged", "collapsed"]
@@ -138,6 +139,15 @@ class Result(Record):
     other_time_s: float = 0.0
     wall_time_s: float
     peak_memory_mib: float | None = None
+    energy_j: float | None = None
+    """Of the whole run but its start; this and the next: None where no counter was read."""
+    train_energy_j: float | None = None
+    energy_source: Source | None = None
+    """What the counter is of."""
+    energy_shared: bool | None = None
+    """Whether other processes had a part in it."""
+    no_energy: str = ""
+    """Why it is not known; empty too in results of before it was measured."""
     reflections: int = 0
     negative_share: dict[int, float] = Field(default_factory=dict)
     threads: int | None = None

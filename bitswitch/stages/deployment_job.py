@@ -11,6 +11,7 @@ from bitswitch.deployment.onnx import parity
 from bitswitch.deployment.storage import forms
 from bitswitch.deployment.verification.parity import BATCH_SIZE, compare
 from bitswitch.deployment.verification.rounding_error import rounding_errors
+from bitswitch.deployment.verification.switching import switch_times
 from bitswitch.errors import EncodingError
 from bitswitch.results.deployments import (
     MODEL,
@@ -41,6 +42,7 @@ class DeploymentJob(Job):
         self.parity: list[Parity] = []
         self.storage: list[Storage] = []
         self.rounding: list[Rounding] = []
+        self.switch_s: dict[int, float] = {}
 
     def deploy(self) -> None:
         """Export the network, and compare it with training."""
@@ -53,6 +55,7 @@ class DeploymentJob(Job):
             self.parity = list(_parity(trained, model))
             tensors = container.read(file)[1]
             self.storage = forms(file, tensors, model, trained.parts.float_net())
+            self.switch_s = switch_times(model, execution.device)
             self.rounding = rounding_errors(trained.model)
 
     def write(self) -> tuple[str, ...]:
@@ -63,7 +66,9 @@ class DeploymentJob(Job):
 
     def result(self) -> DeploymentResult:
         time_s = self.clock.read()["evaluate"]
-        return DeploymentResult(run_id=self.run.run_id, time_s=time_s, **self.ending())
+        return DeploymentResult(
+            run_id=self.run.run_id, time_s=time_s, switch_s=self.switch_s, **self.ending()
+        )
 
 
 def run_deployment(run: RunSpec, execution: Execution, began: Instant) -> None:

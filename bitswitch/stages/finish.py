@@ -108,6 +108,7 @@ def measured(at: Progress, clock: Clock) -> dict[str, Any]:
         "train_time_s": spent["train"],
         "evaluate_time_s": spent["evaluate"],
         "other_time_s": spent["other"],
+        **clock.energy.fields(),
         "reflections": at.reflections,
         "negative_share": {
             bits: count / at.step if at.step else 0.0 for bits, count in at.negative.items()

@@ -53,7 +53,7 @@ def _train_epoch(session: TrainingRun) -> None:
     )
     train_state.model.train()
     for batch in guarded_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()"):
-        session.stop.check()
+        session.between_batches()
         step_info = _begin_step(session)
         rate = scheduled(spec.training, at.step, session.steps)
         with plugin_errors(
@@ -83,7 +83,7 @@ def score(session: TrainingRun, split: str) -> dict[int, Found]:
     """
     model = session.train_state.model
     with plugin_errors(f"model '{session.spec.model.name}'", f"evaluation on '{split}'"):
-        scores = evaluate(model, session.task, session.dataset, split, session.stop.check)
+        scores = evaluate(model, session.task, session.dataset, split, session.between_batches)
     for bits, result in scores.items():
         place = f"on '{split}' at {bits} bit after epoch {session.at.epoch}"
         check_loss(result.values[LOSS], place, model)

@@ -153,6 +153,15 @@ class TrainingRun:
         if time.monotonic() - self._saved_time >= self.save_interval_s:
             self.save()
 
+    def between_batches(self) -> None:
+        """Do what a batch may have to wait for.
+
+        Raises:
+            Interrupted: a stop was asked for.
+        """
+        self.stop.check()
+        self.clock.keep_up()
+
     def heartbeat(self, at_once: bool = False) -> None:
         """Tell others how far the run is."""
         done = self.at.step - self._resumed_step

@@ -54,6 +54,13 @@ def test_every_width_agrees_with_training(deployed, tiny_data):
         assert line["headline_trained"] == top1
 
 
+def test_switches_of_the_model_in_memory_are_timed(deployed):
+    folder, run = deployed
+    times = read_json(folder / "result.json")["switch_s"]
+    assert list(times) == [str(bits) for bits in run.bitset]
+    assert all(0 < time < 1 for time in times.values())
+
+
 def test_all_layers_have_rounding_errors_at_all_widths(deployed):
     folder, run = deployed
     lines = read_lines(folder / "rounding.jsonl")

@@ -11,7 +11,7 @@ from bitswitch.results.result import write_result
 from bitswitch.spec.run import RunSpec
 from bitswitch.stages.execution import Execution
 from bitswitch.stages.training_job import run_job
-from bitswitch.training import checkpoint
+from bitswitch.training import checkpoint, energy
 from bitswitch.training.clock import Instant
 from bitswitch.training.interruption import StopRequest
 
@@ -76,6 +76,29 @@ def test_an_interrupted_run_ends_with_identical_numbers(work, tiny_run, interrup
             stops += 1
     assert stops >= 4
     assert content(folder) == expected
+
+
+def test_an_interrupted_run_has_the_energy_of_all_its_parts(work, tiny_run, interrupt, monkeypatch):
+    class Counter:
+        source = "GPU"
+
+        def read(self):
+            return 1.0
+
+        def is_shared(self):
+            return False
+
+    monkeypatch.setattr(energy, "meter_of", lambda device: Counter())
+    run = tiny_run()
+    at_once = read_json(work(run, "at-once") / "result.json")
+    assert 0 < at_once["train_energy_j"] < at_once["energy_j"]
+    interrupt(4)
+    with pytest.raises(Interrupted):
+        work(run, "in-parts")
+    interrupt(1000)
+    in_parts = read_json(work(run, "in-parts") / "result.json")
+    assert in_parts["train_energy_j"] > at_once["train_energy_j"]
+    assert (in_parts["energy_source"], in_parts["energy_shared"]) == ("GPU", False)
 
 
 @pytest.mark.parametrize("recipe", ["separate", "ps-kd"])

@@ -1,11 +1,14 @@
-"""How long the trainings of a suite took: joint ones beside one per bit-width."""
+"""What the trainings of a suite took in time and energy: joint ones beside one per bit-width."""
 
 from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
 import pandas as pd
 
 from bitswitch.report.collect.frames import Frames
+
+UNMEASURED = "trained by a version of bitswitch that reads no counter"
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,18 @@ class Saving:
         return 100 * (self.separate - self.joint) / self.separate
 
 
+class Energy(NamedTuple):
+    """What counters have counted in training."""
+
+    joules: float
+    source: str
+    """What the counter is of."""
+    is_shared: bool
+    """Whether other processes had a part in it."""
+
+
 class Clock:
-    """Training times of one network of a suite, in seconds.
+    """Training times of one network of a suite, in seconds, and energy in joules.
 
     Those of an experiment that trains each bit-width alone, and the joint ones beside it.
     """
@@ -57,9 +70,14 @@ class Clock:
         return max(_times(self.all), default=0.0)
 
     @property
+    def most_energy(self) -> float:
+        """The largest energy of a training; 0 where none is known."""
+        return max(map(float, self.all.train_energy_j.dropna()), default=0.0)
+
+    @property
     def kind(self) -> str:
-        """What the clock counts: ``CPU`` or ``wall-clock`` time."""
-        return "CPU" if self.kinds == ["cpu"] else "wall-clock"
+        """What the clock counts: time of processors, or of the one GPU that a run has."""
+        return "/".join({"cpu": "CPU", "wall": "GPU"}[kind] for kind in self.kinds)
 
     @property
     def bitsets(self) -> list[str]:
@@ -88,10 +106,33 @@ class Clock:
         Args:
             bitset: Whose bit-widths; None: all there are.
         """
+        times = [_times(runs) for runs in self._alone(bitset)]
+        return [fmean(seeds) for seeds in times] if times and all(times) else None
+
+    def joint_energy(self, bitset: str) -> Energy | str:
+        """Return what a joint training takes, mean over seeds, or why that is not known."""
+        return energy_of(self.joint[self.joint.bitset == bitset])
+
+    def separate_energy(self, bitset: str) -> Energy | str:
+        """Return what one training of each bit-width takes, all together, or why that is not known.
+
+        Args:
+            bitset: Whose bit-widths.
+        """
+        found = [energy_of(runs) for runs in self._alone(bitset)]
+        known = [one for one in found if isinstance(one, Energy)]
+        if len(known) < len(found):
+            return next(one for one in found if isinstance(one, str))
+        if len(sources := {one.source for one in known}) > 1:
+            return f"by different counters: {' and '.join(sorted(sources))}"
+        joules = sum(one.joules for one in known)
+        return Energy(joules, known[0].source, any(one.is_shared for one in known))
+
+    def _alone(self, bitset: str | None) -> list[pd.DataFrame]:
+        """Return the runs of each bit-width of a bit set, or of all, trained alone."""
         alone = dict.fromkeys(self.separate.bitset)
         wanted = alone if bitset is None else [f"{{{b}}}" for b in bitset.strip("{}").split(",")]
-        times = [_times(self.separate[self.separate.bitset == one]) for one in wanted]
-        return [fmean(seeds) for seeds in times] if times and all(times) else None
+        return [self.separate[self.separate.bitset == one] for one in wanted]
 
 
 def _runs(frames: Frames, experiment: str, variant: str | None, network: str) -> pd.DataFrame:
@@ -102,12 +143,29 @@ def _runs(frames: Frames, experiment: str, variant: str | None, network: str) ->
     return frames.runs[frames.runs.run.isin(set(cells.run.dropna()))]
 
 
+def _trained(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that were trained to the end."""
+    return runs[runs.status.isin(["complete", "collapsed"])]
+
+
 def _times(runs: pd.DataFrame) -> list[float]:
     """Return the training times in seconds of runs that were trained to the end."""
-    return [
-        float(time)
-        for time in runs.loc[runs.status.isin(["complete", "collapsed"]), "train_time_s"]
-    ]
+    return [float(time) for time in _trained(runs).train_time_s]
+
+
+def energy_of(runs: pd.DataFrame) -> Energy | str:
+    """Return the mean energy of runs that were trained to the end, or why it is not known."""
+    trained = _trained(runs)
+    if trained.empty:
+        return "a training is not complete"
+    unknown = trained[trained.train_energy_j.isna()]
+    if len(unknown):
+        reasons = dict.fromkeys(unknown.no_energy.fillna("").replace("", UNMEASURED))
+        return "; ".join(map(str, reasons))
+    if len(sources := set(trained.energy_source)) > 1:
+        return f"by different counters: {' and '.join(sorted(sources))}"
+    shared = bool(trained.energy_shared.astype(bool).any())
+    return Energy(float(trained.train_energy_j.mean()), sources.pop(), shared)
 
 
 def _device(name: str, threads: int) -> str:

@@ -110,6 +110,11 @@ RUNS = (
     "other_time_s",
     "wall_time_s",
     "peak_memory_mib",
+    "energy_j",
+    "train_energy_j",
+    "energy_source",
+    "energy_shared",
+    "no_energy",
     "parameters",
     "threads",
     "device_name",
@@ -128,7 +133,14 @@ RUNS = (
     "started",
     "finished",
 )
-"""Columns of ``runs.csv``: one row per run, complete or not."""
+"""Columns of ``runs.csv``: one row per run, complete or not. ``energy_source``: what the counter is
+of, and ``energy_shared``, whether it holds that of others too; ``no_energy``: why there is none."""
+
+LATER = (
+    *("energy_j", "train_energy_j", "energy_source", "energy_shared", "no_energy"),
+    "switch_s",
+)
+"""Columns that tables of earlier versions lack; they are read as empty."""
 
 METHODS = (
     "method",
@@ -256,9 +268,10 @@ or several ``predictions``. ``differing``: those that training does not share, o
 those of ``onnx`` are set against the integer model, and ``no_onnx`` says why there are none;
 ``largest_sum`` and ``possible_sum``: magnitude of integer sums, seen and at worst."""
 
-STORAGE = ("run", *Storage.model_fields)
+STORAGE = ("run", *Storage.model_fields, "switch_s")
 """Columns of ``storage.csv``, bytes: ``fp32`` weights, a ``separate`` model for each bit-width, one
-``file`` for all, and that in ``memory`` at each bit-width; of quantized layers and of the rest."""
+``file`` for all, and that in ``memory`` at each bit-width; of quantized layers and of the rest.
+``switch_s``: how long a switch to it takes in memory."""
 
 ROUNDING = ("run", *Rounding.model_fields)
 """Columns of ``rounding.csv``: sums of squares over the weights of a layer at a bit-width."""
@@ -296,6 +309,7 @@ TYPES = dict.fromkeys(NUMBERS, "Int64") | dict.fromkeys(
         *("bitset", "policy", "run", "commit", "code_hash", "variant", "network"),
         *("search", "sensitivity", "budget", "diagnosis", "unit", "sliced", "job", "packed"),
         *("kept", "repeated"),
+        *("energy_source", "no_energy"),
     ),
     "str",
 )

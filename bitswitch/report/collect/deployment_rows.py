@@ -26,12 +26,11 @@ def parity_rows(suite: Suite, found: Records) -> Iterator[Row]:
 
 
 def storage_rows(found: Records) -> Iterator[Row]:
-    """Yield one row per deployed run and form of it."""
-    yield from (
-        {"run": key, **line.model_dump()}
-        for key, record in found.items()
-        for line in (record.storage if record else ())
-    )
+    """Yield one row per deployed run and form of it; those in memory with the time of a switch."""
+    for key, record in found.items():
+        for line in record.storage if record else ():
+            times = record.result.switch_s if record and line.form == "memory" else {}
+            yield {"run": key, **line.model_dump(), "switch_s": times.get(line.bits or 0)}
 
 
 def rounding_rows(found: Records) -> Iterator[Row]:

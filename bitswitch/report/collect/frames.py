@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.errors import RecordError
-from bitswitch.report.collect.columns import NUMBERS, TABLES, TYPES
+from bitswitch.report.collect.columns import LATER, NUMBERS, TABLES, TYPES
 from bitswitch.report.collect.expansion import NAME as EXPANSION
 from bitswitch.report.collect.expansion import Expansion
 from bitswitch.report.collect.headline import Headline
@@ -210,6 +210,9 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} cannot be read: {error}\n{_REMEDY}") from None
+    earlier = [name for name in columns if name in table or name not in LATER]
+    if list(table.columns) == earlier:
+        table = table.reindex(columns=[*columns])
     if tuple(table.columns) != columns:
         raise RecordError(f"{path} has other columns than {', '.join(columns)}.\n{_REMEDY}")
     return table

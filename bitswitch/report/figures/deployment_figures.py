@@ -95,11 +95,11 @@ def draw_storage(frames: Frames, experiment: str) -> "Figure":
     return figure
 
 
-def _draw_bars(axes: "Axes", found: list[tuple[str, int, int]]) -> None:
+def _draw_bars(axes: "Axes", found: list[storage_table.Form]) -> None:
     """Draw one bar per form, from the top."""
-    titles, quantized, rest = zip(*found, strict=True)
-    full = (quantized[0] + rest[0]) / 100
-    dark, light = ([size / full for size in sizes] for sizes in (quantized, rest))
+    full = (found[0].quantized + found[0].rest) / 100
+    titles = [one.title for one in found]
+    dark, light = [one.quantized / full for one in found], [one.rest / full for one in found]
     axes.barh(titles, dark, color=drawing.colour(8), alpha=0.8)
     axes.barh(titles, light, left=dark, color=drawing.colour(8), alpha=0.35)
     for at, (one, other) in enumerate(zip(dark, light, strict=True)):

@@ -12,9 +12,12 @@ from bitswitch.report.analysis.values import paired, printed_title
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.tables.energy_entry import KWH_J, WH_J, energy
 from bitswitch.report.tables.kind import TableKind
 
 HOUR_S, MINUTE_S = 3600.0, 60.0
+WIDTH = 7
+"""Columns of what is reproduced."""
 
 NOTES = (
     "Average: training time of a bit set divided by its number of bit-widths. This is the only "
@@ -24,8 +27,13 @@ NOTES = (
     "cost: (separate - joint) / separate. Reproduced, one joint training stands against the sum "
     "over the separate trainings of the same bit set.",
     "Training steps are counted; evaluation, and the full-precision start that both sides share, "
-    "are not. Times depend on hardware, image size and network: only savings may be compared.",
+    "are not. Times depend on hardware, image size and network: only savings may be compared. "
+    "Times on a GPU are those of the one GPU that a run has.",
+    "Energy: of the same steps, mean over seeds, from a counter of the hardware: of the GPU with "
+    "its memory (NVML), or of all packages of processors without memory (RAPL). It counts what is "
+    "idle and what others take there too, but not the rest of the machine.",
 )
+SEPARATE_MISSING = "a separate training is not complete"
 
 
 def build(frames: Frames, experiment: str, name: str) -> Table:
@@ -35,6 +43,8 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     clocks = {network: Clock(frames, experiment, network) for network in recipe.networks}
     longest = max((clock.longest for clock in clocks.values()), default=0.0)
     unit_s = HOUR_S if longest > HOUR_S else MINUTE_S
+    most = max((clock.most_energy for clock in clocks.values()), default=0.0)
+    unit_j = KWH_J if most > KWH_J else WH_J
     footnotes = Footnotes()
     printed = published.costs()
     networks = {network: suite.networks[network] for network in recipe.networks}
@@ -43,8 +53,9 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             title=networks[network].title if network else printed_title(model),
             printed=printed[printed.model == model],
             clock=clocks.get(network or ""),
-            groups=_groups(clocks.values(), unit_s),
+            groups=_groups(clocks.values(), unit_s, unit_j),
             unit_s=unit_s,
+            unit_j=unit_j,
             footnotes=footnotes,
         ).build()
         for network, model in paired(networks, printed.model)
@@ -62,8 +73,8 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     )
 
 
-def _groups(clocks: Iterable[Clock], unit_s: float) -> tuple[Group, ...]:
-    """Return the columns; their unit is that of the clocks."""
+def _groups(clocks: Iterable[Clock], unit_s: float, unit_j: float) -> tuple[Group, ...]:
+    """Return the columns; their unit of time is that of the clocks."""
     kinds = "/".join(dict.fromkeys(clock.kind for clock in clocks if clock.kinds))
     unit = f"{kinds} {'hours' if unit_s == HOUR_S else 'minutes'}".strip()
     return (
@@ -71,6 +82,7 @@ def _groups(clocks: Iterable[Clock], unit_s: float) -> tuple[Group, ...]:
         Group("saving, %", ("of joint", "of separate")),
         Group(f"reproduced, {unit}", ("average", "joint", "sum of separate")),
         Group("saving, %", ("of joint", "of separate")),
+        Group(f"energy, {'kWh' if unit_j == KWH_J else 'Wh'}", ("joint", "sum of separate")),
     )
 
 
@@ -83,6 +95,7 @@ class _Section:
     clock: Clock | None
     groups: tuple[Group, ...]
     unit_s: float
+    unit_j: float
     footnotes: Footnotes
 
     def build(self) -> Section:
@@ -123,25 +136,33 @@ class _Section:
     def _separate(self) -> tuple[Entry, ...]:
         """Return the mean over all bit-widths trained alone."""
         if self.clock is None:
-            return (Entry(f"{DASH} not in this suite", tone="note", span=5),)
+            return (Entry(f"{DASH} not in this suite", tone="note", span=WIDTH),)
         each = self.clock.separate_times()
         if each is None:
-            return (self._dash("a separate training is not complete"), *[Entry()] * 4)
-        return (self._time(fmean(each)), Entry(), Entry(), Entry("0.0"), Entry("0.0"))
+            return (self._dash(SEPARATE_MISSING), *[Entry()] * (WIDTH - 1))
+        times = (self._time(fmean(each)), Entry(), Entry(), Entry("0.0"), Entry("0.0"))
+        return (*times, Entry(), Entry())
 
     def _joint(self, bitset: str) -> tuple[Entry, ...]:
         """Return the joint training of one bit set against the separate ones."""
         if self.clock is None:
-            return (Entry(f"{DASH} not in this suite", tone="note", span=5),)
-        times, each = self.clock.joint_times(bitset), self.clock.separate_times(bitset)
+            return (Entry(f"{DASH} not in this suite", tone="note", span=WIDTH),)
+        times = self.clock.joint_times(bitset)
         if not times:
-            return (self._dash("the joint training is not complete"), *[Entry()] * 4)
+            return (self._dash("the joint training is not complete"), *[Entry()] * (WIDTH - 1))
+        energies = self.clock.joint_energy(bitset), self.clock.separate_energy(bitset)
+        shown = (energy(one, self.unit_j, self.footnotes) for one in energies)
+        return (*self._saved(self.clock, bitset, times), *shown)
+
+    def _saved(self, clock: Clock, bitset: str, times: list[float]) -> tuple[Entry, ...]:
+        """Return times of a joint training and of the separate ones, and what is saved."""
+        each = clock.separate_times(bitset)
         size = bitset.count(",") + 1
         shown = (self._time(*(time / size for time in times)), self._time(*times))
         if each is None:
-            return (*shown, *[self._dash("a separate training is not complete")] * 3)
-        if not self.clock.is_fair:
-            reason = f"measured on different devices: {'; '.join(self.clock.devices)}"
+            return (*shown, *[self._dash(SEPARATE_MISSING)] * 3)
+        if not clock.is_fair:
+            reason = f"measured on different devices: {'; '.join(clock.devices)}"
             return (*shown, self._time(sum(each)), *[self._dash(reason)] * 2)
         saving = Saving(fmean(times), sum(each))
         percents = (Entry(f"{p:.1f}") for p in (saving.of_joint, saving.of_separate))

@@ -1,6 +1,8 @@
 """What storing and training a network takes (R12)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from math import isnan
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -9,13 +11,16 @@ from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import deployed
+from bitswitch.report.tables.energy_entry import WH_J, energy
 from bitswitch.report.tables.kind import TableKind, table_of
+from bitswitch.results.deployments import SWITCHES
 
 FORMS = (
     Group("KiB", ("quantized layers", "rest", "all")),
     Group("of FP32, %", ("quantized layers", "all")),
+    Group("switch to it", ("ms",)),
 )
-TRAINING = (Group("peak memory", ("FP", "joint")), Group("energy", ("",)))
+TRAINING = (Group("peak memory", ("FP", "joint")), Group("energy, Wh", ("FP", "joint")))
 WIDTH = sum(len(group.columns) for group in FORMS)
 
 NOTES = (
@@ -26,16 +31,31 @@ NOTES = (
     "a bit-width, a code beyond it takes a bit more: a title such as w2 alone, 2.05 bits has the "
     "mean; what would say which codes do is not counted.",
     "In memory every code takes a byte; below the widest bit-width, narrow codes stand beside the "
-    "stored ones. That is what switching takes in memory; its time is no result of a suite: "
-    "bitswitch bench switch measures it.",
+    "stored ones: that is what switching takes in memory. Its time is that of making them, median "
+    f"of {SWITCHES} switches from the widest bit-width, or from the narrowest to it; time of the "
+    "process on a processor. bitswitch bench switch sets it beside a copy of as many bytes.",
     "Peak memory: the most that training held, of the whole process on a processor, of tensors on "
-    "a GPU.",
+    "a GPU. Energy: of the training steps, mean over seeds, see Table 5.",
 )
-NO_ENERGY = "no power meter is read"
+NOT_TIMED = (
+    "no switch was timed: deployed by an earlier version of bitswitch, or one bit-width only"
+)
 
 
-def forms(storage: pd.DataFrame, run: str) -> list[tuple[str, int, int]]:
-    """Return (title, bytes of quantized layers, bytes of the rest) of all forms of one network.
+class Form(NamedTuple):
+    """One form of a network."""
+
+    title: str
+    quantized: int
+    """Bytes of quantized layers."""
+    rest: int
+    """Of everything else."""
+    switch_s: float | None = None
+    """Seconds of a switch to it, NaN where that was not measured; None: nothing switches to it."""
+
+
+def forms(storage: pd.DataFrame, run: str) -> list[Form]:
+    """Return all forms of one network.
 
     Args:
         storage: ``storage.csv``.
@@ -51,10 +71,15 @@ def forms(storage: pd.DataFrame, run: str) -> list[tuple[str, int, int]]:
     listed += [("one model each, all", separate), ("one file", by_form.get("file", rows[:0]))]
     listed += [(f"in memory at w{bits:.0f}", held[held.bits == bits]) for bits in held.bits]
     return [
-        (title, int(group.quantized.sum()), int(group.rest.sum()))
+        Form(title, int(group.quantized.sum()), int(group.rest.sum()), _switch(group))
         for title, group in listed
         if len(group)
     ]
+
+
+def _switch(rows: pd.DataFrame) -> float | None:
+    """Return the time of a switch to rows of one form, see ``Form``."""
+    return float(rows.switch_s.astype(float).iloc[0]) if rows.form.iloc[0] == "memory" else None
 
 
 def build(frames: Frames, experiment: str, name: str) -> Table:
@@ -74,8 +99,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             rows = frames.deployments[frames.deployments.run.isin(set(places.run))]
             yield Line("one file", "", deployed.missing(rows, WIDTH, footnotes))
             return
-        for title, quantized, rest in found:
-            yield Line(title, "", _sizes(quantized, rest, found[0]))
+        yield from (Line(one.title, "", _entries(one, found[0], footnotes)) for one in found)
 
     return table_of(
         values,
@@ -89,34 +113,42 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     )
 
 
-def _sizes(quantized: int, rest: int, full: tuple[str, int, int]) -> tuple[Entry, ...]:
+def _entries(form: Form, full: Form, footnotes: Footnotes) -> tuple[Entry, ...]:
     """Return the entries of one form, beside those at full precision."""
-    _, weights, others = full
-    texts = [f"{size / 1024:,.1f}" for size in (quantized, rest, quantized + rest)]
-    shares = (quantized / weights, (quantized + rest) / (weights + others))
-    return tuple(map(Entry, (*texts, *(f"{100 * share:.1f}" for share in shares))))
+    sizes = (form.quantized, form.rest, form.quantized + form.rest)
+    shares = (form.quantized / full.quantized, sizes[-1] / (full.quantized + full.rest))
+    texts = [f"{size / 1024:,.1f}" for size in sizes] + [f"{100 * one:.1f}" for one in shares]
+    return (*map(Entry, texts), _time(form.switch_s, footnotes))
+
+
+def _time(switch_s: float | None, footnotes: Footnotes) -> Entry:
+    """Return the time of a switch in milliseconds; a dash where it was not measured."""
+    if switch_s is None:
+        return Entry()
+    if isnan(switch_s):
+        return Entry(DASH, marks=(footnotes.mark(NOT_TIMED),))
+    return Entry(f"{1e3 * switch_s:.2f}")
 
 
 def _training(values: Values, footnotes: Footnotes) -> Iterator[Section]:
     """Yield the section about training: one line per network and bit set."""
     frames = values.frames
     found = deployed.places(frames, values.experiment)
-    peaks = frames.runs.set_index("run").peak_memory_mib
     lines = []
     for network in values.networks:
         rows = values.rows_of(network.name)
         floats = rows.loc[rows.variant == "float", "run"].dropna().unique()
         for bitset, group in found[found.network == network.name].groupby("bitset", sort=False):
-            sizes = (_peak(peaks, floats), _peak(peaks, group.run.unique()))
-            energy = Entry(DASH, marks=(footnotes.mark(NO_ENERGY),))
-            lines.append(Line(f"{network.title}, {bitset}", "", (*sizes, energy)))
+            both = [frames.runs[frames.runs.run.isin(set(ids))] for ids in (floats, group.run)]
+            cells = (*map(_peak, both), *(energy(one, WH_J, footnotes) for one in both))
+            lines.append(Line(f"{network.title}, {bitset}", "", cells))
     if lines:
         yield Section("training", "", TRAINING, tuple(lines))
 
 
-def _peak(peaks: "pd.Series[float]", runs: Iterable[str]) -> Entry:
-    """Return the largest peak of ``runs``; empty where none has been measured."""
-    known = peaks.reindex(list(runs)).dropna()
+def _peak(runs: pd.DataFrame) -> Entry:
+    """Return the largest peak of some runs; empty where none has been measured."""
+    known = runs.peak_memory_mib.dropna()
     return Entry(memory(known.max())) if len(known) else Entry()
 
 

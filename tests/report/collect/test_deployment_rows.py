@@ -133,13 +133,13 @@ def test_storage_is_set_against_full_precision(frames: Frames):
     found = tables.build(frames, "storage")
     lines = texts(found)
     assert next(iter(lines)) == "FP32"
-    assert lines["FP32"][3:] == ["100.0", "100.0"]
+    assert lines["FP32"][3:] == ["100.0", "100.0", ""]
     assert lines["w2 alone"][3] == "6.2"
     assert lines["one file"][3] == "25.0"
     whole = (FLOAT // 4 + REST + 4 * COPY) / (FLOAT + REST)
     assert lines["one file"][4] == f"{100 * whole:.1f}"
     run = next(iter(frames.suite.deployments))
-    title, quantized, rest = storage_table.forms(frames.storage, run)[5]
+    title, quantized, rest, _ = storage_table.forms(frames.storage, run)[5]
     assert (title, rest) == ("one model each, all", 4 * (REST + COPY))
     assert quantized == FLOAT * (8 + 6 + 4 + 2) // 32
 
@@ -152,12 +152,36 @@ def test_further_bits_of_codes_beyond_their_range_are_told(frames: Frames):
     assert found[1:5] == ["w8 alone", "w6 alone", "w4 alone", "w2 alone, 2.05 bits"]
 
 
-def test_training_has_its_peak_memory_and_no_energy(frames: Frames):
-    found = tables.build(frames, "storage")
-    (section,) = (one for one in found.sections if one.title == "training")
+def training_entries(table: Table) -> list[str]:
+    (section,) = (one for one in table.sections if one.title == "training")
     assert [line.label for line in section.lines] == ["ResNet-20, {8,6,4,2}", "ResNet-20, {4,3,2}"]
-    assert [entry.text for entry in section.lines[0].entries] == ["600 MiB", "600 MiB", DASH]
-    assert ("a", storage_table.NO_ENERGY) in found.footnotes
+    return [entry.text for entry in section.lines[0].entries]
+
+
+def test_training_has_its_peak_memory_and_energy(frames: Frames):
+    runs = frames.runs.assign(energy_source="GPU", energy_shared=False, train_energy_j=7200.0)
+    found = tables.build(replace(frames, runs=runs), "storage")
+    assert training_entries(found) == ["600 MiB", "600 MiB", "2", "2"]
+    assert [reason for _, reason in found.footnotes] == [storage_table.NOT_TIMED]
+
+
+def test_energy_that_was_not_measured_is_a_dash_with_its_reason(frames: Frames):
+    found = tables.build(frames, "storage")
+    assert training_entries(found) == ["600 MiB", "600 MiB", DASH, DASH]
+    _, (_, reason) = found.footnotes
+    assert reason == "energy is not known: trained by a version of bitswitch that reads no counter"
+
+
+def test_forms_in_memory_have_the_time_of_a_switch(results: Path):
+    suite = make_deployed(seeds=[0])
+    for run in suite.runs.values():
+        write_run(run, results)
+    for run in suite.deployments.values():
+        write_deployment(run, results, switch_s={"4": 0.00312})
+    lines = texts(tables.build(collect.collect(suite, results), "storage"))
+    assert lines["in memory at w4"][-1] == "3.12"
+    assert lines["in memory at w2"][-1] == DASH
+    assert lines["w4 alone"][-1] == lines["one file"][-1] == ""
 
 
 def test_several_variants_are_told_apart(results: Path):

@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bitswitch.errors import RecordError
-from bitswitch.report.collect.columns import TABLES
+from bitswitch.report.collect.columns import LATER, TABLES
 from bitswitch.report.collect.frames import Frames
 from bitswitch.results.deployments import Parity
 from bitswitch.results.policies import CostsRecord
@@ -60,6 +61,19 @@ def test_other_columns_are_refused(folder: Path):
     seal(folder)
     with pytest.raises(RecordError, match="other columns"):
         Frames.read(folder)
+
+
+def test_tables_of_before_energy_was_measured_are_read(folder: Path):
+    expected = Frames.read(folder)
+    for name in ("runs", "storage"):
+        path = folder / f"{name}.csv"
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table.drop(columns=[one for one in LATER if one in table]).to_csv(path, index=False)
+    seal(folder)
+    found = Frames.read(folder)
+    assert found.runs.train_energy_j.isna().all()
+    assert list(found.runs) == list(expected.runs)
+    assert found.runs.train_time_s.tolist() == expected.runs.train_time_s.tolist()
 
 
 @pytest.mark.parametrize(
