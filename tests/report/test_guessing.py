@@ -12,7 +12,8 @@ from bitswitch.report.figures import front_figures, layer_figure
 from bitswitch.report.render import latex, page
 from bitswitch.report.render.marks import Mark
 from bitswitch.report.render.table import DASH, LEGEND, Entry, Line, Table
-from bitswitch.report.tables import accuracy_table, layer_table, search_table, tables
+from bitswitch.report.tables import accuracy_table, tables
+from bitswitch.report.tables.searched import layer_table, search_table
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from tests.report import deployment_records

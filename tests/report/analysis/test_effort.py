@@ -12,8 +12,8 @@ from bitswitch.report.analysis.effort import Effort
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.tables import search_table
 from bitswitch.report.tables.search_conditions import SearchConditions
+from bitswitch.report.tables.searched import search_table
 from bitswitch.suite.suite import Cell, Suite
 from tests.report.conftest import OFF, know_plugins
 from tests.report.mixed import BUDGETS, HASB, TRACE, make_mixed, write_all

@@ -1,4 +1,4 @@
-"""Tests of ``bitswitch.report.tables.layer_table``."""
+"""Tests of ``bitswitch.report.tables.searched.layer_table``."""
 
 from itertools import combinations
 from math import hypot
@@ -9,7 +9,7 @@ import pytest
 from bitswitch.contracts.metric import binomial_noise
 from bitswitch.report.analysis import subnets
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.tables import layer_table
+from bitswitch.report.tables.searched import layer_table
 from tests.report.conftest import TOP1
 
 

@@ -1,4 +1,4 @@
-"""Tests of ``bitswitch.report.tables.search_table``."""
+"""Tests of ``bitswitch.report.tables.searched.search_table``."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from bitswitch.report.analysis import health, subnets
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Line, Table
-from bitswitch.report.tables import search_table
+from bitswitch.report.tables.searched import search_table
 from bitswitch.suite.suite import Suite
 from tests.report.mixed import make_mixed, write_run, write_scoring, write_search
 

@@ -1,0 +1,1 @@
+"""Tables about sub-nets that searches found."""
