@@ -25,6 +25,8 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 AlrsVariant = Literal["factor-only", "relative", "clamped", "literal"]
 
+ScaleStep = Literal["clipped", "normalized", "lars", "lamb"]
+
 
 def _not_off(value: Any) -> Any:
     """Say how a training without ALRS is written."""
@@ -86,6 +88,10 @@ class TrainingSpec(Strict):
     ] = "absolute"
     """``relative``: an update changes a scale by its own size times what the optimizer says. Adam
     moves each by about the learning rate, and scales of large networks lie decades apart."""
+    scale_step: Annotated[ScaleStep | None, Field(exclude_if=lambda rule: rule is None)] = None
+    """How far a step moves a scale, besides its learning rate. ``clipped``: its gradient has norm 1
+    at most; ``normalized``: exactly; ``lars``: the norm of the scale; ``lamb``: the step of the
+    optimizer has that norm, times the learning rate. None: as the optimizer has it."""
     clip_value: PositiveFloat | None = None
     """Bound on the magnitude of every gradient; None: none."""
     clip_norm: Annotated[PositiveFloat | None, Field(exclude_if=lambda norm: norm is None)] = None
@@ -144,6 +150,26 @@ class TrainingSpec(Strict):
             raise ValueError(
                 f"training.warmup_epochs {self.warmup_epochs:g} must be less than "
                 f"training.epochs {self.epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fit_optimizers(self) -> Self:
+        optimizer, rule = self.scale_optimizer or self.optimizer, self.scale_step
+        if rule in ("lars", "lamb") and self.scale_updates == "relative":
+            raise ValueError(
+                f"training.scale_step '{rule}' and training.scale_updates 'relative' both make a "
+                f"step a share of its scale. Leave out one of them"
+            )
+        if rule in ("normalized", "lars") and optimizer != "sgd":
+            raise ValueError(
+                f"training.scale_step '{rule}' sets the norm of a gradient, which {optimizer} "
+                f"divides out. Set training.scale_optimizer to 'sgd', or scale_step to 'lamb'"
+            )
+        if rule == "lamb" and optimizer == "sgd":
+            raise ValueError(
+                "training.scale_step 'lamb' is for steps of Adam. Set training.scale_optimizer to "
+                "'adam', or scale_step to 'lars'"
             )
         return self
 

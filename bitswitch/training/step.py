@@ -27,6 +27,7 @@ from bitswitch.training.health import all_positive, by_scales, check_loss, refle
 from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients
 from bitswitch.training.pass_gradients import PassGradients
 from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
+from bitswitch.training.scale_steps import scale_step
 
 
 class PassResult(NamedTuple):
@@ -109,7 +110,8 @@ class TrainState:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         relative = self.training.scale_updates == "relative"
         before = [scale.detach().clone() for scale in self.scales] if relative else []
-        self.optimizers.step(rates)
+        with scale_step(self.training.scale_step, self.scales, rates.scales):
+            self.optimizers.step(rates)
         for scale, old in zip(self.scales, before, strict=relative):
             scale.data.copy_(old + old * (scale.data - old))
         if self.scales and self.training.scale_guard == "reflect":

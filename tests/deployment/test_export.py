@@ -84,6 +84,8 @@ def test_methods_that_are_recommended_can_be_exported():
         ("matquant", {"clamp": False}, "half-up-extra"),
         ("matgptq", {"examples": 8}, "half-up"),
         ("double-rounding", {"rounding": "cascade"}, "cascade"),
+        ("vertical-layer", {}, "cascade"),
+        ("vertical-layer", {"rounding": "shift"}, "floor"),
         ("matgptq", {"examples": 8, "grid": "asymmetric"}, "half-up"),
     ],
 )
