@@ -60,7 +60,7 @@ class Shakespeare(TextDataset):
     @property
     def stamp(self) -> str:  # type: ignore[override]
         """What tables say of the data."""
-        return f"embedded Shakespeare, {self.options.context} bytes"
+        return f"embedded Shakespeare, windows of {self.options.context} bytes"
 
     def tokens(self) -> Tokens:
         found = {"train": LENGTHS["train"], **self.options.model_dump()}

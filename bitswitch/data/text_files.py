@@ -156,7 +156,8 @@ class TextFiles(TextDataset):
     @property
     def stamp(self) -> str:  # type: ignore[override]
         """What tables say of the data."""
-        return f"text {self.protocol.text}, {self.protocol.context} {self.protocol.unit}s"
+        protocol = self.protocol
+        return f"text {protocol.text}, windows of {protocol.context} {protocol.unit}s"
 
     @cached_property
     def texts(self) -> dict[str, bytes]:

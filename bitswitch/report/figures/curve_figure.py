@@ -23,7 +23,7 @@ STYLES = ("-", "--", "-.", ":")
 
 CAPTION = (
     "Each panel is a bit-width, each line a row of the table; mean over all seeds, collapsed ones "
-    "too; shaded: one standard deviation; dotted: a network that knows nothing, where it is in "
+    "too; shaded: one standard deviation; grey dots: a network that knows nothing, where it is in "
     "sight. Rows that no step trains have no curve."
 )
 
