@@ -68,12 +68,12 @@ def render(template: str, **content: Any) -> str:
 
 
 def code(text: str) -> Markup:
-    r"""Return a command with every hyphen that it has.
+    r"""Return a command with every hyphen that it has, which may be broken behind commas.
 
-    >>> code("run --all")
-    Markup('run -{}-all')
+    >>> code("run --only=a,b")
+    Markup('run -{}-only=a,\\allowbreak{}b')
     """
-    return Markup(escape(text).replace("--", "-{}-"))
+    return Markup(escape(text).replace("--", "-{}-").replace(",", r",\allowbreak{}"))
 
 
 def table(content: Table) -> str:
