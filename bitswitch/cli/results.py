@@ -8,7 +8,9 @@ import typer
 from bitswitch.cli.arguments import AllowMixed, Results, SuiteName, is_pack, load
 from bitswitch.errors import RecordError
 
-Packs = Annotated[list[Path], typer.Argument(metavar="PACK...", help="Of one suite.")]
+Packs = Annotated[
+    list[Path], typer.Argument(metavar="PACK...", help="Of one suite; seeds may differ.")
+]
 
 
 def pack(

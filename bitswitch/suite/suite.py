@@ -157,7 +157,7 @@ class Suite(Strict):
     @model_validator(mode="after")
     def _can_be_expanded(self) -> Self:
         entries = sum(
-            len(self.experiments[name].seeds or self.networks[network].seeds or self.seeds)
+            len(self.seeds_of(name, network))
             * _entries(self.experiments[name].variants[variant], bitset)
             for name, network, variant, bitset in self.places()
         )
@@ -190,7 +190,7 @@ class Suite(Strict):
             where = f"experiments.{experiment}.variants.{variant} on {network}"
             changes = recipe.variants[variant]
             sets = [(bits,) for bits in bitset] if changes.one_network_per_bitwidth else [bitset]
-            for seed in recipe.seeds or chosen.seeds or self.seeds:
+            for seed in self.seeds_of(experiment, network):
                 for trained in sets:
                     place = Place(where, chosen, changes, trained, seed, self.data)
                     run = run_of(place)
@@ -210,6 +210,10 @@ class Suite(Strict):
                     if not recipe.not_run and not elsewhere:
                         for bitset in recipe.bitsets or self._bitsets(experiment, network):
                             yield name, network, variant, bitset
+
+    def seeds_of(self, experiment: str, network: str) -> Seeds:
+        """Return the seeds of every row of an experiment on one network."""
+        return self.experiments[experiment].seeds or self.networks[network].seeds or self.seeds
 
     def _bitsets(self, experiment: ExperimentSpec, network: str) -> BitSets:
         """Return the bit sets of an experiment's rows on one network."""

@@ -10,6 +10,7 @@ from bitswitch.errors import RecordError, hint
 from bitswitch.report.collect.job_records import JobRecords, refuse_mixed
 from bitswitch.report.collect.repeat_rows import FOLDER, differences, numbers
 from bitswitch.report.packs.pack import KINDS, Pack, name_in, tables_in
+from bitswitch.report.packs.united import Part, united
 from bitswitch.results import archive
 
 Files = dict[str, bytes]
@@ -31,16 +32,20 @@ class Merged(NamedTuple):
 def merge(files: Sequence[Path], into: Path, allow_mixed: bool = False) -> Merged:
     """Join packs of one suite; the tables take a job from the first pack that has it.
 
+    They may have run other seeds of it: what is written has all of them.
+
     Args:
         files: Packs.
         into: The pack that is written.
         allow_mixed: Accept results of different code, which the report then says.
 
     Raises:
-        RecordError: a damaged pack, packs of other suites, or results of different code.
+        RecordError: a damaged pack, packs of suites that differ in more than seeds, or results of
+            different code.
     """
     found = [archive.checked(file) for file in files]
-    name = _same_suite(files, found)
+    name = _name(files, found)
+    suite, expansion = united(list(_parts(files, found, name)))
     jobs: Jobs = defaultdict(list)
     attempts = [attempt for one in found for attempt in _attempts(one.members, name)]
     for key, attempt in attempts:
@@ -49,45 +54,44 @@ def merge(files: Sequence[Path], into: Path, allow_mixed: bool = False) -> Merge
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         records = dict(_laid_out(jobs))
-        archive.unpack(records | _suite_files(found[0].members, name), folder)
-        pack = Pack.of(folder, name)
+        archive.unpack(records, folder)
         if not allow_mixed:
             places = [folder, *sorted((folder / FOLDER).glob("*"))]
-            made = [JobRecords.read(pack.suite, place) for place in places]
+            made = [JobRecords.read(suite, place) for place in places]
             refuse_mixed(made, "bitswitch results merge ... --allow-mixed")
-        frames = pack.frames()
-        frames.write(folder / name, pack.expansion)
+        frames = Pack(folder, suite, expansion).frames()
+        frames.write(folder / name, expansion)
         archive.write(into, records | tables_in(folder / name), {"suite": name})
     conflicts = [f"{row.job}: {row.file}, line {row.line}" for row in frames.repeats.itertuples()]
     again = len(attempts) - sum(map(len, jobs.values()))
     return Merged(len(jobs), again, tuple(conflicts))
 
 
-def _same_suite(files: Sequence[Path], found: Sequence[archive.Archive]) -> str:
+def _name(files: Sequence[Path], found: Sequence[archive.Archive]) -> str:
     """Return the name of the suite of all packs.
 
     Raises:
-        RecordError: they are of different suites, or of other versions of one.
+        RecordError: they are of different suites.
     """
     names = [name_in(one, file) for one, file in zip(found, files, strict=True)]
-    for file, one, name in zip(files, found, names, strict=True):
+    for file, name in zip(files, names, strict=True):
         if name != names[0]:
             raise RecordError(
                 f"{files[0]} is of suite '{names[0]}', {file} of '{name}': packs of one suite are "
                 f"merged.{hint(name, names[:1])}"
             )
-        for part in ("suite.yaml", "expansion.json"):
-            if one.members.get(f"{name}/{part}") != found[0].members.get(f"{name}/{part}"):
-                raise RecordError(
-                    f"{file} is of another version of suite '{name}' than {files[0]}: their {part} "
-                    f"differ.\n  Pack the results anew with the same suite file and the same "
-                    f"plugins: bitswitch results pack SUITE"
-                )
     return names[0]
 
 
-def _suite_files(members: Mapping[str, bytes], name: str) -> Files:
-    return {key: members[key] for key in (f"{name}/suite.yaml", f"{name}/expansion.json")}
+def _parts(files: Sequence[Path], found: Sequence[archive.Archive], name: str) -> Iterator[Part]:
+    """Yield what every pack is of."""
+    for file, one in zip(files, found, strict=True):
+        with TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            own = {key: text for key, text in one.members.items() if key.startswith(f"{name}/")}
+            archive.unpack(own, folder)
+            pack = Pack.of(folder, name)
+            yield Part(file, pack.suite, pack.expansion)
 
 
 def _attempts(members: Mapping[str, bytes], name: str) -> Iterator[tuple[tuple[str, str], Files]]:

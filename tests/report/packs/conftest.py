@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,28 +25,38 @@ EXPERIMENTS = {
 }
 
 
-@pytest.fixture(scope="session")
-def packs_suite() -> Suite:
+def suite_of(seeds: list[int], **changes: Any) -> Suite:
+    """Return a suite of these seeds, expanded."""
     with pytest.MonkeyPatch.context() as patch:
         know_plugins(patch)
         patch.setattr("bitswitch.plugins.facts.changes_network", lambda spec: False)
-        suite = make_suite(experiments=EXPERIMENTS, seeds=[0])
+        suite = make_suite(**{"experiments": EXPERIMENTS, "seeds": seeds} | changes)
         assert all((suite.runs, suite.sensitivities, suite.searches, suite.deployments))
         return suite
+
+
+def write_all(suite: Suite, results: Path) -> None:
+    """Write results of all jobs of ``suite``."""
+    for run in suite.runs.values():
+        write_run(run, results)
+    for scoring in suite.sensitivities.values():
+        mixed.write_scoring(scoring, results)
+    for search in suite.searches.values():
+        mixed.write_search(search, results)
+    for run in suite.deployments.values():
+        deployment_records.write_deployment(run, results)
+
+
+@pytest.fixture(scope="session")
+def packs_suite() -> Suite:
+    return suite_of([0])
 
 
 @pytest.fixture(scope="session")
 def written(packs_suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of all its jobs; not to be changed."""
     results = tmp_path_factory.mktemp("packed") / "results"
-    for run in packs_suite.runs.values():
-        write_run(run, results)
-    for scoring in packs_suite.sensitivities.values():
-        mixed.write_scoring(scoring, results)
-    for search in packs_suite.searches.values():
-        mixed.write_search(search, results)
-    for run in packs_suite.deployments.values():
-        deployment_records.write_deployment(run, results)
+    write_all(packs_suite, results)
     return results
 
 

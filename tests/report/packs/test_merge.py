@@ -17,6 +17,7 @@ from bitswitch.report.packs.verify import verify_pack
 from bitswitch.results import archive
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import make_suite, seal
+from tests.report.packs.conftest import suite_of, write_all
 
 
 @pytest.fixture
@@ -140,14 +141,53 @@ def test_results_of_other_code_are_refused_or_stamped(
 def test_packs_of_other_suites_are_refused(
     packed: Path, packs_suite: Suite, written: Path, tmp_path: Path, known_plugins: None
 ):
+    longer = packs_suite.model_dump(exclude_defaults=True)["networks"]
+    longer["resnet20"]["training"]["epochs"] = 4
     for changes, message in (
         ({"name": "small"}, r"of suite 'tiny', .* of 'small'"),
-        ({"title": "changed"}, r"another version of suite 'tiny'(.|\n)*suite\.yaml differ"),
+        ({"title": "changed"}, r"another version of suite 'tiny'.*suite\.yaml differ in title"),
+        ({"networks": longer}, r"suite\.yaml differ in networks\.resnet20\.training\.epochs"),
     ):
         content = packs_suite.model_dump(exclude_defaults=True) | changes
         pack.write(make_suite(**content), written, tmp_path / "other.tar.xz")
         with pytest.raises(RecordError, match=message):
             merge([packed, tmp_path / "other.tar.xz"], tmp_path / "all.tar.xz")
+
+
+def seeds_packed(tmp_path: Path, name: str, seeds: list[int], **changes: Any) -> Path:
+    """Return a pack of a site that has run these seeds of the suite."""
+    suite, file = suite_of(seeds, **changes), tmp_path / f"{name}.tar.xz"
+    write_all(suite, tmp_path / name)
+    pack.write(suite, tmp_path / name, file)
+    return file
+
+
+def test_sites_that_run_other_seeds_become_what_one_machine_had_packed(
+    tmp_path: Path, known_plugins: None
+):
+    a, b = (seeds_packed(tmp_path, name, seeds) for name, seeds in (("a", [1]), ("b", [0, 2])))
+    whole = seeds_packed(tmp_path, "whole", [0, 1, 2])
+    into = tmp_path / "all.tar.xz"
+    for files in ([b, a], [a, whole]):
+        done = merge(files, into)
+        assert into.read_bytes() == whole.read_bytes()
+        assert done.conflicts == ()
+    assert verify_pack(into) == []
+    with pack.opened(into) as opened:
+        runs = opened.frames().metrics.query("run == run")
+        assert set(runs.seed) == {0, 1, 2}
+
+
+def test_packs_that_other_plugins_expanded_are_refused(
+    packed: Path, packs_suite: Suite, tmp_path: Path, known_plugins: None
+):
+    found = archive.checked(packed)
+    expansion = json.loads(found.members["tiny/expansion.json"])
+    expansion["cells"][0]["skipped"] = "it cannot"
+    changed = found.members | {"tiny/expansion.json": json.dumps(expansion).encode()}
+    archive.write(tmp_path / "changed.tar.xz", changed, {"suite": "tiny"})
+    with pytest.raises(RecordError, match=r"plugins made their cells differently"):
+        merge([packed, tmp_path / "changed.tar.xz"], tmp_path / "all.tar.xz")
 
 
 def test_a_damaged_pack_is_not_merged(packed: Path, tmp_path: Path):
