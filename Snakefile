@@ -1,7 +1,8 @@
 """Reproduce a suite: data, training runs, tables and figures, report.
 
 `snakemake --cores 8 all` builds the suite named in config/config.yaml,
-`snakemake --cores 8 all --config suite=smoke` another one.
+`snakemake --cores 8 all --config suite=smoke` another one, and
+`snakemake --cores 8 all --config claims=C08` only what one claim needs.
 """
 
 import os
@@ -16,6 +17,7 @@ from bitswitch.assets import asset
 from bitswitch.runtime.devices import gpus_for, training_slots
 from bitswitch.planning import feasibility
 from bitswitch.cli import client, fork_server
+from bitswitch.report.claims import needs
 from bitswitch.runtime import scheduler, stopping
 from bitswitch.errors import BitswitchError
 from bitswitch.runtime.cache import digest
@@ -35,6 +37,8 @@ validate(config, asset("workflow", "schemas", "config.schema.yaml"))
 try:
     SUITE_FILE = suite_path(config["suite"], PROJECT / "config/suites")
     SUITE = load_suite(SUITE_FILE)
+    if config["claims"]:
+        SUITE = needs.restricted(SUITE, config["claims"])
     feasibility.check(SUITE)
 except BitswitchError as error:
     raise WorkflowError(str(error)) from None

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bitswitch.cli import (
+    claims,
     datasets,
     deployment,
     generate,
@@ -43,7 +44,7 @@ new = typer.Typer(
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (runs.init, runs.plan, runs.validate, runs.train, runs.score, runs.search),
     "Look": (
-        *(runs.watch, runs.show),
+        *(claims.claims, runs.watch, runs.show),
         *(reports.collect, reports.table, reports.figure, reports.report, reports.errata),
     ),
     "Extend": (tools.schema, tools.bench),

@@ -69,14 +69,20 @@ def validate(
 
 def plan(
     suite: SuiteName,
+    claims: Annotated[
+        str | None, typer.Option(metavar="C08,C12", help="Only what these claims need.")
+    ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Say what SUITE will cost: runs, steps, time, disk; needs no data."""
     from bitswitch.planning import feasibility
     from bitswitch.planning import plan as planning
+    from bitswitch.report.claims import needs
 
     loaded = load(suite)
+    if claims is not None:
+        loaded = needs.restricted(loaded, claims)
     feasibility.check(loaded)
     found = planning.make(loaded, device)
     typer.echo(json.dumps(found.as_json()) if as_json else planning.render(found))

@@ -11,6 +11,7 @@ from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecErr
 from bitswitch.planning.networks import check_layers, network_size, switchable_layers
 from bitswitch.plugins import facts, registry
 from bitswitch.plugins.guard import plugin_errors
+from bitswitch.report.claims import resolution
 from bitswitch.report.tables import tables
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
@@ -27,13 +28,14 @@ def check(suite: Suite) -> None:
 
     Raises:
         SpecError: a file that is not there, a batch that is larger than the training split, scales
-            that a layer cannot have, or a search that may evaluate fewer policies than it cannot
-            do without.
+            that a layer cannot have, a search that may evaluate fewer policies than it cannot do
+            without, or a claim about cells that cannot exist.
         PluginError: a network that cannot be built, or does not take the inputs of its dataset.
         ReportError: an experiment that lacks what its table shows.
         BitWidthError: a layer to keep that the network does not have, or that cannot be quantized.
     """
     tables.check(suite)
+    resolution.check(suite)
     problems = (_batches, _weights, _soft_targets, _latencies)
     _refuse(suite, [problem for find in problems for problem in find(suite)])
     for cell in suite.run_cells:

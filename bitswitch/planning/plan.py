@@ -93,7 +93,8 @@ def make(suite: Suite, device: str = "auto") -> Plan:
         key: estimate_deployment(run, device, gpu) for key, run in suite.deployments.items()
     }
     costs = {**runs, **sensitivities, **searches}
-    using = {name: _jobs_of(suite, name) for name in suite.experiments}
+    used = dict.fromkeys(cell.experiment for cell in suite.cells)
+    using = {name: _jobs_of(suite, name) for name in used}
     tables_of = Counter(run_id for ids in using.values() for run_id in ids)
     parts = {
         name: Part(

@@ -175,6 +175,8 @@ class Suite(Strict):
             known: Returns them; called when they are needed first.
         """
         suite = self.model_copy()
+        for name in suite.__dict__.keys() - Suite.model_fields:
+            del suite.__dict__[name]  # what this suite has been expanded to
         suite.__dict__[_KNOWN] = known  # beside cached properties: no field, and nothing to compare
         return suite
 
@@ -219,13 +221,6 @@ class Suite(Strict):
         """Return the bit sets of an experiment's rows on one network."""
         default = experiment.bitsets or self.networks[network].bitsets
         return experiment.network_bitsets.get(network, default)
-
-    def restricted(self, cells: Iterable[Cell]) -> "Suite":
-        """Return the suite with ``cells`` alone: what it runs, not what its tables show."""
-        fields = {name: getattr(self, name) for name in Suite.model_fields}
-        part = Suite.model_construct(**fields)
-        part.__dict__["cells"] = tuple(cells)
-        return part
 
     @property
     def run_cells(self) -> list[Cell]:

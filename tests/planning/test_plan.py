@@ -39,6 +39,37 @@ def test_a_run_of_several_tables_is_counted_once():
     assert any(part.shared for part in made.parts.values())
 
 
+def test_of_a_claim_only_what_it_needs_is_planned(bitswitch, tmp_path):
+    training = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "weight_decay": 0.0}
+    data = {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20, "test": 20}}
+    net = {"title": "Net", "published": "none", "model": "resnet8", "dataset": data}
+    net |= {"bitsets": [[8, 4]], "float_training": training, "training": training}
+    variants = {name: {"title": name, "method": name} for name in ("adabits", "double-rounding")}
+    sides = zip(("left", "right"), variants, strict=True)
+    claim = {side: {"experiment": "one", "variants": [name]} for side, name in sides}
+    claim |= {"source": "a talk", "statement": "it is better", "kind": "direction"}
+    suite = {
+        "name": "own",
+        "title": "Own",
+        "data": "embedded",
+        "seeds": [0],
+        "networks": {"n": net},
+    }
+    one = {"title": "One", "networks": ["n"], "variants": variants}
+    two = one | {"title": "Two", "variants": {"dorefa": {"title": "DoReFa", "method": "dorefa"}}}
+    path = tmp_path / "own.yaml"
+    whole = suite | {"experiments": {"one": one, "two": two}, "claims": {"mine": claim}}
+    path.write_text(json.dumps(whole))
+    code, out, _ = bitswitch("plan", path, "--claims", "mine", "--device", "cpu", "--json")
+    assert code == 0
+    made = json.loads(out)
+    assert set(made["parts"]) == {"one"}
+    assert len(made["runs"]) == 3
+    code, _, messages = bitswitch("plan", path, "--claims", "min")
+    assert code != 0
+    assert "There is no claim 'min' about suite 'own'. Did you mean 'mine'?" in messages
+
+
 def test_shared_starts_are_counted():
     suite = load_suite(suite_path("mini"))
     made = plan.make(suite, "cpu")

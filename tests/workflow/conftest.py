@@ -91,9 +91,9 @@ class Project:
         )
         return answer.returncode, answer.stdout
 
-    def planned(self):
+    def planned(self, config=""):
         """Return the ids of the runs that would be trained now."""
-        code, text = self.snakemake("--dry-run")
+        code, text = self.snakemake("--dry-run", config=config)
         assert code == 0, text
         return {line.split("run=")[1] for line in text.splitlines() if "wildcards: run=" in line}
 

@@ -76,11 +76,37 @@ def test_with_gpus_one_run_each(project):
     assert "gpu=1" in text
 
 
+OWN = {
+    "source": "a test",
+    "statement": "adaptive rates help at eight bits",
+    "kind": "direction",
+    "left": {"experiment": "narrow", "variants": ["with-alrs"]},
+    "right": {"experiment": "narrow", "variants": ["without-alrs"]},
+}
+
+
+def test_only_the_runs_of_a_claim_are_trained(project):
+    shared = yaml.safe_load((TOP / "config" / "experiments.yaml").read_text())["alrs"]
+    narrow = shared | {"networks": ["resnet20"], "bitsets": [[8]]}
+    narrow = {key: narrow[key] for key in ("title", "networks", "variants", "bitsets")}
+    project.change(experiments=project.suite["experiments"] | {"narrow": narrow})
+    project.change(claims={"own-claim": OWN})
+    planned, runs = project.planned(config="claims=own-claim"), project.runs
+    assert {runs[run].bitset for run in planned} == {(32,), (8,)}
+    assert len(planned) == 3 < len(runs)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
-    [("suite=minni", "Did you mean 'mini'?"), ("devise=cpu", "devise"), ("device=tpu", "tpu")],
+    [
+        ("suite=minni", "Did you mean 'mini'?"),
+        ("devise=cpu", "devise"),
+        ("device=tpu", "tpu"),
+        ("claims=C26,own-clam", "Did you mean 'own-claim'?"),
+    ],
 )
 def test_a_wrong_setting_stops_before_any_job(project, config, message):
+    project.change(claims={"own-claim": OWN})
     code, text = project.snakemake(config=config)
     assert code != 0
     assert message in text

@@ -29,7 +29,7 @@ class Scale:
 POINTS = Scale("points")
 TIMES = Scale("times", lambda power: 10.0**power)
 PERCENT = Scale("% of the separate cost")
-MINUTES = Scale("minutes beyond what is claimed")
+ALLOWED = Scale("% of the claimed time", lambda beyond: 100.0 + beyond)
 EXCEPTIONS = Scale("exceptions")
 
 
@@ -72,9 +72,13 @@ def _headline(claim: ClaimSpec, pairs: Sequence[Pair], measures: Measures) -> Fi
         discordant=_discordant(measures, list(found)),
         margin=claim.margin,
     )
-    failed = f"{lost} trainings collapsed or diverged: they count with what they measured"
+    failed = f"{_trainings(lost)} collapsed or diverged and count with what they measured"
     notes = (failed,) if lost else ()
     return _finding(evidence, _read(metric), pairs, found, notes)
+
+
+def _trainings(count: int) -> str:
+    return "one training" if count == 1 else f"{count} trainings"
 
 
 def _direction(claim: ClaimSpec) -> int:
@@ -153,13 +157,13 @@ def _within(claim: ClaimSpec, pairs: Sequence[Pair], measures: Measures) -> Find
     found = _each(
         pairs,
         lambda pair: {
-            seed: minutes - _limit(claim, pair.left, measures)
+            seed: 100 * (minutes / _limit(claim, pair.left, measures) - 1)
             for seed, minutes in read[claim.measure](pair.left).items()
         },
     )
     evidence = Evidence(kind="cost", differences=_numbered(_merged(found)), direction=-1)
     notes = ("times depend on the machine",)
-    return _finding(evidence, MINUTES, pairs, found, notes)
+    return _finding(evidence, ALLOWED, pairs, found, notes)
 
 
 def _limit(claim: ClaimSpec, spot: Spot, measures: Measures) -> float:

@@ -1,6 +1,6 @@
 """What cells of tables measured that claims are about: by seed, in numbers to be subtracted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from math import log10
 from statistics import fmean
@@ -88,16 +88,25 @@ class Measures:
 
     def runs(self, spots: Iterable[Spot]) -> dict[int, list[str]]:
         """Return the runs in the rows of some cells by seed, ended ones alone."""
-        rows = self.frames.reproduced
         found: dict[int, list[str]] = {}
-        for experiment, network, variant, bitset in dict.fromkeys(spot.row for spot in spots):
-            chosen = rows[(rows.experiment == experiment) & (rows.network == network)]
-            chosen = chosen[(chosen.variant == variant) & (chosen.bitset == format_bitset(bitset))]
-            pairs = chosen[["seed", "run"]].dropna().drop_duplicates()
+        for rows in self._rows_at(spots):
+            pairs = rows[["seed", "run"]].dropna().drop_duplicates()
             for seed, run in pairs.itertuples(index=False):
                 if run in self.frames.ended:
                     found.setdefault(int(seed), []).append(str(run))
         return found
+
+    def waiting(self, spots: Iterable[Spot]) -> frozenset[str]:
+        """Return the runs in the rows of some cells that are still to be done."""
+        missing = [rows.run[rows.status == "missing"] for rows in self._rows_at(spots)]
+        return frozenset(str(run) for runs in missing for run in runs) - self.frames.ended
+
+    def _rows_at(self, spots: Iterable[Spot]) -> Iterator[pd.DataFrame]:
+        """Yield the rows of ``metrics.csv`` that stand in the rows of some cells."""
+        rows = self.frames.reproduced
+        for experiment, network, variant, bitset in dict.fromkeys(spot.row for spot in spots):
+            chosen = rows[(rows.experiment == experiment) & (rows.network == network)]
+            yield chosen[(chosen.variant == variant) & (chosen.bitset == format_bitset(bitset))]
 
     def savings(self, pairs: Iterable[Pair]) -> BySeed:
         """Return by seed what joint trainings save of separate ones, percent of the latter.

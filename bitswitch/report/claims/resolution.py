@@ -5,12 +5,13 @@ from functools import cache
 from itertools import product
 from typing import NamedTuple
 
+from bitswitch.assets import asset
 from bitswitch.errors import SpecError, hint
 from bitswitch.report.analysis import budgets
 from bitswitch.report.collect import published
 from bitswitch.spec.yaml_files import explained
 from bitswitch.suite.claims import AXES, ClaimSpec, Selection
-from bitswitch.suite.suite import Suite
+from bitswitch.suite.suite import Suite, read_suite
 from bitswitch.types import BitSet, format_bitset
 
 Names = tuple[object, ...]
@@ -350,3 +351,26 @@ def _nothing(kind: str, name: object, known: Iterable[object]) -> str:
 
 def _spelled(name: object) -> str:
     return format_bitset(name) if isinstance(name, tuple) else str(name)
+
+
+FULL = "paper"
+"""Suite that comes with the package and covers most claims of the publication."""
+
+
+def covering(name: str, suite: Suite) -> str | None:
+    """Return the suite that comes with the package and has cells for a claim, if any."""
+    return FULL if name in _covered() and suite.name != FULL else None
+
+
+@cache
+def _covered() -> frozenset[str]:
+    """Return the claims of the publication that suite ``FULL`` has cells for."""
+    suite = read_suite(asset("config", "suites", f"{FULL}.yaml"))
+
+    def is_covered(claim: ClaimSpec) -> bool:
+        try:
+            return bool(resolve(claim, suite))
+        except NotCovered:
+            return False
+
+    return frozenset(name for name, claim in published.claims().items() if is_covered(claim))

@@ -2,22 +2,27 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bitswitch.assets import asset
+from bitswitch.report.claims import costs
 from bitswitch.report.claims.evidence import Finding, find
 from bitswitch.report.claims.measures import Measures
-from bitswitch.report.claims.resolution import NotCovered, Pair, Spot, known_claims, resolve
+from bitswitch.report.claims.resolution import (
+    NotCovered,
+    Pair,
+    Spot,
+    covering,
+    known_claims,
+    resolve,
+)
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.statistics import Judgement, judge_all, said
 from bitswitch.results.files import write_bytes
 from bitswitch.suite.claims import ClaimSpec
-from bitswitch.suite.suite import Suite, read_suite
 from bitswitch.types import format_bitset
 
 NAME = "claims.csv"
@@ -25,9 +30,6 @@ NAME = "claims.csv"
 
 EMBEDDED = "embedded: not evidence for or against"
 """Verdict on whatever embedded data show."""
-
-FULL = "paper"
-"""Suite that covers the claims of the publication."""
 
 SMALL = 1e-9
 """Differences up to which none is seen."""
@@ -71,7 +73,9 @@ class ClaimRow:
     missing: int
     """Cells or pairs of cells without a result."""
     command: str | None
-    """What runs those; None where nothing is missing or no suite has them."""
+    """What runs those, and seeds that are missing; None where nothing is or no suite has it."""
+    cost: str
+    """What that takes, in words; nothing where it is not known."""
 
 
 def scorecard(frames: Frames, names: Collection[str] = ()) -> list[ClaimRow]:
@@ -108,6 +112,7 @@ class _Card:
     def __init__(self, frames: Frames) -> None:
         self.suite = frames.suite
         self._measures = Measures(frames)
+        self._ended = costs.Ended.of(frames)
 
     def rows(self, claims: dict[str, ClaimSpec]) -> list[ClaimRow]:
         """Return one row per claim."""
@@ -135,15 +140,17 @@ class _Card:
         """Return the row of a claim of which nothing was measured."""
         pairs = () if isinstance(found, str) else found.missing
         why = found if isinstance(found, str) else "no run of these cells has ended"
-        own = None if isinstance(found, str) else self.suite.name
+        covered = isinstance(found, Finding)
         contradiction = published.contradiction(claim)
         verdict = said("not run", why)
         if contradiction:
             verdict = said("the paper contradicts itself", f"{contradiction}; not run: {why}")
         row = _stated(name, claim, verdict)
         unit = "" if isinstance(found, str) else found.scale.unit
-        command = _command(name, own or _covering(name, self.suite))
-        return replace(row, unit=unit, missing=len(pairs), command=command)
+        other = None if covered else covering(name, self.suite)
+        cost = self._cost(name) if covered else costs.elsewhere(name, other)
+        command = _command(name, self.suite.name if covered else other)
+        return replace(row, unit=unit, missing=len(pairs), command=command, cost=cost)
 
     def _measured(self, name: str, claim: ClaimSpec, found: Finding, judged: Judgement) -> ClaimRow:
         """Return the row of a claim of which something was measured."""
@@ -151,6 +158,7 @@ class _Card:
         spots = list(dict.fromkeys(spot for pair in found.pairs for spot in pair.spots))
         ends = judged.interval and sorted(map(read, judged.interval))
         runs = self._measures.runs(spots).values()
+        waiting = bool(found.missing or self._measures.waiting(spots))
         row = _stated(name, claim, self._verdict(claim, found, judged))
         evidence = self.suite.data != "embedded" or row.verdict == "the paper contradicts itself"
         return replace(
@@ -168,8 +176,13 @@ class _Card:
             cells=tuple(map(_path, spots)),
             runs=tuple(dict.fromkeys(run for some in runs for run in some)),
             missing=len(found.missing),
-            command=_command(name, self.suite.name) if found.missing else None,
+            command=_command(name, self.suite.name) if waiting else None,
+            cost=self._cost(name) if waiting else "",
         )
+
+    def _cost(self, name: str) -> str:
+        """Return what it takes to run what a claim still needs."""
+        return costs.remaining(name, self.suite, self._ended)
 
     def _verdict(self, claim: ClaimSpec, found: Finding, judged: Judgement) -> Judgement:
         """Return a judgement with what overrides it, and all that a reader must know of it."""
@@ -233,6 +246,7 @@ def _stated(name: str, claim: ClaimSpec, judged: Judgement) -> ClaimRow:
         runs=(),
         missing=0,
         command=None,
+        cost="",
     )
 
 
@@ -278,25 +292,6 @@ def _path(spot: Spot) -> str:
 def _command(name: str, suite: str | None) -> str | None:
     """Return what runs all that a claim needs."""
     return suite and f"snakemake --cores 2 --config suite={suite} claims={name}"
-
-
-def _covering(name: str, suite: Suite) -> str | None:
-    """Return the suite that comes with the package and has cells for a claim, if any."""
-    return FULL if name in _covered() and suite.name != FULL else None
-
-
-@cache
-def _covered() -> frozenset[str]:
-    """Return the claims of the publication that suite ``FULL`` has cells for."""
-    suite = read_suite(asset("config", "suites", f"{FULL}.yaml"))
-
-    def is_covered(claim: ClaimSpec) -> bool:
-        try:
-            return bool(resolve(claim, suite))
-        except NotCovered:
-            return False
-
-    return frozenset(name for name, claim in published.claims().items() if is_covered(claim))
 
 
 def as_json(row: ClaimRow) -> dict[str, Any]:
