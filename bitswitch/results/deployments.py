@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from bitswitch.results.correct import Correct, read_correct
 from bitswitch.results.provenance import Provenance
 from bitswitch.results.record import Finding, Record, TimeKind
 from bitswitch.results.result import read_result
@@ -14,6 +15,10 @@ MODEL = "model.safetensors"
 SWITCHES = 5
 """Of which a deployment tells the median time."""
 PARITY, STORAGE, ROUNDING = "parity.jsonl", "storage.jsonl", "rounding.jsonl"
+
+Executor = Literal["_integer", "_onnx"]
+"""Ends the name of a metric in ``correct.jsonl``: what predicted the examples, the integer model or
+onnxruntime."""
 
 
 class Parity(Record):
@@ -127,6 +132,8 @@ class DeploymentRecord:
     parity: list[Parity]
     storage: list[Storage]
     rounding: list[Rounding]
+    correct: list[Correct]
+    """Which examples the integer model and onnxruntime had right."""
     provenance: Provenance
 
 
@@ -144,5 +151,6 @@ def read_deployment(folder: Path) -> DeploymentRecord | None:
         parity=Parity.read_lines(folder / PARITY),
         storage=Storage.read_lines(folder / STORAGE),
         rounding=Rounding.read_lines(folder / ROUNDING),
+        correct=read_correct(folder),
         provenance=Provenance.read(folder / "provenance.json"),
     )

@@ -9,10 +9,14 @@ from bitswitch.contracts.task import Task
 from bitswitch.errors import PluginError
 from bitswitch.results import correct
 from bitswitch.results.correct import Correct
+from bitswitch.results.deployments import Executor
 from bitswitch.results.record import write_lines
 from bitswitch.results.records import PAIRED_NOISE, Metric, Treatment
 
 NAME = "metrics.jsonl"
+
+Ending = Treatment | Executor
+"""Of the name of a metric: of a network after which treatment, or executed by what."""
 
 
 class Lines:
@@ -46,7 +50,7 @@ class Lines:
         for policy, found in scores.items():
             self.metrics += _metrics(split, str(policy), found, task, treatment)
             if split == "test":
-                self.correct += _correct(str(policy), found, task, treatment)
+                self.correct += correct_lines(str(policy), found, task, treatment)
 
     def add_pairs(self, task: Task, split: str, scores: Mapping[int, Found]) -> None:
         """Add a line for every bit-width but the widest: the noise of its difference to that one.
@@ -91,8 +95,18 @@ def _metrics(
     return lines
 
 
-def _correct(policy: str, found: Found, task: Task, treatment: Treatment) -> list[Correct]:
-    """Return one line per metric that is a share of the examples."""
+def correct_lines(policy: str, found: Found, task: Task, ending: Ending) -> list[Correct]:
+    """Return one line per metric that is a share of the examples.
+
+    Args:
+        policy: That was evaluated.
+        found: On the test split.
+        task: Of the dataset.
+        ending: Of the names of metrics.
+
+    Raises:
+        PluginError: the task does not say of every example whether it was right.
+    """
     for name, right in found.correct.items():
         if name not in found.values or len(right) != found.examples:
             raise PluginError(
@@ -100,7 +114,7 @@ def _correct(policy: str, found: Found, task: Task, treatment: Treatment) -> lis
                 f"they were right by '{name}'. Give 1 or 0 for each of the {found.examples} that "
                 f"it has seen, by the name of one of its metrics: {', '.join(found.values)}."
             )
-    return [Correct.pack(policy, name + treatment, right) for name, right in found.correct.items()]
+    return [Correct.pack(policy, name + ending, right) for name, right in found.correct.items()]
 
 
 def _pairs(task: Task, split: str, scores: Mapping[int, Found]) -> list[Metric]:

@@ -1,9 +1,14 @@
 """Synthetic deployments: files as the real jobs leave them; nothing here was measured."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
+
+from bitswitch.results.correct import Correct
+from bitswitch.results.deployments import Executor
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import LAYERS, PROVENANCE, make_suite, seal, top1_of, write_run
@@ -52,6 +57,7 @@ def write_deployment(
     good = result["status"] == "complete"
     files = {"parity": _parity(run, parity or {}), "storage": _storage(run)}
     files["rounding"] = _rounding(run)
+    files["correct"] = [one.model_dump() for one in _correct(files["parity"])]
     for name, lines in files.items():
         text = "".join(json.dumps(line) + "\n" for line in lines if good)
         (folder / f"{name}.jsonl").write_text(text)
@@ -84,6 +90,16 @@ def _parity(run: RunSpec, changes: dict[str, Any]) -> list[dict[str, Any]]:
         | changes
         for bits in run.bitset
     ]
+
+
+def _correct(parity: list[dict[str, Any]]) -> Iterator[Correct]:
+    """Yield which examples were right: so many that the headlines hold, the first ones."""
+    for line in parity:
+        for ending in get_args(Executor):
+            if (headline := line[f"headline{ending}"]) is not None:
+                count = line["images"]
+                right = (np.arange(count) < round(headline * count / 100)).tolist()
+                yield Correct.pack(str(line["bits"]), line["metric"] + ending, right)
 
 
 def _storage(run: RunSpec) -> list[dict[str, Any]]:

@@ -13,7 +13,14 @@ from tests.report import deployment_records, mixed
 RUNS = ("result.json", "provenance.json", "metrics.jsonl", "train.jsonl")
 SENSITIVITIES = ("result.json", "provenance.json", "scores.csv")
 SEARCHES = ("result.json", "provenance.json", "metrics.jsonl", "policies/average-bits-4.json")
-DEPLOYMENTS = ("result.json", "provenance.json", "parity.jsonl", "storage.jsonl", "rounding.jsonl")
+DEPLOYMENTS = (
+    "result.json",
+    "provenance.json",
+    "parity.jsonl",
+    "storage.jsonl",
+    "rounding.jsonl",
+    "correct.jsonl",
+)
 
 
 def flip(lines: list[bytes]) -> list[bytes]:

@@ -6,13 +6,14 @@ import pytest
 from bitswitch import stages
 from bitswitch.deployment import load
 from bitswitch.errors import CheckpointError, EncodingError
+from bitswitch.results.correct import read_correct
 from bitswitch.results.files import read_json, read_lines
 from bitswitch.results.result import write_result
 from tests.deployment import exported
 from tests.deployment.conftest import trained  # noqa: F401  (a fixture)
 
 FILES = {
-    *("model.safetensors", "parity.jsonl", "storage.jsonl", "rounding.jsonl"),
+    *("model.safetensors", "parity.jsonl", "storage.jsonl", "rounding.jsonl", "correct.jsonl"),
     *("provenance.json", "result.json"),
 }
 
@@ -52,6 +53,24 @@ def test_every_width_agrees_with_training(deployed, tiny_data):
         ]
         assert line["metric"] == "top1"
         assert line["headline_trained"] == top1
+
+
+def test_it_keeps_which_examples_integers_and_onnxruntime_had_right(deployed):
+    folder, run = deployed
+    found = {(one.policy, one.metric): one.right for one in read_correct(folder)}
+    trained = {
+        one.policy: one.right for one in read_correct(folder.parents[1] / "runs" / run.run_id)
+    }
+    lines = read_lines(folder / "parity.jsonl")
+    endings = {"_integer": "differing", "_onnx": "onnx_differing"}
+    assert set(found) == {(str(bits), f"top1{one}") for bits in run.bitset for one in endings}
+    for line in lines:
+        before = trained[str(line["bits"])]
+        for ending, differing in endings.items():
+            right = found[str(line["bits"]), f"top1{ending}"]
+            assert 100 * right.sum() / line["images"] == line[f"headline{ending}"]
+            assert (right != before).sum() <= line["differing"] + line[differing]
+            before = right
 
 
 def test_switches_of_the_model_in_memory_are_timed(deployed):

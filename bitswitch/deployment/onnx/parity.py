@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from bitswitch.contracts.data import Batch
+from bitswitch.contracts.metric import Found
 from bitswitch.contracts.task import Task, rows_of
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.onnx.export import graph_of
@@ -30,6 +31,8 @@ class Runtime(NamedTuple):
     differing: int
     """Predictions that differ."""
     kernels: Kernels
+    onnxruntime: Found
+    """All that the evaluation of onnxruntime found."""
 
 
 def compare(
@@ -66,5 +69,15 @@ def compare(
         differing += int((rows.rows(exact).argmax(1) != rows.rows(fast).argmax(1)).sum())
         largest = max(largest, float((exact - fast).abs().max()))
     metric = task.headline.name
-    first, second = (judge.result().values[metric] for judge in judges)
-    return Runtime(policy, images, metric, first, second, largest, differing, kernels(graph))
+    first, second = (judge.result() for judge in judges)
+    return Runtime(
+        policy=policy,
+        images=images,
+        metric=metric,
+        headline_integer=first.values[metric],
+        headline_onnxruntime=second.values[metric],
+        largest_difference=largest,
+        differing=differing,
+        kernels=kernels(graph),
+        onnxruntime=second,
+    )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.contracts.data import Batch
+from bitswitch.contracts.metric import Found
 from bitswitch.contracts.task import Task, rows_of
 from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
@@ -54,6 +55,8 @@ class Agreement(NamedTuple):
     """Images whose codes or predictions differ for another reason: 0, or something is wrong."""
     accumulators: dict[str, int]
     """Largest magnitude seen, by layer."""
+    integer: Found
+    """All that the evaluation of the integer model found."""
 
 
 def parity(
@@ -125,14 +128,15 @@ def compare(
             counts += _count(rows.rows(before), rows.rows(after), causes).cpu()
             largest = max(largest, float((before - after).abs().max()))
     metric = task.headline.name
-    headlines = [judge.result().values[metric] for judge in judges]
+    found = [judge.result() for judge in judges]
     return Agreement(
         policy=policy,
         metric=metric,
-        headline_trained=headlines[0],
-        headline_integer=headlines[1],
+        headline_trained=found[0].values[metric],
+        headline_integer=found[1].values[metric],
         largest_difference=largest,
         accumulators=dict(trace.accumulators),
+        integer=found[1],
         **dict(zip(_COUNTED, counts.tolist(), strict=True)),
     )
 

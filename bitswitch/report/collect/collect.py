@@ -66,7 +66,10 @@ def collect(
         "tasks": run_rows.task_rows(suite, datasets),
         "runs": run_rows.run_rows(suite, records, expansion),
         "methods": run_rows.method_rows(expansion),
-        "correct_examples": metric_rows.correct_rows({**records, **searches}),
+        "correct_examples": [
+            *metric_rows.correct_rows({**records, **searches}),
+            *metric_rows.correct_rows(deployed),
+        ],
         "curves": run_rows.curve_rows(suite, records, datasets),
         "scale_gradients": run_rows.gradient_rows(records),
         "sensitivities": mixed_precision_rows.sensitivity_rows(suite, scorings),

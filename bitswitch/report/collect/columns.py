@@ -35,8 +35,9 @@ that found the policy; then ``policy`` is the name of its budget, else a bit-wid
 95 % half-width of a headline on the test split, from its size alone; empty where not known."""
 
 CORRECT_EXAMPLES = ("job", *Correct.model_fields)
-"""Columns of ``correct_examples.csv``: one row per run or search, policy and metric that is a share
-of test examples; ``packed`` says which of them were right, see ``bitswitch.results.correct``."""
+"""Columns of ``correct_examples.csv``: one row per job, policy and metric that is a share of test
+examples; ``packed`` says which of them were right, see ``bitswitch.results.correct``. A deployment
+has the identifier of its run, and metrics that end in ``_integer`` and ``_onnx``."""
 
 CURVES = (
     "run",

@@ -120,9 +120,10 @@ class Frames:
         Two networks that were evaluated on the same data are so compared by example.
 
         Args:
-            job: Identifier of a run or search.
+            job: Identifier of a run or search; a deployed network has that of its run.
             policy: Bit-width of a run, or name of a search's budget.
-            metric: That is the share of the right ones; its name as in ``metrics.csv``.
+            metric: That is the share of the right ones; its name as in ``metrics.csv``, and behind
+                it ``_integer`` for the stored integer model or ``_onnx`` for onnxruntime.
 
         Returns:
             None where nothing was kept: the job is not finished or is of an earlier version, or

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bitswitch.report.collect.headline import Headline
+from bitswitch.results.deployments import DeploymentRecord
 from bitswitch.results.records import Metric, RunRecord, SearchRecord
 from bitswitch.spec.run import title_of
 from bitswitch.spec.search import SearchSpec
@@ -41,11 +42,13 @@ def metric_rows(
         yield from _cell_rows(suite, cell, records, datasets)
 
 
-def correct_rows(records: Mapping[str, RunRecord | SearchRecord | None]) -> Iterator[Row]:
-    """Yield one row per run or search and share of examples that it has kept, each once.
+def correct_rows(
+    records: Mapping[str, RunRecord | SearchRecord | DeploymentRecord | None],
+) -> Iterator[Row]:
+    """Yield one row per job and share of examples that it has kept, each once.
 
     Args:
-        records: Of runs and searches, by identifier.
+        records: By identifier.
     """
     for key, record in records.items():
         for line in record.correct if record else ():

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isclose
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from bitswitch.errors import RecordError, shown
 from bitswitch.report.collect.columns import TABLES
 from bitswitch.report.packs.pack import Pack, jobs_of, name_in, records_of, tables_in
 from bitswitch.results import archive, correct
+from bitswitch.results.deployments import PARITY, Executor, Parity
 from bitswitch.results.files import read_json
 from bitswitch.results.records import Metric
 from bitswitch.results.result import NAME, changed_in, files_of, write_result
@@ -120,13 +121,45 @@ def _shares(folder: Path, place: str) -> Iterator[Finding]:
     if not (path / NAME).is_file() or correct.NAME not in files_of(path):
         return
     right = {(one.policy, one.metric): one.right for one in correct.read_correct(path)}
-    for row, line in enumerate(Metric.read_lines(path / METRICS), start=1):
-        bits = right.get((line.policy, line.metric)) if line.split == "test" else None
+    for value in _deployed(path) if place.startswith("deployments/") else _evaluated(path):
+        bits = right.get((value.policy, value.metric))
         if bits is not None:
-            share = (100 if line.unit == "percent" else 1) * int(bits.sum()) / len(bits)
-            if not isclose(share, line.value, rel_tol=1e-12):
-                text = f"{line.value}; {share} by the examples in {correct.NAME}"
-                yield Finding(f"{place}/{METRICS}", text, row, "value")
+            share = (100 if value.percent else 1) * int(bits.sum()) / len(bits)
+            if not isclose(share, value.value, rel_tol=1e-12):
+                text = f"{value.value}; {share} by the examples in {correct.NAME}"
+                yield Finding(f"{place}/{value.file}", text, value.row, value.column)
+
+
+class _Value(NamedTuple):
+    """A number of a job on the test split."""
+
+    file: str
+    row: int
+    column: str
+    policy: str
+    metric: str
+    value: float
+    percent: bool
+
+
+def _evaluated(path: Path) -> Iterator[_Value]:
+    """Yield what a run or search says of the test split."""
+    for row, line in enumerate(Metric.read_lines(path / METRICS), start=1):
+        if line.split == "test":
+            percent = line.unit == "percent"
+            yield _Value(METRICS, row, "value", line.policy, line.metric, line.value, percent)
+
+
+def _deployed(path: Path) -> Iterator[_Value]:
+    """Yield what a deployment says of it, in the units of its run."""
+    evaluated = path.parents[1] / "runs" / path.name / METRICS
+    units = {line.metric: line.unit for line in Metric.read_lines(evaluated)}
+    for row, line in enumerate(Parity.read_lines(path / PARITY), start=1):
+        percent = units.get(line.metric) == "percent"
+        for ending in get_args(Executor):
+            column, metric = f"headline{ending}", line.metric + ending
+            if (value := getattr(line, column)) is not None:
+                yield _Value(PARITY, row, column, str(line.bits), metric, value, percent)
 
 
 def _cells(file: str, found: str, made: str) -> Iterator[Finding]:

@@ -50,6 +50,17 @@ def test_every_run_width_layer_and_form_has_its_row(frames: Frames):
     assert set(deployed.places(frames, "storage").run) == set(runs)
 
 
+def test_examples_that_integers_had_right_are_kept_beside_those_of_training(frames: Frames):
+    for run, spec in frames.suite.deployments.items():
+        shares = frames.deployments.set_index(["run", "bits"]).loc[run]
+        for bits in spec.bitset:
+            trained = frames.correct(run, bits, "top1")
+            for ending in ("_integer", "_onnx"):
+                right = frames.correct(run, bits, f"top1{ending}")
+                assert 100 * right.mean() == pytest.approx(shares.loc[bits, f"headline{ending}"])
+                assert right.shape == trained.shape
+
+
 def test_frames_are_written_and_read(results: Path):
     suite = make_deployed()
     write_all(suite, results)

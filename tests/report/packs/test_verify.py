@@ -113,6 +113,22 @@ def test_an_edited_metric_is_not_the_share_of_right_examples(
     assert str(changed) == f"{name}: {CHANGED}"
 
 
+def test_a_headline_of_integers_is_the_share_of_right_examples_too(
+    edited: Callable[..., Path], packs_suite: Suite
+):
+    name = f"deployments/{next(iter(packs_suite.deployments))}/parity.jsonl"
+
+    def better(text: str) -> str:
+        first, second, *others = text.splitlines()
+        line = json.loads(second) | {"headline_onnx": 99.9}
+        return "\n".join([first, json.dumps(line), *others]) + "\n"
+
+    found = verify_pack(edited({name: better}))
+    assert (found[0].file, found[0].row, found[0].column) == (name, 2, "headline_onnx")
+    assert "99.9; " in found[0].text
+    assert {one.file for one in found[1:]} == {"tiny/deployments.csv"}
+
+
 def test_every_kind_of_record_is_held_against_the_tables(
     edited: Callable[..., Path], packs_suite: Suite
 ):
