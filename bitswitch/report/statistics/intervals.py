@@ -1,7 +1,7 @@
 """Confidence intervals of a mean over seeds."""
 
 from collections.abc import Sequence
-from math import hypot, inf, sqrt
+from math import hypot, sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -24,21 +24,19 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
 
-def standard_error(values: Sequence[float], shared: float = 0.0) -> tuple[float, float]:
-    """Return the standard error of the mean, and its degrees of freedom.
+def standard_error(values: Sequence[float], shared: float = 0.0) -> float:
+    """Return the standard error of the mean, which has one degree of freedom less than seeds.
 
     Other seeds and other examples would both change it, as other readers and other cases change
-    what studies in radiology find. The two variances add, with Satterthwaite's degrees of freedom:
-    this is the method of Obuchowski and Rockette (1995) as amended by Hillis (2007), for a
-    difference between two sides.
+    what studies in radiology find, and their variances add (Obuchowski and Rockette 1995). What is
+    known of examples gives more degrees of freedom (Hillis 2007), but then one test in twenty is
+    not quite the limit.
 
     Args:
         values: At least two, one per seed.
         shared: Standard error over examples of what seeds share; 0 to speak of these alone.
     """
-    seeds = stdev(values) / sqrt(len(values))
-    both = hypot(seeds, shared)
-    return both, (len(values) - 1) * (both / seeds) ** 4 if seeds else inf
+    return hypot(stdev(values) / sqrt(len(values)), shared)
 
 
 def interval(values: Sequence[float], shared: float = 0.0) -> Interval | None:
@@ -58,8 +56,8 @@ def interval(values: Sequence[float], shared: float = 0.0) -> Interval | None:
         return None
     from scipy.special import stdtrit
 
-    error, freedom = standard_error(values, shared)
-    mean, half = fmean(values), float(stdtrit(freedom, 1 - LEVEL / 2)) * error
+    quantile = float(stdtrit(len(values) - 1, 1 - LEVEL / 2))
+    mean, half = fmean(values), quantile * standard_error(values, shared)
     return Interval(mean - half, mean + half)
 
 

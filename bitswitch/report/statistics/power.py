@@ -108,12 +108,15 @@ def _ratio(seeds: int, level: float, power: float, shared: float | None) -> floa
 
 @cache
 def _student_ratio(seeds: int, level: float, power: float, shared: float) -> float:
-    """Return it for a two-sided t-test; that it may reject on the wrong side is left out."""
+    """Return it for a two-sided t-test; that it may reject on the wrong side is left out.
+
+    The error varies with the degrees of freedom that Satterthwaite gives to the sum of variances.
+    """
     from scipy.special import nctdtrinc, stdtrit
 
     variance = 1 / seeds + shared**2
+    critical = float(stdtrit(seeds - 1, 1 - level / 2))
     freedom = (seeds - 1) * (seeds * variance) ** 2
-    critical = float(stdtrit(freedom, 1 - level / 2))
     return float(nctdtrinc(freedom, 1 - power, critical)) * sqrt(variance)
 
 
@@ -125,10 +128,9 @@ def _counted_ratio(seeds: int, level: float, power: float, shared: float | None)
     shifts = _flip_shifts(seeds, level)
     if shared is not None:
         noise = _noise(seeds)
-        seed = noise.var(axis=1, ddof=1) / seeds
-        both = seed + shared**2
-        critical = stdtrit((seeds - 1) * (both / seed) ** 2, 1 - level / 2)
-        shifts = np.maximum(shifts, critical * np.sqrt(both) - noise.mean(axis=1))
+        errors = np.hypot(noise.std(axis=1, ddof=1) / sqrt(seeds), shared)
+        critical = float(stdtrit(seeds - 1, 1 - level / 2))
+        shifts = np.maximum(shifts, critical * errors - noise.mean(axis=1))
         shifts = shifts - shared * np.random.default_rng(1).standard_normal(DRAWS)
     return float(np.quantile(shifts, power))
 

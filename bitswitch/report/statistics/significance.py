@@ -54,8 +54,8 @@ def student(
         return float(differences[0] <= beyond), float(differences[0] >= beyond)
     from scipy.special import stdtr
 
-    error, freedom = standard_error(differences, shared)
-    distance = (fmean(differences) - beyond) / error
+    distance = (fmean(differences) - beyond) / standard_error(differences, shared)
+    freedom = len(differences) - 1
     return float(stdtr(freedom, -distance)), float(stdtr(freedom, distance))
 
 

@@ -4,8 +4,9 @@ Independent of the code under test: p-values of all suites are computed at once.
 compares some with those of ``bitswitch.report.statistics``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.stats import bootstrap, t
@@ -67,6 +68,7 @@ class Scenario:
         return float((adjusted[:, self.true :] <= 0.05).any(axis=1).mean())
 
 
+@cache
 def signs(seeds: int) -> np.ndarray:
     """Return half of all ways to flip signs; the others give the same sums the other way round."""
     bits = (np.arange(2 ** (seeds - 1))[:, None] >> np.arange(seeds)) & 1
@@ -88,9 +90,12 @@ def margin_ps(differences: np.ndarray, margin: float) -> np.ndarray:
     """Return the p of the last axis lying wholly within or beyond a margin."""
     seeds = differences.shape[-1]
     error = differences.std(axis=-1, ddof=1) / np.sqrt(seeds)
-    upper, lower = (
-        t.cdf((differences.mean(axis=-1) - at) / error, seeds - 1) for at in (margin, -margin)
-    )
+    return margin_p(differences.mean(axis=-1), error, seeds - 1, margin)
+
+
+def margin_p(mean, error, freedom, margin: float):
+    """Return the p of means lying wholly within or beyond a margin."""
+    upper, lower = (t.cdf((mean - at) / error, freedom) for at in (margin, -margin))
     within = np.maximum(upper, 1 - lower)
     beyond = np.minimum(1 - upper, lower)
     return np.minimum(1, 2 * np.minimum(within, beyond))
@@ -117,51 +122,34 @@ SCENARIOS = (
 )
 
 
-POINT = 0.06
-"""How much easier all images have to become for one more point of accuracy."""
-
-
-@dataclass(frozen=True)
-class Images:
-    """Two equally good methods, on a test set whose images may suit either better."""
-
-    seeds: int
-    trained: float
-    """Standard deviation over networks of one method that is not their images', in points."""
-    images: int = 2000
-    suited: float = 0.35
-    """How much images differ in which method they suit."""
-
-    def right(self, suites: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield which images each side gets right in one suite, [seeds, images]."""
-        rng = np.random.default_rng(2025)
-        for _ in range(suites):
-            hard = 1.4 + rng.standard_normal(self.images)
-            yield tuple(
-                hard
-                + self.suited * rng.standard_normal(self.images)
-                + 0.5 * rng.standard_normal((self.seeds, self.images))
-                + POINT * self.trained * rng.standard_normal((self.seeds, 1))
-                > 0
-                for _ in "ab"
-            )
-
-
-def power(size: float, spread: float, seeds: int, tests: int, suites: int = 4000) -> float:
-    """Return the share of experiments whose sign-flip test finds a difference.
+def power(
+    size: float,
+    spread: float,
+    seeds: int,
+    tests: int,
+    suites: int = 4000,
+    shared: float | None = None,
+) -> float:
+    """Return the share of experiments whose tests find a difference.
 
     Of more than 14 seeds, 20 000 flips are drawn.
     """
     rng = np.random.default_rng(2025)
     differences = size + spread * rng.standard_normal((suites, seeds))
+    found = np.ones(suites, dtype=bool)
+    if shared is not None:
+        differences += shared * rng.standard_normal((suites, 1))
+        error = np.hypot(differences.std(axis=1, ddof=1) / np.sqrt(seeds), shared)
+        p = 2 * t.sf(np.abs(differences.mean(axis=1)) / error, seeds - 1)
+        found = p <= 0.05 / tests
     if seeds <= 14:
-        return float((sign_flip_ps(differences) <= 0.05 / tests).mean())
+        return float((found & (sign_flip_ps(differences) <= 0.05 / tests)).mean())
     flips = rng.choice([-1.0, 1.0], size=(seeds, 20_000))
-    found = [
+    ps = [
         (1 + (np.abs(part @ flips) >= np.abs(part.sum(axis=1, keepdims=True))).sum(axis=1)) / 20_001
         for part in np.array_split(differences, 40)
     ]
-    return float((np.concatenate(found) <= 0.05 / tests).mean())
+    return float((found & (np.concatenate(ps) <= 0.05 / tests)).mean())
 
 
 def difference(noise: Noise) -> Noise:
