@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from bitswitch.report.analysis.origin import stamp
 from bitswitch.report.claims import scorecard as claims
+from bitswitch.report.claims.evidence import ALLOWED, EXCEPTIONS, TIMES
 from bitswitch.report.claims.scorecard import EMBEDDED, ClaimRow
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render import latex, page
@@ -37,6 +38,9 @@ KINDS = {
 SEEN = ("as claimed", "against the claim")
 
 NOT_RUN = "not run"
+
+UNSIGNED = (TIMES.unit, ALLOWED.unit, EXCEPTIONS.unit)
+"""What is no difference."""
 
 NUMBER = re.compile(r" \(([^()]+ = [^()]+)\)")
 """What a reason says of its claim alone."""
@@ -131,6 +135,7 @@ class _Builder:
             cells=cells,
             runs=row.runs,
             command=row.command or "",
+            cost=row.cost,
         )
 
     def _own(self, reason: str, number: str) -> list[str]:
@@ -161,7 +166,14 @@ class _Builder:
             groups.setdefault((row.why, stem), []).append(row)
         for (why, stem), group in groups.items():
             shown = tuple(
-                Row(one.id, one.statement, one.source, NOT_RUN, printed=one.claimed)
+                Row(
+                    one.id,
+                    one.statement,
+                    one.source,
+                    NOT_RUN,
+                    printed=one.claimed,
+                    cost=one.cost,
+                )
                 for one in group
             )
             command = stem + ",".join(one.id for one in group) if stem else ""
@@ -203,6 +215,6 @@ def _number(value: float, unit: str) -> str:
     >>> _number(2.704, "points"), _number(152.4, "times"), _number(0.0, "exceptions")
     ('+2.70', '152', '0')
     """
-    if unit in ("times", "exceptions"):
+    if unit in UNSIGNED:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     return entries.signed(value, digits=2 if abs(value) < 1000 else 0)

@@ -49,9 +49,9 @@ class Row:
     runs: tuple[str, ...] = ()
     """Identifiers."""
     command: str = ""
-    """Runs what is missing."""
+    """Runs what is missing; empty where the group has a command."""
     cost: str = ""
-    """Of that."""
+    """What that takes."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,6 @@ class Group:
     rows: tuple[Row, ...]
     command: str = ""
     """Runs what all of them miss."""
-    cost: str = ""
-    """Of that."""
 
 
 @dataclass(frozen=True)
