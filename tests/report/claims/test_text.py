@@ -36,7 +36,7 @@ def test_a_suite_need_not_be_collected(bitswitch: Command, measured: Path, resul
     assert lines[0].split() == ["claim", "verdict", "found", "claimed", "measured", "statement"]
     (line,) = (line for line in lines if line.startswith("right"))
     assert "  holds  " in line
-    assert "2 points [1.92, 2.08] (n=12)" in line
+    assert "2 points [1.91, 2.09] (n=12)" in line
     assert "1 holds" in lines[-2]
 
 
