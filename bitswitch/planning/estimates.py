@@ -2,14 +2,16 @@
 
 Time comes from one measured training step per kind of run, on made-up examples, and is
 remembered in ``.cache``. Where a batch is too big for the processor, a step at full precision on a
-few examples is measured instead, and counted once for every example and bit-width.
+few examples is measured instead, and counted once for every example and bit-width. Where that is
+too big still, its operations are counted, at the rate of a product of matrices.
 """
 
 import platform
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bitswitch.contracts.card import ExamplePasses, Workload
+from bitswitch.planning.memory import training_bytes
 from bitswitch.planning.networks import dataset_facts, network_size, unweighted
 from bitswitch.plugins import facts
 from bitswitch.runtime.cache import code_state, digest, remembered
@@ -17,12 +19,13 @@ from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 from bitswitch.types import FLOAT_BITS
 
-if TYPE_CHECKING:
-    pass
-
 MEASURED_ELEMENTS = 3 * 2**17
 """On the processor, a step is measured at no more than this many elements of inputs."""
+MEASURED_FLOPS = 2e12
+"""On the processor, no step of more operations is measured: about a minute of one core."""
 PROBE_LEARNING_RATE = 1e-12
+RECIPE = {"optimizer", "update", "compile", "precision", "accumulate", "checkpoint_activations"}
+"""Keys of a recipe that the time of a step depends on."""
 FORWARD_SHARE = 1 / 3
 """Of a training pass, for one image in evaluation."""
 EXACT_FORWARDS = 2.0
@@ -38,6 +41,11 @@ RECORDS_BYTES = 2**20
 GPU_FLOPS = 20e12
 """Assumed sustained arithmetic rate of one GPU in training, per second. It gives ResNet-18 and -50
 on ImageNet the V100 hours of huang2025nearly, Table 5, within a tenth."""
+GPU_FLOPS_16 = 150e12
+"""The same for training that multiplies in 16 bits: half of what one A100 is built for. No
+published hours of bit switching say more."""
+RECOMPUTED = 4 / 3
+"""Operations of a trained example whose activations are computed again, for one without."""
 GPU_PASS_S = 0.01
 """Assumed least time of one forward and backward pass on a GPU, whatever the network; gives
 ResNet-20 on CIFAR-10 the hours of the same table."""
@@ -52,6 +60,8 @@ class Cost(NamedTuple):
     """On the measured device, alone."""
     gpu_time_s: float
     disk_bytes: int
+    memory_bytes: int = 0
+    """Of the training run that takes most, at least; see ``bitswitch.planning.memory``."""
 
     def __add__(self, other: object) -> "Cost":
         """Return the cost of both runs."""
@@ -62,22 +72,23 @@ class Cost(NamedTuple):
             self.time_s + other.time_s,
             self.gpu_time_s + other.gpu_time_s,
             self.disk_bytes + other.disk_bytes,
+            max(self.memory_bytes, other.memory_bytes),
         )
 
 
 def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
-    """Return what ``run`` takes."""
+    """Return what ``run`` takes, its training in the precision of its recipe."""
     sizes = dataset_facts(run)["sizes"]
     epochs = run.training.epochs if facts.trains(run) else 0
     steps = epochs * (sizes["train"] // run.training.batch_size)
     trained = steps * run.training.batch_size * _passes(run)
     evaluated = (epochs * sizes["held_out"] + sizes["test"]) * len(run.bitset)
     after = _in_trained(facts.finish_work(run, _extent(run)))
-    cost = _in_passes(run, trained + evaluated * FORWARD_SHARE + after, device, gpu)
+    cost = _in_passes(run, evaluated * FORWARD_SHARE + after, device, gpu, trained)
     disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
     if run.training.distillation == "ps-kd":
         disk += sizes["train"] * PREDICTIONS * 4 * (dataset_facts(run)["outputs"] + 1)
-    return cost._replace(steps=steps, disk_bytes=disk)
+    return cost._replace(steps=steps, disk_bytes=disk, memory_bytes=training_bytes(run))
 
 
 def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
@@ -112,13 +123,31 @@ def estimate_deployment(run: RunSpec, device: str, gpu: bool) -> Cost:
     return _in_passes(run, examples * FORWARD_SHARE, device, gpu)
 
 
-def _in_passes(run: RunSpec, examples: float, device: str, gpu: bool) -> Cost:
-    """Return what forward and backward passes over so many examples take, one bit-width each."""
-    batches = examples / run.training.batch_size
-    time_s = START_TIME_S + batches * _pass_time(run, device, gpu)
-    flops = network_size(run)["train_flops"] * run.training.batch_size
-    gpu_s = time_s if gpu else START_TIME_S + batches * max(GPU_PASS_S, flops / GPU_FLOPS)
+def _in_passes(run: RunSpec, examples: float, device: str, gpu: bool, trained: float = 0.0) -> Cost:
+    """Return what forward and backward passes over so many examples take, one bit-width each.
+
+    Args:
+        run: Whose network passes.
+        examples: In float32.
+        device: As of ``estimate``.
+        gpu: Whether it is one.
+        trained: More of them, as the recipe of ``run`` says.
+    """
+    batch = run.training.batch_size
+    time_s = START_TIME_S + (examples + trained) / batch * _pass_time(run, device, gpu)
+    if gpu:
+        return Cost(0, time_s, time_s, RECORDS_BYTES)
+    flops, rate = network_size(run)["train_flops"] * batch, GPU_FLOPS
+    gpu_s = START_TIME_S + examples / batch * max(GPU_PASS_S, flops / rate)
+    if run.training.precision != "float32":
+        rate = GPU_FLOPS_16
+    gpu_s += trained / batch * max(GPU_PASS_S, _again(run) * flops / rate)
     return Cost(0, time_s, gpu_s, RECORDS_BYTES)
+
+
+def _again(run: RunSpec) -> float:
+    """Return the operations of a trained example for one that keeps all activations."""
+    return RECOMPUTED if run.training.checkpoint_activations else 1.0
 
 
 def _in_trained(work: ExamplePasses) -> float:
@@ -159,6 +188,9 @@ def _passes(run: RunSpec) -> float:
 
 def _pass_time(run: RunSpec, device: str, gpu: bool) -> float:
     """Return the time in seconds of one pass of ``run`` over a batch, measured once per kind."""
+    if not gpu and is_counted(run):
+        flops = network_size(run)["train_flops"] * run.training.batch_size
+        return _again(run) * flops / _rate(device)
     small = _probed(run, gpu)
     kind = {
         "method": small.method.model_dump(),
@@ -168,7 +200,7 @@ def _pass_time(run: RunSpec, device: str, gpu: bool) -> float:
         **({} if small.float_inputs is None else {"float_inputs": small.float_inputs}),
         "batch_size": small.training.batch_size,
         "passes": len(small.bitset),
-        "recipe": small.training.model_dump(include={"optimizer", "update", "compile"}),
+        "recipe": small.training.model_dump(include=RECIPE),
         "distils": small.training.distillation != "none",
         "device": (platform.node(), device),
     }
@@ -185,9 +217,31 @@ def _pass_time(run: RunSpec, device: str, gpu: bool) -> float:
     return step_s / _passes(small) * run.training.batch_size / small.training.batch_size
 
 
+def _rate(device: str) -> float:
+    """Return the operations per second of a product of matrices here, measured once."""
+
+    def measure() -> float:
+        import torch
+
+        from bitswitch.planning.probe import measure_rate
+
+        torch.set_num_threads(1)
+        return measure_rate(device)
+
+    key = digest("rate", platform.node(), device)
+    rate: float = remembered("steps", key, measure)
+    return rate
+
+
+def is_counted(run: RunSpec) -> bool:
+    """Return whether the processor would take too long for even a small step of ``run``."""
+    examples = min(_fitting_batch(run), run.training.batch_size)
+    return network_size(run)["train_flops"] * examples > MEASURED_FLOPS
+
+
 def is_scaled(run: RunSpec) -> bool:
     """Return whether the processor measures a small full-precision step in place of ``run``'s."""
-    return _fitting_batch(run) < run.training.batch_size
+    return _fitting_batch(run) < run.training.batch_size and not is_counted(run)
 
 
 def _fitting_batch(run: RunSpec) -> int:

@@ -23,7 +23,7 @@ def dataset_facts(run: RunSpec) -> dict[str, Any]:
     return facts.dataset_facts(run.dataset.name, run.dataset.options)
 
 
-def _inputs(run: RunSpec, count: int) -> "Tensor":
+def made_up_inputs(run: RunSpec, count: int) -> "Tensor":
     """Return made-up inputs of the dataset of ``run``."""
     from bitswitch.runtime.randomness import generator
 
@@ -48,7 +48,7 @@ def network_size(run: RunSpec) -> dict[str, int]:
     bare = unweighted(run)
     key = digest(run.model.name, bare.model.options, dataset_facts(run), code_state("bitswitch"))
     size: dict[str, int] = remembered(
-        "sizes", key, lambda: _without_memory(lambda device: _size_on(device, bare))
+        "sizes", key, lambda: without_memory(lambda device: _size_on(device, bare))
     )
     return size
 
@@ -112,9 +112,9 @@ def float_layers(run: RunSpec) -> FloatLayers:
         from bitswitch.nn.roles import named, roles
 
         with warnings.catch_warnings(action="ignore"):  # of layers that this returns
-            model, net = _built(device, bare)
+            model, net = built(device, bare)
             named(bare.float_inputs or (), weighted_layers(net), "float_inputs")
-            found = roles(net, bare.keep, model.first_last(net), _inputs(bare, 2), pinned)
+            found = roles(net, bare.keep, model.first_last(net), made_up_inputs(bare, 2), pinned)
         ends = {*found.ends.first, *found.ends.last}
         names = [name for name, role in found.layers.items() if role == "kept" and name not in ends]
         sizes = {name: weights_of(layer) for name, layer in weighted_layers(net).items()}
@@ -129,7 +129,7 @@ def float_layers(run: RunSpec) -> FloatLayers:
         return FloatLayers(names, float_weights, sum(sizes.values()), quantized, first)
 
     state = code_state("bitswitch")
-    return FloatLayers(*remembered("sizes", digest(key, state), lambda: _without_memory(find)))
+    return FloatLayers(*remembered("sizes", digest(key, state), lambda: without_memory(find)))
 
 
 def switchable_layers(run: RunSpec) -> int:
@@ -147,19 +147,19 @@ def switchable_layers(run: RunSpec) -> int:
         from bitswitch.plugins.guard import plugin_errors
 
         with warnings.catch_warnings(action="ignore"):
-            model, net = _built(device, bare)
+            model, net = built(device, bare)
             with plugin_errors(f"method '{run.method.name}'", "quantization"):
                 method = registry.create("methods", run.method.name, run.method.options, run.bitset)
-                ends, example = model.first_last(net), _inputs(bare, 2)
+                ends, example = model.first_last(net), made_up_inputs(bare, 2)
                 made = quantize(net, method, keep=bare.keep, ends=ends, example=example)
                 return len(made.layers)
 
     state = digest(key, run.method.model_dump(), run.bitset, code_state("bitswitch"))
-    found: int = remembered("sizes", state, lambda: _without_memory(count))
+    found: int = remembered("sizes", state, lambda: without_memory(count))
     return found
 
 
-def _built(device: str, run: RunSpec) -> tuple[Any, Any]:
+def built(device: str, run: RunSpec) -> tuple[Any, Any]:
     """Return the model plugin of ``run``, and the network that it builds."""
     import torch
 
@@ -170,7 +170,7 @@ def _built(device: str, run: RunSpec) -> tuple[Any, Any]:
         return model, model.build(dataset_facts(run)["outputs"], 0).to(device)
 
 
-def _without_memory(ask: Callable[[str], T]) -> T:
+def without_memory(ask: Callable[[str], T]) -> T:
     """Return what ``ask`` says of a network that has no numbers, or where it needs some, of one."""
     try:
         return ask("meta")
@@ -186,8 +186,8 @@ def _size_on(device: str, run: RunSpec) -> dict[str, int]:
     from bitswitch.plugins.guard import plugin_errors
 
     about, who = dataset_facts(run), f"model '{run.model.name}'"
-    _, net = _built(device, run)
-    inputs = _inputs(run, 1).to(device)
+    _, net = built(device, run)
+    inputs = made_up_inputs(run, 1).to(device)
     shape = " x ".join(map(str, about["shape"]))
     hook = f"forward() of a {shape} input of dataset '{run.dataset.name}'"
     with FlopCounterMode(display=False) as counter, torch.no_grad(), plugin_errors(who, hook):

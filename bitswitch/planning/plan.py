@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from bitswitch.planning.estimates import (
     GPU_FLOPS,
+    GPU_FLOPS_16,
     GPU_PASS_S,
     Cost,
     data_bytes,
@@ -13,6 +14,7 @@ from bitswitch.planning.estimates import (
     estimate_deployment,
     estimate_search,
     estimate_sensitivity,
+    is_counted,
     is_scaled,
 )
 from bitswitch.planning.networks import float_layers
@@ -77,6 +79,17 @@ class Plan(NamedTuple):
         }
 
 
+_SMALLER = (
+    (
+        "measured at full precision on a few images, and multiplied by images and bit-widths",
+        is_scaled,
+    ),
+    (
+        "not measured here: operations of the network, at the rate of a product of matrices",
+        is_counted,
+    ),
+)
+"""What is said of runs too big for the processor, and of which."""
 _KINDS = ("runs", "sensitivities", "searches", "deployments")
 """Fields of a plan that hold a cost for every job."""
 
@@ -166,21 +179,21 @@ def _sum(costs: Iterable[Cost]) -> Cost:
 def _notes(suite: Suite, gpu: bool) -> list[str]:
     """Return what a reader must know about the numbers."""
     notes = ["time: one step per kind of run, measured here on made-up examples"]
-    scaled = {
-        f"{run.model.name} on {run.dataset.name}"
-        for run in suite.runs.values()
-        if not gpu and is_scaled(run)
-    }
-    if scaled:
-        notes.append(
-            "measured at full precision on a few images, and multiplied by images and bit-widths: "
-            + ", ".join(sorted(scaled))
-        )
+    for said, holds in () if gpu else _SMALLER:
+        named = {f"{r.model.name} on {r.dataset.name}" for r in suite.runs.values() if holds(r)}
+        if named:
+            notes.append(f"{said}: {', '.join(sorted(named))}")
+    notes.append(
+        "memory: of the training run that takes most, at least; weights, gradients, moments of "
+        "the optimizer and what one part of a batch keeps"
+    )
     notes += sorted(_float_notes(suite))
     if not gpu:
+        short = any(run.training.precision != "float32" for run in suite.runs.values())
+        halved = f" ({GPU_FLOPS_16 / 1e12:.0f} in training with 16 bits)" if short else ""
         notes.append(
-            f"GPU time is assumed, not measured: {GPU_FLOPS / 1e12:.0f} TFLOP/s sustained, and "
-            f"at least {GPU_PASS_S * 1e3:.0f} ms per forward and backward pass"
+            f"GPU time is assumed, not measured: {GPU_FLOPS / 1e12:.0f} TFLOP/s sustained{halved}, "
+            f"and at least {GPU_PASS_S * 1e3:.0f} ms per forward and backward pass"
         )
     return notes
 
@@ -203,8 +216,8 @@ def _float_notes(suite: Suite) -> set[str]:
 
 def render(plan: Plan) -> str:
     """Return the plan as text."""
-    head = ("table", "entries", "runs", "shared", "steps", "time", "GPU hours", "disk")
-    rows = [head]
+    head = ("table", "entries", "runs", "shared", "steps", "time", "GPU hours", "memory", "disk")
+    rows: list[tuple[str, ...]] = [head]
     for part in plan.parts.values():
         counts = (str(part.entries), str(part.runs), str(part.shared))
         rows.append((part.title, *counts, *_row(part.cost)))
@@ -234,10 +247,11 @@ def render(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _row(cost: Cost) -> tuple[str, str, str, str]:
+def _row(cost: Cost) -> tuple[str, ...]:
     return (
         f"{cost.steps:,}",
         duration(cost.time_s),
         f"{cost.gpu_time_s / 3600:.1f}",
+        f"{cost.memory_bytes / 2**20:,.0f} MiB",
         f"{cost.disk_bytes / 2**20:,.0f} MiB",
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from statistics import fmean, median
 from time import perf_counter
 
+import torch
 from torch import nn
 
 from bitswitch.contracts.data import Batch
@@ -21,6 +22,8 @@ MEASURED_STEPS, LONG_STEP_S = 3, 0.5
 """Of ``measure_step``."""
 COUNTED_STEPS = 40
 """Of ``passes_of``."""
+MULTIPLIED = 1024
+"""Rows and columns of ``measure_rate``."""
 
 
 def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
@@ -92,3 +95,19 @@ def measure_step(run: RunSpec, device: str = "auto") -> float:
     if first > LONG_STEP_S and resolve(device).type == "cpu":
         return first
     return median(taken() for _ in range(MEASURED_STEPS))
+
+
+def measure_rate(device: str = "auto") -> float:
+    """Return the operations per second that a product of large matrices reaches in float32."""
+    drawn = generator("rate")
+    left, right = (torch.randn(MULTIPLIED, MULTIPLIED, generator=drawn) for _ in range(2))
+    place = resolve(device)
+    left, right = left.to(place), right.to(place)
+
+    def taken() -> float:
+        began = perf_counter()
+        (left @ right).sum().item()  # waits for the device
+        return perf_counter() - began
+
+    taken()
+    return 2 * MULTIPLIED**3 / median(taken() for _ in range(MEASURED_STEPS))

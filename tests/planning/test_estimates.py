@@ -105,6 +105,36 @@ def test_big_images_are_measured_few_at_a_time_at_full_precision(measured):
     assert cost.time_s == pytest.approx((cost.steps + evaluation) * per_step, rel=1e-3)
 
 
+@pytest.fixture
+def published():
+    """A joint run of TinyLlama-1.1B as published."""
+    runs = load_suite(suite_path("tinyllama")).runs.values()
+    return next(
+        run for run in runs if len(run.bitset) == 4 and run.training.scale_updates == "relative"
+    )
+
+
+def test_steps_that_a_processor_takes_too_long_for_are_counted(measured, monkeypatch, published):
+    """A thousand steps of four widths; 16 bits and recomputed blocks change training alone."""
+    monkeypatch.setattr(probe, "measure_rate", lambda device: 1e12)
+    cost = estimate(published, "cpu", gpu=False)
+    assert measured == []
+    assert cost.steps == 1000
+    products = 1.034e9 * 2048 + 22 * 2 * 2048**3  # of weights but the embedding's; of attention
+    flops = 6 * products * 4  # of one example at all widths
+    trained, evaluated = 16_000 * flops, (10 * 64 + 160) * flops / 3
+    again = estimates.RECOMPUTED
+    expected = again * (trained + evaluated) / 1e12
+    assert cost.time_s == pytest.approx(expected, rel=0.01)
+    on_gpu = again * trained / estimates.GPU_FLOPS_16 + evaluated / estimates.GPU_FLOPS
+    assert cost.gpu_time_s == pytest.approx(on_gpu, rel=0.01)
+
+
+def test_on_a_gpu_large_steps_are_measured(measured, published):
+    estimate(published, "cuda", gpu=True)
+    assert [run.training.batch_size for run in measured] == [16]
+
+
 def test_on_a_gpu_the_whole_batch_is_measured(measured, tiny_run):
     cost = estimate(tiny_run(), "cuda", gpu=True)
     assert measured[0].training.batch_size == 16
@@ -132,7 +162,8 @@ def test_datasets_are_counted_uncompressed():
 
 
 def test_costs_add_up():
-    assert Cost(1, 2.0, 3.0, 4) + Cost(10, 20.0, 30.0, 40) == Cost(11, 22.0, 33.0, 44)
+    total = Cost(1, 2.0, 3.0, 4, 5) + Cost(10, 20.0, 30.0, 40, 50)
+    assert total == Cost(11, 22.0, 33.0, 44, 50)
 
 
 def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch):
