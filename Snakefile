@@ -40,6 +40,9 @@ try:
     if config["claims"]:
         SUITE = needs.restricted(SUITE, config["claims"])
     feasibility.check(SUITE)
+    for absence in feasibility.absent(SUITE).values():
+        print(absence, file=sys.stderr)
+    SUITE = feasibility.present(SUITE)
 except BitswitchError as error:
     raise WorkflowError(str(error)) from None
 

@@ -65,6 +65,8 @@ def validate(
         entries, skipped = len(suite.cells), len(suite.cells) - len(suite.run_cells)
         about = f"{entries} table entries" + (f" ({skipped} skipped)" if skipped else "")
         typer.echo(f"{suite.name}: {about}, {len(suite.runs)} runs, valid")
+        for absence in feasibility.absent(suite).values():
+            typer.echo(absence)
 
 
 def plan(

@@ -1,7 +1,7 @@
 """What can be known of a suite before any job starts, beyond what its file says alone.
 
-Networks are built without weights and see one image that is none; files that are named are there.
-No data is needed.
+Networks are built without weights and see one image that is none; files that are named are there,
+or belong to optional networks. No data is needed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,8 +19,6 @@ from bitswitch.suite.suite import Suite
 
 MANY_LAYERS = 10_000
 """More than a network has."""
-WITHOUT_FILE = ("none", "imagenet")
-"""Values of a model's option ``weights`` that are no path."""
 
 
 def check(suite: Suite) -> None:
@@ -45,6 +43,38 @@ def check(suite: Suite) -> None:
         except (PluginError, BitWidthError, SpecError) as error:
             raise type(error)(f"networks.{cell.network}: {error}") from error
     _refuse(suite, _evaluations(suite))
+
+
+def absent(suite: Suite) -> dict[str, str]:
+    """Return what the workflow leaves out of ``suite``, as sentences by optional network."""
+    runs = {c.network: c.run for c in suite.run_cells if suite.networks[c.network].optional}
+    found = {name: facts.missing_files(run) for name, run in runs.items()}
+    return {
+        name: f"{suite.networks[name].title} is left out of suite '{suite.name}' until there is "
+        f"something at {', '.join(missing)}."
+        for name, missing in found.items()
+        if missing
+    }
+
+
+def present(suite: Suite) -> Suite:
+    """Return ``suite`` without its optional networks whose files are not there.
+
+    Raises:
+        SpecError: nothing is left.
+    """
+    left_out = absent(suite)
+    if not left_out:
+        return suite
+    experiments = {}
+    for name, experiment in suite.experiments.items():
+        networks = tuple(one for one in experiment.networks if one not in left_out)
+        if networks:
+            experiments[name] = experiment.model_copy(update={"networks": networks})
+    if not experiments:
+        raise SpecError("\n".join(["No run is left.", *left_out.values()]))
+    fields = {name: getattr(suite, name) for name in Suite.model_fields}
+    return Suite.model_construct(**fields | {"experiments": experiments})
 
 
 def _refuse(suite: Suite, problems: Iterable[str]) -> None:
@@ -72,16 +102,21 @@ def _batch(run: RunSpec, training: TrainingSpec, place: str) -> Iterator[str]:
 
 
 def _weights(suite: Suite) -> Iterator[str]:
-    """Yield which files of weights are not there, or of another network."""
-    for run in suite.runs.values():
+    """Yield which files of weights are not there, or of another network.
+
+    Optional networks may lack theirs.
+    """
+    for cell in suite.run_cells:
+        run, optional = cell.run, suite.networks[cell.network].optional
         weights = run.model.options.get("weights", "none")
-        if weights in WITHOUT_FILE:
+        if weights in facts.WITHOUT_FILE:
             continue
         if not Path(weights).exists():
-            yield (
-                f"There are no weights at {weights}, of model '{run.model.name}': 'weights' is "
-                f"'none', 'imagenet' or the path of a file."
-            )
+            if not optional:
+                yield (
+                    f"There are no weights at {weights}, of model '{run.model.name}': 'weights' "
+                    f"is 'none', 'imagenet' or the path of a file."
+                )
             continue
         try:
             _check_weights(run)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from bitswitch.contracts.data import Dataset
 
 
+WITHOUT_FILE = ("none", "imagenet")
+"""Values of a model's option ``weights`` that are no path."""
+
+
 def refusal(spec: RunSpec) -> str | None:
     """Return why the method of ``spec`` cannot run it, or None; remembered like options.
 
@@ -186,6 +190,20 @@ def dataset_facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     key = digest("dataset and its task", name, options, _states(options), code_of("datasets", name))
     facts: dict[str, Any] = remembered("plugins", key, lambda: _dataset_facts(name, options))
     return facts
+
+
+def missing_files(spec: RunSpec) -> list[str]:
+    """Return the paths that model and dataset of ``spec`` name, and where nothing is."""
+    weights, dataset = str(spec.model.options.get("weights", "none")), spec.dataset
+    unseen = [] if weights in WITHOUT_FILE or Path(weights).exists() else [weights]
+    key = digest("missing", dataset.name, dataset.options, _states(dataset.options))
+
+    def read() -> list[str]:
+        return list(create("datasets", dataset.name, dataset.options).missing())
+
+    state = digest(key, code_of("datasets", dataset.name))
+    found: list[str] = remembered("plugins", state, read)
+    return [*unseen, *found]
 
 
 def too_many_rows(spec: RunSpec) -> str | None:

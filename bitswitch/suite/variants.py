@@ -52,6 +52,9 @@ class NetworkSpec(Strict):
     """Layers that stay at full precision besides the first and the last, by name or pattern."""
     float_inputs: FloatInputs = None
     """Layers whose inputs alone do; None: those that the model names."""
+    optional: bool = False
+    """Whether the workflow leaves its rows out, and says so, as long as weights or texts that it
+    names are not there. Plans count them all the same."""
     stands_for: Remark | None = None
     """The larger network that it stands in for; tables say that it says nothing of that."""
 

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import save_file
 
 from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecError
 from bitswitch.planning import feasibility
+from bitswitch.plugins import registry
 from bitswitch.runtime import cache
 from bitswitch.suite.suite import load_suite
 
@@ -217,3 +219,54 @@ def test_inputs_that_no_layer_has_are_refused_before_any_job(check):
 def test_a_network_that_takes_no_tokens_is_refused(check):
     with pytest.raises(PluginError, match="model 'resnet8'"):
         check({"dataset": PLAYS})
+
+
+def test_optional_networks_are_left_out_until_their_files_are_there(tmp_path):
+    """Whoever has other data runs the rest; plans count the whole."""
+    paths = {name: str(tmp_path / name) for name in ("weights", "train", "held_out", "test")}
+    texts = {split: paths[split] for split in ("train", "held_out", "test")}
+    sizes = {"train": 16, "held_out": 1, "test": 1}
+    training = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4}
+    size = {"width": 8, "ffn": 8, "blocks": 1, "heads": 1, "kv_heads": 1}
+    text = {
+        "title": "Text", "published": "none", "bitsets": [[8, 4]], "training": training,
+        "optional": True,
+        "model": {"name": "llama", "options": {**size, "weights": paths["weights"]}},
+        "dataset": {"name": "text-files", "options": {
+            **texts, "context": 8, "vocabulary": 300, "sizes": sizes,
+        }},
+    }  # fmt: skip
+    digits = {**text, "title": "Net", "optional": False, "model": "resnet8", "dataset": DIGITS}
+    mine = {"title": "Mine", "networks": ["text", "net"], "variants": {"row": {"title": "Row"}}}
+    content = {
+        "name": "own", "title": "Own", "data": "embedded", "seeds": [0],
+        "networks": {"text": text, "net": digits},
+        "experiments": {"mine": mine, "other": {**mine, "networks": ["text"]}},
+    }  # fmt: skip
+    path = tmp_path / "own.yaml"
+
+    def loaded(**changes):
+        path.write_text(yaml.safe_dump(content | changes))
+        suite = load_suite(path)
+        feasibility.check(suite)
+        return suite
+
+    whole = loaded()
+    (said,) = feasibility.absent(whole).values()
+    assert said.startswith("Text is left out of suite 'own' until there is something at ")
+    assert all(one in said for one in paths.values())
+    left = feasibility.present(whole)
+    assert set(left.experiments) == {"mine"}
+    assert {run.model.name for run in left.runs.values()} == {"resnet8"}
+    assert len(whole.runs) == len(left.runs) + 1
+    with pytest.raises(SpecError, match=r"No run is left\.\nText is left out"):
+        feasibility.present(loaded(experiments={"other": content["experiments"]["other"]}))
+    for name in texts.values():
+        Path(name).write_text("a text that is long enough for sixteen windows " * 9)
+    save_file(registry.create("models", "llama", size).build(300, 0).state_dict(), paths["weights"])
+    whole = loaded()
+    assert feasibility.absent(whole) == {}
+    assert feasibility.present(whole) is whole
+    Path(paths["weights"]).unlink()
+    with pytest.raises(SpecError, match="There are no weights at"):
+        loaded(networks={"text": {**text, "optional": False}, "net": digits})

@@ -86,7 +86,8 @@ def test_suites_and_experiments_of_the_package_are_found_anywhere(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert suite_path("smoke") == asset("config", "suites", "smoke.yaml")
     with pytest.raises(
-        SpecError, match=r"no suite .unknown.\.\n  known: cifar10, language, mini, paper, smoke;"
+        SpecError,
+        match=r"no suite .unknown.\.\n  known: cifar10, language, mini, paper, smoke, tiny",
     ):
         suite_path("unknown")
     new_project("smoke", tmp_path)
