@@ -62,7 +62,7 @@ def _headline(claim: ClaimSpec, pairs: Sequence[Pair], measures: Measures) -> Fi
     for spot in {spot for pair in found for spot in pair.spots}:
         lost += measures.headlines(spot).lost
     noises = [hypot(*(measures.headlines(spot).noise for spot in pair.spots)) for pair in found]
-    metric = measures.metric(pairs[0].left)
+    scale = _read(measures.metric(pairs[0].left))
     evidence = Evidence(
         kind="margin" if claim.kind == "margin" else "direction",
         differences=_numbered(_merged(found)),
@@ -70,11 +70,12 @@ def _headline(claim: ClaimSpec, pairs: Sequence[Pair], measures: Measures) -> Fi
         printed=claim.printed if claim.kind == "margin" else None,
         noise=max(noises, default=0.0) if claim.kind == "margin" else 0.0,
         discordant=_discordant(measures, list(found)),
+        read=scale.read,
         margin=claim.margin,
     )
     failed = f"{_trainings(lost)} collapsed or diverged and count with what they measured"
     notes = (failed,) if lost else ()
-    return _finding(evidence, _read(metric), pairs, found, notes)
+    return _finding(evidence, scale, pairs, found, notes)
 
 
 def _trainings(count: int) -> str:
@@ -179,6 +180,7 @@ def _ratio(claim: ClaimSpec, pairs: Sequence[Pair], measures: Measures) -> Findi
         differences=_numbered(_merged(found)),
         direction=1,
         printed=log10(claim.printed or 1.0),
+        read=TIMES.read,
     )
     return _finding(evidence, TIMES, pairs, found)
 

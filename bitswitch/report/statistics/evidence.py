@@ -1,6 +1,6 @@
 """What was measured about a claim."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -37,6 +37,8 @@ class Evidence:
     """Where the sides differ on the test set, if it is known which examples each got right."""
     margin: float | None = None
     """Of claims that there is no difference: the size from which on one matters."""
+    read: Callable[[float], float] = float
+    """From the unit of the differences to what sentences print: of logarithms, the ratio."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):

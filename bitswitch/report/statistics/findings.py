@@ -110,8 +110,8 @@ def _equivalent(evidence: Evidence) -> tuple[Verdict, str]:
     margin, side = evidence.margin or 0.0, evidence.direction
     within = equivalence(evidence.values, margin, side, evidence.shared)
     if within < beyond(evidence.values, margin, side, evidence.shared):
-        return "holds", f"the interval lies within the margin of {_size(margin)}"
-    return "contradicted", f"the interval lies beyond the margin of {_size(margin)}"
+        return "holds", f"the interval lies within the margin of {_size(evidence, margin)}"
+    return "contradicted", f"the interval lies beyond the margin of {_size(evidence, margin)}"
 
 
 def _directed(evidence: Evidence) -> tuple[Verdict, str]:
@@ -120,7 +120,7 @@ def _directed(evidence: Evidence) -> tuple[Verdict, str]:
         return "contradicted", "significant in the other direction"
     if evidence.printed is None:
         return "holds", "significant in the claimed direction"
-    size = f"the printed {_size(evidence.printed)}"
+    size = f"the printed {_size(evidence, evidence.printed)}"
     found = agreement(evidence.printed, evidence.values, evidence.noise, evidence.shared)
     if found in ("match", "inconclusive"):
         return "holds", f"{size} agrees with it"
@@ -132,11 +132,16 @@ def _directed(evidence: Evidence) -> tuple[Verdict, str]:
 def _undecided(evidence: Evidence, found: Judgement, tests: int) -> Judgement:
     """Return the verdict on a claim whose test did not become significant."""
     if evidence.margin is not None:
-        parts = [f"the interval does not lie on one side of the margin {_size(evidence.margin)}"]
+        margin = _size(evidence, evidence.margin)
+        parts = [f"the interval does not lie on one side of the margin {margin}"]
         least = None
     else:
         least = detectable(found.seeds, found.spread or 0.0, tests, _shared(evidence))
-        parts = [f"{found.seeds} seeds of this spread would find {_size(least)}"] if least else []
+        parts = (
+            [f"{found.seeds} seeds of this spread would find {_size(evidence, least)}"]
+            if least
+            else []
+        )
         if least and _only_seeds(evidence, tests):
             parts = ["the seeds agree, but on other examples they might not"]
     why = "; ".join(filter(None, (*parts, _wish(evidence, found.needed))))
@@ -157,7 +162,8 @@ def _too_few(evidence: Evidence, tests: int) -> str:
         return f"{_seeds(seeds)} of a cost, three are needed"
     fewest = fewest_seeds() if evidence.margin is not None else fewest_seeds(tests)
     among = f" among {tests} claims" if tests > 1 and evidence.margin is None else ""
-    return f"{_seeds(seeds)} reach no p below {smallest_p(seeds):.2g}: a test{among} needs {fewest}"
+    reach = "one seed reaches" if seeds == 1 else f"{seeds} seeds reach"
+    return f"{reach} no p below {smallest_p(seeds):.2g}: a test{among} needs {fewest}"
 
 
 def _wish(evidence: Evidence, seeds: int | None) -> str:
@@ -165,7 +171,7 @@ def _wish(evidence: Evidence, seeds: int | None) -> str:
     size = evidence.printed if evidence.margin is None else evidence.margin
     if evidence.paired.spread is None or not size or (seeds or MOST) <= evidence.paired.seeds:
         return ""
-    found = "show no difference" if evidence.margin else f"find the printed {_size(size)}"
+    found = "show no difference" if evidence.margin else f"find the printed {_size(evidence, size)}"
     found += " on this test set" if evidence.discordant else ""
     if seeds is None:
         return f"not even {MOST} seeds of this spread would {found}"
@@ -188,6 +194,6 @@ def _seeds(seeds: int) -> str:
     return "one seed" if seeds == 1 else f"{seeds} seeds"
 
 
-def _size(value: float) -> str:
+def _size(evidence: Evidence, value: float) -> str:
     """Return a difference as sentences print it."""
-    return f"{value:.3g}"
+    return f"{evidence.read(value):.3g}"

@@ -28,7 +28,7 @@ VERDICTS: dict[Verdict, str] = {
     "there is no difference: the interval lies beyond the margin. Of a claim of exactness: there "
     "are exceptions.",
     "not testable": "There are too few seeds for a test of so many claims, or none that both sides "
-    "share.",
+    "share; or the data or the metric are not those of the printed numbers.",
     "not run": "What the claim compares has no results; a command runs it.",
     "the paper contradicts itself": "The text prints one number and its tables give another (see "
     "the errata), so there is no one number to judge.",

@@ -44,8 +44,8 @@ def testable() -> str:
 @cache
 def margins() -> tuple[float, ...]:
     """Return some of the margins that are printed, from the smallest to the largest."""
-    claims = published.claims().values()
-    sizes = sorted(abs(claim.printed) for claim in claims if claim.kind == "margin")
+    claims = [claim for claim in published.claims().values() if claim.measure == "headline"]
+    sizes = sorted(abs(claim.printed) for claim in claims if claim.printed is not None)
     return tuple(dict.fromkeys(sizes[at * (len(sizes) - 1) // 7] for at in range(8)))
 
 
