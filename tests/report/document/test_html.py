@@ -1,6 +1,7 @@
 """Tests of ``bitswitch.report.document.html``."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bitswitch.report.figures import figures
 from bitswitch.report.statistics import VERDICTS
 from bitswitch.report.tables import tables
 from bitswitch.suite.suite import Suite
-from tests.report.conftest import EXPERIMENTS, NETWORK, make_suite
+from tests.report.conftest import EXPERIMENTS, NETWORK, know_plugins, make_suite
 
 VOID = {"meta", "link", "br", "img"}
 
@@ -29,10 +30,15 @@ def make_parts(suite: Suite, folder: Path) -> None:
         (folder / f"figures/{name}.png").write_bytes(b"no picture")
 
 
-@pytest.fixture
-def text(suite: Suite, folder: Path) -> str:
-    make_parts(suite, folder)
-    return html.write(suite, folder).read_text()
+@pytest.fixture(scope="module")
+def text(all_results: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("page") / "tiny"
+    shutil.copytree(all_results / "tiny", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        know_plugins(patch)
+        suite = make_suite()
+        make_parts(suite, folder)
+        return html.write(suite, folder).read_text()
 
 
 class Nesting(HTMLParser):
