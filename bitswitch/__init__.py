@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         LatencyBudgetError,
         LockError,
         PluginError,
+        RanksError,
         RecordError,
         ReportError,
         RunDirectoryError,
@@ -169,6 +170,7 @@ __all__ = [
     "QuantizedModel",
     "Quantizer",
     "Recipe",
+    "RanksError",
     "RecordError",
     "ReportError",
     "Rows",
@@ -229,9 +231,9 @@ _MODULES = {
     "errors": (
         "ArtifactError BitswitchError BitWidthError CalibrationError CheckpointError "
         "DatasetError DeviceError Diverged EncodingError InfeasibleBudgetError Interrupted "
-        "LatencyBudgetError LockError PluginError RecordError ReportError RunDirectoryError "
-        "SpecError TooFewEvaluationsError UnknownPluginError UnreachableBudgetError "
-        "WeightsError"
+        "LatencyBudgetError LockError PluginError RanksError RecordError ReportError "
+        "RunDirectoryError SpecError TooFewEvaluationsError UnknownPluginError "
+        "UnreachableBudgetError WeightsError"
     ),
     "nn.dataflow": "FirstLast",
     "nn.layers": "QuantizedLayer",

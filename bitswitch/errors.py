@@ -195,6 +195,12 @@ class ArtifactError(BitswitchError):
         super().__init__(f"{path} cannot be used: {problem}.\n  {remedy or again}")
 
 
+class RanksError(BitswitchError):
+    """Another process that works on the run has ended."""
+
+    exit_code = 18
+
+
 class Interrupted(BitswitchError):  # noqa: N818  (an event, not a fault)
     """The run was asked to stop and has saved its state; run again to continue."""
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,16 +24,19 @@ from bitswitch.cli.arguments import (
     pick,
 )
 
+LINES = "%(asctime)s %(message)s"
+"""Of the log on the terminal."""
+
 RunsPerGpu = Annotated[int, typer.Option(min=1, help="How many may share a GPU.")]
 
 
 @contextmanager
 def _stages_on(device: str, runs_per_gpu: int) -> Iterator[ModuleType]:
     """Claim ``device``, then import and yield the stages of an experiment; log to the terminal."""
-    from bitswitch.runtime.devices import claimed_gpu
+    from bitswitch.runtime.devices import claimed_gpus
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with claimed_gpu(device, runs_per_gpu):
+    logging.basicConfig(level=logging.INFO, format=LINES)
+    with claimed_gpus(device, runs_per_gpu):
         from bitswitch import stages
 
         yield stages
@@ -98,12 +102,38 @@ def train(
     device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads of torch.")] = 1,
     runs_per_gpu: RunsPerGpu = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Share every batch; on GPUs, each has its own.")
+    ] = 1,
 ) -> None:
     """Train and evaluate one run of SUITE, or continue it where it was interrupted."""
+    from bitswitch.runtime.launch import is_rank, leads, local_device
+
     loaded = load(suite)
     spec = pick(loaded.runs, run, f"Suite '{loaded.name}' has no run")
-    with _stages_on(device, runs_per_gpu) as stages:
-        typer.echo(stages.train(spec, results, data, device=device, threads=threads))
+    if is_rank():
+        logging.basicConfig(level=logging.INFO if leads() else logging.WARNING, format=LINES)
+        from bitswitch import stages
+
+        stages.train(spec, results, data, device=local_device(device), threads=threads)
+    elif processes > 1:
+        _launch(processes, device, runs_per_gpu)
+    else:
+        with _stages_on(device, runs_per_gpu) as here:
+            typer.echo(here.train(spec, results, data, device=device, threads=threads))
+
+
+def _launch(processes: int, device: str, runs_per_gpu: int) -> None:
+    """Run this very command in several processes, each with a GPU of its own if there are any."""
+    from bitswitch.cli.client import SOCKET_VARIABLE
+    from bitswitch.runtime.devices import claimed_gpus
+    from bitswitch.runtime.launch import launch
+
+    logging.basicConfig(level=logging.INFO, format=LINES)
+    with claimed_gpus(device, runs_per_gpu, count=processes):
+        code = launch(processes, sys.argv[1:], left_out=(SOCKET_VARIABLE,))
+    if code:
+        raise typer.Exit(code)
 
 
 def score(

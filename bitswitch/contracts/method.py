@@ -143,7 +143,8 @@ class PassContext:
         Asking the device for them would make the training wait once more.
 
         Args:
-            values: Floating-point.
+            values: Floating-point, a mean over the examples or nothing of theirs: where several
+                processes share the batch, they become the mean over all, in place.
             receive: Called with them at the end of the pass.
         """
         self.requests.append(HostRequest(values, receive))
@@ -164,6 +165,8 @@ class Method(Plugin):
     """False: there are no training steps, ``finish`` does everything."""
     reads_all_logits: ClassVar[bool] = False
     """Whether ``loss`` reads logits of earlier passes that no pass names as its teacher."""
+    needs_whole_batch: ClassVar[bool] = False
+    """Whether ``loss`` is no mean over examples, so that parts of a batch do not add up to it."""
     task: Task = ROWS
     """Of the dataset that it is trained on; without one, rows of logits are classified."""
 

@@ -1,7 +1,7 @@
 """Tasks: what a network is trained for, and by which numbers it is judged."""
 
 from math import isfinite, nan
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -27,6 +27,13 @@ class Evaluator:
         Args:
             outputs: Of the network.
             targets: Of the batch, [n, ...].
+        """
+        raise NotImplementedError
+
+    def merge(self, other: Self) -> None:
+        """Count what ``other`` has counted too, behind what this one has counted.
+
+        Several processes then share an evaluation. Without it, each of them does it all.
         """
         raise NotImplementedError
 

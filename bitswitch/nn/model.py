@@ -101,6 +101,12 @@ class QuantizedModel(nn.Module):
         self.net.compile(backend=backend, dynamic=False)
         self._compiled = True
 
+    def cut_batches(self, parts: int) -> None:
+        """Say in how many parts training batches come from now on, one after the other or not."""
+        for module in self.modules():
+            if isinstance(module, QuantizedLayer):
+                module.activation_quantizer.batch_parts = parts
+
     def switch(self, policy: int | Policy) -> None:
         """Run at ``policy`` from now on: one bit-width, or one (or a pair) for every layer.
 

@@ -154,6 +154,8 @@ class Provenance(Record):
     device_name: str | None = None
     """What it is sold as."""
     threads: int | None = None
+    processes: int | None = None
+    """That shared every batch; None: one."""
     platform: str | None = None
     started: str | None = None
     finished: str | None = None

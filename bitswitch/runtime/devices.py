@@ -53,10 +53,10 @@ def gpus_for(device: str) -> list[Gpu]:
 
 
 @contextlib.contextmanager
-def claimed_gpu(
-    device: str, runs_per_gpu: int = 1, folder: Path | None = None
-) -> Iterator[str | None]:
-    """Wait for a GPU slot and hold it; inside, no other GPU is visible.
+def claimed_gpus(
+    device: str, runs_per_gpu: int = 1, folder: Path | None = None, count: int = 1
+) -> Iterator[list[str]]:
+    """Wait for GPU slots and hold them; inside, no other GPU is visible.
 
     Where ``device`` has an index, the others stay visible, since it counts them. Does nothing
     on a machine without GPUs, and when ``device`` is the processor. CUDA reads the environment
@@ -66,30 +66,40 @@ def claimed_gpu(
         device: ``auto``, ``cpu`` or a torch device.
         runs_per_gpu: How many runs may share a GPU.
         folder: Where the locks lie; None: a folder of this user's alone.
+        count: How many GPUs, all at once.
 
     Yields:
-        The GPU's name, or None when nothing was claimed.
+        Their names; none where nothing was claimed.
 
     Raises:
+        DeviceError: there are not so many.
         LockError: there is no place for locks.
     """
     gpus = gpus_for(device)
     if not gpus:
-        yield None
+        yield []
         return
+    if count > len(gpus):
+        raise DeviceError(
+            f"{count} processes need {count} GPUs, and there are {len(gpus)} here for device "
+            f"'{device}'.\n  Ask for {len(gpus)} processes, or use the processor: --device cpu"
+        )
     before = os.environ.get(VISIBLE)
     folder = folder or private_folder()
     try:
-        gpu, lock = _claim(gpus, runs_per_gpu, folder)
+        claimed = _claim(gpus, runs_per_gpu, folder, count)
     except LockError as error:
         raise LockError(
             f"{error}\n  They keep runs off each other's GPUs: name a local folder, TMPDIR=FOLDER."
         ) from None
-    with lock:
+    with contextlib.ExitStack() as stack:
+        for lock in claimed.values():
+            stack.enter_context(lock)
+        names = [gpu.name for gpu in claimed]
         if ":" not in device:
-            os.environ[VISIBLE] = gpu.name
+            os.environ[VISIBLE] = ",".join(names)
         try:
-            yield gpu.name
+            yield names
         finally:
             if before is None:
                 os.environ.pop(VISIBLE, None)
@@ -97,22 +107,34 @@ def claimed_gpu(
                 os.environ[VISIBLE] = before
 
 
-def _claim(gpus: list[Gpu], runs_per_gpu: int, folder: Path) -> tuple[Gpu, IO[str]]:
-    """Return the first GPU with a free slot, and the file that locks it; wait until there is one.
+def _claim(gpus: list[Gpu], runs_per_gpu: int, folder: Path, count: int) -> dict[Gpu, IO[str]]:
+    """Return the first GPUs with a free slot, and the files that lock them; wait until there are.
 
-    Every GPU gets its first run before any gets its second.
+    Every GPU gets its first run before any gets its second. Nobody waits with some in hand.
     """
     slots = [(gpu, index) for index in range(runs_per_gpu) for gpu in gpus]
     waiting = False
     while True:
-        for gpu, index in slots:
-            lock = try_lock(folder / f"{gpu.identity}-{index}".replace("/", "_"))
-            if lock is not None:
-                return gpu, lock
+        claimed = _free(slots, folder, count)
+        if len(claimed) == count:
+            return claimed
+        for lock in claimed.values():
+            lock.close()
         if not waiting:
             log.info("all %d GPU slots are taken by other runs; waiting for one", len(slots))
         waiting = True
         time.sleep(POLL_S)
+
+
+def _free(slots: list[tuple[Gpu, int]], folder: Path, count: int) -> dict[Gpu, IO[str]]:
+    """Return at most ``count`` GPUs with a free slot, and the files that lock them."""
+    claimed: dict[Gpu, IO[str]] = {}
+    for gpu, index in slots:
+        if len(claimed) < count and gpu not in claimed:
+            lock = try_lock(folder / f"{gpu.identity}-{index}".replace("/", "_"))
+            if lock is not None:
+                claimed[gpu] = lock
+    return claimed
 
 
 def resolve(device: str) -> "torch.device":

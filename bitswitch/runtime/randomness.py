@@ -36,9 +36,15 @@ def seeded(*parts: int | str) -> Iterator[None]:
         yield
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed the global generators of torch (on all devices), numpy and Python for one step."""
-    value = mix("step", seed, step)
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Seed the global generators of torch (on all devices), numpy and Python for one step.
+
+    Args:
+        seed: Of the run.
+        step: Number of the step.
+        rank: Of this process among those that work on the run.
+    """
+    value = mix("step", seed, step, *([rank] if rank else []))
     torch.manual_seed(value)
     np.random.seed(value % 2**32)
     random.seed(value)

@@ -125,6 +125,11 @@ class TrainingSpec(Strict):
     accumulate: Annotated[PositiveInt, Field(exclude_if=lambda parts: parts == 1)] = 1
     """Equal parts in which a batch goes through the network; their gradients add up, which takes
     the memory of one part. Batch norms see a part at a time."""
+    batch_norm: Annotated[
+        Literal["local", "sync"], Field(exclude_if=lambda name: name == "local")
+    ] = "local"
+    """What batch norms see in training where several processes share a batch: each its own share,
+    or ``sync``: all of it, so that the number of processes changes nothing."""
     checkpoint_activations: Annotated[bool, Field(exclude_if=lambda on: not on)] = False
     """Keep only what the network's blocks read, and compute the rest again for the gradient."""
 

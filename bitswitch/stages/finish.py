@@ -61,6 +61,7 @@ def _finish(session: TrainingRun) -> bool:
         named = f"method '{session.spec.method.name}' on model '{session.spec.model.name}'"
         with session.clock.phase("train"), plugin_errors(named, "finish()"):
             method.finish(session.train_state.model, lambda: _batches(session))
+        session.train_state.ranks.broadcast(session.train_state.model.state_dict().values())
         at.finished = True
         session.save()
     return True

@@ -1,7 +1,11 @@
 """One run from its first file to its last."""
 
 import logging
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -9,8 +13,10 @@ import torch
 from bitswitch.errors import CheckpointError
 from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results import correct
+from bitswitch.results.provenance import Provenance
 from bitswitch.results.records import Result
 from bitswitch.results.scores import read_scores
+from bitswitch.runtime.ranks import Ranks
 from bitswitch.spec.run import RunSpec
 from bitswitch.stages import metrics
 from bitswitch.stages.execution import Execution
@@ -37,6 +43,8 @@ class TrainingJob(Job):
         began: When it began.
         directory: Locked.
         stop: Listening.
+        ranks: Of the run.
+        source: Folder that a checkpoint is taken up from; the leading rank's own.
     """
 
     stage = "train"
@@ -48,8 +56,12 @@ class TrainingJob(Job):
         began: Instant,
         directory: RunDirectory,
         stop: StopRequest,
+        ranks: Ranks,
+        source: Path,
     ) -> None:
         super().__init__(directory.path, parts.spec, execution, began)
+        self.ranks = ranks
+        self.source = source
         self.parts = parts
         self.directory = directory
         self.stop = stop
@@ -59,7 +71,7 @@ class TrainingJob(Job):
     def train(self) -> None:
         """Train from where the last checkpoint is to the end, and evaluate."""
         run = self.parts.spec
-        state = _last_state(run, self.folder, self.execution.device)
+        state = _last_state(run, self.source, self.execution.device)
         self.directory.open_lines(state["lines"] if state else {})
         facts, before = self.facts(self.parts.modules), self.before()
         self.identify(facts.after(before) if state and before else facts)
@@ -70,6 +82,10 @@ class TrainingJob(Job):
         log.info("%s: step %d of %d", run.run_id, session.at.step, session.steps)
         run_epochs(session)
         self.status, self.diagnosis = conclude(session)
+
+    def facts(self, modules: Iterable[str]) -> Provenance:
+        facts, count = super().facts(modules), self.ranks.count
+        return facts if count == 1 else facts.model_copy(update={"processes": count})
 
     def _session(self, fresh: bool) -> TrainingRun:
         """Return the run, ready to train.
@@ -82,13 +98,14 @@ class TrainingJob(Job):
         if fresh:
             (self.folder / predictions.NAME).unlink(missing_ok=True)
             model = start_model(parts, execution.runs, dataset, execution.device)
+            self.ranks.broadcast(model.state_dict().values())
         else:
             model = parts.quantized(parts.float_net(), execution.device)
         _set_sensitivity(parts, execution)
         return TrainingRun(
             spec=parts.spec,
             parameters=model.float_parameters,
-            train_state=parts.train_state(model, dataset.size("train"), self.folder),
+            train_state=parts.train_state(model, dataset.size("train"), self.folder, self.ranks),
             dataset=dataset,
             task=parts.dataset.task,
             outputs=parts.dataset.outputs,
@@ -117,10 +134,38 @@ class TrainingJob(Job):
 def run_job(run: RunSpec, execution: Execution, began: Instant) -> None:
     """Train and evaluate ``run``, or continue it; see ``bitswitch.stages.train``."""
     parts = Parts.of(run)
-    with StopRequest() as stop, RunDirectory(execution.runs / run.run_id) as directory:
-        with TrainingJob(parts, execution, began, directory, stop) as job:
+    folder = execution.runs / run.run_id
+    with (
+        StopRequest() as stop,
+        Ranks.joined_on(execution.device) as ranks,
+        _directory(folder, ranks) as directory,
+    ):
+        with TrainingJob(parts, execution, began, directory, stop, ranks, folder) as job:
             job.train()
         (directory.path / predictions.NAME).unlink(missing_ok=True)
+
+
+@contextmanager
+def _directory(folder: Path, ranks: Ranks) -> Iterator[RunDirectory]:
+    """Yield the directory of a run; all ranks but the leading one work on a copy, which is lost.
+
+    Nobody reads a checkpoint before the leading rank keeps other runs out.
+    """
+    if ranks.leads:
+        with RunDirectory(folder) as directory:
+            ranks.meet()
+            yield directory
+            ranks.meet()
+        return
+    ranks.meet()
+    with TemporaryDirectory(prefix="bitswitch-") as name:
+        copy = Path(name) / folder.name
+        copy.mkdir()
+        for lines in folder.glob("*.jsonl"):
+            shutil.copy(lines, copy)
+        with RunDirectory(copy) as directory:
+            yield directory
+        ranks.meet()
 
 
 def _last_state(run: RunSpec, folder: Path, device: torch.device) -> dict[str, Any]:

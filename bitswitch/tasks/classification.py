@@ -1,7 +1,7 @@
 """Classification: one class per example, judged by top-1 accuracy."""
 
 from math import sqrt
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -74,6 +74,13 @@ class Hits(Evaluator):
         self._losses += self.task.loss_sum(outputs, targets)
         self._right.append(right_ones(rows, labels))
         self.examples += len(targets)
+
+    def merge(self, other: Self) -> None:
+        if other._losses is not None:
+            mine = torch.zeros_like(other._losses) if self._losses is None else self._losses
+            self._losses = mine + other._losses.to(mine.device)
+            self._right += [right.to(mine.device) for right in other._right]
+        self.examples += other.examples
 
     def result(self) -> Found:
         if self._losses is None:

@@ -3,7 +3,7 @@
 import sys
 from math import exp, inf, log, sqrt
 from statistics import stdev
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -200,8 +200,7 @@ class Likelihoods(Evaluator):
         known = self.task.bytes_of
         return torch.ones_like(tokens).sum() if known is None else known.to(tokens)[tokens].sum()
 
-    def merge(self, other: "Likelihoods") -> None:
-        """Count what ``other`` has counted too."""
+    def merge(self, other: Self) -> None:
         if other._sums is not None:
             mine = torch.zeros_like(other._sums) if self._sums is None else self._sums
             self._sums = mine + other._sums.to(mine.device)

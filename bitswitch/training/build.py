@@ -15,7 +15,6 @@ from bitswitch.contracts.streams import Stream
 from bitswitch.contracts.task import rows_of
 from bitswitch.conversion import quantize
 from bitswitch.errors import CheckpointError, Diverged, SpecError
-from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.nn.recompute import checkpoint_blocks
 from bitswitch.plugins import registry
@@ -23,6 +22,7 @@ from bitswitch.plugins.guard import plugin_errors
 from bitswitch.results.result import read_result
 from bitswitch.runtime.allocator import keep_freed_memory
 from bitswitch.runtime.randomness import generator, seeded
+from bitswitch.runtime.ranks import ALONE, Ranks
 from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint, predictions
 from bitswitch.training.distillation import Distillation
@@ -108,9 +108,7 @@ class Parts:
                 order=self.model.order(net),
             )
             self.method.on_quantized(model, self.dataset.outputs)
-        for layer in model.modules():
-            if isinstance(layer, QuantizedLayer):
-                layer.activation_quantizer.batch_parts = self.spec.training.accumulate
+        model.cut_batches(self.spec.training.accumulate)
         checkpoint_blocks(model.net, blocks)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.spec.training.compile:
@@ -134,7 +132,11 @@ class Parts:
         return blocks
 
     def train_state(
-        self, model: QuantizedModel, examples: int, folder: Path | None = None
+        self,
+        model: QuantizedModel,
+        examples: int,
+        folder: Path | None = None,
+        ranks: Ranks = ALONE,
     ) -> TrainState:
         """Return what trains ``model`` on a training split of so many ``examples``.
 
@@ -142,6 +144,7 @@ class Parts:
             model: On its device.
             examples: How many.
             folder: For files that training needs; None: it keeps all in memory.
+            ranks: Of the run.
 
         Raises:
             SpecError: the recipe makes soft targets of classes, and examples have no class each.
@@ -152,8 +155,8 @@ class Parts:
         if training.distillation == "ps-kd":
             self._require_classes("training.distillation 'ps-kd'")
         path = None if folder is None else folder / predictions.NAME
-        memory = Distillation(training, examples, self.dataset.outputs, path)
-        return TrainState.of(self.method, model, training, memory)
+        memory = Distillation(training, examples, self.dataset.outputs, path, ranks)
+        return TrainState.of(self.method, model, training, memory, ranks)
 
     def _require_classes(self, who: str) -> None:
         """Refuse soft targets where an example does not have one class.

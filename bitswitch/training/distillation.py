@@ -9,6 +9,7 @@ from torch.nn.functional import one_hot, softmax
 from bitswitch.contracts.data import Batch
 from bitswitch.nn.losses import smoothed
 from bitswitch.runtime import transfers
+from bitswitch.runtime.ranks import ALONE, Ranks
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.predictions import Predictions
 
@@ -47,33 +48,50 @@ class Distillation:
         images: Of the training split.
         classes: Of the data.
         path: File of the predictions, if any are remembered; None: in memory alone.
+        ranks: Of the run; the leading one remembers for all.
     """
 
     def __init__(
-        self, training: TrainingSpec, images: int, classes: int, path: Path | None = None
+        self,
+        training: TrainingSpec,
+        images: int,
+        classes: int,
+        path: Path | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.training = training
         self.classes = classes
+        self.ranks = ranks
         self._places = torch.empty(0, dtype=torch.int64)  # of the images of the last batch
         self.memory: Predictions | None = None
-        """Of the widest bit-width; None: nothing is remembered."""
-        if training.distillation == "ps-kd":
+        """Of the widest bit-width; None: nothing is remembered here."""
+        if self.remembers and ranks.leads:
             self.memory = Predictions(images, classes, path)
-
-    def targets(self, batch: Batch, epoch: int) -> Tensor:
-        """Return what all passes of a step learn: class indices [n], or soft ones [n, classes]."""
-        smoothing = self.training.label_smoothing
-        if self.memory is None:
-            plain = smoothing == 0.0
-            return batch.targets if plain else smoothed(batch.targets, self.classes, smoothing)
-        self._places = transfers.to_cpu(batch.indices)
-        previous = self.memory.before(self._places, epoch).to(batch.targets.device)
-        return ps_kd_target(batch.targets, previous, ps_kd_weight(epoch, self.training.epochs))
 
     @property
     def remembers(self) -> bool:
         """Whether predictions are kept for the next epoch."""
-        return self.memory is not None
+        return self.training.distillation == "ps-kd"
+
+    def targets(self, batch: Batch, epoch: int) -> Tensor:
+        """Return what all passes of a step learn: class indices [n], or soft ones [n, classes]."""
+        smoothing = self.training.label_smoothing
+        if not self.remembers:
+            plain = smoothing == 0.0
+            return batch.targets if plain else smoothed(batch.targets, self.classes, smoothing)
+        previous = self._before(batch, epoch)
+        return ps_kd_target(batch.targets, previous, ps_kd_weight(epoch, self.training.epochs))
+
+    def _before(self, batch: Batch, epoch: int) -> Tensor:
+        """Return what was said of the images of a batch before an epoch, [n, classes]."""
+        places, device = self.ranks.joined(batch.indices), batch.targets.device
+        if self.memory is None:
+            whole = torch.empty(len(places), self.classes, device=device)
+        else:
+            self._places = transfers.to_cpu(places)
+            whole = self.memory.before(self._places, epoch).to(device)
+        self.ranks.broadcast([whole])
+        return whole[self.ranks.part(len(whole))]
 
     def remember(self, logits: Tensor, epoch: int) -> None:
         """Keep what the widest bit-width said [n, classes] for the next epoch.
@@ -82,9 +100,10 @@ class Distillation:
             logits: Of the batch whose ``targets`` were asked for last.
             epoch: Present one, 0-based.
         """
-        if self.memory is not None:
-            said = transfers.to_cpu(softmax(logits, dim=1))
-            self.memory.keep(self._places, epoch, said)
+        if self.remembers:
+            said = self.ranks.joined(softmax(logits, dim=1))
+            if self.memory is not None:
+                self.memory.keep(self._places, epoch, transfers.to_cpu(said))
 
     def sync(self) -> int:
         """Bring what is remembered onto the disk; return how many predictions that are."""

@@ -15,6 +15,7 @@ from bitswitch.training.meter import EpochMeter
 from bitswitch.training.optimizers import scheduled
 from bitswitch.training.scale_gradients import OPERANDS
 from bitswitch.training.session import TrainingRun
+from bitswitch.training.shares import share_of
 from bitswitch.training.step import PassResult, train_step
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,8 @@ def _train_epoch(session: TrainingRun) -> None:
     spec, at, train_state = session.spec, session.at, session.train_state
     done = at.step - at.epoch * session.steps_per_epoch
     size = spec.training.batch_size
-    batches = session.dataset.train_batches(
-        size, Stream("training", at.epoch), spec.seed, skip=done
-    )
+    share = share_of(session.dataset, train_state.ranks)
+    batches = share.train_batches(size, Stream("training", at.epoch), spec.seed, skip=done)
     train_state.model.train()
     for batch in guarded_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()"):
         session.between_batches()
@@ -60,17 +60,18 @@ def _train_epoch(session: TrainingRun) -> None:
             f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"
         ):
             results = train_step(train_state, batch, rate, step_info)
-        at.count(results, len(batch.targets))
+        at.count(results, len(batch.targets) * train_state.ranks.count)
         at.reflections = train_state.reflections
         _record_step(session, results)
         session.heartbeat()
         session.save_if_due()
+    train_state.ranks.broadcast(train_state.model.buffers())
 
 
 def _begin_step(session: TrainingRun) -> StepInfo:
     """Seed all random numbers of the next step and return when it is."""
     seed, at = session.spec.seed, session.at
-    seed_step(seed, at.step)
+    seed_step(seed, at.step, session.train_state.ranks.rank)
     drawn = generator("passes", seed, at.step)
     return StepInfo(at.epoch, session.spec.training.epochs, at.step, session.steps, drawn)
 
@@ -81,9 +82,10 @@ def score(session: TrainingRun, split: str) -> dict[int, Found]:
     Raises:
         Diverged: a loss that is not finite.
     """
-    model = session.train_state.model
+    model, ranks = session.train_state.model, session.train_state.ranks
     with plugin_errors(f"model '{session.spec.model.name}'", f"evaluation on '{split}'"):
-        scores = evaluate(model, session.task, session.dataset, split, session.between_batches)
+        check = session.between_batches
+        scores = evaluate(model, session.task, session.dataset, split, check, ranks)
     for bits, result in scores.items():
         place = f"on '{split}' at {bits} bit after epoch {session.at.epoch}"
         check_loss(result.values[LOSS], place, model)

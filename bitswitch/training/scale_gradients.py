@@ -39,21 +39,15 @@ class ScaleGradients:
         parts = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.scales.values())
         return torch.cat([part.reshape(-1) for part in parts])
 
-    def add_since(self, before: Tensor) -> Tensor:
-        """Count what came on top of ``before``, a ``vector``; return max |gradient| [scales]."""
-        gradient = self.vector() - before
-        self.add(gradient)
-        return self.largest(gradient)
-
     def largest(self, gradient: Tensor) -> Tensor:
-        """Return max |gradient| of every scale, [scales], of a ``vector``."""
+        """Return max |gradient| of every scale, [scales], of what came to a ``vector``."""
         if len(self.scales) == len(gradient):
             return gradient.abs()
         zeros = gradient.new_zeros(len(self.scales))
         return zeros.scatter_reduce(0, self._owner, gradient.abs(), "amax")
 
     def add(self, gradient: Tensor) -> None:
-        """Count the ``vector`` of one step."""
+        """Count what one pass added to the ``vector``."""
         value = gradient.double()
         size = value.abs()
         self.sums[:3] += torch.stack([value, size, value.square()])

@@ -1,5 +1,6 @@
 """One run while a process works on it: its parts, where it is, and how both are saved."""
 
+import signal
 import time
 from dataclasses import asdict, dataclass, field
 from math import ceil
@@ -7,7 +8,7 @@ from typing import Any, Self
 
 from bitswitch.contracts.data import OpenDataset
 from bitswitch.contracts.task import Task
-from bitswitch.errors import CheckpointError, SpecError
+from bitswitch.errors import CheckpointError, Interrupted, SpecError
 from bitswitch.runtime.progress import Status
 from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint
@@ -81,6 +82,7 @@ class TrainingRun:
     def __post_init__(self) -> None:
         examples, batch = self.dataset.size("train"), self.spec.training.batch_size
         self.steps_per_epoch = examples // batch
+        self.train_state.ranks.equal_share(batch)
         if self.steps_per_epoch == 0:
             raise SpecError(
                 f"training.batch_size {batch} is larger than the {examples} training examples of "
@@ -123,8 +125,31 @@ class TrainingRun:
             for bits, gradients in train_state.gradients.items():
                 gradients.load_state_dict(state["gradients"][bits])
 
+    def _check_stop(self) -> None:
+        """Do nothing, unless a stop was asked for, of this rank or of another one.
+
+        Ranks tell each other in every pass, so that all stop after the same step.
+
+        Raises:
+            Interrupted: it was.
+        """
+        ranks = self.train_state.ranks
+        if ranks.alone:
+            self.stop.check()
+            return
+        ranks.stopping = self.stop.signal is not None
+        if ranks.stopped:
+            self.stop.check()
+            text = "Stopped with another process of the run; the state is saved."
+            raise Interrupted(text, signal.SIGTERM)
+
     def save(self) -> None:
-        """Write a checkpoint; one of a finished training holds no more than the model."""
+        """Write a checkpoint; one of a finished training holds no more than the model.
+
+        Of several processes, the leading one does.
+        """
+        if not self.train_state.ranks.leads:
+            return
         with self.clock.phase("other"):
             train_state = self.train_state
             state: dict[str, Any] = {"model": train_state.model.state_dict()}
@@ -144,6 +169,8 @@ class TrainingRun:
 
     def save_snapshot(self) -> None:
         """Keep the model as it is after this epoch."""
+        if not self.train_state.ranks.leads:
+            return
         with self.clock.phase("other"):
             path = self.directory.path / checkpoint.snapshot_name(self.at.epoch)
             checkpoint.save(path, self.spec.run_id, {"model": self.train_state.model.state_dict()})
@@ -159,7 +186,7 @@ class TrainingRun:
         Raises:
             Interrupted: a stop was asked for.
         """
-        self.stop.check()
+        self._check_stop()
         self.clock.keep_up()
 
     def heartbeat(self, at_once: bool = False) -> None:

@@ -20,7 +20,9 @@ from bitswitch.contracts.method import (
 from bitswitch.errors import SpecError
 from bitswitch.nn.alrs import mean_clipped
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.nn.norms.together import synchronize
 from bitswitch.runtime import transfers
+from bitswitch.runtime.ranks import ALONE, Ranks
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import all_positive, by_scales, check_loss, reflect_scales
@@ -68,6 +70,8 @@ class TrainState:
     """How many scales the updates of this step have mirrored at zero, int64 []."""
     reflections: int = 0
     """The same, since the start and up to the last step."""
+    ranks: Ranks = ALONE
+    """Who else works on the run, each on its share of every batch."""
 
     @classmethod
     def of(
@@ -76,12 +80,22 @@ class TrainState:
         model: QuantizedModel,
         training: TrainingSpec,
         distillation: Distillation,
+        ranks: Ranks = ALONE,
     ) -> Self:
         """Return the state at the start of training."""
         idle = {}
         for bits in model.bitset:
             with model.at(bits):
                 idle[bits] = model.inactive_parameters()
+        if training.batch_norm == "sync":
+            synchronize(model, ranks)
+        if not ranks.alone:
+            if method.needs_whole_batch:
+                raise SpecError(
+                    f"{type(method).__name__} looks at the whole batch, and {ranks.count} "
+                    f"processes cut it.\n  Train it in one process."
+                )
+            model.cut_batches(ranks.count * ranks.parts(training.accumulate))
         recorded = training.record_scale_gradients or method.needs_scale_gradients(training)
         return cls(
             method=method,
@@ -95,6 +109,7 @@ class TrainState:
             idle=idle,
             apart=PassGradients(_used_by_all(model, idle)) if method.weighs_passes else None,
             crossed=torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device),
+            ranks=ranks,
         )
 
     def scale_rate(self, rate: float) -> float:
@@ -104,6 +119,7 @@ class TrainState:
 
     def step(self, rates: Rates) -> None:
         """Update all parameters at these learning rates; scales stay positive."""
+        self.ranks.total(self._own_gradients())
         if self.training.clip_value is not None:
             nn.utils.clip_grad_value_(self.model.parameters(), self.training.clip_value)
         if self.training.clip_norm is not None:
@@ -116,6 +132,13 @@ class TrainState:
             scale.data.copy_(old + old * (scale.data - old))
         if self.scales and self.training.scale_guard == "reflect":
             self.crossed += reflect_scales(self.scales)
+
+    def _own_gradients(self) -> Iterator[Tensor]:
+        """Yield the gradients that are of this rank's share alone; those kept apart are not."""
+        added = set() if self.apart is None else {id(one) for one in self.apart.parameters}
+        for parameter in self.model.parameters():
+            if parameter.grad is not None and id(parameter) not in added:
+                yield parameter.grad
 
 
 def _used_by_all(
@@ -225,18 +248,45 @@ def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> PassResult
     gradients = _gradients(train_state, current)
     before = None if gradients is None else gradients.vector()
     values, requests = _backward(train_state, step, current)
-    if gradients is not None and before is not None:
-        values = torch.cat([values, gradients.add_since(before)])
+    values = _counted(train_state.ranks, values, gradients, before)
     if train_state.apart is not None:
-        _keep_apart(train_state.method, train_state.apart, current)
+        _keep_apart(train_state, train_state.apart, current)
         requests += [train_state.apart.request()] if step.is_done else []
     value, headline, *largest = _sent(values, requests)
+    if not train_state.ranks.alone:
+        train_state.ranks.stopped = largest.pop(0) > 0
     check_loss(value, f"at {current} in step {step.info.step}", model)
     mean = None if gradients is None else mean_clipped(largest)
     scale_rate = train_state.method.scale_learning_rate(
         train_state.training, current, train_state.scale_rate(step.rate), largest
     )
     return PassResult(current.bits, value, headline, mean, scale_rate)
+
+
+def _counted(
+    ranks: Ranks, values: Tensor, gradients: ScaleGradients | None, before: Tensor | None
+) -> Tensor:
+    """Add up over the ranks what one pass gave, and count its scale gradients.
+
+    Args:
+        ranks: Of the run.
+        values: Loss and headline of this rank, [2].
+        gradients: What counts them; None: nobody asks.
+        before: Their vector before the pass.
+
+    Returns:
+        Loss and headline; where there are other ranks, how many were asked to stop; max |gradient|
+        of every scale.
+    """
+    if not ranks.alone:
+        values = torch.cat([values, values.new_full((1,), float(ranks.stopping))])
+    if gradients is None or before is None:
+        ranks.total([values])
+        return values
+    gradient = gradients.vector() - before
+    ranks.total([values, gradient])
+    gradients.add(gradient)
+    return torch.cat([values, gradients.largest(gradient)])
 
 
 def _backward(
@@ -251,7 +301,9 @@ def _backward(
         SpecError: the method wants to know something of the whole batch, which has several parts.
     """
     method, is_read = train_state.method, step.is_read
-    parts = min(train_state.training.accumulate, len(step.batch.inputs))
+    ranks = train_state.ranks.count
+    parts = train_state.ranks.parts(train_state.training.accumulate)
+    parts = min(parts, len(step.batch.inputs))
     losses, headlines, outputs = [], [], []
     requests: list[HostRequest] = []
     for some, learned, earlier in _parts(parts, step):
@@ -262,7 +314,8 @@ def _backward(
             current, logits, learned, some, before, train_state.model, step.info, requests
         )
         loss = method.loss(context)
-        loss = loss if parts == 1 else loss * (len(some.inputs) / len(step.batch.inputs))
+        share = len(some.inputs) / (len(step.batch.inputs) * ranks)
+        loss = loss if share == 1 else loss * share
         loss.backward()  # type: ignore[no-untyped-call]
         logits = logits.detach()
         losses.append(loss.detach())
@@ -271,9 +324,10 @@ def _backward(
         del context, logits, loss  # before the next part makes its own
     if requests and parts > 1:
         raise SpecError(
-            f"{type(method).__name__} looks at the whole batch, and training.accumulate {parts} "
-            f"cuts it.\n  Leave accumulate out."
+            f"{type(method).__name__} looks at the whole batch, and training.accumulate "
+            f"{train_state.training.accumulate} cuts it.\n  Leave accumulate out."
         )
+    train_state.ranks.average([request.values for request in requests])
     step.finish(tuple(outputs))
     return torch.stack([_total(losses), _total(headlines)]), requests
 
@@ -333,7 +387,7 @@ def _check_scales(train_state: TrainState, place: str, rates: Mapping[str, float
         raise by_scales(train_state.model, place, rates)
 
 
-def _keep_apart(method: Method, apart: PassGradients, current: Pass) -> None:
+def _keep_apart(train_state: TrainState, apart: PassGradients, current: Pass) -> None:
     """Take over the gradients of a pass.
 
     Raises:
@@ -341,11 +395,12 @@ def _keep_apart(method: Method, apart: PassGradients, current: Pass) -> None:
     """
     if current.update:
         raise SpecError(
-            f"{type(method).__name__} weighs the passes of a step against each other, and "
-            f"training.update 'separate' takes a step after each.\n"
+            f"{type(train_state.method).__name__} weighs the passes of a step against each other, "
+            f"and training.update 'separate' takes a step after each.\n"
             f"  Set training.update to 'conventional'."
         )
     apart.take()
+    train_state.ranks.total(apart.kept[-1])
 
 
 def _switch(model: QuantizedModel, current: Pass) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from bitswitch.errors import DeviceError, LockError
 from bitswitch.runtime import devices
-from bitswitch.runtime.devices import claimed_gpu, product_name, resolve, training_slots
+from bitswitch.runtime.devices import claimed_gpus, product_name, resolve, training_slots
 from bitswitch.runtime.gpus import VISIBLE
 from bitswitch.runtime.locks import try_lock
 
@@ -95,16 +95,16 @@ def test_processors_have_a_name():
 
 def test_claims_take_different_gpus_and_hide_the_others(gpus, tmp_path):
     gpus("0,1")
-    with claimed_gpu("auto", folder=tmp_path) as first:
-        assert os.environ[VISIBLE] == first == "0"
+    with claimed_gpus("auto", folder=tmp_path) as first:
+        assert [os.environ[VISIBLE]] == first == ["0"]
         gpus("0,1")
-        with claimed_gpu("cuda", folder=tmp_path) as second:
-            assert os.environ[VISIBLE] == second == "1"
+        with claimed_gpus("cuda", folder=tmp_path) as second:
+            assert [os.environ[VISIBLE]] == second == ["1"]
 
 
 def test_a_claim_puts_the_environment_back(gpus, tmp_path):
     gpus("0,1")
-    with claimed_gpu("auto", folder=tmp_path):
+    with claimed_gpus("auto", folder=tmp_path):
         pass
     assert os.environ[VISIBLE] == "0,1"
 
@@ -113,9 +113,9 @@ def test_runs_share_a_gpu_only_when_all_have_one(gpus, tmp_path):
     claimed = []
     for _ in range(4):
         gpus("0,1")
-        claim = claimed_gpu("auto", runs_per_gpu=2, folder=tmp_path)
+        claim = claimed_gpus("auto", runs_per_gpu=2, folder=tmp_path)
         claimed.append((claim, claim.__enter__()))
-    assert [gpu for _, gpu in claimed] == ["0", "1", "0", "1"]
+    assert [gpu for _, (gpu,) in claimed] == ["0", "1", "0", "1"]
     for claim, _ in reversed(claimed):
         claim.__exit__(None, None, None)
 
@@ -123,13 +123,13 @@ def test_runs_share_a_gpu_only_when_all_have_one(gpus, tmp_path):
 def test_a_claim_waits_with_a_message_until_a_gpu_is_free(gpus, tmp_path, caplog):
     gpus("0")
     caplog.set_level("INFO")
-    first = claimed_gpu("auto", folder=tmp_path)
+    first = claimed_gpus("auto", folder=tmp_path)
     first.__enter__()
     timer = threading.Timer(0.1, lambda: first.__exit__(None, None, None))
     began = time.monotonic()
     timer.start()
-    with claimed_gpu("auto", folder=tmp_path) as gpu:
-        assert gpu == "0"
+    with claimed_gpus("auto", folder=tmp_path) as gpu:
+        assert gpu == ["0"]
         assert time.monotonic() - began >= 0.1
     assert caplog.messages == ["all 1 GPU slots are taken by other runs; waiting for one"]
 
@@ -138,8 +138,8 @@ def test_a_killed_process_frees_its_gpu(gpus, tmp_path):
     gpus("0")
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from bitswitch.runtime.devices import claimed_gpu\n"
-        "with claimed_gpu('auto', folder=Path(sys.argv[1])): print('held', flush=True);"
+        "from bitswitch.runtime.devices import claimed_gpus\n"
+        "with claimed_gpus('auto', folder=Path(sys.argv[1])): print('held', flush=True);"
         " time.sleep(60)"
     )
     holder = subprocess.Popen(
@@ -149,23 +149,23 @@ def test_a_killed_process_frees_its_gpu(gpus, tmp_path):
     assert try_lock(tmp_path / "0-0") is None
     holder.kill()
     holder.wait()
-    with claimed_gpu("auto", folder=tmp_path) as gpu:
-        assert gpu == "0"
+    with claimed_gpus("auto", folder=tmp_path) as gpu:
+        assert gpu == ["0"]
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:2"])
 def test_nothing_is_claimed_without_a_gpu(gpus, tmp_path, device):
     gpus("0,1")
-    with claimed_gpu(device, folder=tmp_path) as gpu:
-        assert gpu is None
+    with claimed_gpus(device, folder=tmp_path) as gpu:
+        assert gpu == []
         assert os.environ[VISIBLE] == "0,1"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_gpu_with_an_index_is_claimed_and_stays_countable(gpus, tmp_path):
     gpus("3,5")
-    with claimed_gpu("cuda:1", folder=tmp_path) as gpu:
-        assert gpu == "5"
+    with claimed_gpus("cuda:1", folder=tmp_path) as gpu:
+        assert gpu == ["5"]
         assert os.environ[VISIBLE] == "3,5"
         gpus("5")
         assert try_lock(tmp_path / "5-0") is None
@@ -178,4 +178,4 @@ def test_without_locks_no_gpu_is_claimed(gpus, tmp_path, monkeypatch):
     gpus("0")
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(LockError, match=r"has no file locks(.*\n)*.*TMPDIR=FOLDER"):
-        claimed_gpu("auto", folder=tmp_path).__enter__()
+        claimed_gpus("auto", folder=tmp_path).__enter__()

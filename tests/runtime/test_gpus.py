@@ -1,9 +1,12 @@
 """What CUDA would see, by a driver that is a script."""
 
+import os
+
 import pytest
 
-from bitswitch.runtime import gpus
-from bitswitch.runtime.devices import claimed_gpu
+from bitswitch.errors import DeviceError
+from bitswitch.runtime import devices, gpus
+from bitswitch.runtime.devices import claimed_gpus
 from bitswitch.runtime.gpus import ORDER, VISIBLE, visible
 
 TWO = """\
@@ -106,11 +109,29 @@ def test_a_gpu_is_claimed_once_under_all_its_names(driver, monkeypatch, tmp_path
     folder = tmp_path / "locks"
     folder.mkdir()
     driver(says(TWO), "1,0")
-    with claimed_gpu("auto", folder=folder) as first:
-        assert first == "1"
+    with claimed_gpus("auto", folder=folder) as first:
+        assert first == ["1"]
         monkeypatch.setenv(VISIBLE, "GPU-aa22,GPU-aa11")
-        with claimed_gpu("auto", folder=folder) as second:
-            assert second == "GPU-aa11"
+        with claimed_gpus("auto", folder=folder) as second:
+            assert second == ["GPU-aa11"]
+
+
+def test_several_gpus_are_claimed_at_once_or_none(driver, tmp_path):
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    driver(says(TWO), "1,0")
+    with claimed_gpus("auto", folder=folder, count=2) as both:
+        assert both == ["1", "0"]
+        assert os.environ[VISIBLE] == "1,0"
+        assert devices._free([(gpu, 0) for gpu in visible().gpus], folder, 1) == {}
+    with (
+        claimed_gpus("auto", folder=folder),
+        pytest.raises(DeviceError, match="3 processes need 3 GPUs, and there are 1"),
+        claimed_gpus("auto", folder=folder, count=3),
+    ):
+        pass
+    with claimed_gpus("auto", folder=folder, count=2) as both:
+        assert both == ["1", "0"]
 
 
 def test_without_a_driver_names_are_believed(driver, monkeypatch):

@@ -16,6 +16,13 @@ JOB_PARAMS = {
     "device": config["device"],
     "share": config["runs_per_gpu"],
 }
+# What a training run takes that several GPUs share: so many times as much.
+GPUS = config["gpus_per_run"]
+RUN_THREADS = min(workflow.cores, JOB_THREADS * GPUS)
+RUN_RESOURCES = {
+    "mem_mb": JOB_RESOURCES["mem_mb"] * GPUS,
+    "gpu": JOB_RESOURCES["gpu"] * GPUS,
+}
 JOB_ARGUMENTS = (
     "--data={params.data:q} --device={params.device:q} --runs-per-gpu={params.share:q}"
     " -- {params.suite:q}"
@@ -53,10 +60,13 @@ rule train:
         metrics="results/runs/{run}/metrics.jsonl",
     log:
         "results/runs/{run}/log",
-    threads: JOB_THREADS
+    threads: RUN_THREADS
     resources:
-        **JOB_RESOURCES,
+        **RUN_RESOURCES,
     params:
         **JOB_PARAMS,
+        processes=GPUS,
     shell:
-        "bitswitch train " + JOB_ARGUMENTS + " {wildcards.run:q} >> {log:q} 2>&1"
+        "bitswitch train --processes={params.processes:q} "
+        + JOB_ARGUMENTS
+        + " {wildcards.run:q} >> {log:q} 2>&1"

@@ -47,6 +47,8 @@ class L1Regularization(Method):
         "option. Only layers that will be quantized are penalised.",
     )
 
+    needs_whole_batch = True
+
     class Options(Strict):
         """What the publication calls lambda, and how the network is quantized afterwards."""
 
@@ -125,6 +127,8 @@ class L1Regularization(Method):
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":
             return "It trains in one pass per step: there is nobody to learn from."
+        if spec.training.accumulate > 1:
+            return "it penalises the gradient of whole batches: training.accumulate must be 1"
         return None
 
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bitswitch.nn.norms.together import batch_norm
 from bitswitch.quant.per_bit import Switchable
 from bitswitch.runtime import transfers
+from bitswitch.runtime.ranks import Ranks
 from bitswitch.types import FLOAT_BITS, BitSet
 
 
@@ -34,6 +36,8 @@ class SharedBatchNorm(Switchable):
     measured_var: Tensor | None
     measured_batches: Tensor
     """int64 [bit-widths]: how many batches recalibration saw; 0: it is still to come."""
+    ranks: Ranks | None = None
+    """Whose batches are normalised together; None: every part of a batch on its own."""
 
     def __init__(self, norm: _BatchNorm, bitset: BitSet) -> None:
         super().__init__()
@@ -79,7 +83,7 @@ class SharedBatchNorm(Switchable):
         if measured and mean is not None and variance is not None:
             mean, variance = mean[self._index], variance[self._index]
         updates = (self.training or self._measuring) and mean is not None
-        return nn.functional.batch_norm(
+        return batch_norm(
             x,
             mean,
             variance,
@@ -88,6 +92,7 @@ class SharedBatchNorm(Switchable):
             training=updates or mean is None,
             momentum=self._count() if updates else 0.0,
             eps=self.eps,
+            ranks=self.ranks,
         )
 
     @property

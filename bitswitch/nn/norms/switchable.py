@@ -5,11 +5,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bitswitch.nn.norms.together import batch_norm
 from bitswitch.quant.per_bit import Key, PerBit, Switchable
 from bitswitch.runtime import transfers
+from bitswitch.runtime.ranks import Ranks
 from bitswitch.types import BitSet
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -44,6 +46,8 @@ class SwitchableBatchNorm(Switchable):
     """[copies, channels], as the next two [copies, ...]."""
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    ranks: Ranks | None = None
+    """Whose batches are normalised together; None: every part of a batch on its own."""
     former_names: Mapping[str, Key] = MappingProxyType({})
     """Names in old state dicts of copies that have another name now."""
 
@@ -101,7 +105,7 @@ class SwitchableBatchNorm(Switchable):
     def forward(self, x: Tensor) -> Tensor:
         statistics = self._statistics
         tracked = statistics.mean is not None
-        return nn.functional.batch_norm(
+        return batch_norm(
             x,
             statistics.mean,
             statistics.variance,
@@ -110,6 +114,7 @@ class SwitchableBatchNorm(Switchable):
             training=self.training or not tracked,
             momentum=self._count() if self.training and tracked else 0.0,
             eps=self.eps,
+            ranks=self.ranks,
         )
 
     def _count(self) -> float:

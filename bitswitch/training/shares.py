@@ -1,0 +1,42 @@
+"""What one of several processes reads of a dataset."""
+
+from collections.abc import Iterator
+
+from bitswitch.contracts.data import Batch, OpenDataset
+from bitswitch.contracts.streams import Stream
+from bitswitch.runtime.ranks import Ranks
+
+
+class Share(OpenDataset):
+    """An equal part of every training batch, and some whole batches of every evaluation.
+
+    Args:
+        whole: What all ranks read.
+        ranks: Whose share it is.
+    """
+
+    def __init__(self, whole: OpenDataset, ranks: Ranks) -> None:
+        self.whole, self.ranks = whole, ranks
+
+    def size(self, split: str) -> int:
+        return self.whole.size(split)
+
+    def train_batches(
+        self, batch_size: int, stream: Stream, seed: int, skip: int
+    ) -> Iterator[Batch]:
+        self.ranks.equal_share(batch_size)
+        for batch in self.whole.train_batches(batch_size, stream, seed, skip):
+            part = self.ranks.part(len(batch.targets))
+            yield Batch(*(values[part] for values in batch))
+
+    def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
+        count = -(-self.size(split) // batch_size)
+        mine = range(count)[self.ranks.part(count)]
+        for number, batch in enumerate(self.whole.batches(split, batch_size)):
+            if number in mine:
+                yield batch
+
+
+def share_of(dataset: OpenDataset, ranks: Ranks) -> OpenDataset:
+    """Return what this rank reads of ``dataset``."""
+    return dataset if ranks.alone else Share(dataset, ranks)
