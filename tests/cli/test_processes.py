@@ -54,7 +54,7 @@ def command(tmp_path_factory, tiny_data):
 
 
 def start(command, results, processes):
-    folder, arguments, run = command
+    folder, arguments, _run = command
     options = ["--results", str(results), "--processes", str(processes)]
     return subprocess.Popen(
         [sys.executable, "-m", "bitswitch", *arguments, *options],
