@@ -31,12 +31,26 @@ def forms(
         net: At full precision, not quantized.
     """
     names = [layer.name for layer in model.facts.layers]
-    return [
+    stored = [
         _full_precision(net, names),
         *(_separate(model, tensors, bits) for bits in model.bitset),
         _whole(file, names, tensors),
-        *_in_memory(model),
     ]
+    if size := _embedding_and_head(net, names):
+        stored = [form.model_copy(update={"embedding_and_head": size}) for form in stored]
+    return stored + _in_memory(model)
+
+
+def _embedding_and_head(net: nn.Module, names: list[str]) -> int:
+    """Return the bytes of embeddings and float linear layers; 0 of a network without embeddings."""
+    modules = dict(net.named_modules())
+    if not any(isinstance(module, nn.Embedding) for module in modules.values()):
+        return 0
+    return sum(
+        _bytes(module.weight)
+        for name, module in modules.items()
+        if isinstance(module, nn.Embedding | nn.Linear) and name not in names
+    )
 
 
 def _full_precision(net: nn.Module, names: list[str]) -> Storage:

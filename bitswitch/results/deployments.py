@@ -80,6 +80,10 @@ class Storage(Record):
     beyond: float | None = None
     """Share of the codes of a separate model that do not fit in ``bits``, each of which takes a bit
     more; None: all fit."""
+    embedding_and_head: int | None = None
+    """Of the rest, bytes of embeddings and of linear layers that are not quantized, the head among
+    them, of a network that reads tokens; half of them would do in 16 bits. None: it reads none, or
+    that was not counted."""
 
 
 class Rounding(Record):

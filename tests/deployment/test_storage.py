@@ -9,7 +9,7 @@ from bitswitch.deployment.loading import load
 from bitswitch.deployment.storage import forms
 from bitswitch.training.build import Parts
 
-from . import exported
+from . import decoders, exported
 
 
 @pytest.fixture(scope="module", params=[(8, 4, 2), (4, 3, 2)], ids=str)
@@ -118,3 +118,22 @@ def test_scales_of_groups_are_stored_and_those_of_tokens_are_not(tmp_path):
     for bits in run.bitset:
         assert quantized["separate", bits] == sum(sizes) * bits // 8 + scales
     assert quantized["memory", 4] == sum(sizes) + scales
+
+
+def test_embedding_and_head_of_a_decoder_are_told_from_the_rest(case, tmp_path):
+    run = decoders.run_of()
+    model, file = decoders.quantized(run), tmp_path / "model.safetensors"
+    file.write_bytes(container.encoded(*decoders.artifact(model, run).content))
+    net = Parts.of(run).float_net()
+    found = forms(file, container.read(file)[1], load(file), net)
+    both = 2 * 4 * decoders.VOCABULARY * net.size.width
+    norms = sum(4 * part.numel() for part in net.parameters() if part.dim() == 1)
+    for one in found:
+        if one.form == "memory":
+            assert one.embedding_and_head is None
+        else:
+            assert one.embedding_and_head == both
+        if one.form in ("fp32", "separate"):
+            assert one.rest == both + norms
+    _, _, of_images = case
+    assert all("embedding_and_head" not in one.content() for one in of_images.values())

@@ -139,7 +139,7 @@ of, and ``energy_shared``, whether it holds that of others too; ``no_energy``: w
 
 LATER = (
     *("energy_j", "train_energy_j", "energy_source", "energy_shared", "no_energy"),
-    "switch_s",
+    *("embedding_and_head", "switch_s"),
 )
 """Columns that tables of earlier versions lack; they are read as empty."""
 
@@ -271,8 +271,9 @@ those of ``onnx`` are set against the integer model, and ``no_onnx`` says why th
 
 STORAGE = ("run", *Storage.model_fields, "switch_s")
 """Columns of ``storage.csv``, bytes: ``fp32`` weights, a ``separate`` model for each bit-width, one
-``file`` for all, and that in ``memory`` at each bit-width; of quantized layers and of the rest.
-``switch_s``: how long a switch to it takes in memory."""
+``file`` for all, and that in ``memory`` at each bit-width; of quantized layers and of the rest,
+``embedding_and_head`` among it, of networks that read tokens. ``switch_s``: how long a switch to it
+takes in memory."""
 
 ROUNDING = ("run", *Rounding.model_fields)
 """Columns of ``rounding.csv``: sums of squares over the weights of a layer at a bit-width."""

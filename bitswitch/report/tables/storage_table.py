@@ -37,6 +37,11 @@ NOTES = (
     "Peak memory: the most that training held, of the whole process on a processor, of tensors on "
     "a GPU. Energy: of the training steps, mean over seeds, see Table 5.",
 )
+SIXTEEN_BITS = (
+    "FP16: all tensors of the full-precision network in 16 bits, as large decoders are handed out. "
+    "Embedding and head FP16: what one model or file takes with these in 16 bits, where the files "
+    "here have 32; counted, not evaluated."
+)
 NOT_TIMED = (
     "no switch was timed: deployed by an earlier version of bitswitch, or one bit-width only"
 )
@@ -61,20 +66,38 @@ def forms(storage: pd.DataFrame, run: str) -> list[Form]:
         storage: ``storage.csv``.
         run: Of the network.
     """
-    rows = storage[storage.run == run]
+    rows = storage[storage.run == run].astype({"beyond": float})
     by_form = {form: group for form, group in rows.groupby("form", sort=False)}
     separate, held = by_form.get("separate", rows[:0]), by_form.get("memory", rows[:0])
     listed = [("FP32", by_form.get("fp32", rows[:0]))]
-    for bits, beyond in zip(separate.bits, separate.beyond.fillna(0), strict=True):
-        needed = f", {bits + beyond:.2f} bits" if beyond else ""
-        listed.append((f"w{bits:.0f} alone{needed}", separate[separate.bits == bits]))
+    for bits, beyond in zip(separate.bits, separate.beyond, strict=True):
+        listed.append((_alone(bits, beyond), separate[separate.bits == bits]))
     listed += [("one model each, all", separate), ("one file", by_form.get("file", rows[:0]))]
     listed += [(f"in memory at w{bits:.0f}", held[held.bits == bits]) for bits in held.bits]
-    return [
+    found = [
         Form(title, int(group.quantized.sum()), int(group.rest.sum()), _switch(group))
         for title, group in listed
         if len(group)
     ]
+    return [*found, *_in_sixteen_bits(rows)]
+
+
+def _alone(bits: float, beyond: float) -> str:
+    """Return the title of a model of one bit-width."""
+    needed = f", {bits + beyond:.2f} bits" if beyond > 0 else ""
+    return f"w{bits:.0f} alone{needed}"
+
+
+def _in_sixteen_bits(rows: pd.DataFrame) -> Iterator[Form]:
+    """Yield what forms take whose floats have 16 bits, of a network that reads tokens."""
+    for row in rows[rows.embedding_and_head.notna()].to_dict("records"):
+        if row["form"] == "fp32":
+            yield Form("FP16", row["quantized"] // 2, row["rest"] // 2)
+        else:
+            alone = row["form"] == "separate"
+            title = _alone(row["bits"], row["beyond"]) if alone else "one file"
+            rest = row["rest"] - int(row["embedding_and_head"]) // 2
+            yield Form(f"{title}, embedding and head FP16", row["quantized"], rest)
 
 
 def _switch(rows: pd.DataFrame) -> float | None:
@@ -108,9 +131,15 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             *deployed.sections(values, lambda _: FORMS, lines),
             *_training(values, footnotes),
         ),
-        notes=NOTES,
+        notes=(*NOTES, SIXTEEN_BITS) if _reads_tokens(frames, experiment) else NOTES,
         footnotes=footnotes,
     )
+
+
+def _reads_tokens(frames: Frames, experiment: str) -> bool:
+    """Return whether a network of an experiment does, and what that takes was counted."""
+    shown = frames.storage.run.isin(set(deployed.places(frames, experiment).run))
+    return bool(frames.storage.embedding_and_head[shown].notna().any())
 
 
 def _entries(form: Form, full: Form, footnotes: Footnotes) -> tuple[Entry, ...]:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bitswitch.errors import RecordError
@@ -153,6 +154,22 @@ def test_storage_is_set_against_full_precision(frames: Frames):
     title, quantized, rest, _ = storage_table.forms(frames.storage, run)[5]
     assert (title, rest) == ("one model each, all", 4 * (REST + COPY))
     assert quantized == FLOAT * (8 + 6 + 4 + 2) // 32
+
+
+def test_networks_that_read_tokens_have_rows_in_sixteen_bits(frames: Frames):
+    assert not any("FP16" in line for line in texts(tables.build(frames, "storage")))
+    read, size = frames.storage, REST // 2
+    of_tensors = read.form.isin(["fp32", "separate", "file"])
+    counted = read.assign(embedding_and_head=pd.Series(size, read.index).where(of_tensors))
+    found = tables.build(replace(frames, storage=counted), "storage")
+    assert any(note.startswith("FP16:") for note in found.notes)
+    lines = texts(found)
+    assert lines["FP16"][3:] == ["50.0", "50.0", ""]
+    for title, rest in (("w2 alone", REST + COPY), ("one file", REST + 4 * COPY)):
+        halved = lines[f"{title}, embedding and head FP16"]
+        assert halved[0] == lines[title][0]
+        assert halved[1] == f"{(rest - size // 2) / 1024:,.1f}"
+    assert sum("FP16" in line for line in lines) == 1 + 4 + 1
 
 
 def test_further_bits_of_codes_beyond_their_range_are_told(frames: Frames):
