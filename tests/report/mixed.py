@@ -1,14 +1,19 @@
 """Synthetic mixed precision: made-up scores and sub-nets in files as the real jobs leave them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bitswitch.contracts.sensitivity import Score
 from bitswitch.costs import CostModel, LayerShape
+from bitswitch.report.collect.columns import CORRECT_EXAMPLES
+from bitswitch.report.collect.frames import Frames, frame
+from bitswitch.results.correct import Correct
 from bitswitch.results.policies import HeldOut, PolicyFile, costs_record
 from bitswitch.results.scores import write_scores
 from bitswitch.spec.run import SensitivitySpec
@@ -121,6 +126,12 @@ EXPERIMENTS["searched-layers"] = EXPERIMENTS["search-comparison"] | {
     "title": "Layers",
     "table": "layer-bits",
     "figures": ["layer-bits"],
+}
+
+EXPERIMENTS["search-pairs"] = EXPERIMENTS["search-comparison"] | {
+    "title": "Pairs",
+    "table": "search-pairs",
+    "beside": {"experiment": "search-pairs", "variant": "ilp"},
 }
 
 
@@ -262,3 +273,27 @@ def write_search(
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
     seal(folder, result)
     return folder
+
+
+def kept(frames: Frames, right: Mapping[str, Iterable[int]], metric: str = "top1") -> Frames:
+    """Return results that say which of 1000 test images every sub-net got right.
+
+    Args:
+        frames: Collected results.
+        right: Indices of images, by variant; those of others are not known.
+        metric: Whose share they are.
+    """
+    rows = frames.reproduced.dropna(subset="search")
+    places = rows[["variant", "search", "policy"]].drop_duplicates(["search", "policy"])
+    lines = [
+        {"job": row.search}
+        | Correct.pack(
+            str(row.policy),
+            metric,
+            np.isin(np.arange(1000), [*right[str(row.variant)]]).astype(int),
+        ).model_dump()
+        for row in places.itertuples()
+        if row.variant in right
+    ]
+    before = frames.correct_examples
+    return replace(frames, correct_examples=pd.concat([before, frame(lines, CORRECT_EXAMPLES)]))

@@ -135,6 +135,20 @@ def measured_effect(effect: Paired | str | None, metric: Metric) -> Entry:
     return Entry(_changed(effect.mean, metric), below=below, tone="muted")
 
 
+def over_seeds(found: Paired, metric: Metric) -> Entry:
+    """Return a paired difference with its interval over seeds (n).
+
+    Args:
+        found: On the metric's scale.
+        metric: The headline.
+    """
+    below = f"({found.seeds})"
+    if found.interval is not None:
+        low, high = (_changed(end, metric) for end in found.interval)
+        below = f"[{low}, {high}] {below}"
+    return Entry(_changed(found.mean, metric), below=below)
+
+
 def _changed(difference: float, metric: Metric) -> str:
     """Return a difference on the metric's scale, with its sign; of logarithms, in percent."""
     if metric.scale == "linear":

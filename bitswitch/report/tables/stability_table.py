@@ -1,7 +1,7 @@
 """Whether traces before training still tell sensitive layers late in training (R8), as a table."""
 
 from collections.abc import Iterator
-from statistics import fmean, stdev
+from statistics import fmean
 
 import pandas as pd
 
@@ -9,12 +9,14 @@ from bitswitch.report.analysis.trace_stability import stability
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.statistics import interval
 from bitswitch.report.tables.kind import TableKind, table_of
 
 NOTES = (
     "Spearman's rank correlation over layers between the scores of the network before its first "
-    "step and those after so many epochs of training with quantization, mean ± standard deviation "
-    "over seeds (n); p: largest over seeds, two-sided, of a permutation test for one network. "
+    "step and those after so many epochs of training with quantization, mean over seeds (n) with "
+    "its 95 % interval by Student's t, cut at 1; p: largest over seeds, two-sided, of a "
+    "permutation test for one network. "
     "All scores are taken at full precision, from the float weights that training keeps.",
 )
 
@@ -75,13 +77,16 @@ def _lines(
 
 
 def _entry(rows: pd.DataFrame, footnotes: Footnotes) -> Entry:
-    """Return mean ± standard deviation (n) of correlations, and the largest p."""
+    """Return the mean of correlations, its interval over seeds (n), and the largest p."""
     good = rows.dropna(subset=["correlation"])
     if good.empty:
         return Entry(DASH, marks=(footnotes.mark("not scored, or too few layers to compare"),))
     found = [float(value) for value in good.correlation]
-    spread = f"±{stdev(found):.2f} ({len(found)})" if len(found) > 1 else f"({len(found)})"
-    return Entry(f"{fmean(found):.2f}", below=f"{spread}, p={good.p.max():.2g}")
+    below = f"({len(found)}), p={good.p.max():.2g}"
+    if (over_seeds := interval(found)) is not None:
+        low, high = max(-1.0, over_seeds.low), min(1.0, over_seeds.high)
+        below = f"[{low:.2f}, {high:.2f}] {below}"
+    return Entry(f"{fmean(found):.2f}", below=below)
 
 
 KIND = TableKind(build, variants_need="scores")

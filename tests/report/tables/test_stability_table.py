@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bitswitch.report import statistics
 from bitswitch.report.analysis.trace_stability import stability
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
@@ -19,8 +20,10 @@ def test_columns_are_the_epochs_that_were_scored(mixed_frames: Frames):
     (line,) = section.lines
     found = stability(frames.sensitivities, frames.scores)
     assert float(line.entries[2].text) == pytest.approx(found.correlation.iloc[-1], abs=0.006)
-    assert line.entries[0].below.startswith("±")
-    assert "(2), p=" in line.entries[0].below
+    expected = statistics.interval(found[found.epoch == 1].correlation.tolist())
+    assert expected is not None
+    low, high = max(-1, expected.low), min(1, expected.high)
+    assert line.entries[0].below.startswith(f"[{low:.2f}, {high:.2f}] (2), p=")
     assert line.entries[3].text == "4"
 
 

@@ -58,6 +58,7 @@ def test_every_experiment_of_mixed_precision_has_the_table_that_fits_its_variant
         "fronts": "found",
         "limited-share": "w8a8",
         "searched-layers": "bits",
+        "search-pairs": "%",
     }
 
 

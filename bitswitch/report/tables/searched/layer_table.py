@@ -2,24 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import combinations
 from math import hypot, isnan
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from bitswitch.contracts.metric import Metric
-from bitswitch.report.analysis import budgets, subnets
+from bitswitch.report.analysis import budgets, equal_costs, search_pairs, subnets
+from bitswitch.report.analysis.equal_costs import CLOSE, Pair
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import heading, number
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.tables import entries
+from bitswitch.report.tables.accuracy_table import metric_words
 from bitswitch.report.tables.entries import signed
 from bitswitch.report.tables.kind import TableKind, table_of
-
-CLOSE = 0.01
-"""Costs that differ by at most this share count as equal."""
+from bitswitch.report.tables.searched import pair_cells
 
 
 def _subnet_groups(metric: Metric) -> tuple[Group, ...]:
@@ -32,8 +31,17 @@ def _subnet_groups(metric: Metric) -> tuple[Group, ...]:
 def _pair_groups(metric: Metric) -> tuple[Group, ...]:
     return (
         Group("cost", ("one", "other")),
-        Group("", ("layers that differ",)),
+        Group("layers", ("differing",)),
         Group(heading(metric), ("one", "other", "difference", "noise")),
+        Group("", ("adjusted p",)),
+    )
+
+
+def _rival_groups(metric: Metric) -> tuple[Group, ...]:
+    return (
+        Group("cost", ("one", "other")),
+        Group("layers", ("differing",)),
+        Group(heading(metric), pair_cells.COLUMNS),
     )
 
 
@@ -45,7 +53,10 @@ NOTES = (
     f"by at most {100 * CLOSE:.0f} % and whose test {{spoken}} differs most. Cost: the one that "
     "the budget limits. Noise: 95 % half-width of the difference, from the size of the test "
     "split alone, the two taken as independent. The largest of many differences exceeds it more "
-    "often than one time in twenty.",
+    "often than one time in twenty; adjusted p: of McNemar's exact test on the {examples} that "
+    "only one of them gets right, by Holm's method for all pairs of that network and budget.",
+    "Pairs of searches: all whose sub-nets have costs within this share of each other in every "
+    "network. The first minus the second. " + pair_cells.NOTE,
 )
 
 
@@ -65,19 +76,22 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
     for network in values.networks:
         rows = found[found.network == network.name]
         for bitset, group in rows.groupby("bitset", sort=False):
-            title = f"{network.title}, {bitset}"
-            listed = tuple(_subnet_lines(values, group, footnotes, network.metric))
-            groups = _subnet_groups(network.metric)
-            sections.append(Section(title, network.data, groups, listed))
-            pairs = tuple(_pair_lines(values, group, network.metric))
-            if pairs:
-                groups = _pair_groups(network.metric)
-                sections.append(Section(f"{title}, pairs", network.data, groups, pairs))
+            title, metric = f"{network.title}, {bitset}", network.metric
+            listed = tuple(_subnet_lines(values, group, footnotes, metric))
+            sections.append(Section(title, network.data, _subnet_groups(metric), listed))
+            if pairs := tuple(_pair_lines(values, group, metric, footnotes)):
+                title_of = f"{title}, pairs"
+                sections.append(Section(title_of, network.data, _pair_groups(metric), pairs))
+            if pairs := tuple(_rival_lines(values, group, metric, footnotes)):
+                title_of = f"{title}, pairs of searches"
+                sections.append(Section(title_of, network.data, _rival_groups(metric), pairs))
     return table_of(
         values,
         name,
         sections=tuple(sections),
-        notes=tuple(note.format(spoken=titles) for note in NOTES),
+        notes=tuple(
+            note.format(spoken=titles, family="section", **metric_words(values)) for note in NOTES
+        ),
         footnotes=footnotes,
     )
 
@@ -116,61 +130,63 @@ def _subnet(
     return (*map(Entry, numbers), shown, beside, Entry(spelled, tone="note", span=4))
 
 
-class Pair(NamedTuple):
-    """Two sub-nets of one trained network within one budget."""
-
-    better: dict[Any, Any]
-    """Row of ``subnets.of_experiment``."""
-    worse: dict[Any, Any]
-    differing: int
-    """Layers with other bit-widths."""
-
-
-def widest_pair(frames: Frames, rows: pd.DataFrame, cost: str, metric: Metric) -> Pair | None:
-    """Return the pair of sub-nets of equal cost whose headlines differ most, or None.
-
-    Args:
-        frames: Collected results.
-        rows: Sub-nets of one trained network within one budget.
-        cost: Column of the cost.
-        metric: The headline.
-    """
-    rises = metric.better == "lower"
-    good = rows[rows.headline.notna()].sort_values("headline", ascending=rises, kind="stable")
-    pairs = [
-        Pair(better, worse, _differing(frames, better, worse))
-        for better, worse in combinations(good.to_dict("records"), 2)
-        if abs(better[cost] - worse[cost]) <= CLOSE * max(better[cost], worse[cost])
-    ]
-    different = [pair for pair in pairs if pair.differing]
-    return max(different, key=_difference, default=None)
-
-
-def _difference(pair: Pair) -> float:
-    """Return by how much the better one is better."""
-    return abs(float(pair.better["headline"] - pair.worse["headline"]))
-
-
-def _differing(frames: Frames, one: dict[Any, Any], other: dict[Any, Any]) -> int:
-    """Return the number of layers whose bit-widths differ."""
-    first, second = (
-        subnets.layers_of(frames, row["search"], row["budget"]) for row in (one, other)
-    )
-    operands = ["weight_bits", "activation_bits"]
-    return int((first[operands] != second[operands]).any(axis=1).sum())
-
-
-def _pair_lines(values: Values, rows: pd.DataFrame, metric: Metric) -> Iterator[Line]:
+def _pair_lines(
+    values: Values, rows: pd.DataFrame, metric: Metric, footnotes: Footnotes
+) -> Iterator[Line]:
     """Yield the widest pair per budget and trained network."""
     frames = values.frames
     for name, budget in budgets.of_experiment(frames, values.experiment).items():
         cost = budget.cost.replace("-", "_")
         label = budgets.title(budget)
         for _, group in rows[rows.budget == name].groupby("run", sort=False):
-            pair = widest_pair(frames, group.drop_duplicates("search"), cost, metric)
+            pairs = equal_costs.equal_pairs(frames, group.drop_duplicates("search"), cost, metric)
+            pair = equal_costs.widest_of(pairs)
             if pair is not None:
-                yield Line(label, _kind(values, pair), _pair(pair, cost, metric))
+                p = _adjusted(frames, pairs, metric)[pairs.index(pair)]
+                cells = (*_pair(pair, cost, metric), pair_cells.adjusted(p, footnotes))
+                yield Line(label, _kind(values, pair), cells)
                 label = ""
+
+
+def _adjusted(frames: Frames, pairs: list[Pair], metric: Metric) -> list[float | None]:
+    """Return McNemar's p of every pair, adjusted for all of them; None: not known."""
+    sides = ((pd.DataFrame([one]), pd.DataFrame([other])) for one, other, _ in pairs)
+    return search_pairs.adjusted(
+        [search_pairs.compare(frames, *both, role="headline", metric=metric) for both in sides]
+    )
+
+
+def _rival_lines(
+    values: Values, rows: pd.DataFrame, metric: Metric, footnotes: Footnotes
+) -> Iterator[Line]:
+    """Yield every pair of searches whose sub-nets cost the same, all tested together."""
+    frames, found = values.frames, []
+    for name, budget in budgets.of_experiment(frames, values.experiment).items():
+        within, cost = rows[rows.budget == name], budget.cost.replace("-", "_")
+        for pair in equal_costs.equal_searches(frames, within, cost):
+            compared = search_pairs.compare(frames, pair.one, pair.other, "headline", metric)
+            found.append((budget, cost, pair, compared))
+    ps = search_pairs.adjusted([compared for *_, compared in found])
+    before = None
+    for (budget, cost, pair, compared), p in zip(found, ps, strict=True):
+        sides = (pair.one, pair.other)
+        titles = (values.recipe.variants[one.variant.iloc[0]].title for one in sides)
+        costs = (Entry(budgets.amount(cost, one[cost].mean())) for one in sides)
+        cells = pair_cells.cells(compared, p, metric, footnotes)
+        label = "" if budget == before else budgets.title(budget)
+        shown = (*costs, Entry(_span(pair.layers)), *cells)
+        yield Line(label, " / ".join(titles), shown, rule=bool(label))
+        before = budget
+
+
+def _span(numbers: list[int]) -> str:
+    """Return the least and the largest of some numbers.
+
+    >>> _span([3, 5, 4]), _span([2, 2])
+    ('3\N{EN DASH}5', '2')
+    """
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low}\N{EN DASH}{high}"
 
 
 def _kind(values: Values, pair: Pair) -> str:
