@@ -12,10 +12,14 @@ from bitswitch.text import latex
 LONG_LABEL = 24
 """Letters from which the labels of rows are wrapped."""
 
+LONG_KIND = 48
+"""Letters from which the kinds of rows are."""
+
 LONG_NOTE = 40
 """Letters from which an entry is wrapped."""
 
 _WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
+_WRAPPED_KIND = r">{\raggedright\arraybackslash}p{4cm}"
 
 _LINE_MM, _LABEL_MM, _KIND_MM, _LONG_KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 21.0, 1.406
 """Width of a page's text, of labels, kinds and long kinds, between columns (twice 2 pt)."""
@@ -78,10 +82,15 @@ def code(text: str) -> Markup:
 
 def table(content: Table) -> str:
     """Return ``content`` in LaTeX: a float, or split over pages where TeX finds it too high."""
-    labels = (line.label for section in content.sections for line in section.lines)
-    longest = max(map(len, labels), default=0)
-    column = Markup(_WRAPPED if longest > LONG_LABEL else "l")
-    return render("tables/table.tex.j2", table=content, label_column=column, layout=_layout)
+    lines = [line for section in content.sections for line in section.lines]
+    longest = max((len(line.label) for line in lines), default=0)
+    columns = _WRAPPED if longest > LONG_LABEL else "l"
+    if content.has_kinds:
+        longest = max(len(line.kind) for line in lines)
+        columns += _WRAPPED_KIND if longest > LONG_KIND else "l"
+    return render(
+        "tables/table.tex.j2", table=content, label_columns=Markup(columns), layout=_layout
+    )
 
 
 def _layout(section: Section, has_kinds: bool) -> Markup:

@@ -95,6 +95,24 @@ def test_the_long_form_is_split_over_pages_with_its_header_repeated():
     assert r"\textsuperscript{a}\,why." in text
 
 
+def test_the_header_of_the_long_form_ends_with_its_rule():
+    lines = long_form(make_long_table(9))
+    ends = [at for at, line in enumerate(lines) if line in (r"\endfirsthead", r"\endhead")]
+    assert len(ends) == 4
+    # Between the header and a rule that is no part of it, a page may end.
+    assert all(lines[at - 1].endswith(r"\midrule") for at in ends)
+
+
+def test_long_kinds_are_wrapped():
+    def columns(kind: str) -> str:
+        cells = (Entry("1"),)
+        section = Section("s", "", (Group("", ("x",)),), (Line("l", kind, cells),))
+        return latex.table(Table("t", "Title", "stamp", (section,)))
+
+    assert "@{}ll*{1}{c}@{}" in columns("one / other")
+    assert "p{4cm}*{1}{c}@{}" in columns("a long name / " * 4)
+
+
 def test_the_rows_of_a_method_stay_on_one_page():
     ends = [line for line in long_form(make_long_table(9)) if line in (r"\\", r"\\*")]
     assert ends.count(r"\\*") == 60
@@ -163,4 +181,4 @@ def test_long_notes_are_wrapped():
 
 def test_an_undefined_variable_is_an_error():
     with pytest.raises(UndefinedError):
-        latex.render("tables/table.tex.j2", label_column="l")
+        latex.render("tables/table.tex.j2", label_columns="l")
