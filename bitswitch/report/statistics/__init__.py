@@ -7,7 +7,7 @@ measured of them. scipy is imported where it is used, since that takes a second.
 from bitswitch.report.statistics.agreement import Agreement, agreement
 from bitswitch.report.statistics.discordance import Discordance, discordant
 from bitswitch.report.statistics.evidence import Evidence, Kind
-from bitswitch.report.statistics.intervals import LEVEL, Interval, bca, interval, standard_error
+from bitswitch.report.statistics.intervals import LEVEL, Interval, bca, half_width, interval
 from bitswitch.report.statistics.judgement import judge, judge_all
 from bitswitch.report.statistics.paired import Paired, paired
 from bitswitch.report.statistics.power import POWER, detectable, fewest_seeds, seeds_needed
@@ -40,6 +40,7 @@ __all__ = [
     "discordant",
     "equivalence",
     "fewest_seeds",
+    "half_width",
     "holm",
     "interval",
     "judge",
@@ -49,6 +50,5 @@ __all__ = [
     "said",
     "seeds_needed",
     "sign_flip",
-    "standard_error",
     "student",
 ]

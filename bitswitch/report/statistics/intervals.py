@@ -24,19 +24,21 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
 
-def standard_error(values: Sequence[float], shared: float = 0.0) -> float:
-    """Return the standard error of the mean, which has one degree of freedom less than seeds.
+def half_width(values: Sequence[float], shared: float = 0.0, level: float = LEVEL) -> float:
+    """Return the half-width of a confidence interval of the mean.
 
-    Other seeds and other examples would both change it, as other readers and other cases change
-    what studies in radiology find, and their variances add (Obuchowski and Rockette 1995). What is
-    known of examples gives more degrees of freedom (Hillis 2007), but then one test in twenty is
-    not quite the limit.
+    Other seeds and other examples would both change it. The half-widths of Student's interval over
+    seeds and of the normal one over examples add as errors do (Zou and Donner 2008).
 
     Args:
         values: At least two, one per seed.
         shared: Standard error over examples of what seeds share; 0 to speak of these alone.
+        level: One minus its confidence.
     """
-    return hypot(stdev(values) / sqrt(len(values)), shared)
+    from scipy.special import ndtri, stdtrit
+
+    quantile = float(stdtrit(len(values) - 1, 1 - level / 2))
+    return hypot(quantile * stdev(values) / sqrt(len(values)), float(ndtri(1 - level / 2)) * shared)
 
 
 def interval(values: Sequence[float], shared: float = 0.0) -> Interval | None:
@@ -46,7 +48,7 @@ def interval(values: Sequence[float], shared: float = 0.0) -> Interval | None:
 
     Args:
         values: One per seed.
-        shared: As in ``standard_error``.
+        shared: As in ``half_width``.
 
     >>> low, high = interval([92.1, 92.4, 91.8, 92.2])
     >>> round(low, 2), round(high, 2)
@@ -54,10 +56,7 @@ def interval(values: Sequence[float], shared: float = 0.0) -> Interval | None:
     """
     if len(values) < 2:
         return None
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(len(values) - 1, 1 - LEVEL / 2))
-    mean, half = fmean(values), quantile * standard_error(values, shared)
+    mean, half = fmean(values), half_width(values, shared)
     return Interval(mean - half, mean + half)
 
 

@@ -8,7 +8,7 @@ Student's, which hardly differs from there on.
 
 from functools import cache
 from itertools import count
-from math import sqrt
+from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
 from bitswitch.report.statistics.intervals import LEVEL
@@ -110,27 +110,29 @@ def _ratio(seeds: int, level: float, power: float, shared: float | None) -> floa
 def _student_ratio(seeds: int, level: float, power: float, shared: float) -> float:
     """Return it for a two-sided t-test; that it may reject on the wrong side is left out.
 
-    The error varies with the degrees of freedom that Satterthwaite gives to the sum of variances.
+    What it has to exceed varies with the degrees of freedom that Satterthwaite gives to the sum of
+    both variances.
     """
-    from scipy.special import nctdtrinc, stdtrit
+    from scipy.special import nctdtrinc, ndtri, stdtrit
 
-    variance = 1 / seeds + shared**2
-    critical = float(stdtrit(seeds - 1, 1 - level / 2))
-    freedom = (seeds - 1) * (seeds * variance) ** 2
-    return float(nctdtrinc(freedom, 1 - power, critical)) * sqrt(variance)
+    error = hypot(1 / sqrt(seeds), shared)
+    upper = 1 - level / 2
+    half = hypot(float(stdtrit(seeds - 1, upper)) / sqrt(seeds), float(ndtri(upper)) * shared)
+    freedom = (seeds - 1) * (sqrt(seeds) * error) ** 4
+    return float(nctdtrinc(freedom, 1 - power, half / error)) * error
 
 
 def _counted_ratio(seeds: int, level: float, power: float, shared: float | None) -> float:
     """Return it for the sign-flip test and, where examples are known, for Student's too."""
     import numpy as np
-    from scipy.special import stdtrit
+    from scipy.special import ndtri, stdtrit
 
     shifts = _flip_shifts(seeds, level)
     if shared is not None:
         noise = _noise(seeds)
-        errors = np.hypot(noise.std(axis=1, ddof=1) / sqrt(seeds), shared)
-        critical = float(stdtrit(seeds - 1, 1 - level / 2))
-        shifts = np.maximum(shifts, critical * errors - noise.mean(axis=1))
+        by_seeds = stdtrit(seeds - 1, 1 - level / 2) * noise.std(axis=1, ddof=1) / sqrt(seeds)
+        halves = np.hypot(by_seeds, ndtri(1 - level / 2) * shared)
+        shifts = np.maximum(shifts, halves - noise.mean(axis=1))
         shifts = shifts - shared * np.random.default_rng(1).standard_normal(DRAWS)
     return float(np.quantile(shifts, power))
 

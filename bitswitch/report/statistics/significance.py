@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from bitswitch.report.statistics.intervals import standard_error
+from bitswitch.report.statistics.intervals import half_width
 
 EXACT = 16
 """Seeds up to which all sign flips are counted; of more, as many are drawn as of so many."""
 
 DIGITS = 9
 """Behind the point of sums that are compared: those that differ by rounding alone are equal."""
+
+
+LEAST = 1e-12
+"""No p of Student's test is smaller."""
 
 
 def sign_flip(differences: Sequence[float]) -> float:
@@ -48,15 +52,23 @@ def student(
     Args:
         differences: At least two.
         beyond: What the mean is held against.
-        shared: As in ``standard_error``.
+        shared: As in ``half_width``.
     """
+    distance = fmean(differences) - beyond
     if min(differences) == max(differences) and not shared:
-        return float(differences[0] <= beyond), float(differences[0] >= beyond)
-    from scipy.special import stdtr
+        return float(distance <= 0), float(distance >= 0)
+    near = _two_sided(abs(distance), differences, shared) / 2
+    return (near, 1 - near) if distance > 0 else (1 - near, near)
 
-    distance = (fmean(differences) - beyond) / standard_error(differences, shared)
-    freedom = len(differences) - 1
-    return float(stdtr(freedom, -distance)), float(stdtr(freedom, distance))
+
+def _two_sided(distance: float, differences: Sequence[float], shared: float) -> float:
+    """Return the level of the interval that ends at this distance from its middle."""
+    from scipy.optimize import brentq
+
+    def missing(level: float) -> float:
+        return half_width(differences, shared, level) - distance
+
+    return float(brentq(missing, LEAST, 1.0, xtol=LEAST)) if missing(LEAST) > 0 else LEAST
 
 
 def mcnemar(left_only: int, right_only: int) -> float:
@@ -126,7 +138,7 @@ def equivalence(
         differences: At least two.
         margin: Size of a difference that matters.
         side: 0: within on both sides; 1: not above ``margin``; -1: not below ``-margin``.
-        shared: As in ``standard_error``.
+        shared: As in ``half_width``.
     """
     above, _ = student(differences, -margin, shared)
     _, below = student(differences, margin, shared)

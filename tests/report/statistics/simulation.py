@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.stats import bootstrap, t
+from scipy.stats import bootstrap, norm, t
 
 SUITES = 1000
 
@@ -90,12 +90,9 @@ def margin_ps(differences: np.ndarray, margin: float) -> np.ndarray:
     """Return the p of the last axis lying wholly within or beyond a margin."""
     seeds = differences.shape[-1]
     error = differences.std(axis=-1, ddof=1) / np.sqrt(seeds)
-    return margin_p(differences.mean(axis=-1), error, seeds - 1, margin)
-
-
-def margin_p(mean, error, freedom, margin: float):
-    """Return the p of means lying wholly within or beyond a margin."""
-    upper, lower = (t.cdf((mean - at) / error, freedom) for at in (margin, -margin))
+    upper, lower = (
+        t.cdf((differences.mean(axis=-1) - at) / error, seeds - 1) for at in (margin, -margin)
+    )
     within = np.maximum(upper, 1 - lower)
     beyond = np.minimum(1 - upper, lower)
     return np.minimum(1, 2 * np.minimum(within, beyond))
@@ -139,9 +136,9 @@ def power(
     found = np.ones(suites, dtype=bool)
     if shared is not None:
         differences += shared * rng.standard_normal((suites, 1))
-        error = np.hypot(differences.std(axis=1, ddof=1) / np.sqrt(seeds), shared)
-        p = 2 * t.sf(np.abs(differences.mean(axis=1)) / error, seeds - 1)
-        found = p <= 0.05 / tests
+        upper = 1 - 0.05 / tests / 2
+        own = t.ppf(upper, seeds - 1) * differences.std(axis=1, ddof=1) / np.sqrt(seeds)
+        found = np.abs(differences.mean(axis=1)) >= np.hypot(own, norm.ppf(upper) * shared)
     if seeds <= 14:
         return float((found & (sign_flip_ps(differences) <= 0.05 / tests)).mean())
     flips = rng.choice([-1.0, 1.0], size=(seeds, 20_000))

@@ -9,7 +9,6 @@ from bitswitch.report.statistics import (
     clustered_mcnemar,
     discordant,
     mcnemar,
-    standard_error,
 )
 
 
@@ -49,8 +48,8 @@ def test_the_whole_error_is_that_of_a_crossed_analysis_of_variance():
     residuals = leads - seeds[:, None] - examples + leads.mean()
     interaction = (residuals**2).sum() / (4 * 59)
     squares = 60 * seeds.var(ddof=1) + 5 * examples.var(ddof=1) - interaction
-    error = standard_error(seeds.tolist(), discordant((left, right)).shared)
-    assert error**2 == pytest.approx(squares / (5 * 60))
+    error = seeds.std(ddof=1) / 5**0.5, discordant((left, right)).shared
+    assert np.hypot(*error) ** 2 == pytest.approx(squares / (5 * 60))
 
 
 def test_seeds_that_share_nothing_add_no_error():

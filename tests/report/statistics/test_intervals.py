@@ -1,5 +1,6 @@
 """Tests of ``bitswitch.report.statistics.intervals``."""
 
+from math import hypot
 from statistics import NormalDist, fmean
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_an_interval_of_both_sources_ends_where_students_test_is_significant():
     low, high = interval(SLEEP, shared=0.4)
     assert student(SLEEP, low, shared=0.4)[0] == pytest.approx(0.025)
     assert student(SLEEP, high, shared=0.4)[1] == pytest.approx(0.025)
-    assert high - low > 1.05 * (2.4598858 - 0.7001142)
+    assert (high - low) / 2 == pytest.approx(hypot((2.4598858 - 0.7001142) / 2, 1.959964 * 0.4))
 
 
 def by_hand(values):
