@@ -49,9 +49,9 @@ class Judgement:
     """Standard deviation of the differences."""
     seeds: int = 0
     interval: Interval | None = None
-    """Student's, of the mean."""
+    """Of the mean, over seeds, and over examples where they are known."""
     bca: Interval | None = None
-    """The bootstrap's, for comparison."""
+    """The bootstrap's over seeds, for comparison."""
     p: float | None = None
     adjusted: float | None = None
     """The p for all tested claims together."""

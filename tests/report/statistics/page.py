@@ -86,7 +86,7 @@ def intervals() -> str:
 
 def images() -> str:
     head = ["no claim is true", "seeds", "error by seeds", "by images"]
-    rows = [_row(10 * SUITES, one) for one in ONE] + [_row(SUITES, one) for one in FORTY]
+    rows = [_row(4 * SUITES, one) for one in ONE] + [_row(SUITES, one) for one in FORTY]
     return table([*head, "sign flips alone", "McNemar alone", "verdicts"], rows)
 
 

@@ -164,11 +164,12 @@ ONE = (
     Redrawn("the same, few images differ", (11,), 0.0, 0.7, easy=3.8),
     Redrawn("one claim, both vary twice as much", (11,), 1.6, 0.7),
     Redrawn("one claim, both, left side skewed", (11,), 0.7, 0.35, noise=skewed),
+    Redrawn("seeds vary most, left side skewed", (11,), 2.0, 0.15, noise=skewed),
     Redrawn("one claim, both, left side with outliers", (11,), 0.7, 0.35, noise=heavy),
     Redrawn("one claim, both, left side twice as noisy", (11,), 0.5, 0.35, noisier=2.0),
     Redrawn("no difference, at the margin, both", (6,), 0.3, 0.35, effect=1.0, margin=1.0),
 )
-"""Suites of one claim."""
+"""Suites of one claim; measured on four times as many."""
 
 FORTY = (
     Redrawn("40 claims, seeds vary most", (11,) * 40, 1.3, 0.0),
