@@ -16,8 +16,33 @@ from bitswitch.training.clock import Instant
 from bitswitch.types import FLOAT_BITS, BitSet
 
 BITSET = (8, 6, 4, 2)
-BATCH_SIZE = 64
 ROUNDS = 11
+
+
+class Subject(NamedTuple):
+    """A network, and what it is trained on."""
+
+    title: str
+    model: str | dict[str, Any]
+    dataset: str
+    batch_size: int
+
+
+IMAGES = Subject("ResNet-20, 32x32", "resnet20", "cifar10", 64)
+STAND_IN = Subject(
+    "llama-tiny, 2 blocks of width 64, windows of 64", "llama-tiny", "shakespeare", 16
+)
+"""The decoder of the suites. Its layers do so few products per input that quantizing shows."""
+DECODER = Subject(
+    "Llama, 2 blocks of width 256, windows of 64",
+    {
+        "name": "llama",
+        "options": {"width": 256, "ffn": 688, "blocks": 2, "heads": 8, "kv_heads": 4},
+    },
+    "shakespeare",
+    16,
+)
+"""As small as a decoder can be whose products outweigh all else, as in those that are used."""
 
 
 class Side(NamedTuple):
@@ -39,7 +64,10 @@ class Side(NamedTuple):
 
 
 def spec(
-    method: str = "float32", bitset: BitSet = (FLOAT_BITS,), compiled: bool = False
+    method: str = "float32",
+    bitset: BitSet = (FLOAT_BITS,),
+    compiled: bool = False,
+    subject: Subject = IMAGES,
 ) -> RunSpec:
     """Return the run whose training step is measured; by default the full-precision one.
 
@@ -48,13 +76,13 @@ def spec(
     """
     fields: dict[str, Any] = {
         "method": method,
-        "model": "resnet20",
-        "dataset": "cifar10",
+        "model": subject.model,
+        "dataset": subject.dataset,
         "bitset": bitset,
         "seed": 0,
         "training": {
             "epochs": 1,
-            "batch_size": BATCH_SIZE,
+            "batch_size": subject.batch_size,
             "learning_rate": 5e-4,
             "compile": compiled,
         },
@@ -70,7 +98,9 @@ def spec(
     return resolved(RunSpec.model_validate(fields))
 
 
-def compare(runs: Mapping[str, RunSpec], compiled: bool, device: torch.device) -> dict[str, Side]:
+def compare(
+    runs: Mapping[str, RunSpec], compiled: bool, device: torch.device, subject: Subject = IMAGES
+) -> dict[str, Side]:
     """Return every joint run beside full precision.
 
     In each round every joint step follows its full-precision steps, so that other load on the
@@ -80,8 +110,9 @@ def compare(runs: Mapping[str, RunSpec], compiled: bool, device: torch.device) -
         runs: Joint runs by name, all of the same network, data and training.
         compiled: Whether full precision is compiled too.
         device: Where to run.
+        subject: Of all runs.
     """
-    one = synthetic_step(spec(compiled=compiled), str(device))
+    one = synthetic_step(spec(compiled=compiled, subject=subject), str(device))
     joint = {name: synthetic_step(run, str(device)) for name, run in runs.items()}
     one()
     passes = {name: len(cast(Sized, step())) for name, step in joint.items()}

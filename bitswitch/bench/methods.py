@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from bitswitch.bench.alternating import BITSET, Side, compare, spec
+from bitswitch.bench.alternating import BITSET, IMAGES, Side, compare, spec
 from bitswitch.bench.measured import Measured
-from bitswitch.bench.step import SETTING, conditions
+from bitswitch.bench.step import conditions, setting
 from bitswitch.errors import SpecError
 from bitswitch.plugins import facts, registry
 from bitswitch.runtime.devices import resolve
@@ -50,7 +50,10 @@ def measure(names: Sequence[str], compiled: bool = False) -> Measured:
             rows.append(_row(name, mode, side))
             figures |= _figures(name, mode, side)
     refused = [(name, answer) for name, answer in answers.items() if isinstance(answer, str)]
-    lines = [f"{SETTING}: a joint step against FP32 steps, one per pass", conditions(device)]
+    lines = [
+        f"{setting(IMAGES)}: a joint step against FP32 steps, one per pass",
+        conditions(device),
+    ]
     title = "\n".join([*lines, *(f"{name} is not measured: {reason}" for name, reason in refused)])
     return Measured(title, COLUMNS, tuple(rows), figures)
 

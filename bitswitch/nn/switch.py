@@ -29,17 +29,23 @@ class BitSwitch(Switchable):
         table = torch.tensor(self._widths, dtype=torch.float32)
         self.register_buffer("table", table, persistent=False)
         self.register_buffer("positions", torch.arange(len(bitset)), persistent=False)
-        self.switch(bitset[0])
+        self.bits = bitset[0]
+        self.pick()
 
     def switch(self, bits: int) -> None:
         """Use ``bits`` from now on; ``FLOAT_BITS`` bypasses quantization."""
         self.bits = bits
         self.is_float = bits == FLOAT_BITS
         if not self.is_float:
-            index = self.bitset.index(bits)
-            self._numbers = self._widths[index]
-            value, _, *bounds = self.table[index].unbind()
-            self._tensors = Width(value, self.positions[index], *bounds)
+            self._numbers, self._tensors = self._known[bits]
+
+    def pick(self) -> None:
+        rows = zip(self._widths, self.table, self.positions, strict=True)
+        self._known = {
+            bits: (numbers, _as_data(row, position))
+            for bits, (numbers, row, position) in zip(self.bitset, rows, strict=True)
+        }
+        self.switch(self.bits)
 
     @property
     def width(self) -> Width | None:
@@ -47,3 +53,9 @@ class BitSwitch(Switchable):
         if self.is_float:
             return None
         return self._tensors if torch.compiler.is_compiling() else self._numbers
+
+
+def _as_data(row: Tensor, position: Tensor) -> Width:
+    """Return a width whose numbers are tensors on the device of ``row`` [fields]."""
+    value, _, *bounds = row.unbind()
+    return Width(value, position, *bounds)
