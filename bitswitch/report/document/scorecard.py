@@ -118,8 +118,7 @@ class _Builder:
         """Return one claim."""
         reasons = _reasons(row)
         own = [one for reason in reasons for one in self._own(*reason)]
-        cells = tuple(self._cell(cell) for cell in row.cells)
-        by_table = {link.table: link for link in reversed(cells)}
+        by_table = {link.table: link for link in map(self._cell, reversed(row.cells))}
         return Row(
             row.id,
             row.statement,
@@ -132,7 +131,6 @@ class _Builder:
             reproduced=_estimate(row),
             interval=_interval(row),
             tables=tuple(reversed(by_table.values())),
-            cells=cells,
             runs=row.runs,
             command=row.command or "",
             cost=row.cost,

@@ -45,7 +45,6 @@ class Row:
     """With the number of seeds."""
     tables: tuple[Link, ...] = ()
     """The first cell in each table."""
-    cells: tuple[Link, ...] = ()
     runs: tuple[str, ...] = ()
     """Identifiers."""
     command: str = ""
