@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from bitswitch.errors import SpecError
 from bitswitch.planning import estimates, plan
+from bitswitch.report.claims.costs import trained
 from bitswitch.report.claims.needs import restricted
 from bitswitch.report.collect import published
 from bitswitch.results.files import write_bytes
@@ -22,13 +23,13 @@ def text(suites: Sequence[str] = SUITES) -> str:
     """Return the file: of a GPU all is assumed, so that nothing needs to be measured."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("suite", "claim", "runs", "gpu_hours"))
+    writer.writerow(("suite", "claim", "seeds", "runs", "gpu_hours"))
     with patch.object(estimates, "_pass_time", return_value=0.0):
         writer.writerows(_rows(suites))
     return file.getvalue()
 
 
-def _rows(suites: Sequence[str]) -> Iterator[tuple[str, str, int, str]]:
+def _rows(suites: Sequence[str]) -> Iterator[tuple[str, str, int, int, str]]:
     for name in suites:
         suite = load_suite(suite_path(name))
         for claim in published.claims():
@@ -37,7 +38,7 @@ def _rows(suites: Sequence[str]) -> Iterator[tuple[str, str, int, str]]:
             except SpecError:
                 continue  # runs nothing that it is about
             hours = plan.make(part, "cpu").total.gpu_time_s / 3600
-            yield name, claim, len(part.runs), f"{hours:.1f}"
+            yield name, claim, trained(part), len(part.runs), f"{hours:.1f}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import pandas as pd
 from bitswitch.report.claims.needs import restricted
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.assets import asset
+from bitswitch.report.statistics import TIMED, fewest_seeds
+from bitswitch.suite.claims import ClaimSpec
 from bitswitch.suite.suite import Suite
 
 FILE = ("claims", "costs.csv")
@@ -40,40 +42,55 @@ class Ended(NamedTuple):
         return cls(frames.ended, **done)
 
 
-def remaining(claim: str, suite: Suite, ended: Ended) -> str:
+def remaining(name: str, claim: ClaimSpec, suite: Suite, ended: Ended) -> str:
     """Return what of the jobs that a claim needs in ``suite`` has not ended.
 
     Args:
-        claim: Its identifier.
+        name: Of the claim.
+        claim: What is said.
         suite: That has cells for it.
         ended: Its jobs that need not be run.
     """
-    part = restricted(suite, claim)
+    part = restricted(suite, name)
     waiting = {
         kind: [job for key, job in getattr(part, kind).items() if key not in getattr(ended, kind)]
         for kind in KINDS
     }
-    epochs = sum(run.training.epochs for run in waiting["runs"])
     told = [_counted(len(jobs), KINDS[kind]) for kind, jobs in waiting.items() if jobs]
     if waiting["runs"]:
+        epochs = sum(run.training.epochs for run in waiting["runs"])
         told[0] += f" of {epochs:,} epochs in all"
-    nothing_ended = len(waiting["runs"]) == len(part.runs)
-    return ", ".join([*told, *filter(None, [_hours(claim, suite.name) if nothing_ended else ""])])
+    known = _table().get((suite.name, name))
+    if known and len(waiting["runs"]) == known.runs:
+        told.append(_hours(known.gpu_hours))
+    return "; ".join(filter(None, (", ".join(told), _too_few(claim, trained(part)))))
 
 
-def elsewhere(claim: str, suite: str | None) -> str:
+def elsewhere(name: str, claim: ClaimSpec, suite: str | None) -> str:
     """Return what a claim takes in another suite, one that comes with the package."""
-    if suite is None or (suite, claim) not in _table():
+    known = _table().get((suite or "", name))
+    if known is None:
         return ""
-    runs, _ = _table()[suite, claim]
-    return f"{_counted(runs, 'run')}, {_hours(claim, suite)}"
+    told = f"{_counted(known.runs, 'run')}, {_hours(known.gpu_hours)}"
+    return "; ".join(filter(None, (told, _too_few(claim, known.seeds))))
 
 
-def _hours(claim: str, suite: str) -> str:
-    """Return the hours of a GPU in words, where they are known."""
-    if (suite, claim) not in _table():
-        return ""
-    hours = _table()[suite, claim][1]
+def trained(part: Suite) -> int:
+    """Return how many trainings a claim is judged by, those of all networks."""
+    return len({(cell.network, cell.seed) for cell in part.cells})
+
+
+def _too_few(claim: ClaimSpec, seeds: int) -> str:
+    """Return that a verdict needs more seeds, if it does."""
+    needed = {"cost": TIMED, "exactness": 1}.get(claim.kind, fewest_seeds())
+    return (
+        ""
+        if seeds >= needed
+        else f"{_counted(seeds, 'seed')}, a verdict on it alone needs {needed}"
+    )
+
+
+def _hours(hours: float) -> str:
     return f"about {hours:.0f} GPU hours" if hours >= 1 else "less than a GPU hour"
 
 
@@ -82,11 +99,16 @@ def _counted(count: int, job: str) -> str:
     return f"{count} {job if count == 1 else plural}"
 
 
+class _Known(NamedTuple):
+    """A row of ``FILE``."""
+
+    seeds: int
+    runs: int
+    gpu_hours: float
+
+
 @cache
-def _table() -> dict[tuple[str, str], tuple[int, float]]:
-    """Return runs and GPU hours by suite and claim."""
-    rows = pd.read_csv(asset(*FILE))
-    return {
-        (str(suite), str(claim)): (int(runs), float(hours))
-        for suite, claim, runs, hours in rows.itertuples(index=False)
-    }
+def _table() -> dict[tuple[str, str], _Known]:
+    """Return what is known by suite and claim."""
+    rows = pd.read_csv(asset(*FILE)).set_index(["suite", "claim"])
+    return {key: _Known(*row) for key, row in zip(rows.index, rows.itertuples(False), strict=True)}

@@ -73,7 +73,7 @@ def _headline(claim: ClaimSpec, pairs: Sequence[Pair], measures: Measures) -> Fi
         read=scale.read,
         margin=claim.margin,
     )
-    failed = f"{_trainings(lost)} collapsed or diverged and count with what they measured"
+    failed = f"{_trainings(lost)} collapsed or diverged, counted with what was measured"
     notes = (failed,) if lost else ()
     return _finding(evidence, scale, pairs, found, notes)
 

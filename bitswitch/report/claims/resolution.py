@@ -321,7 +321,8 @@ def _no_print(selection: Selection, suite: Suite) -> str:
     """Return why a suite has no cell of a printed row."""
     tables = {name for name, one in suite.experiments.items() if one.printed == selection.table}
     if not tables:
-        return f"no experiment of suite '{suite.name}' reproduces {selection.table}"
+        place = published.place_of(str(selection.table))
+        return f"no experiment of suite '{suite.name}' reproduces what is printed in {place}"
     found = _reproducing(selection, suite)
     if not found:
         return f"no variant of {' or '.join(tables)} is published as {selection.row}"

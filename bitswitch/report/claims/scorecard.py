@@ -148,7 +148,7 @@ class _Card:
         row = _stated(name, claim, verdict)
         unit = "" if isinstance(found, str) else found.scale.unit
         other = None if covered else covering(name, self.suite)
-        cost = self._cost(name) if covered else costs.elsewhere(name, other)
+        cost = self._cost(name, claim) if covered else costs.elsewhere(name, claim, other)
         command = _command(name, self.suite.name if covered else other)
         return replace(row, unit=unit, missing=len(pairs), command=command, cost=cost)
 
@@ -177,12 +177,12 @@ class _Card:
             runs=tuple(dict.fromkeys(run for some in runs for run in some)),
             missing=len(found.missing),
             command=_command(name, self.suite.name) if waiting else None,
-            cost=self._cost(name) if waiting else "",
+            cost=self._cost(name, claim) if waiting else "",
         )
 
-    def _cost(self, name: str) -> str:
+    def _cost(self, name: str, claim: ClaimSpec) -> str:
         """Return what it takes to run what a claim still needs."""
-        return costs.remaining(name, self.suite, self._ended)
+        return costs.remaining(name, claim, self.suite, self._ended)
 
     def _verdict(self, claim: ClaimSpec, found: Finding, judged: Judgement) -> Judgement:
         """Return a judgement with what overrides it, and all that a reader must know of it."""

@@ -8,7 +8,7 @@ from bitswitch.report.statistics.agreement import Agreement, agreement
 from bitswitch.report.statistics.discordance import Discordance, discordant
 from bitswitch.report.statistics.evidence import Evidence, Kind
 from bitswitch.report.statistics.intervals import LEVEL, Interval, bca, half_width, interval
-from bitswitch.report.statistics.judgement import judge, judge_all
+from bitswitch.report.statistics.judgement import TIMED, judge, judge_all
 from bitswitch.report.statistics.paired import Paired, paired
 from bitswitch.report.statistics.power import POWER, detectable, fewest_seeds, seeds_needed
 from bitswitch.report.statistics.significance import (
@@ -24,6 +24,7 @@ from bitswitch.report.statistics.verdicts import VERDICTS, Judgement, Verdict, s
 __all__ = [
     "LEVEL",
     "POWER",
+    "TIMED",
     "VERDICTS",
     "Agreement",
     "Discordance",

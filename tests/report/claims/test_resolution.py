@@ -13,7 +13,7 @@ from bitswitch.suite.suite import Suite, read_suite
 from tests.report.conftest import NETWORK, SHARED, make_shared, make_suite
 
 PAPER = Path("config/suites/paper.yaml")
-UNCOVERED = {"C25": "no experiment of suite 'paper' reproduces rebuttal-limpq"}
+UNCOVERED = {"C25": "no experiment of suite 'paper' reproduces what is printed in author reply"}
 """Claims of the publication that its suite has no cells for."""
 
 

@@ -47,7 +47,10 @@ def test_a_claim_is_told_in_full(bitswitch: Command, measured: Path, results: Pa
     assert "p              0.00049, 0.00049 among all tested claims" in right
     assert "verdict        not run" in printed
     assert "what runs it   snakemake --cores 2 --config suite=paper claims=C08" in printed
-    assert "which takes    2 runs, about 70 GPU hours" in printed
+    assert (
+        "which takes    2 runs, about 70 GPU hours; 1 seed, a verdict on it alone needs 6"
+        in printed
+    )
 
 
 def test_json_of_a_pack_is_that_of_its_suite(
