@@ -3,7 +3,9 @@
 =====================================  ==========================================================
 ``resolution.resolve(claim, suite)``   a claim -> pairs of cells of the suite
 ``needs.restricted(suite, names)``     those -> the part of the suite that fills them
-``evidence.evidence(...)``             pairs and collected tables -> what was measured
+``costs.remaining(...)``               what it takes to run what is missing of that
+``evidence.find(...)``                 pairs and collected tables -> what was measured
 ``scorecard.scorecard(frames)``        all claims of a suite -> a verdict each
+``text.listed(rows, suite)``           those in a terminal
 =====================================  ==========================================================
 """

@@ -1,14 +1,21 @@
 """Tests of ``bitswitch.report.claims.needs``: which jobs a claim needs."""
 
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+import yaml
 
 from bitswitch.errors import SpecError
 from bitswitch.report.claims.needs import chosen, restricted
+from bitswitch.report.claims.resolution import check
+from bitswitch.suite.claims import Kind, Measure
 from bitswitch.suite.suite import Suite
 from tests.report import mixed
 from tests.report.conftest import make_suite
+
+HOW_TO = Path(__file__).parents[3] / "docs" / "howto" / "check-a-claim.md"
 
 OWN: dict[str, Any] = {
     "source": "a talk",
@@ -111,3 +118,18 @@ def test_a_claim_that_cannot_be_run_is_one_error(text: str, message: str):
 
 def test_claims_are_named_once():
     assert chosen(make_suite(), "C26, C08,C26") == ("C26", "C08")
+
+
+def test_claims_of_the_how_to_are_about_cells():
+    blocks = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
+    (content,) = map(yaml.safe_load, blocks)
+    suite = make_suite(claims=content["claims"])
+    check(suite)
+    for name in content["claims"]:
+        assert restricted(suite, name).runs
+
+
+def test_the_how_to_names_all_kinds_and_measures():
+    text = HOW_TO.read_text()
+    for word in (*get_args(Kind), *get_args(Measure)):
+        assert f"`{word}`" in text
