@@ -65,7 +65,7 @@ REPORT = f"results/{SUITE.name}"
 
 wildcard_constraints:
     dataset="|".join(SUITE.datasets),
-    run="|".join(SUITE.runs),
+    run="|".join(SUITE.runs) or "none",
     sensitivity="|".join(SUITE.sensitivities) or "none",
     search="|".join(SUITE.searches) or "none",
     deployment="|".join(SUITE.deployments) or "none",

@@ -40,8 +40,10 @@ Specs = dict[str, dict[str, Any]]
 
 def _cell(cell: Cell, specs: Specs) -> dict[str, Any]:
     """Return one cell, whose specs are added to ``specs``."""
+    fields = cell._asdict()
+    del fields["train"]  # of parts of suites, which are not kept
     return {
-        **cell._asdict(),
+        **fields,
         "run": _run(cell.run, specs),
         "search": cell.search and _search(cell.search, specs),
         "scores": [_sensitivity(one, specs) for one in cell.scores],

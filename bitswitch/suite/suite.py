@@ -106,11 +106,18 @@ class Cell(NamedTuple):
     """What is reported of its layers; a network's snapshots, in order, for each way to score."""
     deploy: bool = False
     """Whether the trained network is exported as integers and compared with training."""
+    train: bool = True
+    """Whether the run is to be trained; else its scores alone are wanted."""
+
+    @property
+    def trained(self) -> tuple[RunSpec, ...]:
+        """Its run and those that it starts from, first to last."""
+        return (*self.run.ancestors, self.run) if self.train else ()
 
     @property
     def sensitivities(self) -> list[SensitivitySpec]:
         """All that the cell needs: for its run, those before it, its search and its report."""
-        guides = [run.sensitivity for run in (*self.run.ancestors, self.run) if run.sensitivity]
+        guides = [run.sensitivity for run in self.trained if run.sensitivity]
         searched = [self.search.sensitivity] if self.search and self.search.sensitivity else []
         return [*guides, *searched, *self.scores]
 
@@ -118,7 +125,7 @@ class Cell(NamedTuple):
     def runs(self) -> list[RunSpec]:
         """All runs that the cell needs, its own and those that they start from included."""
         scored = [run for score in self.sensitivities for run in score.runs]
-        return [*self.run.ancestors, self.run, *scored]
+        return [*self.trained, *scored]
 
 
 class Suite(Strict):
@@ -252,7 +259,8 @@ class Suite(Strict):
     @property
     def datasets(self) -> dict[str, Choice]:
         """Every distinct dataset by identifier."""
-        return {run.dataset.identifier: run.dataset for run in self.runs.values()}
+        seen = [*self.runs.values(), *(cell.run for cell in self.run_cells)]
+        return {run.dataset.identifier: run.dataset for run in seen}
 
 
 def suite_path(name: str, folder: Path = Path("config/suites")) -> Path:

@@ -6,6 +6,12 @@ def scored_runs(wildcards):
     return [result_of(run) for run in SUITE.sensitivities[wildcards.sensitivity].runs]
 
 
+def scored_data(wildcards):
+    """Return the marker of the dataset that a sensitivity sees, unless its runs wait for it."""
+    one = SUITE.sensitivities[wildcards.sensitivity]
+    return [] if one.runs else f"{READY}/{one.run.dataset.identifier}.json"
+
+
 def searched(wildcards):
     """Return the result of the run that a search searches, and the scores that it reads."""
     search = SUITE.searches[wildcards.search]
@@ -16,7 +22,8 @@ def searched(wildcards):
 
 rule score:
     input:
-        scored_runs,
+        runs=scored_runs,
+        data=ancient(scored_data),
     output:
         scores="results/sensitivities/{sensitivity}/scores.csv",
         result="results/sensitivities/{sensitivity}/result.json",

@@ -71,7 +71,8 @@ def elsewhere(name: str, claim: ClaimSpec, suite: str | None) -> str:
     known = _table().get((suite or "", name))
     if known is None:
         return ""
-    told = f"{_counted(known.runs, 'run')}, {_hours(known.gpu_hours)}"
+    runs = _counted(known.runs, "run") if known.runs else ""
+    told = ", ".join(filter(None, (runs, _hours(known.gpu_hours))))
     return "; ".join(filter(None, (told, _too_few(claim, known.seeds))))
 
 

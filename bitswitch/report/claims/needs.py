@@ -62,6 +62,7 @@ def _needed(wanted: Wanted, suite: Suite) -> Iterator[Cell]:
         measures = {measure for measure, _ in at}
         if at:
             yield cell._replace(
+                train=measures != {"scoring-time"},
                 search=cell.search if {policy for _, policy in at} - widths else None,
                 scores=cell.scores if "scoring-time" in measures else (),
                 deploy=cell.deploy and "integers" in measures,

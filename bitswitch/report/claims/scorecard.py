@@ -158,7 +158,7 @@ class _Card:
         spots = list(dict.fromkeys(spot for pair in found.pairs for spot in pair.spots))
         ends = judged.interval and sorted(map(read, judged.interval))
         runs = self._measures.runs(spots).values()
-        waiting = bool(found.missing or self._measures.waiting(spots))
+        waiting = bool(found.missing or self._waiting(claim, spots))
         row = _stated(name, claim, self._verdict(claim, found, judged))
         evidence = self.suite.data != "embedded" or row.verdict == "the paper contradicts itself"
         return replace(
@@ -179,6 +179,10 @@ class _Card:
             command=_command(name, self.suite.name) if waiting else None,
             cost=self._cost(name, claim) if waiting else "",
         )
+
+    def _waiting(self, claim: ClaimSpec, spots: list[Spot]) -> bool:
+        """Return whether more seeds of cells that were measured can be run."""
+        return claim.measure != "scoring-time" and bool(self._measures.waiting(spots))
 
     def _cost(self, name: str, claim: ClaimSpec) -> str:
         """Return what it takes to run what a claim still needs."""

@@ -99,6 +99,15 @@ def test_searches_are_needed_for_budgets_alone(searched: tuple[str, str, str]):
     assert widths.runs
 
 
+def test_scores_are_taken_without_training_what_is_not_scored():
+    claim = {"left": {"experiment": "hmt"}, "limits": {"resnet20": 2}, "measure": "scoring-time"}
+    claims = {"mine": claim | {"source": "a talk", "statement": "it is fast", "kind": "cost"}}
+    part = restricted(mixed.make_mixed("hmt", claims=claims), "mine")
+    assert len(part.sensitivities) == 2
+    assert all(run.is_float for run in part.runs.values())
+    assert part.runs
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
