@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from bitswitch.report.claims.scorecard import EMBEDDED
+from bitswitch.report.claims.vocabulary import EMBEDDED
 from bitswitch.report.collect import published
 from bitswitch.report.statistics import VERDICTS
 

@@ -18,6 +18,7 @@ from bitswitch.report.claims.resolution import (
     known_claims,
     resolve,
 )
+from bitswitch.report.claims.vocabulary import EMBEDDED
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.statistics import Judgement, judge_all, said
@@ -27,9 +28,6 @@ from bitswitch.types import format_bitset
 
 NAME = "claims.csv"
 """In ``results/<suite>/``."""
-
-EMBEDDED = "embedded: not evidence for or against"
-"""Verdict on whatever embedded data show."""
 
 SMALL = 1e-9
 """Differences up to which none is seen."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from bitswitch.report.claims.scorecard import ClaimRow
+from bitswitch.report.claims.vocabulary import MEANINGS
 
 HEAD = ("claim", "verdict", "found", "claimed", "measured", "statement")
 
@@ -59,6 +60,7 @@ def _paragraph(row: ClaimRow) -> str:
         "found": row.found,
         "p": "" if row.p is None else f"{row.p:.2g}, {row.adjusted:.2g} among all tested claims",
         "verdict": row.verdict,
+        "which means": MEANINGS[row.verdict],
         "why": row.why,
         "cells": "\n".join(row.cells),
         "runs": "\n".join(row.runs),

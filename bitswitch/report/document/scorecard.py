@@ -10,7 +10,8 @@ from markupsafe import Markup
 from bitswitch.report.analysis.origin import stamp
 from bitswitch.report.claims import scorecard as claims
 from bitswitch.report.claims.evidence import ALLOWED, EXCEPTIONS, TIMES
-from bitswitch.report.claims.scorecard import EMBEDDED, ClaimRow
+from bitswitch.report.claims.scorecard import ClaimRow
+from bitswitch.report.claims.vocabulary import EMBEDDED, MEANINGS
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render import latex, page
 from bitswitch.report.render.scorecard import Group, Link, Row, Scorecard, style
@@ -101,8 +102,7 @@ def _meanings(rows: Sequence[ClaimRow], suite: Suite) -> dict[str, str]:
     seen = Counter(row.found for row in rows if row.verdict == EMBEDDED)
     told = ", ".join(f"{seen[one]} {one}" for one in SEEN if seen[one])
     found = f" Found: {told}." if told else ""
-    about = f"Training is real, but too small and too short to say anything of a claim.{found}"
-    return {EMBEDDED: about, **verdicts}
+    return {EMBEDDED: f"{MEANINGS[EMBEDDED]}{found}", **verdicts}
 
 
 class _Builder:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bitswitch.report.claims.scorecard import EMBEDDED, ClaimRow, scorecard
+from bitswitch.report.claims.scorecard import ClaimRow, scorecard
+from bitswitch.report.claims.vocabulary import EMBEDDED
 from bitswitch.report.collect import collect
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bitswitch.report.claims.vocabulary import MEANINGS
 from bitswitch.report.packs import pack
 from bitswitch.suite.suite import Suite
 from tests.report.claims.test_scorecard import judged, own
@@ -46,6 +47,7 @@ def test_a_claim_is_told_in_full(bitswitch: Command, measured: Path, results: Pa
     assert "one/net/other/{8,2}/8" in right
     assert "p              0.00049, 0.00049 among all tested claims" in right
     assert "verdict        not run" in printed
+    assert f"which means    {MEANINGS['not run']}" in printed
     assert "what runs it   snakemake --cores 2 --config suite=paper claims=C08" in printed
     assert (
         "which takes    2 runs, about 70 GPU hours; 1 seed, a verdict on it alone needs 6"

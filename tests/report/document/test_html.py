@@ -89,7 +89,7 @@ def test_the_scorecard_comes_first_with_a_row_per_claim_and_its_evidence(suite: 
     assert "12 runs" in row
     assert "<b>36</b> <span>not run</span>" in card
     row = card.partition('<tr id="claim-C08">')[2].partition("</tr>")[0]
-    assert re.search(r"<small>takes \d+ runs, about \d+ GPU hours</small>", row)
+    assert re.search(r"<small>takes \d+ runs, about \d+ GPU hours; 1 seed, [^<]+</small>", row)
     for verdict, meaning in VERDICTS.items():
         assert f"<span>{verdict}</span></dt><dd>{meaning}</dd>" in card
 
