@@ -31,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data = typer.Typer(help="Make, download and verify datasets.", no_args_is_help=True)
+data = typer.Typer(help="Make, download, verify and pack datasets.", no_args_is_help=True)
 policy = typer.Typer(help="Look at policies: a bit-width per layer.", no_args_is_help=True)
 travelling = typer.Typer(
     help="Results that travel: pack, merge and verify them.", no_args_is_help=True
@@ -57,7 +57,7 @@ GROUPS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
     travelling: (results.pack, results.merge, results.verify),
     plugins: (own.list_, own.show, own.check),
     new: (own.method, own.sensitivity, own.search),
-    data: (datasets.prepare, datasets.check),
+    data: (datasets.prepare, datasets.check, datasets.pack, datasets.fake),
 }
 """Commands of each noun that has several."""
 

@@ -38,6 +38,69 @@ def check(dataset: DatasetName = "", suite: OfSuite = "", data: Data = Path("dat
     _report_facts(_chosen(dataset, suite), data, None)
 
 
+def pack(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="One of image files: imagenet.")
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            help="jpeg-SIDE-QUALITY, raw-SIDE (pixels of the shorter side), or original: the files "
+            "as they are."
+        ),
+    ] = "jpeg-256-90",
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Data folder to pack for; that of the originals if unsaid."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; one per processor if not said.")
+    ] = None,
+    data: Data = Path("data"),
+) -> None:
+    """Pack the images of DATASET in few large files, smaller and faster to read.
+
+    What is interrupted goes on where it was. A suite names other pixels than the original ones:
+    `dataset: {name: imagenet, options: {packed: jpeg-256-90}}`.
+    """
+    from bitswitch.data.packed import form as forms
+    from bitswitch.data.packed.folders import Packable
+    from bitswitch.plugins import registry as installed
+    from bitswitch.runtime.devices import available_cpus
+
+    try:
+        parsed = forms.parse(form)
+    except ValueError as error:
+        raise SpecError(f"--form: {error}") from None
+    plugin = installed.create("datasets", dataset, {})
+    if not isinstance(plugin, Packable):
+        raise SpecError(f"Dataset '{dataset}' cannot be packed; 'imagenet' can.")
+    count = available_cpus() if workers is None else workers
+    plugin.pack(data, data if to is None else to, parsed, count, typer.echo)
+
+
+def fake(
+    dataset: Annotated[str, typer.Argument(metavar="imagenet|cifar10", help="What to imitate.")],
+    to: Annotated[Path, typer.Option(help="Data folder to write below.")],
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="How many; all of the real one if not said.")
+    ] = None,
+    per_class: Annotated[
+        int | None,
+        typer.Option(min=1, help="Training images of each; as in the real one if not said."),
+    ] = None,
+) -> None:
+    """Make up random pictures in the files that a real dataset comes in, to try out a machine.
+
+    imagenet: folders of JPEG files by synset, of which most are links where there are many. In full
+    it passes `bitswitch data check`. cifar10: pickled batches, whose MD5 is not the published one.
+    """
+    from bitswitch.testing.made_up import WRITERS, Amount
+
+    writer = pick(WRITERS, dataset, "There is nothing to imitate called")
+    typer.echo(f"made up: {writer(to, Amount(classes, per_class))}")
+
+
 def _report_facts(chosen: "dict[str, Choice]", data: Path, path: Path | None) -> None:
     """Check datasets, print what was found, and write it to ``path``."""
     from bitswitch.plugins import registry as installed

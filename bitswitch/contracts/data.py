@@ -155,6 +155,13 @@ class Dataset(Plugin):
         """
         raise NotImplementedError
 
+    def provenance(self, root: Path) -> dict[str, str]:
+        """Return what decides numbers of the data below ``root`` and is no option: say, a checksum.
+
+        It is noted beside the code and the machine. Default: nothing.
+        """
+        return {}
+
     def network_input(self, image: "Image") -> Tensor:
         """Return what the network sees of one picture, as in evaluation, without a batch axis.
 

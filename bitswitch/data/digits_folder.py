@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat
 
 from bitswitch.data import files
-from bitswitch.data.folder import Files, FolderOptions
+from bitswitch.data.crops import FolderOptions
+from bitswitch.data.folder import Files
 from bitswitch.data.folder_dataset import FolderDataset
 from bitswitch.data.layout import Expected, Layout, facts
 from bitswitch.data.rendering import CLASSES, RENDERING, Rendered, render

@@ -18,9 +18,25 @@ HASH = "sha256"
 """Name of the array that holds the content hash of the others."""
 
 
+MADE_UP = "made-up.txt"
+"""File in the folder of a dataset that is noise in the format of a real one."""
+
+
 def advise(problem: str, path: Path, remedy: str) -> DatasetError:
     """Return the error for data at ``path``: what is wrong, where, what to do next."""
     return DatasetError(f"{problem}: {path}\n  {remedy}")
+
+
+def made_up(folder: Path) -> dict[str, str]:
+    """Return what checks and provenance say of data that are noise; of others, nothing."""
+    path = folder / MADE_UP
+    return {"made_up": path.read_text().strip()} if path.exists() else {}
+
+
+def carry_mark(source: Path, copy: Path) -> None:
+    """Mark ``copy`` as made up where ``source`` is, of which it was made."""
+    if (source / MADE_UP).exists():
+        shutil.copyfile(source / MADE_UP, copy / MADE_UP)
 
 
 def prepare_again(name: str) -> str:
@@ -28,13 +44,21 @@ def prepare_again(name: str) -> str:
     return f"run 'bitswitch data prepare {name}' (with '--suite SUITE' if one sets its options)"
 
 
-def _cannot_write(path: Path, error: OSError) -> DatasetError:
-    problem = f"Cannot write data ({error.strerror or error})"
-    return advise(problem, path, "free some space or choose another data folder (--data)")
+ELSEWHERE = "free some space or choose another data folder (--data)"
+"""What to do where data cannot be written."""
 
 
-def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def _cannot_write(path: Path, error: OSError, remedy: str = ELSEWHERE) -> DatasetError:
+    return advise(f"Cannot write data ({error.strerror or error})", path, remedy)
+
+
+def replace_atomically(path: Path, write: Callable[[Path], None], remedy: str = ELSEWHERE) -> None:
     """Let ``write`` make a neighbour of ``path``, then move it there in one step.
+
+    Args:
+        path: Of the file.
+        write: Takes the path of the neighbour.
+        remedy: What to do where nothing can be written.
 
     Raises:
         DatasetError: the file cannot be written (disk full, no permission).
@@ -45,7 +69,7 @@ def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(draft)
         draft.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise _cannot_write(path, error, remedy) from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -60,15 +84,15 @@ def content_hash(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def save_arrays(path: Path, arrays: Arrays) -> None:
-    """Write ``arrays`` and their content hash to one ``.npz`` file, atomically."""
+def save_arrays(path: Path, arrays: Arrays, remedy: str = ELSEWHERE) -> None:
+    """Write ``arrays`` and their content hash to one ``.npz`` file; see ``replace_atomically``."""
     content: dict[str, Any] = {**arrays, HASH: np.array(content_hash(arrays))}
 
     def write(draft: Path) -> None:
         with draft.open("wb") as file:
             np.savez(file, allow_pickle=False, **content)
 
-    replace_atomically(path, write)
+    replace_atomically(path, write, remedy)
 
 
 def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,6 +1,7 @@
 """What datasets of image files in one folder per class share."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bitswitch.contracts.data import Batch, Dataset, OpenDataset
-from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, cropped
+from bitswitch.data.crops import FolderOptions, Pictures, cropped
+from bitswitch.data.folder import FolderData, carve
 from bitswitch.data.pixels import noise
 from bitswitch.tasks.classification import Classification
 
@@ -25,8 +27,8 @@ class FolderDataset(Dataset):
     options: FolderOptions
 
     @abstractmethod
-    def verify(self, root: Path) -> dict[str, Files]:
-        """Return the files of ``train`` and ``val`` below ``root``.
+    def verify(self, root: Path) -> Mapping[str, Pictures]:
+        """Return the pictures of ``train`` and ``val`` below ``root``.
 
         Raises:
             DatasetError: some are missing or laid out wrongly.

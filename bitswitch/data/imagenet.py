@@ -1,13 +1,20 @@
 """``imagenet``: ILSVRC 2012, unpacked by its user; its licence forbids us to pass it on."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bitswitch.data.folder import Files, FolderOptions
+from bitswitch.data.crops import FolderOptions, Pictures
+from bitswitch.data.files import carry_mark, made_up
+from bitswitch.data.folder import Files
 from bitswitch.data.folder_dataset import FolderDataset
 from bitswitch.data.layout import Expected, Layout, facts
+from bitswitch.data.packed import form as forms
+from bitswitch.data.packed.folders import PackedFolders, split_forms
+from bitswitch.data.packed.form import ORIGINAL, Form, OtherPixels, Resized
+from bitswitch.data.packed.packing import pack
 
 CLASSES = 1000
 SPLITS = {
@@ -28,13 +35,25 @@ class ImageNet(FolderDataset):
     source = "russakovsky2015imagenet"
     outputs = CLASSES
     remedy = REMEDY
-    stamp = "ImageNet"
 
     class Options(FolderOptions):
-        """Crops, and what is held out."""
+        """Crops, what is held out, and which pixels are trained on."""
 
         held_out: Annotated[int, Field(ge=CLASSES, multiple_of=CLASSES, le=100 * CLASSES)] = 10_000
         """Training images not trained on: the last of each class by file name."""
+        packed: OtherPixels | None = Field(default=None, exclude_if=lambda word: word is None)
+        """Training and held-out images as ``bitswitch data pack`` has made them smaller, e.g.
+        ``jpeg-256-90``; None: as they were published."""
+
+        @model_validator(mode="after")
+        def _packed_pixels_suffice(self) -> Self:
+            form = forms.parse(self.packed) if self.packed else None
+            if isinstance(form, Resized) and form.side < self.resize:
+                raise ValueError(
+                    f"packed: {self.packed} has fewer pixels than resize, {self.resize}, asks for: "
+                    f"pack a shorter side of {self.resize}, or lower resize (and crop)"
+                )
+            return self
 
     options: Options
 
@@ -50,13 +69,70 @@ class ImageNet(FolderDataset):
         """Return the folder below ``root`` that holds ``train`` and ``val``."""
         return root / "imagenet"
 
+    @property
+    def stamp(self) -> str:  # type: ignore[override]
+        """What tables say of the data."""
+        packed = self.options.packed
+        return f"ImageNet packed as {packed}" if packed else "ImageNet"
+
+    def packed_folders(self, root: Path) -> PackedFolders:
+        """Return the packed forms below ``root``."""
+        counts = {split: expected.images for split, expected in SPLITS.items()}
+        return PackedFolders(root / "imagenet-packed", "imagenet", counts)
+
     def prepare(self, root: Path) -> None:
         self.verify(root)
 
     def check(self, root: Path) -> dict[str, str]:
-        return facts(self.verify(root), REMEDY)
+        packed, originals = self.packed_folders(root), None
+        words = list(packed.found())
+        found: dict[str, str] = {}
+        if self.folder(root).exists() or not words:
+            originals = self._originals(root)
+            found = facts(originals, REMEDY) | made_up(self.folder(root))
+        if self.options.packed and self.options.packed not in words:
+            packed.open(self.options.packed)
+        for word in words:
+            if packed.is_complete(word) or word == self.options.packed:
+                found[word] = packed.verify(word, originals)
+            else:
+                found[word] = f"incomplete: {packed.remedy(word)}"
+        return found
 
-    def verify(self, root: Path) -> dict[str, Files]:
+    def pack(
+        self, root: Path, to: Path, form: Form, workers: int, tell: Callable[[str], None]
+    ) -> Path:
+        """Pack the original files below ``root`` for the data folder ``to``; return the folder.
+
+        Raises:
+            DatasetError: originals are missing or damaged, or nothing can be written.
+        """
+        originals, packed = self._originals(root), self.packed_folders(to).folder(str(form))
+        pack(originals, packed, split_forms(form), REMEDY, workers, tell)
+        carry_mark(self.folder(root), packed)
+        return packed
+
+    def provenance(self, root: Path) -> dict[str, str]:
+        packed, word = self.packed_folders(root), self._packed_as(root)
+        if word is None or not packed.is_complete(word):
+            return made_up(self.folder(root))
+        facts = {"packed": word, "packed_hash": packed.identity(word)}
+        return facts | made_up(packed.folder(word))
+
+    def verify(self, root: Path) -> Mapping[str, Pictures]:
+        word = self._packed_as(root)
+        return self.packed_folders(root).open(word) if word else self._originals(root)
+
+    def _packed_as(self, root: Path) -> str | None:
+        """Return the form that is read, None: original files.
+
+        Where these are packed as they are, that is read instead: no number can tell.
+        """
+        if self.options.packed is None and self.packed_folders(root).is_complete(ORIGINAL):
+            return ORIGINAL
+        return self.options.packed
+
+    def _originals(self, root: Path) -> dict[str, Files]:
         return Layout(synsets(), SPLITS, REMEDY, "synsets").verify(self.folder(root))
 
 

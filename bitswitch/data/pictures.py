@@ -1,5 +1,6 @@
 """Picture files of any kind to the RGB that a viewer shows, or a clear refusal."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -21,7 +22,7 @@ _UNBOUNDED = ("I", "F")
 """Modes whose values have no agreed white."""
 
 
-def read_picture(path: Path, remedy: str) -> "Image":
+def read_picture(path: Path, remedy: str, content: bytes | None = None) -> "Image":
     """Return the picture in ``path`` as RGB, the way up and as bright as a viewer shows it.
 
     It is turned as its EXIF orientation says, 16-bit grey is scaled to 8 bits, and what is
@@ -30,6 +31,7 @@ def read_picture(path: Path, remedy: str) -> "Image":
     Args:
         path: A file of any format that Pillow reads; of several pictures in it, the first.
         remedy: What to do about a file that cannot be read.
+        content: Of the file, where it was read before; ``path`` then only names it.
 
     Raises:
         DatasetError: the file is missing, no complete picture, larger than Pillow's limit against
@@ -38,7 +40,7 @@ def read_picture(path: Path, remedy: str) -> "Image":
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             if image.mode not in _UNBOUNDED:
                 ImageOps.exif_transpose(image, in_place=True)
                 return _as_rgb(image)

@@ -29,7 +29,7 @@ class Normalise:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 of ``images``, uint8 [n, 3, height, width]."""
-        return (images - self.mean) * self.scale
+        return (images - self.mean).mul_(self.scale)
 
 
 def noise(count: int, size: int, classes: int, generator: torch.Generator) -> Batch:

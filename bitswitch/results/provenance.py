@@ -4,11 +4,12 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Self
 
 from pydantic import Field
@@ -147,6 +148,8 @@ class Provenance(Record):
     """Of the source code that decides the numbers; None here: the job diverged before it began."""
     plugin_hashes: dict[str, str] = Field(default_factory=dict)
     """Of the packages of foreign plugins, by name."""
+    data: dict[str, str] = Field(default_factory=dict)
+    """What the dataset says of its files, e.g. a checksum."""
     python: str | None = None
     torch: str | None = None
     torchvision: str | None = None
@@ -175,7 +178,10 @@ class Provenance(Record):
             name: _joined(before.plugin_hashes.get(name), digest)
             for name, digest in self.plugin_hashes.items()
         }
+        data = {name: _joined(before.data.get(name), fact) for name, fact in self.data.items()}
         changes = {"plugin_hashes": plugins, "started": before.started}
+        if data:
+            changes["data"] = data
         if self.code_hash is not None:
             changes["code_hash"] = _joined(before.code_hash, self.code_hash)
         return self.model_copy(update=changes)
@@ -191,6 +197,7 @@ def collect(
     device_name: str,
     threads: int,
     stage: Stage = "train",
+    data: Mapping[str, str] = MappingProxyType({}),
 ) -> Provenance:
     """Return the provenance of a job that starts now.
 
@@ -200,12 +207,14 @@ def collect(
         device_name: What it is sold as.
         threads: Processor threads of torch.
         stage: Whose code decides the numbers.
+        data: What the dataset says of its files.
     """
     return Provenance(
         bitswitch_version=installed("bitswitch"),
         **commit(),
         code_hash=code_hash(stage),
         plugin_hashes=plugin_hashes(modules),
+        **({"data": dict(data)} if data else {}),
         python=platform.python_version(),
         torch=installed("torch"),
         torchvision=installed("torchvision"),

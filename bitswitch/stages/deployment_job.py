@@ -54,7 +54,8 @@ class DeploymentJob(Job):
         run, execution, file = self.run, self.execution, self.folder / MODEL
         export(run, execution.runs, file)
         trained = load_trained(run, execution.runs, execution.data, execution.device, "deploy")
-        self.identify(self.facts(trained.parts.modules))
+        parts = trained.parts
+        self.identify(self.facts(parts.modules, parts.data_facts(execution.data)))
         with self.clock.phase("evaluate"):
             model = load(file, execution.device)
             self._compare(trained, model)

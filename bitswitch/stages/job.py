@@ -2,9 +2,9 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 import torch
@@ -93,11 +93,18 @@ class Job(ABC):
         log.info("%s: %s%s", self.folder.name, self.status, because)
         return True
 
-    def facts(self, modules: Iterable[str]) -> Provenance:
-        """Return the provenance of this job, as it is done by ``modules`` of plugins."""
+    def facts(
+        self, modules: Iterable[str], data: Mapping[str, str] = MappingProxyType({})
+    ) -> Provenance:
+        """Return the provenance of this job.
+
+        Args:
+            modules: Of the plugins that do it.
+            data: What the dataset says of its files.
+        """
         device = self.execution.device
         name, threads = devices.product_name(device), self.execution.threads
-        return provenance.collect(modules, str(device), name, threads, self.stage)
+        return provenance.collect(modules, str(device), name, threads, self.stage, data)
 
     def identify(self, facts: Provenance) -> None:
         """Write what makes the numbers from now on."""

@@ -40,7 +40,8 @@ class ScoringJob(Job):
             spec.run, execution.runs, execution.data, execution.device, spec.identifier, spec.epoch
         )
         plugin = registry.create("sensitivities", spec.sensitivity.name, spec.sensitivity.options)
-        self.identify(self.facts([type(plugin).__module__, *trained.parts.modules]))
+        modules = [type(plugin).__module__, *trained.parts.modules]
+        self.identify(self.facts(modules, trained.parts.data_facts(execution.data)))
         self.images = images_seen(spec, trained.dataset.size("train"))
         with self.clock.phase("evaluate"):
             self.found = scored(plugin, trained, spec)

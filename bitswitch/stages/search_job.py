@@ -49,7 +49,8 @@ class SearchJob(Job):
             spec.run, execution.runs, execution.data, execution.device, spec.identifier
         )
         plugin = registry.create("searches", spec.search.name, spec.search.options)
-        self._take_up(self.facts([type(plugin).__module__, *trained.parts.modules]))
+        modules = [type(plugin).__module__, *trained.parts.modules]
+        self._take_up(self.facts(modules, trained.parts.data_facts(execution.data)))
         scores = _scores(spec, execution.sensitivities)
         costs = cost_model(trained, spec)
         for budget in spec.budgets:

@@ -2,10 +2,11 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -73,7 +74,8 @@ class TrainingJob(Job):
         run = self.parts.spec
         state = _last_state(run, self.source, self.execution.device)
         self.directory.open_lines(state["lines"] if state else {})
-        facts, before = self.facts(self.parts.modules), self.before()
+        data = self.parts.data_facts(self.execution.data)
+        facts, before = self.facts(self.parts.modules, data), self.before()
         self.identify(facts.after(before) if state and before else facts)
         session = self._session(fresh=not state)
         if state:
@@ -83,8 +85,10 @@ class TrainingJob(Job):
         run_epochs(session)
         self.status, self.diagnosis = conclude(session)
 
-    def facts(self, modules: Iterable[str]) -> Provenance:
-        facts, count = super().facts(modules), self.ranks.count
+    def facts(
+        self, modules: Iterable[str], data: Mapping[str, str] = MappingProxyType({})
+    ) -> Provenance:
+        facts, count = super().facts(modules, data), self.ranks.count
         return facts if count == 1 else facts.model_copy(update={"processes": count})
 
     def _session(self, fresh: bool) -> TrainingRun:

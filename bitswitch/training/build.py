@@ -69,6 +69,11 @@ class Parts:
         with plugin_errors(f"dataset '{self.spec.dataset.name}'", "open()"):
             return self.dataset.open(data, device)
 
+    def data_facts(self, data: Path) -> dict[str, str]:
+        """Return what provenance says of the dataset below ``data``."""
+        with plugin_errors(f"dataset '{self.spec.dataset.name}'", "provenance()"):
+            return self.dataset.provenance(data)
+
     def example(self, count: int) -> Batch:
         """Return so many made-up examples, always the same."""
         with plugin_errors(f"dataset '{self.spec.dataset.name}'", "example()"):

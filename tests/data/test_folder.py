@@ -126,12 +126,8 @@ def test_a_damaged_image_is_one_clear_message(image_folder, monkeypatch, workers
     monkeypatch.setenv(folder.WORKERS, str(workers))
     path = image_folder / "val" / "n01" / "000.JPEG"
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DatasetError) as caught:
+    with pytest.raises(DatasetError, match=rf"^Damaged image .*: {path}\n  do this$"):
         list(opened(image_folder).batches("test", 4))
-    first, second = str(caught.value).splitlines()
-    assert first.startswith("Damaged image")
-    assert first.endswith(str(path))
-    assert second == "  do this"
 
 
 def test_the_number_of_workers_must_be_a_number(monkeypatch):

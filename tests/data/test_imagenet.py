@@ -1,9 +1,17 @@
+import shutil
+
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from bitswitch.cli.app import app
 from bitswitch.contracts.streams import Stream
 from bitswitch.data import imagenet
+from bitswitch.data.folder import Files
 from bitswitch.data.layout import Expected
+from bitswitch.data.packed.boxes import BoxedCrops
+from bitswitch.data.packed.form import parse
+from bitswitch.data.packed.shards import Shards
 from bitswitch.errors import DatasetError, SpecError
 from bitswitch.plugins import registry
 from bitswitch.runtime.randomness import generator
@@ -73,3 +81,145 @@ def test_folders_named_by_numbers_are_refused(tmp_path):
             (tmp_path / "imagenet" / split / str(number)).mkdir(parents=True)
     with pytest.raises(DatasetError, match=r"not expected: 0, 1, 10 and 997 more(.|\n)*synsets"):
         registry.create("datasets", "imagenet", {}).check(tmp_path)
+
+
+def opened(tiny, **options):
+    dataset, root = tiny
+    dataset.options = dataset.options.model_copy(update=options)
+    return dataset.open(root, CPU)
+
+
+def epoch(data):
+    return list(data.train_batches(4, Stream("training"), 0, 0))
+
+
+def same(left, right):
+    return all(
+        torch.equal(a, b)
+        for one, two in zip(left, right, strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def test_packed_originals_are_read_without_a_word(tiny):
+    dataset, root = tiny
+    before = opened(tiny)
+    plain = epoch(before), list(before.batches("test", 4))
+    pack(tiny, "original")
+    shutil.rmtree(root / "imagenet")
+    after = opened(tiny)
+    assert isinstance(after.splits["train"].files, Shards)
+    assert same(plain[0], epoch(after))
+    assert same(plain[1], after.batches("test", 4))
+    assert dataset.provenance(root)["packed"] == "original"
+    assert dataset.stamp == "ImageNet"
+
+
+def pack(tiny, word, to=None):
+    dataset, root = tiny
+    return dataset.pack(root, to or root, parse(word), 0, lambda line: None)
+
+
+def test_other_pixels_are_read_where_a_setting_names_them(tiny):
+    dataset, root = tiny
+    plain = opened(tiny)
+    pack(tiny, "raw-32")
+    assert isinstance(opened(tiny).splits["train"].files, Files)
+    assert dataset.provenance(root) == {}
+    data = opened(tiny, packed="raw-32")
+    assert isinstance(data.splits["train"], BoxedCrops)
+    assert {split: data.size(split) for split in dataset.sizes()} == dataset.sizes()
+    assert not same(epoch(plain), epoch(data))
+    assert dataset.stamp == "ImageNet packed as raw-32"
+    found = dataset.provenance(root)
+    assert (found["packed"], len(found["packed_hash"])) == ("raw-32", 16)
+
+
+def test_networks_are_tested_on_original_files(tiny):
+    plain = opened(tiny)
+    pack(tiny, "jpeg-32-10")
+    assert same(plain.batches("test", 4), opened(tiny, packed="jpeg-32-10").batches("test", 4))
+
+
+def test_another_data_folder_needs_no_originals(tiny, tmp_path):
+    dataset, root = tiny
+    folder = pack(tiny, "raw-32", tmp_path / "fast")
+    assert folder == tmp_path / "fast" / "imagenet-packed" / "raw-32"
+    dataset.options = dataset.options.model_copy(update={"packed": "raw-32"})
+    assert set(dataset.check(tmp_path / "fast")) == {"raw-32"}
+    with pytest.raises(DatasetError, match=r"packed as raw-32 not found(.|\n)*data pack imagenet"):
+        dataset.open(root, CPU)
+
+
+def test_a_check_verifies_whatever_is_packed(tiny):
+    dataset, root = tiny
+    pack(tiny, "raw-32")
+    pack(tiny, "jpeg-32-90")
+    found = dataset.check(root)
+    assert found["decoded"] == "6"
+    assert found["raw-32"].startswith("2 shards of")
+    assert "intact, of these originals (" in found["jpeg-32-90"]
+    shard = root / "imagenet-packed" / "raw-32" / "train-00000.shard"
+    content = bytearray(shard.read_bytes())
+    content[77] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"hash differs\): {shard}\n  delete .* data pack"):
+        dataset.check(root)
+
+
+def test_a_check_says_what_is_packed_in_part(tiny):
+    dataset, root = tiny
+    (pack(tiny, "raw-32") / "val.npz").unlink()
+    assert dataset.check(root)["raw-32"].startswith("incomplete: run 'bitswitch data pack imagenet")
+
+
+@pytest.mark.parametrize("number", [0, 3])  # the first of its class is compared byte by byte
+def test_a_check_finds_originals_that_changed_after_packing(tiny, number):
+    dataset, root = tiny
+    pack(tiny, "raw-32")
+    path = root / "imagenet" / "train" / "n02" / f"00{number}.JPEG"
+    content = path.read_bytes()
+    path.write_bytes(content[:-3] + b"\0" + content[-2:] if number == 0 else content + b"\0")
+    with pytest.raises(DatasetError, match=rf"Original changed after packing: {path}"):
+        dataset.check(root)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"packed": "original"}, "leave 'packed' out"),
+        ({"packed": "webp-256"}, "no form 'webp-256'"),
+        ({"packed": "raw-224"}, "raw-224 has fewer pixels than resize, 256, asks for"),
+    ],
+)
+def test_forms_that_do_not_fit_are_refused(options, match):
+    with pytest.raises(SpecError, match=match):
+        registry.create("datasets", "imagenet", options)
+
+
+def test_runs_on_published_pixels_keep_their_names():
+    assert "packed" not in registry.resolve("datasets", "imagenet", {})
+    resolved = registry.resolve("datasets", "imagenet", {"packed": "jpeg-256-90"})
+    assert resolved["packed"] == "jpeg-256-90"
+
+
+def test_the_command_packs(tiny):
+    _, root = tiny
+    command = ["data", "pack", "imagenet", "--form", "jpeg-32-90", "--workers", "0"]
+    answer = CliRunner().invoke(app, [*command, "--data", str(root)])
+    assert answer.exit_code == 0, answer.output
+    assert "train: shard 1 of 1 (train-00000.shard)" in answer.output
+    assert (root / "imagenet-packed" / "jpeg-32-90" / "val.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["digits"], "Dataset 'digits' cannot be packed"),
+        (["imagenet", "--form", "gif"], "--form: there is no form 'gif'"),
+    ],
+)
+def test_what_cannot_be_packed_is_refused(arguments, match):
+    answer = CliRunner().invoke(app, ["data", "pack", *arguments])
+    assert isinstance(answer.exception, SpecError)
+    assert match in str(answer.exception)

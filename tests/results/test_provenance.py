@@ -241,5 +241,12 @@ def test_a_run_continued_by_other_code_carries_all_hashes():
     assert facts.started == "then"
 
 
+def test_a_run_continued_on_other_data_names_both():
+    before = Provenance(data={"packed": "jpeg-256-90", "packed_hash": "a"})
+    now = Provenance(data={"packed": "jpeg-256-90", "packed_hash": "b"})
+    assert now.after(before).data == {"packed": "jpeg-256-90", "packed_hash": "a+b"}
+    assert "data" not in Provenance(code_hash="a").after(Provenance(code_hash="a")).content()
+
+
 def test_a_job_that_never_began_names_no_code_but_its_end():
     assert list(Provenance().ended().content()) == ["finished"]

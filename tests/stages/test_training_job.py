@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 
+from bitswitch.data.digits import Digits
 from bitswitch.errors import CheckpointError, Interrupted, PluginError, RecordError
 from bitswitch.results.files import read_json, read_lines
 from bitswitch.results.result import write_result
@@ -148,7 +149,8 @@ def test_results_lost_after_training_are_made_again_without_training(work, tiny_
     assert read_json(folder / "result.json")["steps"] == 6
 
 
-def test_a_finished_run_has_all_its_files(work, tiny_run):
+def test_a_finished_run_has_all_its_files(work, tiny_run, monkeypatch):
+    monkeypatch.setattr(Digits, "provenance", lambda self, root: {"checksum": "c"})
     run = tiny_run()
     folder = work(run)
     result = read_json(folder / "result.json")
@@ -160,6 +162,7 @@ def test_a_finished_run_has_all_its_files(work, tiny_run):
     assert result["train_time_s"] > 0
     provenance = read_json(folder / "provenance.json")
     assert provenance["finished"] >= provenance["started"]
+    assert provenance["data"] == {"checksum": "c"}
     assert RunSpec.model_validate(_yaml(folder / "spec.yaml")) == run
     progress = read_json(folder / "progress.json")
     assert (progress["epoch"], progress["step"]) == (2, 6)
