@@ -47,6 +47,12 @@ def _decoder() -> Measured:
     return measure()
 
 
+def _loader() -> Measured:
+    from bitswitch.bench.loader import measure
+
+    return measure()
+
+
 BENCHMARKS: dict[str, Callable[[], Measured]] = {
     "step": _step,
     "startup": _startup,
@@ -55,5 +61,6 @@ BENCHMARKS: dict[str, Callable[[], Measured]] = {
     "switch": _switch,
     "inference": _inference,
     "decoder": _decoder,
+    "loader": _loader,
 }
 """Benchmark by name; running one takes minutes and imports torch."""

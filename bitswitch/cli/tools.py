@@ -19,7 +19,9 @@ def schema() -> None:
 def bench(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="step, startup, ilp, hessian, switch or inference."),
+        typer.Argument(
+            metavar="NAME", help="step, startup, ilp, hessian, switch, inference, decoder, loader."
+        ),
     ],
     methods: Annotated[
         str,
