@@ -12,11 +12,11 @@ from bitswitch.runtime.randomness import generator, seed_step
 from bitswitch.training.evaluation import evaluate
 from bitswitch.training.health import check_loss
 from bitswitch.training.meter import EpochMeter
-from bitswitch.training.optimizers import scheduled
-from bitswitch.training.scale_gradients import OPERANDS
 from bitswitch.training.session import TrainingRun
 from bitswitch.training.shares import share_of
 from bitswitch.training.step import PassResult, train_step
+from bitswitch.training.updates.optimizers import scheduled
+from bitswitch.training.updates.scale_gradients import OPERANDS
 
 log = logging.getLogger(__name__)
 

@@ -26,10 +26,10 @@ from bitswitch.runtime.ranks import ALONE, Ranks
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.health import all_positive, by_scales, check_loss, reflect_scales
-from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients
-from bitswitch.training.pass_gradients import PassGradients
-from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
-from bitswitch.training.scale_steps import scale_step
+from bitswitch.training.updates.optimizers import Optimizers, Rates, drop_gradients
+from bitswitch.training.updates.pass_gradients import PassGradients
+from bitswitch.training.updates.scale_gradients import ScaleGradients, scale_gradients
+from bitswitch.training.updates.scale_steps import scale_step
 
 
 class PassResult(NamedTuple):

@@ -12,7 +12,7 @@ from bitswitch.methods.eq_net import elastic_quantizers
 from bitswitch.methods.lapq import clip_value
 from bitswitch.methods.ptmq import squared_error
 from bitswitch.runtime import transfers
-from bitswitch.training import optimizers
+from bitswitch.training.updates import optimizers
 
 META = torch.device("meta")
 

@@ -14,7 +14,7 @@ from bitswitch.quant.per_bit import PerBit
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.quant.scale import Scale
 from bitswitch.testing.subject import Subject
-from bitswitch.training.optimizers import Optimizers
+from bitswitch.training.updates.optimizers import Optimizers
 
 BITSET = (8, 4, 2)
 METHODS = [name for name in registry.names("methods") if name != "float32"]

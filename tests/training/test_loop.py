@@ -8,7 +8,7 @@ from bitswitch.contracts.metric import Found
 from bitswitch.errors import Diverged, Interrupted, PluginError
 from bitswitch.results.files import read_lines
 from bitswitch.training.loop import run_epochs, score
-from bitswitch.training.optimizers import scheduled
+from bitswitch.training.updates.optimizers import scheduled
 
 BITS = ["8", "4", "2"]
 

@@ -9,7 +9,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.spec.training import AlrsSpec, TrainingSpec
-from bitswitch.training.uncompiled import uncompiled
+from bitswitch.training.updates.uncompiled import uncompiled
 
 
 def scheduled(training: TrainingSpec, step: int, steps: int) -> float:

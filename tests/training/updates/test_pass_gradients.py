@@ -4,8 +4,8 @@ from torch import nn
 
 from bitswitch.errors import Diverged, SpecError
 from bitswitch.methods.double_rounding import DoubleRounding
-from bitswitch.training.pass_gradients import PassGradients
 from bitswitch.training.step import train_step
+from bitswitch.training.updates.pass_gradients import PassGradients
 
 PLACE = "in step 3"
 

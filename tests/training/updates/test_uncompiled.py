@@ -6,13 +6,13 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
-from bitswitch.training.uncompiled import uncompiled
+from bitswitch.training.updates.uncompiled import uncompiled
 
 SCRIPT = """
 import sys
 import torch
 from torch.optim import Adam
-from bitswitch.training.uncompiled import uncompiled
+from bitswitch.training.updates.uncompiled import uncompiled
 
 parameter = torch.nn.Parameter(torch.ones(3))
 optimizer = uncompiled(Adam)([parameter], lr=0.1, fused=True)

@@ -5,7 +5,7 @@ from torch import nn
 
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.spec.training import TrainingSpec
-from bitswitch.training.optimizers import Optimizers, Rates, drop_gradients, scheduled
+from bitswitch.training.updates.optimizers import Optimizers, Rates, drop_gradients, scheduled
 
 
 def recipe(**changes):

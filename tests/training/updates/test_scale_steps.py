@@ -9,8 +9,8 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from bitswitch.spec.training import TrainingSpec
-from bitswitch.training.scale_steps import scale_step
 from bitswitch.training.step import train_step
+from bitswitch.training.updates.scale_steps import scale_step
 
 RATE = 0.1
 RULES = ("clipped", "normalized", "lars", "lamb")

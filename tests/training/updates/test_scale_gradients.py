@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from bitswitch.training.scale_gradients import ScaleGradients, scale_gradients
+from bitswitch.training.updates.scale_gradients import ScaleGradients, scale_gradients
 
 CPU = torch.device("cpu")
 KEYS = [("conv1", "weight"), ("conv1", "activation"), ("conv2", "weight")]

@@ -1,0 +1,1 @@
+"""What changes parameters: gradients of passes, optimizers, and how far a step moves a scale."""
