@@ -33,7 +33,7 @@ case "$$PWD" in *:* | *\ *[\$$\`\"\\]* | *[\$$\`\"\\]*\ *) \
 endef
 
 .DEFAULT_GOAL := all
-.PHONY: all test env check tests long smoke clean
+.PHONY: all test env check tests long tinyllama smoke clean
 
 all: env
 	snakemake --cores "$$CORES" all $(if $(filter command% env%,$(origin SUITE)),--config suite="$$SUITE")
@@ -72,6 +72,10 @@ tests: env
 # Every method through the real compiler: a minute each.
 long: env
 	pytest -m long
+
+# Two random blocks of TinyLlama's shape through every job of the suite.
+tinyllama: env
+	OMP_NUM_THREADS=1 pytest -m long tests/workflow/test_tinyllama.py
 
 smoke: env
 	snakemake --cores "$$CORES" all --config suite=smoke
