@@ -2,14 +2,38 @@
 
 import hashlib
 import inspect
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor, fx, nn
 
 from bitswitch.quant import granularity, grid, ste
 from bitswitch.runtime.locks import keep_compiled_code_private
 
 TRACED = (ste, grid, granularity)
 """Modules whose functions the compiler traces as one; their source is part of its cache key."""
+
+
+def compiler(net: nn.Module) -> str | Callable[..., object]:
+    """Return the backend of ``torch.compile`` for a network.
+
+    What is quantized is kept for the backward pass beside what it was quantized from, as the
+    compiler has it, where convolutions set the time: quantizing again would cost 3 % more.
+    Where there are none, all quantized values are computed again: large decoders are short of
+    memory, and matrix products hide the time.
+    """
+    if any(isinstance(module, nn.modules.conv._ConvNd) for module in net.modules()):
+        return "inductor"
+    return _quantizing_again
+
+
+def _quantizing_again(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> object:
+    """Compile a graph that keeps as little as eager code for the backward pass."""
+    from torch._functorch import config
+    from torch._inductor.compile_fx import compile_fx
+
+    with config.patch(ban_recompute_materialized_backward=False):
+        return compile_fx(graph, inputs)
 
 
 def prepare_compilation() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bitswitch.nn.calibration import observe_inputs
-from bitswitch.nn.compilation import prepare_compilation
+from bitswitch.nn.compilation import compiler, prepare_compilation
 from bitswitch.nn.dataflow import NO_ENDS, FirstLast, Flow
 from bitswitch.nn.feed import check_observed, feed
 from bitswitch.nn.layers import QuantizedLayer
@@ -89,16 +89,16 @@ class QuantizedModel(nn.Module):
         """Whether the compiled graph serves the present mode and policy."""
         return self.training and (self._policy != FLOAT_BITS or self.bitset == (FLOAT_BITS,))
 
-    def compile(self, backend: str = "inductor") -> None:
+    def compile(self, backend: str | None = None) -> None:
         """Train through one compiled graph for all bit-widths from now on.
 
         Evaluation and full precision stay eager: each would cost a compilation of its own.
 
         Args:
-            backend: Of ``torch.compile``.
+            backend: Of ``torch.compile``; None: the one that suits the network.
         """
         prepare_compilation()
-        self.net.compile(backend=backend, dynamic=False)
+        self.net.compile(backend=backend or compiler(self.net), dynamic=False)
         self._compiled = True
 
     def cut_batches(self, parts: int) -> None:

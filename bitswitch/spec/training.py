@@ -25,7 +25,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 AlrsVariant = Literal["factor-only", "relative", "clamped", "literal"]
 
-ScaleStep = Literal["clipped", "normalized", "lars", "lamb"]
+ScaleStep = Literal["clipped", "normalized", "lars", "lamb", "relative"]
 
 
 def _not_off(value: Any) -> Any:
@@ -83,15 +83,12 @@ class TrainingSpec(Strict):
     """Of quantization scales at the start; None: that of the weights."""
     scale_optimizer: Literal["adam", "adamw", "sgd"] | None = None
     """None: that of the weights."""
-    scale_updates: Annotated[
-        Literal["absolute", "relative"], Field(exclude_if=lambda kind: kind == "absolute")
-    ] = "absolute"
-    """``relative``: an update changes a scale by its own size times what the optimizer says. Adam
-    moves each by about the learning rate, and scales of large networks lie decades apart."""
     scale_step: Annotated[ScaleStep | None, Field(exclude_if=lambda rule: rule is None)] = None
     """How far a step moves a scale, besides its learning rate. ``clipped``: its gradient has norm 1
     at most; ``normalized``: exactly; ``lars``: the norm of the scale; ``lamb``: the step of the
-    optimizer has that norm, times the learning rate. None: as the optimizer has it."""
+    optimizer has that norm, times the learning rate; ``relative``: it is multiplied by the scale,
+    for Adam moves each by about the learning rate, and scales of large networks lie decades apart.
+    None: as the optimizer has it."""
     clip_value: PositiveFloat | None = None
     """Bound on the magnitude of every gradient; None: none."""
     clip_norm: Annotated[PositiveFloat | None, Field(exclude_if=lambda norm: norm is None)] = None
@@ -161,11 +158,6 @@ class TrainingSpec(Strict):
     @model_validator(mode="after")
     def _steps_fit_optimizers(self) -> Self:
         optimizer, rule = self.scale_optimizer or self.optimizer, self.scale_step
-        if rule in ("lars", "lamb") and self.scale_updates == "relative":
-            raise ValueError(
-                f"training.scale_step '{rule}' and training.scale_updates 'relative' both make a "
-                f"step a share of its scale. Leave out one of them"
-            )
         if rule in ("normalized", "lars") and optimizer != "sgd":
             raise ValueError(
                 f"training.scale_step '{rule}' sets the norm of a gradient, which {optimizer} "

@@ -124,12 +124,8 @@ class TrainState:
             nn.utils.clip_grad_value_(self.model.parameters(), self.training.clip_value)
         if self.training.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
-        relative = self.training.scale_updates == "relative"
-        before = [scale.detach().clone() for scale in self.scales] if relative else []
         with scale_step(self.training.scale_step, self.scales, rates.scales):
             self.optimizers.step(rates)
-        for scale, old in zip(self.scales, before, strict=relative):
-            scale.data.copy_(old + old * (scale.data - old))
         if self.scales and self.training.scale_guard == "reflect":
             self.crossed += reflect_scales(self.scales)
 

@@ -7,7 +7,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from bitswitch.conversion import quantize
-from bitswitch.nn.compilation import TRACED, prepare_compilation
+from bitswitch.nn.compilation import TRACED, compiler, prepare_compilation
 from bitswitch.types import FLOAT_BITS
 
 from .small_network import BITSET, double_rounding, float_net, unshared
@@ -98,3 +98,17 @@ def test_fused_kernels_compute_the_same(model, images, tmp_path, monkeypatch):
     compiled.compile()
     compare(model, compiled, images)
     assert counters["stats"]["unique_graphs"] == 1
+
+
+def test_what_was_quantized_is_kept_for_backward_only_beside_convolutions(monkeypatch):
+    from torch._functorch import config
+    from torch._inductor import compile_fx
+
+    def seen(graph, inputs):
+        return graph, inputs, config.ban_recompute_materialized_backward
+
+    monkeypatch.setattr(compile_fx, "compile_fx", seen)
+    assert compiler(float_net()) == "inductor"
+    backend = compiler(torch.nn.Sequential(torch.nn.Linear(4, 4)))
+    assert backend("graph", ["inputs"]) == ("graph", ["inputs"], False)
+    assert config.ban_recompute_materialized_backward

@@ -110,7 +110,7 @@ def published():
     """A joint run of TinyLlama-1.1B as published."""
     runs = load_suite(suite_path("tinyllama")).runs.values()
     return next(
-        run for run in runs if len(run.bitset) == 4 and run.training.scale_updates == "relative"
+        run for run in runs if len(run.bitset) == 4 and run.training.scale_step == "relative"
     )
 
 

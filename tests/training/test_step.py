@@ -94,7 +94,7 @@ def test_relative_updates_move_a_scale_by_its_share(make_learner, tiny_run, batc
         train_step(train_state, batch, RATE, step_info())
         return train_state.model, before
 
-    (absolute, before), (relative, _) = stepped(), stepped(scale_updates="relative")
+    (absolute, before), (relative, _) = stepped(), stepped(scale_step="relative")
     scales = set(relative.scale_parameters())
     assert scales
     for name, value in values(relative).items():

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from bitswitch.nn.alrs import CLIP
 from bitswitch.spec.training import ScaleStep
 
+AFTERWARDS = ("lamb", "relative")
+"""Rules that change the step and not the gradient."""
+
 
 @contextmanager
 def scale_step(
@@ -22,7 +25,8 @@ def scale_step(
     - ``normalized``: g / |g|;
     - ``lars``: g |s| / |g|, so that a step is a share of s; the publication's trust coefficient is
       part of the learning rate;
-    - ``lamb``: what the optimizer makes of g is given the length ``rate`` |s|.
+    - ``lamb``: what the optimizer makes of g is given the length ``rate`` |s|;
+    - ``relative``: it is multiplied by s.
 
     Args:
         rule: None: the optimizer alone decides.
@@ -37,11 +41,11 @@ def scale_step(
         yield
         return
     before = [scale.detach().clone() for scale in moving]
-    if rule != "lamb":
+    if rule not in AFTERWARDS:
         _resize(rule, moving, before)
     yield
-    if rule == "lamb":
-        _set_lengths(moving, before, abs(rate))
+    if rule in AFTERWARDS:
+        _change_steps(rule, moving, before, abs(rate))
 
 
 def _resize(rule: ScaleStep | None, moving: Sequence[nn.Parameter], before: list[Tensor]) -> None:
@@ -59,12 +63,16 @@ def _resize(rule: ScaleStep | None, moving: Sequence[nn.Parameter], before: list
 
 
 @torch.no_grad()
-def _set_lengths(moving: Sequence[nn.Parameter], before: list[Tensor], rate: float) -> None:
-    """Give the step that was taken from ``before`` the length ``rate`` |s|; none stays none."""
+def _change_steps(
+    rule: ScaleStep | None, moving: Sequence[nn.Parameter], before: list[Tensor], rate: float
+) -> None:
+    """Change the steps that were taken from ``before``; where there was none, there is none."""
     steps = torch._foreach_sub([scale.detach() for scale in moving], before)
-    norms = _norms(steps)
-    factors = (rate * _norms(before) / norms).where(norms > 0, 0.0)
-    torch._foreach_mul_(steps, list(factors.unbind()))
+    factors = before
+    if rule == "lamb":
+        norms = _norms(steps)
+        factors = list((rate * _norms(before) / norms).where(norms > 0, 0.0).unbind())
+    torch._foreach_mul_(steps, factors)
     torch._foreach_add_(before, steps)
     torch._foreach_copy_([scale.detach() for scale in moving], before)
 

@@ -138,8 +138,3 @@ def test_rules_that_an_optimizer_undoes_are_refused(rule, optimizer, message):
 def test_recipes_without_a_rule_are_what_they_were():
     assert "scale_step" not in recipe().model_dump(mode="json")
     assert recipe(scale_step="lamb").model_dump(mode="json")["scale_step"] == "lamb"
-
-
-def test_steps_are_a_share_of_their_scale_once():
-    with pytest.raises(ValidationError, match="both make a step a share of its scale"):
-        recipe(scale_step="lamb", scale_updates="relative")
