@@ -62,7 +62,7 @@ ALL = set(STAGES)
     [
         ("contracts/method.py", "distill_weight: float = 1", "distill_weight: float = 2", ALL),
         ("nn/losses.py", "def ", "def  ", ALL),
-        ("training/optimizers.py", "fused=True", "fused=False", ALL),
+        ("training/updates/optimizers.py", "fused=True", "fused=False", ALL),
         (
             "contracts/sensitivity.py",
             "def of_policy",

@@ -149,9 +149,8 @@ class _Builder:
         """Return where a cell is shown: by itself, or in a table that shows no cells of runs."""
         experiment, *place = cell.split("/", 4)
         recipe, table = self.suite.experiments[experiment], self._names[experiment]
-        has_cells = recipe.table == "accuracy"
         return Link(
-            anchor(experiment, *place) if has_cells else table,
+            anchor(experiment, *place) if tables.kind_of(recipe).names_cells else table,
             table,
             recipe.title.partition(":")[0],
         )

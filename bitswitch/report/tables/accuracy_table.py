@@ -110,4 +110,4 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
     return [*notes, *conditions.NOTES, *found] if several else notes
 
 
-KIND = TableKind(build)
+KIND = TableKind(build, names_cells=True)

@@ -28,6 +28,8 @@ class TableKind:
     """Key that every variant of the experiment has to have."""
     needs_beside: bool = False
     """Whether the experiment has to name what stands beside it."""
+    names_cells: bool = False
+    """Whether links lead to each cell of a run, by ``anchor``; else to the table."""
 
     def check(self, name: str, experiment: str, spec: ExperimentSpec) -> None:
         """Raise unless the table can show an experiment.

@@ -34,7 +34,7 @@ def check(suite: Suite) -> None:
         ReportError: see ``TableKind.check``.
     """
     for name, experiment in suite.experiments.items():
-        _kind(experiment).check(experiment.table, name, experiment)
+        kind_of(experiment).check(experiment.table, name, experiment)
 
 
 def build(frames: Frames, name: str) -> Table:
@@ -51,12 +51,13 @@ def build(frames: Frames, name: str) -> Table:
         )
     key = by_name[name]
     experiment = frames.suite.experiments[key]
-    kind = _kind(experiment)
+    kind = kind_of(experiment)
     kind.check(experiment.table, key, experiment)
     return kind.build(frames, key, name)
 
 
-def _kind(experiment: ExperimentSpec) -> TableKind:
+def kind_of(experiment: ExperimentSpec) -> TableKind:
+    """Return what makes the table of an experiment."""
     kind: TableKind = registry.load_kind("tables", experiment.table, TableKind)
     return kind
 
