@@ -32,7 +32,9 @@ def _quantizing_again(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> object
     from torch._functorch import config
     from torch._inductor.compile_fx import compile_fx
 
-    with config.patch(ban_recompute_materialized_backward=False):
+    with config.patch(
+        ban_recompute_materialized_backward=False, ban_recompute_used_far_apart=False
+    ):
         return compile_fx(graph, inputs)
 
 

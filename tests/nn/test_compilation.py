@@ -105,10 +105,12 @@ def test_what_was_quantized_is_kept_for_backward_only_beside_convolutions(monkey
     from torch._inductor import compile_fx
 
     def seen(graph, inputs):
-        return graph, inputs, config.ban_recompute_materialized_backward
+        bans = config.ban_recompute_materialized_backward, config.ban_recompute_used_far_apart
+        return graph, inputs, *bans
 
     monkeypatch.setattr(compile_fx, "compile_fx", seen)
     assert compiler(float_net()) == "inductor"
     backend = compiler(torch.nn.Sequential(torch.nn.Linear(4, 4)))
-    assert backend("graph", ["inputs"]) == ("graph", ["inputs"], False)
+    assert backend("graph", ["inputs"]) == ("graph", ["inputs"], False, False)
     assert config.ban_recompute_materialized_backward
+    assert config.ban_recompute_used_far_apart
