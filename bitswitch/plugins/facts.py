@@ -40,6 +40,8 @@ def _refusal(spec: RunSpec) -> str | None:
         raise PluginError(
             f"skip() of method '{spec.method.name}' fails: {type(error).__name__}: {error}"
         ) from error
+    if reason is None and method.needs_whole_batch and spec.training.accumulate > 1:
+        return "it looks at whole batches: training.accumulate must be 1"
     return None if reason is None else str(reason)
 
 

@@ -15,7 +15,8 @@ from bitswitch.plugins.guard import plugin_errors
 from bitswitch.runtime.randomness import generator, seed_step
 from bitswitch.spec.search import SearchSpec
 from bitswitch.training.distillation import Distillation
-from bitswitch.training.step import TrainState, train_step
+from bitswitch.training.state import TrainState
+from bitswitch.training.step import train_step
 from bitswitch.training.trained import Trained
 from bitswitch.training.updates.optimizers import scheduled
 from bitswitch.types import Policy

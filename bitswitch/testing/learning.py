@@ -17,7 +17,8 @@ from bitswitch.testing.subject import (
     take_step,
     train,
 )
-from bitswitch.training.step import PassResult, TrainState
+from bitswitch.training.state import TrainState
+from bitswitch.training.step import PassResult
 from bitswitch.types import FLOAT_BITS
 
 STEPS = 10

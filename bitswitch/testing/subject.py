@@ -27,7 +27,8 @@ from bitswitch.tasks.classification import Classification
 from bitswitch.tasks.language_model import LanguageModel, Protocol
 from bitswitch.testing.failure import CheckFailed
 from bitswitch.training.distillation import Distillation
-from bitswitch.training.step import PassResult, TrainState, train_step
+from bitswitch.training.state import TrainState
+from bitswitch.training.step import PassResult, train_step
 from bitswitch.types import FLOAT_BITS, MAX_BITS, MIN_BITS, BitSet
 
 CLASSES, IMAGES = 4, 16

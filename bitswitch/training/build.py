@@ -27,7 +27,7 @@ from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint, predictions
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.pretrained import check_pretrained
-from bitswitch.training.step import TrainState
+from bitswitch.training.state import TrainState
 
 CALIBRATION_BATCHES = 4
 

@@ -16,7 +16,8 @@ from bitswitch.training.clock import Clock
 from bitswitch.training.directory import RunDirectory
 from bitswitch.training.interruption import StopRequest
 from bitswitch.training.meter import EpochMeter
-from bitswitch.training.step import PassResult, TrainState
+from bitswitch.training.state import TrainState
+from bitswitch.training.step import PassResult
 from bitswitch.types import BitSet
 
 STEP_LINES = 2000

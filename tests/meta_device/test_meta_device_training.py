@@ -5,7 +5,7 @@ from bitswitch.contracts.method import Method, StepInfo
 from bitswitch.contracts.streams import Stream
 from bitswitch.conversion import quantize
 from bitswitch.nn.recalibration import recalibrate
-from bitswitch.plugins import facts, registry
+from bitswitch.plugins import registry
 from bitswitch.plugins.resolve import resolved
 from bitswitch.runtime.randomness import generator
 from bitswitch.spec.run import RunSpec
@@ -13,8 +13,10 @@ from bitswitch.testing.subject import CLASSES, IMAGES, TASK, Subject, batch, net
 from bitswitch.training.build import Parts, calibrate
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.evaluation import evaluate
-from bitswitch.training.step import TrainState, train_step
+from bitswitch.training.state import TrainState
+from bitswitch.training.step import train_step
 from tests.conftest import TINY
+from tests.recipes import RECIPES, SEPARATE, first_accepted, in_turn
 
 from .conftest import META
 
@@ -25,14 +27,6 @@ OPTIONS = {
     "l1-regularization": {"iterations": 0},
 }
 METHODS = registry.names("methods")
-CONVENTIONAL = {"update": "conventional", "alrs": None}
-SEPARATE = {"update": "separate", "alrs": {"variant": "relative"}}
-RECIPES = (
-    {**SEPARATE, "distillation": "neighbour"},
-    {**CONVENTIONAL, "distillation": "ps-kd", "clip_value": 1.0},
-    {**SEPARATE, "label_smoothing": 0.1, "optimizer": "sgd"},
-    CONVENTIONAL,
-)
 FINISHING = [
     name
     for name in METHODS
@@ -48,10 +42,7 @@ def on_meta(number=0):
 def learner_of(name, recipes=RECIPES[-1:]):
     """Return a learner as a run makes it, on the meta device, with the first recipe it accepts."""
     subject = Subject.of(name, OPTIONS.get(name), *BITSETS)
-    fields = subject.spec.model_dump(exclude={"training"})
-    kept = subject.training.model_dump()
-    specs = [RunSpec.model_validate({**fields, "training": kept | one}) for one in recipes]
-    training = next(spec for spec in specs if facts.refusal(spec) is None).training
+    training = first_accepted(subject.spec, recipes)
     method = subject.method()
     model = quantized(method).to(META)
     if name != "float32":
@@ -74,8 +65,7 @@ class Data:
 @pytest.mark.parametrize(("turn", "name"), enumerate(METHODS))
 def test_meta_device_waits_once_per_pass_and_once_for_the_scales_and_bit_widths(turn, name, host):
     """Different methods take different recipes."""
-    first = turn % len(RECIPES)
-    train_state = learner_of(name, RECIPES[first:] + RECIPES[:first])
+    train_state = learner_of(name, in_turn(turn))
     model = train_state.model
     host.since()
     steps = (0, 20) if name in ("coquant", "rfquant") else (0,)  # schedules have begun at 20

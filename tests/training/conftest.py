@@ -17,7 +17,7 @@ from bitswitch.training.clock import Clock, Instant
 from bitswitch.training.directory import RunDirectory
 from bitswitch.training.interruption import StopRequest
 from bitswitch.training.session import TrainingRun
-from bitswitch.training.step import TrainState
+from bitswitch.training.state import TrainState
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import torch
 from bitswitch.contracts.data import Batch, OpenDataset
 from bitswitch.contracts.task import Evaluator
 from bitswitch.errors import SpecError
-from bitswitch.plugins import facts, registry
+from bitswitch.plugins import registry
 from bitswitch.runtime.randomness import seeded
 from bitswitch.runtime.ranks import ALONE, Ranks
-from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.tasks.classification import Classification, Hits
 from bitswitch.testing.subject import (
@@ -24,21 +23,15 @@ from bitswitch.testing.subject import (
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.evaluation import evaluate
 from bitswitch.training.shares import Share
-from bitswitch.training.step import TrainState, train_step
+from bitswitch.training.state import TrainState
+from bitswitch.training.step import train_step
+from tests.recipes import first_accepted, in_turn
 from tests.training.several import together
 
 LOADED = {name: registry.load("methods", name) for name in registry.names("methods")}
 METHODS = [
     name for name, method in LOADED.items() if method.trains and not method.needs_whole_batch
 ]
-CONVENTIONAL = {"update": "conventional", "alrs": None}
-SEPARATE = {"update": "separate", "alrs": {"variant": "relative"}}
-RECIPES = (
-    {**SEPARATE, "distillation": "neighbour"},
-    {**CONVENTIONAL, "distillation": "ps-kd", "clip_norm": 1.0},
-    {**SEPARATE, "label_smoothing": 0.1, "optimizer": "sgd"},
-    CONVENTIONAL,
-)
 
 
 class Seven(OpenDataset):
@@ -92,11 +85,8 @@ class Stranger(Classification):
 def learner(name, turn, ranks):
     """Return what trains a method by the first recipe that it accepts, from ``turn`` on."""
     subject = Subject.of(name)
-    fields = subject.spec.model_dump(exclude={"training"})
-    kept = subject.training.model_dump() | {"batch_norm": "sync"}
-    recipes = RECIPES[turn % len(RECIPES) :] + RECIPES
-    specs = [RunSpec.model_validate({**fields, "training": kept | one}) for one in recipes]
-    training = next(spec for spec in specs if facts.refusal(spec) is None).training
+    recipes = [{**one, "batch_norm": "sync"} for one in in_turn(turn)]
+    training = first_accepted(subject.spec, recipes)
     method = subject.method()
     model = quantized(method)
     if name != "float32":

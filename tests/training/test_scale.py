@@ -9,6 +9,7 @@ from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import EarlierLogits
 from bitswitch.errors import PluginError, SpecError
 from bitswitch.models.llama import LlamaNet, Size
+from bitswitch.plugins import facts
 from bitswitch.plugins.resolve import resolved
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
@@ -205,3 +206,9 @@ def test_recipes_without_them_keep_their_identity():
     given = TrainingSpec(**TRAINING).model_dump()
     assert not {"precision", "accumulate", "checkpoint_activations"} & set(given)
     assert TrainingSpec(**TRAINING, precision="bfloat16").model_dump()["precision"] == "bfloat16"
+
+
+def test_methods_whose_loss_is_no_mean_refuse_parts_of_batches():
+    run = spec_of("l1-regularization", "resnet8", accumulate=2, update="conventional")
+    assert "accumulate must be 1" in facts.refusal(run)
+    assert facts.refusal(spec_of("l1-regularization", "resnet8", update="conventional")) is None

@@ -127,8 +127,6 @@ class L1Regularization(Method):
     def skip(self, spec: "RunSpec") -> str | None:
         if spec.training.distillation != "none":
             return "It trains in one pass per step: there is nobody to learn from."
-        if spec.training.accumulate > 1:
-            return "it penalises the gradient of whole batches: training.accumulate must be 1"
         return None
 
 

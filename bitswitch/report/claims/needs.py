@@ -8,6 +8,9 @@ from bitswitch.suite.claims import ClaimSpec, Measure
 from bitswitch.suite.suite import Cell, Suite
 from bitswitch.types import BitSet
 
+Wanted = dict[tuple[str, str, str, BitSet], set[tuple[Measure, str]]]
+"""By row of a table: what is measured at which bit-widths and budgets."""
+
 
 def chosen(suite: Suite, text: str) -> tuple[str, ...]:
     """Return the identifiers in a text like ``C08,C12``, each once.
@@ -40,16 +43,13 @@ def restricted(suite: Suite, text: str) -> Suite:
     Raises:
         SpecError: as ``chosen``; or no run of the suite can fill the cells of a claim.
     """
-    claims, wanted = known_claims(suite), Wanted()
+    claims = known_claims(suite)
+    wanted: Wanted = {}
     for name in chosen(suite, text):
         for pair in _pairs(name, claims[name], suite):
             for spot in pair.spots:
                 wanted.setdefault(spot.row, set()).add((claims[name].measure, spot.policy))
     return suite.expanded_by(lambda: tuple(_needed(wanted, suite)))
-
-
-class Wanted(dict[tuple[str, str, str, BitSet], set[tuple[Measure, str]]]):
-    """By row of a table: what is measured at which bit-widths and budgets."""
 
 
 def _needed(wanted: Wanted, suite: Suite) -> Iterator[Cell]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,7 +21,6 @@ from bitswitch.report.claims.vocabulary import EMBEDDED
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.statistics import Judgement, judge_all, said
-from bitswitch.results.files import write_bytes
 from bitswitch.suite.claims import ClaimSpec
 from bitswitch.types import format_bitset
 
@@ -95,13 +93,6 @@ def table(rows: list[ClaimRow]) -> pd.DataFrame:
     lists = ("tables", "cells", "runs")
     flat = [row.__dict__ | {name: " ".join(getattr(row, name)) for name in lists} for row in rows]
     return pd.DataFrame(flat, columns=list(ClaimRow.__dataclass_fields__))
-
-
-def write(frames: Frames, folder: Path) -> Path:
-    """Write ``claims.csv`` below ``folder`` and return its path."""
-    path = folder / NAME
-    write_bytes(path, table(scorecard(frames)).to_csv(index=False).encode())
-    return path
 
 
 class _Card:
