@@ -24,10 +24,12 @@ class Scale:
     unit: str
     read: Callable[[float], float] = field(default=float)
     """From what is subtracted to what is shown."""
+    is_ratio: bool = False
+    """Whether logarithms are subtracted, whose standard deviation nobody reads."""
 
 
 POINTS = Scale("points")
-TIMES = Scale("times", lambda power: 10.0**power)
+TIMES = Scale("times", lambda power: 10.0**power, is_ratio=True)
 PERCENT = Scale("% of the separate cost")
 ALLOWED = Scale("% of the claimed time", lambda beyond: 100.0 + beyond)
 EXCEPTIONS = Scale("exceptions")
@@ -94,7 +96,7 @@ def _read(metric: Metric) -> Scale:
     if metric.scale == "linear":
         return POINTS if metric.unit == "percent" else Scale(metric.spoken)
     sign = metric.sign
-    return Scale("% better", lambda gain: 100 * sign * expm1(sign * gain))
+    return Scale("% better", lambda gain: 100 * sign * expm1(sign * gain), is_ratio=True)
 
 
 def _difference(measures: Measures, pair: Pair) -> Mapping[int, float]:

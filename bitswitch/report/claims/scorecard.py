@@ -51,6 +51,11 @@ class ClaimRow:
     low: float | None
     """Of the 95 % interval over seeds; this and the next is None where there is none."""
     high: float | None
+    bca_low: float | None
+    """Of the interval that the bootstrap gives (BCa), from six trainings on; so is the next."""
+    bca_high: float | None
+    spread: float | None
+    """Standard deviation of what the estimate is a mean of; None: of one, or of logarithms."""
     seeds: int
     """Trainings that the estimate is a mean of, over all networks."""
     p: float | None
@@ -146,6 +151,7 @@ class _Card:
         read = found.scale.read
         spots = list(dict.fromkeys(spot for pair in found.pairs for spot in pair.spots))
         ends = judged.interval and sorted(map(read, judged.interval))
+        bca = judged.bca and sorted(map(read, judged.bca))
         runs = self._measures.runs(spots).values()
         waiting = bool(found.missing or self._waiting(claim, spots))
         row = _stated(name, claim, self._verdict(claim, found, judged))
@@ -157,6 +163,9 @@ class _Card:
             estimate=None if judged.estimate is None else read(judged.estimate),
             low=ends[0] if ends else None,
             high=ends[1] if ends else None,
+            bca_low=bca[0] if bca else None,
+            bca_high=bca[1] if bca else None,
+            spread=None if found.scale.is_ratio else judged.spread,
             seeds=judged.seeds,
             p=judged.p,
             adjusted=judged.adjusted,
@@ -228,6 +237,9 @@ def _stated(name: str, claim: ClaimSpec, judged: Judgement) -> ClaimRow:
         estimate=None,
         low=None,
         high=None,
+        bca_low=None,
+        bca_high=None,
+        spread=None,
         seeds=0,
         p=None,
         adjusted=None,

@@ -42,6 +42,13 @@ def measured(row: ClaimRow) -> str:
     return f"{found} (n={row.seeds})"
 
 
+def _bootstrap(row: ClaimRow) -> str:
+    """Return the interval that the bootstrap gives; nothing where there is none."""
+    if row.bca_low is None or row.bca_high is None:
+        return ""
+    return f"[{_number(row.bca_low)}, {_number(row.bca_high)}] (BCa)"
+
+
 def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
@@ -57,6 +64,8 @@ def _paragraph(row: ClaimRow) -> str:
         "claimed": row.claimed,
         "like for like": row.like_for_like,
         "measured": measured(row),
+        "spread": "" if row.spread is None else f"{_number(row.spread)} {row.unit}",
+        "by bootstrap": _bootstrap(row),
         "found": row.found,
         "p": "" if row.p is None else f"{row.p:.2g}, {row.adjusted:.2g} among all tested claims",
         "verdict": row.verdict,

@@ -77,6 +77,9 @@ def test_a_claim_of_a_stranger_is_judged_in_a_suite_of_its_own(results: Path):
     assert row.low is not None
     assert row.high is not None
     assert row.low < 2.0 < row.high
+    assert None not in (row.bca_low, row.bca_high)
+    assert row.low < row.bca_low < 2.0 < row.bca_high < row.high
+    assert row.spread == pytest.approx(0.085, abs=0.003)  # of gains 1.9, 2.0 and 2.1
     assert (row.tables, row.missing, row.command) == (("one",), 0, None)
     assert set(row.cells) == {
         f"one/net/{variant}/{{8,2}}/{bits}" for variant in VARIANTS for bits in (8, 2)
