@@ -1,6 +1,7 @@
 """Models and datasets: float networks, and labelled examples in three disjoint splits."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -108,6 +109,36 @@ class OpenDataset:
     def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
         """Yield all examples of ``split`` once, in order, not augmented, last batch incomplete."""
         raise NotImplementedError
+
+    def train_parts(
+        self, batch_size: int, stream: Stream, seed: int, skip: int, part: slice
+    ) -> Iterator[Batch]:
+        """Yield what one of several processes trains on: ``part`` of each of ``train_batches``.
+
+        Default: whole batches are made and cut. Where an example takes time to read, make the part
+        alone; its numbers are the same.
+
+        Args:
+            batch_size: Examples in each whole batch.
+            stream: As in ``train_batches``.
+            seed: Of the run.
+            skip: How many batches of the epoch to leave out.
+            part: Places in a batch.
+        """
+        for batch in self.train_batches(batch_size, stream, seed, skip):
+            yield Batch(*(values[part] for values in batch))
+
+    def some_batches(self, split: str, batch_size: int, some: slice) -> Iterator[Batch]:
+        """Yield what one of several processes evaluates: ``some`` of ``batches``.
+
+        Default: all before them are made and dropped.
+
+        Args:
+            split: As in ``batches``.
+            batch_size: Examples in each batch.
+            some: First one, and the end, both known.
+        """
+        yield from islice(self.batches(split, batch_size), some.start, some.stop)
 
 
 class Dataset(Plugin):

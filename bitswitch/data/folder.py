@@ -1,7 +1,7 @@
 """The ImageNet pipeline: JPEG files in one folder per class, or packed, decoded one by one."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -159,21 +159,27 @@ class FolderData(OpenDataset):
     def train_batches(
         self, batch_size: int, stream: Stream, seed: int, skip: int
     ) -> Iterator[Batch]:
+        yield from self.train_parts(batch_size, stream, seed, skip, slice(None))
+
+    def train_parts(
+        self, batch_size: int, stream: Stream, seed: int, skip: int, part: slice
+    ) -> Iterator[Batch]:
         order = torch.randperm(self.size("train"), generator=generator("epoch", seed, stream.key))
-        whole = order[: len(order) // batch_size * batch_size]
-        yield from self._read("train", (seed, stream.key), whole[skip * batch_size :], batch_size)
+        count = len(order) // batch_size
+        whole = order[: count * batch_size].view(count, batch_size)
+        yield from self._read("train", (seed, stream.key), whole[skip:, part])
 
     def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
-        yield from self._read(split, (), torch.arange(self.size(split)), batch_size)
+        yield from self.some_batches(split, batch_size, slice(None))
 
-    def _read(self, split: str, key: Key, order: Tensor, batch_size: int) -> Iterator[Batch]:
-        if not len(order):
+    def some_batches(self, split: str, batch_size: int, some: slice) -> Iterator[Batch]:
+        if self.size(split):
+            yield from self._read(split, (), torch.arange(self.size(split)).split(batch_size)[some])
+
+    def _read(self, split: str, key: Key, chosen: Iterable[Tensor]) -> Iterator[Batch]:
+        requests = [Request(split, key, indices.tolist()) for indices in chosen]
+        if not requests:
             return
-        numbers = order.tolist()
-        requests = [
-            Request(split, key, numbers[first : first + batch_size])
-            for first in range(0, len(numbers), batch_size)
-        ]
         for batch in self.loaders.read(requests):
             pixels, targets, indices = batch.on(self.device)
             yield Batch(self.normalise(pixels), targets, indices)

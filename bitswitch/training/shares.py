@@ -25,16 +25,12 @@ class Share(OpenDataset):
         self, batch_size: int, stream: Stream, seed: int, skip: int
     ) -> Iterator[Batch]:
         self.ranks.equal_share(batch_size)
-        for batch in self.whole.train_batches(batch_size, stream, seed, skip):
-            part = self.ranks.part(len(batch.targets))
-            yield Batch(*(values[part] for values in batch))
+        part = self.ranks.part(batch_size)
+        yield from self.whole.train_parts(batch_size, stream, seed, skip, part)
 
     def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
         count = -(-self.size(split) // batch_size)
-        mine = range(count)[self.ranks.part(count)]
-        for number, batch in enumerate(self.whole.batches(split, batch_size)):
-            if number in mine:
-                yield batch
+        yield from self.whole.some_batches(split, batch_size, self.ranks.part(count))
 
 
 def share_of(dataset: OpenDataset, ranks: Ranks) -> OpenDataset:

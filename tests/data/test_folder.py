@@ -3,10 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
+from bitswitch.contracts.data import Batch
 from bitswitch.contracts.streams import Stream
 from bitswitch.data import folder
-from bitswitch.data.folder import FolderData, FolderOptions, carve, list_files
+from bitswitch.data.folder import Files, FolderData, FolderOptions, carve, list_files
 from bitswitch.errors import DatasetError
+from bitswitch.runtime.ranks import Ranks
+from bitswitch.training.shares import Share
 
 TRAINING = Stream("training")
 CLASSES = ["n01", "n02", "n03"]
@@ -100,6 +103,38 @@ def test_neither_memory_nor_processes_change_a_number(image_folder, monkeypatch,
     assert in_memory.splits["train"].kept
     assert same(train(each_time), train(in_memory))
     assert same(each_time.batches("test", 4), in_memory.batches("test", 4))
+
+
+@pytest.mark.usefixtures("decoded_each_time")
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_process_of_a_run_decodes_its_share_alone(image_folder, monkeypatch, workers, count):
+    monkeypatch.setenv(folder.WORKERS, str(workers))
+    whole = opened(image_folder)
+    shares = [Share(opened(image_folder), Ranks(rank, count)) for rank in range(count)]
+    for epoch, skip in ((0, 0), (1, 1)):
+        parts = (train(share, epoch, skip=skip) for share in shares)
+        joined = (
+            Batch(*map(torch.cat, zip(*some, strict=True))) for some in zip(*parts, strict=True)
+        )
+        assert same(joined, train(whole, epoch, skip=skip))
+    assert same(whole.batches("test", 1), (b for s in shares for b in s.batches("test", 1)))
+
+
+@pytest.mark.usefixtures("decoded_each_time")
+def test_processes_decode_each_image_once_together(image_folder, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(
+        Files, "picture", lambda files, at, remedy: decoded.append(at) or Image.new("RGB", (9, 9))
+    )
+    for rank in (0, 1):
+        share = Share(opened(image_folder), Ranks(rank, 2))
+        decoded.clear()
+        train(share)
+        assert len(decoded) == 12 // 2
+        decoded.clear()
+        list(share.batches("test", 2))
+        assert decoded == [[0, 1, 2, 3], [4, 5]][rank]
 
 
 def test_reading_leaves_the_global_generator_alone(image_folder):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from bitswitch.contracts.data import Batch
 from bitswitch.contracts.streams import Stream
 from bitswitch.data import folder
 from bitswitch.data.crops import FolderOptions, training_transforms
@@ -11,6 +12,8 @@ from bitswitch.data.folder import FolderData, carve
 from bitswitch.data.packed.boxes import Box, BoxedCrops
 from bitswitch.errors import DatasetError
 from bitswitch.runtime.randomness import seeded
+from bitswitch.runtime.ranks import Ranks
+from bitswitch.training.shares import Share
 
 CPU = torch.device("cpu")
 OPTIONS = FolderOptions(crop=24, resize=40)
@@ -107,6 +110,14 @@ def test_batches_depend_on_seed_and_epoch_alone(packed, word, monkeypatch):
     elsewhere = opened(packed(word))
     assert elsewhere.workers == 1
     assert same(first, batches(elsewhere))
+
+
+@pytest.mark.parametrize("word", ["original", "raw-40", "jpeg-40-90"])
+def test_each_process_of_a_run_reads_its_share_alone(packed, word):
+    data = opened(packed(word))
+    parts = [batches(Share(data, Ranks(rank, 2)), epoch=2) for rank in (0, 1)]
+    joined = (Batch(*map(torch.cat, zip(*some, strict=True))) for some in zip(*parts, strict=True))
+    assert same(joined, batches(data, epoch=2))
 
 
 def test_shards_are_mapped_by_each_process_itself(packed):
