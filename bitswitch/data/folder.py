@@ -174,7 +174,8 @@ class FolderData(OpenDataset):
 
     def some_batches(self, split: str, batch_size: int, some: slice) -> Iterator[Batch]:
         if self.size(split):
-            yield from self._read(split, (), torch.arange(self.size(split)).split(batch_size)[some])
+            batches = torch.split(torch.arange(self.size(split)), batch_size)
+            yield from self._read(split, (), batches[some])
 
     def _read(self, split: str, key: Key, chosen: Iterable[Tensor]) -> Iterator[Batch]:
         requests = [Request(split, key, indices.tolist()) for indices in chosen]
