@@ -335,5 +335,8 @@ class Method(Plugin):
         return ExamplePasses()
 
     def skip(self, spec: RunSpec) -> str | None:
-        """Return why this method cannot run ``spec``, or None; shown in the table's footnote."""
+        """Return why this method cannot run ``spec``, or None; shown in the table's footnote.
+
+        It is asked once for all seeds of a row.
+        """
         return None

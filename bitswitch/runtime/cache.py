@@ -50,7 +50,7 @@ def remembered(name: str, key: str, compute: Callable[[], Any]) -> Any:
     A store is a file of lines that only grows, so that many processes may add to it. One that
     cannot be read or written is as good as an empty one: nothing depends on it.
     """
-    path = FOLDER.resolve() / f"{name}.jsonl"
+    path = FOLDER.absolute() / f"{name}.jsonl"
     values = _load(str(path))
     if key not in values:
         values[key] = compute()

@@ -20,6 +20,7 @@ from bitswitch.spec.search import SearchSpec
 from bitswitch.spec.yaml_files import explained, merge, read_yaml
 from bitswitch.suite.claims import ClaimSpec
 from bitswitch.suite.expansion import Place, is_deployed, refusal_of, run_of, scores_of, searches_of
+from bitswitch.suite.seeds import Seeded
 from bitswitch.suite.variants import BitSets, NetworkSpec, Seeds, VariantSpec
 from bitswitch.text import Key, Title
 from bitswitch.types import BitSet, Distinct, Strict
@@ -194,21 +195,37 @@ class Suite(Strict):
         return tuple(self._expand()) if known is None else known()
 
     def _expand(self) -> Iterator[Cell]:
-        for experiment, network, variant, bitset in self.places():
-            chosen, recipe = self.networks[network], self.experiments[experiment]
-            where = f"experiments.{experiment}.variants.{variant} on {network}"
-            changes = recipe.variants[variant]
-            sets = [(bits,) for bits in bitset] if changes.one_network_per_bitwidth else [bitset]
-            for seed in self.seeds_of(experiment, network):
-                for trained in sets:
-                    place = Place(where, chosen, changes, trained, seed, self.data)
-                    run = run_of(place)
-                    reason = refusal_of(place, run)
-                    about = (scores_of(place, run), is_deployed(place, run))
-                    for search in searches_of(place, run):
-                        yield Cell(
-                            experiment, network, variant, bitset, seed, run, reason, search, *about
-                        )
+        """Yield every cell; plugins are asked once for all seeds of a row."""
+        of_seed: dict[int, Seeded] = {}
+        for row in self.places():
+            experiment, network, _, _ = row
+            seeds = self.seeds_of(experiment, network)
+            cells = list(self._cells(*row, seed=seeds[0]))
+            for seed in seeds:
+                seeded = of_seed.setdefault(seed, Seeded(seed))
+                for cell in cells:
+                    yield cell._replace(
+                        seed=seed,
+                        run=seeded.run(cell.run),
+                        search=cell.search and seeded.search(cell.search),
+                        scores=tuple(map(seeded.sensitivity, cell.scores)),
+                    )
+
+    def _cells(
+        self, experiment: str, network: str, variant: str, bitset: BitSet, seed: int
+    ) -> Iterator[Cell]:
+        """Yield the cells of one row at one seed."""
+        chosen, recipe = self.networks[network], self.experiments[experiment]
+        where = f"experiments.{experiment}.variants.{variant} on {network}"
+        changes = recipe.variants[variant]
+        sets = [(bits,) for bits in bitset] if changes.one_network_per_bitwidth else [bitset]
+        for trained in sets:
+            place = Place(where, chosen, changes, trained, seed, self.data)
+            run = run_of(place)
+            reason = refusal_of(place, run)
+            about = (scores_of(place, run), is_deployed(place, run))
+            for search in searches_of(place, run):
+                yield Cell(experiment, network, variant, bitset, seed, run, reason, search, *about)
 
     def places(self) -> Iterator[tuple[str, str, str, BitSet]]:
         """Yield experiment, network, variant and bit set of every row that is run."""

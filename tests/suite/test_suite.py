@@ -293,10 +293,10 @@ def test_a_missing_file_is_refused_with_the_nearest_name(write):
 def test_a_skipped_cell_has_no_run(write, monkeypatch):
     from bitswitch.plugins import facts
 
-    monkeypatch.setattr(facts, "refusal", lambda run: "too big" if run.seed else None)
-    suite = load_suite(write())
+    monkeypatch.setattr(facts, "refusal", lambda run: "too big" if 2 in run.bitset else None)
+    suite = load_suite(write(**with_network(bitsets=[[8, 4], [8, 2]]), seeds=[0]))
     assert [cell.skipped for cell in suite.cells] == [None, "too big"]
-    assert {run.seed for run in suite.runs.values()} == {0}
+    assert {run.bitset for run in suite.runs.values()} == {(32,), (8, 4)}
 
 
 def test_a_suite_anywhere_may_name_shared_experiments(tmp_path, monkeypatch):
