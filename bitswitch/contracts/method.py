@@ -20,6 +20,7 @@ from bitswitch.nn.norms.switchable import SwitchableBatchNorm
 from bitswitch.nn.policy import widest_first
 from bitswitch.quant.lsq import ActivationQuantizer
 from bitswitch.quant.quantizer import Quantizer
+from bitswitch.runtime.ranks import ALONE, Ranks
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.types import BitSet, Policy, Strict
@@ -136,6 +137,19 @@ class PassContext:
     step_info: StepInfo
     requests: list[HostRequest] = field(default_factory=list)
     """Numbers that the method needs on the host; see ``request``."""
+    ranks: Ranks = ALONE
+    """Processes that share the batch; see ``total``."""
+
+    def total(self, sums: Sequence[Tensor]) -> None:
+        """Replace sums over the examples of ``batch`` by those over all of its parts, in place.
+
+        Where several processes share a batch, each sees a part: what a method adds up over examples
+        and remembers has to be the same for all.
+
+        Args:
+            sums: Of any shapes, without gradient.
+        """
+        self.ranks.total(sums)
 
     def request(self, values: Tensor, receive: Callable[[list[float]], None]) -> None:
         """Let ``values`` [n] leave the device together with the loss of this pass.

@@ -206,7 +206,15 @@ def _backward(
             logits = train_state.model(some.inputs)
         before = EarlierLogits(earlier)
         context = PassContext(
-            current, logits, learned, some, before, train_state.model, step.info, requests
+            current,
+            logits,
+            learned,
+            some,
+            before,
+            train_state.model,
+            step.info,
+            requests,
+            train_state.ranks,
         )
         loss = method.loss(context)
         share = len(some.inputs) / (len(step.batch.inputs) * ranks)

@@ -1,8 +1,12 @@
 """Labels that a network makes for itself: what it said of each class in the epoch before."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, softmax
+
+from bitswitch.runtime.ranks import ALONE
 
 
 class AdaptiveLabels(nn.Module):
@@ -44,17 +48,25 @@ class AdaptiveLabels(nn.Module):
         self.counts.zero_()
 
     @torch.no_grad()
-    def note(self, logits: Tensor, targets: Tensor) -> None:
+    def note(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        total: Callable[[Sequence[Tensor]], None] = ALONE.total,
+    ) -> None:
         """Add the predictions that are correct.
 
         Args:
             logits: [n, classes].
             targets: Class indices [n].
+            total: Makes sums over these examples those over the whole batch, in place.
         """
         correct = logits.argmax(1) == targets
         members = (one_hot(targets, len(self.counts)) * correct[:, None]).to(self.sums.dtype)
-        self.sums += members.T @ softmax(logits.detach(), dim=1).to(self.sums.dtype)
-        self.counts += members.sum(0)
+        found = members.T @ softmax(logits.detach(), dim=1).to(self.sums.dtype), members.sum(0)
+        total(found)
+        self.sums += found[0]
+        self.counts += found[1]
 
     def mixed(self, hard: Tensor, targets: Tensor, share: float) -> Tensor:
         """Return ``share`` of the adaptive labels plus the rest of the given ones [n, classes].

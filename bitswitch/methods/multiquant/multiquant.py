@@ -102,7 +102,7 @@ class MultiQuant(Method):
         labels.begin(context.step_info.epoch)
         learned = labels.mixed(rows.labels(context.targets), targets, share)
         if self.options.label_source == "every" or context.current.bits == self.bitset[0]:
-            labels.note(logits, targets)
+            labels.note(logits, targets, context.total)
         return cross_entropy(logits, learned)
 
     def skip(self, spec: "RunSpec") -> str | None:
