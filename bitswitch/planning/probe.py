@@ -40,7 +40,6 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
         model.calibrate([batch.inputs])
     _tell(parts.method, run, model)
     train_state = parts.train_state(model, size)
-    # Every pass reads its loss, which waits for the device.
     step_info = StepInfo(0, 1, 0, 1, generator("probe", run.seed))
     return lambda: train_step(train_state, batch, run.training.learning_rate, step_info)
 

@@ -16,8 +16,9 @@ from bitswitch.runtime.randomness import generator, seed_step
 from bitswitch.spec.search import SearchSpec
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.state import TrainState
-from bitswitch.training.step import train_step
+from bitswitch.training.step import queue_step
 from bitswitch.training.trained import Trained
+from bitswitch.training.unread import STEPS
 from bitswitch.training.updates.optimizers import scheduled
 from bitswitch.types import Policy
 
@@ -86,5 +87,9 @@ def _train(train_state: TrainState, dataset: OpenDataset, seed: int) -> None:
             seed_step(seed, step)
             draws = generator("retrain", seed, step)
             step_info = StepInfo(epoch, training.epochs, step, steps, draws)
-            train_step(train_state, batch, scheduled(training, step, steps), step_info)
+            rate = scheduled(training, step, steps)
+            queue_step(train_state, batch, rate, step_info, lambda results: None)
             step += 1
+            if step % STEPS == 0:
+                train_state.unread.read()
+    train_state.unread.read()

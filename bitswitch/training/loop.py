@@ -1,11 +1,14 @@
 """The training loop: epochs of steps, each followed by an evaluation, a record and a checkpoint."""
 
 import logging
+from contextlib import suppress
+from functools import partial
 
+from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import StepInfo
 from bitswitch.contracts.metric import LOSS, Found
 from bitswitch.contracts.streams import Stream
-from bitswitch.errors import Interrupted
+from bitswitch.errors import Interrupted, PluginError
 from bitswitch.plugins.guard import guarded_batches, plugin_errors
 from bitswitch.results.records import Epoch, EpochBits, Step, Timing
 from bitswitch.runtime.randomness import generator, seed_step
@@ -14,7 +17,8 @@ from bitswitch.training.health import check_loss
 from bitswitch.training.meter import EpochMeter
 from bitswitch.training.session import TrainingRun
 from bitswitch.training.shares import share_of
-from bitswitch.training.step import PassResult, train_step
+from bitswitch.training.step import PassResult, queue_step
+from bitswitch.training.unread import STEPS
 from bitswitch.training.updates.optimizers import scheduled
 from bitswitch.training.updates.scale_gradients import OPERANDS
 
@@ -52,28 +56,48 @@ def _train_epoch(session: TrainingRun) -> None:
     share = share_of(session.dataset, train_state.ranks)
     batches = share.train_batches(size, Stream("training", at.epoch), spec.seed, skip=done)
     train_state.model.train()
-    for batch in guarded_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()"):
+    batches = guarded_batches(batches, f"dataset '{spec.dataset.name}'", "train_batches()")
+    for step, batch in enumerate(batches, at.step):
         session.between_batches()
-        step_info = _begin_step(session)
-        rate = scheduled(spec.training, at.step, session.steps)
-        with plugin_errors(
-            f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"
-        ):
-            results = train_step(train_state, batch, rate, step_info)
-        at.count(results, len(batch.targets) * train_state.ranks.count)
-        at.reflections = train_state.reflections
-        _record_step(session, results)
+        _take_step(session, step, batch)
+        if (step + 1) % STEPS == 0:
+            train_state.unread.read()
         session.heartbeat()
         session.save_if_due()
+    train_state.unread.read()
     train_state.ranks.broadcast(train_state.model.buffers())
 
 
-def _begin_step(session: TrainingRun) -> StepInfo:
-    """Seed all random numbers of the next step and return when it is."""
+def _take_step(session: TrainingRun, step: int, batch: Batch) -> None:
+    """Take one step; it is counted when it is read."""
+    spec, train_state = session.spec, session.train_state
+    step_info = _begin_step(session, step)
+    rate = scheduled(spec.training, step, session.steps)
+    count = partial(_count, session, len(batch.targets) * train_state.ranks.count)
+    try:
+        with plugin_errors(
+            f"method '{spec.method.name}' on model '{spec.model.name}'", "training step"
+        ):
+            queue_step(train_state, batch, rate, step_info, count)
+    except PluginError:
+        with suppress(RuntimeError):  # of the device; what is unread may say why it failed
+            train_state.unread.read()
+        raise
+
+
+def _begin_step(session: TrainingRun, step: int) -> StepInfo:
+    """Seed all random numbers of a step and return when it is."""
     seed, at = session.spec.seed, session.at
-    seed_step(seed, at.step, session.train_state.ranks.rank)
-    drawn = generator("passes", seed, at.step)
-    return StepInfo(at.epoch, session.spec.training.epochs, at.step, session.steps, drawn)
+    seed_step(seed, step, session.train_state.ranks.rank)
+    drawn = generator("passes", seed, step)
+    return StepInfo(at.epoch, session.spec.training.epochs, step, session.steps, drawn)
+
+
+def _count(session: TrainingRun, examples: int, results: list[PassResult]) -> None:
+    """Count and record one step on so many ``examples``."""
+    session.at.count(results, examples)
+    session.at.reflections = session.train_state.reflections
+    _record_step(session, results)
 
 
 def score(session: TrainingRun, split: str) -> dict[int, Found]:

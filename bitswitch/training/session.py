@@ -39,7 +39,7 @@ class Progress:
     epoch: int = 0
     """Complete epochs, evaluated and recorded."""
     step: int = 0
-    """Complete steps."""
+    """Complete steps that have been read."""
     held_out: dict[int, float] = field(default_factory=dict)
     """The task's headline on the held-out split after the last complete epoch, by bit-width."""
     train_time_s: float = 0.0
@@ -148,7 +148,11 @@ class TrainingRun:
         """Write a checkpoint; one of a finished training holds no more than the model.
 
         Of several processes, the leading one does.
+
+        Raises:
+            Diverged: a step since the last one was the end of the training.
         """
+        self.train_state.unread.read()
         if not self.train_state.ranks.leads:
             return
         with self.clock.phase("other"):

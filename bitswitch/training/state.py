@@ -1,7 +1,7 @@
 """What a training step changes: the model, its optimizers, and what they need."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -14,7 +14,8 @@ from bitswitch.nn.norms.together import synchronize
 from bitswitch.runtime.ranks import ALONE, Ranks
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.distillation import Distillation
-from bitswitch.training.health import reflect_scales
+from bitswitch.training.health import flat, reflect_scales
+from bitswitch.training.unread import Unread
 from bitswitch.training.updates.optimizers import Optimizers, Rates
 from bitswitch.training.updates.pass_gradients import PassGradients
 from bitswitch.training.updates.scale_gradients import ScaleGradients, scale_gradients
@@ -46,6 +47,13 @@ class TrainState:
     """The same, since the start and up to the last step."""
     ranks: Ranks = ALONE
     """Who else works on the run, each on its share of every batch."""
+    unread: Unread = field(default_factory=Unread)
+    """What steps have found, as long as it is on the device alone."""
+    reads_at_once: bool = True
+    """Whether every pass reads what it found: waiting for a processor costs nothing, and several
+    ranks tell each other in every pass whether to stop."""
+    _flat: Tensor | None = None
+    """See ``flat_scales``; None: they have changed since."""
 
     @classmethod
     def of(
@@ -70,6 +78,7 @@ class TrainState:
                     f"processes cut it.\n  Train it in one process."
                 )
             model.cut_batches(ranks.count * ranks.parts(training.accumulate))
+        device = next(model.parameters()).device
         recorded = training.record_scale_gradients or method.needs_scale_gradients(training)
         return cls(
             method=method,
@@ -82,9 +91,16 @@ class TrainState:
             layers=list(model.layers),
             idle=idle,
             apart=PassGradients(_used_by_all(model, idle)) if method.weighs_passes else None,
-            crossed=torch.zeros((), dtype=torch.int64, device=next(model.parameters()).device),
+            crossed=torch.zeros((), dtype=torch.int64, device=device),
             ranks=ranks,
+            reads_at_once=device.type == "cpu" or not ranks.alone,
         )
+
+    def flat_scales(self) -> Tensor:
+        """Return a copy of all scales as they are now, [values]."""
+        if self._flat is None:
+            self._flat = flat(self.scales)
+        return self._flat
 
     def scale_rate(self, rate: float) -> float:
         """Return the scheduled learning rate of scales that goes with that of weights."""
@@ -102,6 +118,7 @@ class TrainState:
             self.optimizers.step(rates)
         if self.scales and self.training.scale_guard == "reflect":
             self.crossed += reflect_scales(self.scales)
+        self._flat = None
 
     def _own_gradients(self) -> Iterator[Tensor]:
         """Yield the gradients that are of this rank's share alone; those kept apart are not."""

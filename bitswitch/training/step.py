@@ -1,6 +1,6 @@
 """One training step: every pass of the method on one batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,7 +19,6 @@ from bitswitch.contracts.method import (
 from bitswitch.errors import SpecError
 from bitswitch.nn.alrs import mean_clipped
 from bitswitch.nn.model import QuantizedModel
-from bitswitch.runtime import transfers
 from bitswitch.runtime.ranks import Ranks
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.health import all_positive, by_scales, check_loss
@@ -53,6 +52,8 @@ class _Step:
     rate: float
     """lambda, the scheduled learning rate."""
     info: StepInfo
+    results: list["PassResult"]
+    """Of the passes that have been read."""
     last_readers: list[int]
     """Which pass is the last that reads the logits of each, by position."""
     earlier: list[tuple[Tensor, ...] | None]
@@ -75,49 +76,107 @@ class _Step:
         self.earlier = [one if last > done else None for one, last in kept]
 
 
+@dataclass
+class _Found:
+    """What a pass found, when it is read. Holds on to no example."""
+
+    train_state: TrainState
+    current: Pass
+    step: int
+    rate: float
+    """lambda, the scheduled learning rate."""
+    scales: Tensor | None
+    """All of them as the pass used them; None: nothing changes them before it is read."""
+    results: list[PassResult]
+    """Of the passes of the step that have been read."""
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether the update that follows does."""
+        return self.train_state.method.needs_scale_gradients(self.train_state.training)
+
+    def receive(self, sent: list[float]) -> None:
+        """Take loss and headline; where there are other ranks, how many stop; max |gradient|.
+
+        Raises:
+            Diverged: the loss is not finite.
+        """
+        loss, headline, *largest = sent
+        if not self.train_state.ranks.alone:
+            self.train_state.ranks.stopped = largest.pop(0) > 0
+        place = f"at {self.current} in step {self.step}"
+        check_loss(loss, place, self.train_state.model, self.scales)
+        mean = mean_clipped(largest) if self.train_state.gradients else None
+        rate = self.scale_learning_rate(largest)
+        self.results.append(PassResult(self.current.bits, loss, headline, mean, rate))
+
+    def scale_learning_rate(self, largest: Sequence[float]) -> float:
+        """Return that of the update that follows, from max |gradient| of every scale in use."""
+        train_state = self.train_state
+        base = train_state.scale_rate(self.rate)
+        return train_state.method.scale_learning_rate(
+            train_state.training, self.current, base, largest
+        )
+
+
 def train_step(
     train_state: TrainState, batch: Batch, rate: float, step_info: StepInfo
 ) -> list[PassResult]:
+    """Take a step, and wait for what it found; see ``queue_step``.
+
+    Returns:
+        One result per pass.
+    """
+    results: list[PassResult] = []
+    queue_step(train_state, batch, rate, step_info, results.extend)
+    train_state.unread.read()
+    return results
+
+
+def queue_step(
+    train_state: TrainState,
+    batch: Batch,
+    rate: float,
+    step_info: StepInfo,
+    receive: Callable[[list[PassResult]], None],
+) -> None:
     """Run all passes on ``batch`` and update the model.
 
     A pass that updates steps both optimizers and clears the gradients (huang2025nearly,
     Alg. A.2). Otherwise gradients add up until the last pass, and one step at ``rate`` follows
     (Alg. A.1).
 
+    What is found stays ``unread`` on the device, unless the next update depends on it or reading
+    costs nothing. A training that has diverged goes on until it is read.
+
     Args:
         train_state: Is changed.
         batch: n examples.
         rate: lambda, the scheduled learning rate.
         step_info: Of this step.
-
-    Returns:
-        One result per pass.
+        receive: Called with one result per pass when all of them are read.
 
     Raises:
-        Diverged: a loss that is not finite, or a scale that is not positive.
+        Diverged: a loss that is not finite, or a scale that is not positive, of this step or of
+            one before it.
     """
     passes = train_state.method.passes(train_state.training, step_info, train_state.layers)
     targets = train_state.distillation.targets(batch, step_info.epoch)
-    step = _Step(batch, targets, rate, step_info, _last_readers(train_state, passes), [])
-    results = []
+    step = _Step(batch, targets, rate, step_info, [], _last_readers(train_state, passes), [])
+    scale_rate = rate
     for current in passes:
-        result = _run_pass(train_state, step, current)
-        results.append(result)
+        scale_rate = _run_pass(train_state, step, current)
         if current.update:
-            _update(train_state, current, rate, result.scale_learning_rate)
+            _update(train_state, current, rate, scale_rate)
     if train_state.apart is not None:
         products = train_state.apart.products(f"in step {step_info.step}")
         train_state.apart.put_back(train_state.method.pass_weights(products))
     if not passes[-1].update:
-        train_state.step(Rates.of(rate, results[-1].scale_learning_rate))
+        train_state.step(Rates.of(rate, scale_rate))
     for current, logits in zip(passes, step.earlier, strict=True):
         if logits is not None and current.bits == train_state.model.bitset[0]:
             train_state.distillation.remember(_whole(logits), step_info.epoch)
-    rates = {
-        str(current): one.scale_learning_rate for current, one in zip(passes, results, strict=True)
-    }
-    _check_scales(train_state, f"after step {step_info.step}", rates)
-    return results
+    _end_step(train_state, step, passes, receive)
 
 
 def _last_readers(train_state: TrainState, passes: Sequence[Pass]) -> list[int]:
@@ -136,10 +195,15 @@ def _last_readers(train_state: TrainState, passes: Sequence[Pass]) -> list[int]:
     return last
 
 
-def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> PassResult:
-    """Add the gradients of one pass; its detached logits are kept as long as they are read."""
-    model = train_state.model
-    _switch(model, current)
+def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> float:
+    """Add the gradients of one pass; its detached logits are kept as long as they are read.
+
+    Returns:
+        The learning rate of the scales in the update that follows.
+    """
+    _switch(train_state.model, current)
+    unread = bool(train_state.scales) and not train_state.reads_at_once
+    scales = train_state.flat_scales() if unread else None
     gradients = _gradients(train_state, current)
     before = None if gradients is None else gradients.vector()
     values, requests = _backward(train_state, step, current)
@@ -147,15 +211,15 @@ def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> PassResult
     if train_state.apart is not None:
         _keep_apart(train_state, train_state.apart, current)
         requests += [train_state.apart.request()] if step.is_done else []
-    value, headline, *largest = _sent(values, requests)
-    if not train_state.ranks.alone:
-        train_state.ranks.stopped = largest.pop(0) > 0
-    check_loss(value, f"at {current} in step {step.info.step}", model)
-    mean = None if gradients is None else mean_clipped(largest)
-    scale_rate = train_state.method.scale_learning_rate(
-        train_state.training, current, train_state.scale_rate(step.rate), largest
-    )
-    return PassResult(current.bits, value, headline, mean, scale_rate)
+
+    found = _Found(train_state, current, step.info.step, step.rate, scales, step.results)
+    train_state.unread.add(values, found.receive)
+    for request in requests:
+        train_state.unread.add(*request)
+    if requests or found.needs_gradients or train_state.reads_at_once:
+        train_state.unread.read()
+        return step.results[-1].scale_learning_rate
+    return found.scale_learning_rate([])
 
 
 def _counted(
@@ -263,31 +327,33 @@ def _products(training: TrainingSpec, device: torch.device) -> AbstractContextMa
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def _sent(values: Tensor, requests: Sequence[HostRequest]) -> list[float]:
-    """Return ``values``, and answer requests: all that leaves the device in a pass, at once."""
-    parts = [values, *(request.values for request in requests)]
-    sent: list[float] = transfers.to_host(torch.cat([part.to(values.device) for part in parts]))
-    for request in reversed(requests):
-        start = len(sent) - len(request.values)
-        request.receive(sent[start:])
-        del sent[start:]
-    return sent
+def _end_step(
+    train_state: TrainState,
+    step: _Step,
+    passes: Sequence[Pass],
+    receive: Callable[[list[PassResult]], None],
+) -> None:
+    """Count the scales that were mirrored in a step, stop where one is not positive, and tell."""
+    model, results, place = train_state.model, step.results, f"after step {step.info.step}"
+    names = list(map(str, passes))
+    scales = train_state.flat_scales() if train_state.scales else None
 
+    def receive_health(sent: list[float]) -> None:
+        if scales is not None:
+            positive, crossed = sent
+            train_state.reflections += int(crossed)
+            if not positive:
+                rates = (one.scale_learning_rate for one in results)
+                raise by_scales(model, place, dict(zip(names, rates, strict=True)), scales)
+        receive(results)
 
-def _check_scales(train_state: TrainState, place: str, rates: Mapping[str, float]) -> None:
-    """Count the scales that were mirrored in a step, and stop where one is not positive.
-
-    Raises:
-        Diverged: there is one.
-    """
-    if not train_state.scales:
-        return
-    sent = torch.stack([all_positive(train_state.scales), train_state.crossed])
-    positive, crossed = transfers.to_host(sent)
-    train_state.reflections += crossed
-    train_state.crossed.zero_()
-    if not positive:
-        raise by_scales(train_state.model, place, rates)
+    health = train_state.crossed.new_zeros(0)
+    if scales is not None:
+        health = torch.stack([all_positive(scales), train_state.crossed])
+        train_state.crossed.zero_()
+    train_state.unread.add(health, receive_health)
+    if train_state.reads_at_once:
+        train_state.unread.read()
 
 
 def _keep_apart(train_state: TrainState, apart: PassGradients, current: Pass) -> None:

@@ -14,7 +14,7 @@ from bitswitch.training.build import Parts, calibrate
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.evaluation import evaluate
 from bitswitch.training.state import TrainState
-from bitswitch.training.step import train_step
+from bitswitch.training.step import queue_step, train_step
 from tests.conftest import TINY
 from tests.recipes import RECIPES, SEPARATE, first_accepted, in_turn
 
@@ -55,6 +55,10 @@ def step_info(step=0, steps=40):
     return StepInfo(4 * step // steps, 4, step, steps, generator("test", step))
 
 
+WAITING = {"coquant", "rfquant", "vertical-layer"}
+"""Whose passes or updates follow from numbers of those before."""
+
+
 class Data:
     """Two batches."""
 
@@ -63,7 +67,7 @@ class Data:
 
 
 @pytest.mark.parametrize(("turn", "name"), enumerate(METHODS))
-def test_meta_device_waits_once_per_pass_and_once_for_the_scales_and_bit_widths(turn, name, host):
+def test_meta_device_waits_for_what_the_next_update_needs_and_once_per_bit_width(turn, name, host):
     """Different methods take different recipes."""
     train_state = learner_of(name, in_turn(turn))
     model = train_state.model
@@ -74,6 +78,14 @@ def test_meta_device_waits_once_per_pass_and_once_for_the_scales_and_bit_widths(
         # Where predictions are remembered: which images these are, and what was said of them.
         remembered = 0 if train_state.distillation.memory is None else 2
         assert host.since() <= len(results) + bool(train_state.scales) + remembered
+    needed = name in WAITING or train_state.method.needs_scale_gradients(train_state.training)
+    if not needed:
+        found = []
+        for step in range(2):
+            queue_step(train_state, on_meta(step), 1e-3, step_info(step), found.append)
+        assert (host.since(), found) == (2 * remembered, [])
+        train_state.unread.read()
+        assert (host.since(), len(found)) == (1, 2)
     assert set(evaluate(model, TASK, Data(), "test", lambda: None)) == set(model.bitset)
     assert host.since() == len(model.bitset)
     recalibrate(model, lambda: [on_meta().inputs])

@@ -7,7 +7,7 @@ from bitswitch.stages import retraining
 from bitswitch.stages.evaluator import Evaluator
 from bitswitch.stages.retraining import OnePolicy, retrained
 from bitswitch.training.clock import Clock, Instant
-from bitswitch.training.step import train_step
+from bitswitch.training.step import queue_step
 from bitswitch.training.trained import load_trained
 
 TRAINING = {"epochs": 2, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}
@@ -30,12 +30,12 @@ def steps(monkeypatch):
     """Return (batch, rate, moment, passes, learner) of every step."""
     seen = []
 
-    def note(train_state, batch, rate, step_info):
+    def note(train_state, batch, rate, step_info, receive):
         passes = train_state.method.passes(train_state.training, step_info, train_state.layers)
         seen.append((batch, rate, step_info, passes, train_state))
-        return train_step(train_state, batch, rate, step_info)
+        queue_step(train_state, batch, rate, step_info, receive)
 
-    monkeypatch.setattr(retraining, "train_step", note)
+    monkeypatch.setattr(retraining, "queue_step", note)
     return seen
 
 

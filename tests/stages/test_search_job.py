@@ -248,7 +248,7 @@ def test_an_interrupted_search_counts_the_time_of_every_evaluation_once(
 
 def test_retraining_and_searching_are_told_apart_from_tests(search, monkeypatch):
     spent = 0.0
-    evaluate, train = evaluator.evaluate_policy, retraining.train_step
+    evaluate, train = evaluator.evaluate_policy, retraining.queue_step
 
     def slow(*given):
         nonlocal spent
@@ -262,7 +262,7 @@ def test_retraining_and_searching_are_told_apart_from_tests(search, monkeypatch)
 
     monkeypatch.setattr(Instant, "now", lambda: Instant(spent, spent))
     monkeypatch.setattr(evaluator, "evaluate_policy", slow)
-    monkeypatch.setattr(retraining, "train_step", step)
+    monkeypatch.setattr(retraining, "queue_step", step)
     training = {
         "epochs": 2,
         "batch_size": 16,
@@ -451,7 +451,7 @@ def test_a_retraining_that_diverges_is_told(search, monkeypatch):
     def diverge(*_):
         raise Diverged("its loss is NaN")
 
-    monkeypatch.setattr(retraining, "train_step", diverge)
+    monkeypatch.setattr(retraining, "queue_step", diverge)
     assert (
         search(
             retraining={"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "weight_decay": 5e-5}

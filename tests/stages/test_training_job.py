@@ -12,9 +12,10 @@ from bitswitch.results.result import write_result
 from bitswitch.spec.run import RunSpec
 from bitswitch.stages.execution import Execution
 from bitswitch.stages.training_job import run_job
-from bitswitch.training import checkpoint, energy
+from bitswitch.training import checkpoint, energy, loop
 from bitswitch.training.clock import Instant
 from bitswitch.training.interruption import StopRequest
+from bitswitch.training.state import TrainState
 
 DETERMINISTIC = ("metrics.jsonl", "correct.jsonl", "train.jsonl", "steps.jsonl")
 
@@ -309,12 +310,68 @@ def test_other_code_that_continues_a_run_is_recorded(work, tiny_run, interrupt, 
 def test_a_plugin_that_fails_leaves_the_checkpoint(work, tiny_run, monkeypatch, tmp_path):
     run = tiny_run()
     with monkeypatch.context() as patch:
-        patch.setattr("bitswitch.training.loop.train_step", _fail_at(4))
+        patch.setattr("bitswitch.training.loop.queue_step", _fail_at(4))
         with pytest.raises(PluginError, match="method 'double-rounding' on model 'resnet8' fails"):
             work(run, "broken", save_interval_s=0.0)
     path = tmp_path / "broken" / "runs" / run.run_id / checkpoint.NAME
     assert checkpoint.load(path, run.run_id)["progress"]["step"] == 4
     assert content(work(run, "broken")) == content(work(run, "at-once"))
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """Let runs read what steps find as on an accelerator: every so many steps."""
+    made = TrainState.of
+
+    def of(*args):
+        train_state = made(*args)
+        train_state.reads_at_once = False
+        return train_state
+
+    monkeypatch.setattr(TrainState, "of", of)
+    monkeypatch.setattr(loop, "STEPS", 2)
+
+
+def test_a_run_that_reads_late_writes_the_same(work, tiny_run, interrupt, request):
+    run = tiny_run(**RECIPES["conventional"], distillation="ps-kd")
+    expected = content(work(run, "at-once"))
+    request.getfixturevalue("late")
+    interrupt(4)
+    with pytest.raises(Interrupted):
+        work(run, "late")
+    interrupt(1000)
+    assert content(work(run, "late")) == expected
+
+
+def _broken_from(wanted):
+    from bitswitch.training.step import queue_step
+
+    def step(train_state, batch, rate, step_info, receive):
+        if step_info.step >= wanted:
+            batch = batch._replace(inputs=batch.inputs * float("nan"))
+        if step_info.step > wanted:
+            raise ValueError("by mistake")
+        queue_step(train_state, batch, rate, step_info, receive)
+
+    return step
+
+
+@pytest.mark.parametrize("wanted", [4, 5])
+def test_a_run_that_diverges_unread_ends_as_at_once(work, tiny_run, monkeypatch, request, wanted):
+    """Read after step 5: by then another step has failed, or none has followed."""
+    run = tiny_run(**RECIPES["conventional"])
+    monkeypatch.setattr("bitswitch.training.loop.queue_step", _broken_from(wanted))
+    expected = work(run, "at-once")
+    request.getfixturevalue("late")
+    folder = work(run, "late")
+    assert content(folder) == content(expected)
+    results = [read_json(one / "result.json") for one in (expected, folder)]
+    for key in ("status", "diagnosis", "steps", "epochs"):
+        assert results[0][key] == results[1][key]
+    assert results[1]["diagnosis"] == f"the loss is nan at 8 bit in step {wanted}"
+    state = checkpoint.load(folder / checkpoint.NAME, run.run_id)
+    assert state["progress"]["step"] == 3
+    assert all(bool(value.isfinite().all()) for value in state["model"].values())
 
 
 @pytest.mark.gpu
@@ -332,11 +389,11 @@ def test_a_run_on_a_gpu_goes_on_after_an_interruption(work, tiny_run, interrupt,
 
 
 def _fail_at(wanted):
-    from bitswitch.training.step import train_step
+    from bitswitch.training.step import queue_step
 
-    def step(train_state, batch, rate, step_info):
+    def step(train_state, batch, rate, step_info, receive):
         if step_info.step == wanted:
             raise ValueError("by mistake")
-        return train_step(train_state, batch, rate, step_info)
+        queue_step(train_state, batch, rate, step_info, receive)
 
     return step

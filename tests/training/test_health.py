@@ -9,6 +9,7 @@ from bitswitch.training.health import (
     broken_scale,
     by_scales,
     check_loss,
+    flat,
     reflect_scales,
 )
 
@@ -34,7 +35,7 @@ def test_a_finite_loss_goes_on(model):
 
 def test_healthy_scales_go_on(model):
     assert broken_scale(model) is None
-    assert bool(all_positive(scales(model)))
+    assert bool(all_positive(flat(scales(model))))
 
 
 def test_negative_scales_are_mirrored_and_counted():
@@ -50,7 +51,7 @@ def test_a_broken_scale_is_named_with_its_place_and_rates(model, value):
     scale = model.get_parameter(f"net.{layer}.activation_quantizer.scale.2")
     with torch.no_grad():
         scale.fill_(value)
-    assert not bool(all_positive(scales(model)))
+    assert not bool(all_positive(flat(scales(model))))
     found = by_scales(model, "after step 3", {"8 bit": 5e-4, "2 bit": -0.25})
     message = f"the activation scale of layer '{layer}' at 2 bit is {value:.3g} after step 3"
     assert str(found) == f"{message}; learning rates of scales: 8 bit 0.0005, 2 bit -0.25"
