@@ -1,7 +1,9 @@
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from bitswitch.cli.old_names import renamed
 from bitswitch.errors import DeviceError, Interrupted
 from bitswitch.planning import probe
 from bitswitch.plugins import registry
+from bitswitch.runtime import devices
+from bitswitch.runtime.gpus import VISIBLE
 from bitswitch.suite.suite import load_suite
 from bitswitch.testing.run import Result
 
@@ -198,6 +202,29 @@ def test_a_run_is_trained_where_it_is_told(bitswitch, suite, tmp_path, monkeypat
     ((spec, results, data), options) = calls[0]
     assert (spec.run_id, results, data) == (run_id, tmp_path, Path("data"))
     assert options == {"device": "cpu", "threads": 2}
+
+
+def test_two_trainings_share_a_gpu_where_they_may_and_a_third_waits(
+    bitswitch, suite, tmp_path, monkeypatch
+):
+    def others(left):
+        """Train another run beside this one, until ``left`` of them are at it."""
+        seen.append(os.environ[VISIBLE])
+        monkeypatch.setenv(VISIBLE, "0")
+        if left:
+            monkeypatch.setattr(stages, "train", lambda *args, **options: others(left - 1))
+            bitswitch("train", suite, run_of(suite), "--runs-per-gpu", 2)
+
+    def give_up(seconds):
+        raise DeviceError("waited")
+
+    seen = []
+    monkeypatch.setenv(VISIBLE, "0")
+    monkeypatch.setattr(devices, "private_folder", lambda: tmp_path)
+    monkeypatch.setattr(time, "sleep", give_up)
+    monkeypatch.setattr(stages, "train", lambda *args, **options: others(2))
+    bitswitch("train", suite, run_of(suite), "--runs-per-gpu", 2)
+    assert seen == ["0", "0"]
 
 
 def run_of(suite):

@@ -120,6 +120,30 @@ def test_runs_share_a_gpu_only_when_all_have_one(gpus, tmp_path):
         claim.__exit__(None, None, None)
 
 
+def test_one_more_than_may_share_a_gpu_waits_until_either_of_them_ends(gpus, tmp_path):
+    claims = [claimed_gpus("auto", 2, tmp_path) for _ in range(2)]
+    for claim in claims:
+        gpus("0")
+        assert claim.__enter__() == ["0"]
+    second_ends = threading.Timer(0.1, lambda: claims[1].__exit__(None, None, None))
+    gpus("0")
+    began = time.monotonic()
+    second_ends.start()
+    with claimed_gpus("auto", 2, tmp_path) as gpu:
+        assert gpu == ["0"]
+        assert time.monotonic() - began >= 0.1
+        assert try_lock(tmp_path / "0-0") is None
+    claims[0].__exit__(None, None, None)
+
+
+def test_processes_of_one_run_never_share_a_gpu_with_each_other(gpus, tmp_path):
+    gpus("0,1")
+    with claimed_gpus("auto", 2, tmp_path, count=2) as first:
+        gpus("0,1")
+        with claimed_gpus("auto", 2, tmp_path, count=2) as second:
+            assert first == second == ["0", "1"]
+
+
 def test_a_claim_waits_with_a_message_until_a_gpu_is_free(gpus, tmp_path, caplog):
     gpus("0")
     caplog.set_level("INFO")

@@ -76,6 +76,13 @@ def test_with_gpus_one_run_each(project):
     assert "gpu=1" in text
 
 
+def test_two_runs_share_a_gpu_if_asked(project):
+    arguments = ("--dry-run", "--printshellcmds")
+    text = project.snakemake(*arguments, config="runs_per_gpu=2", CUDA_VISIBLE_DEVICES="0")[1]
+    assert "threads: 4" in text
+    assert "--device=auto --runs-per-gpu=2 -- " in text
+
+
 OWN = {
     "source": "a test",
     "statement": "adaptive rates help at eight bits",
