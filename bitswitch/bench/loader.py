@@ -97,15 +97,25 @@ def measure() -> Measured:
 
 def loaders(root: Path, amount: Amount) -> dict[str, Loader]:
     """Return every way to batches of the same pictures, which are made up below ``root``."""
-    folder = write_imagenet(root, amount) / "train"
-    files = list_files(folder, sorted(path.name for path in folder.iterdir()))
+    files = made_up_files(root, amount)
     ways = {BASELINE: _baseline(files), FOLDER: _ours(files, mean_bytes(files))}
     for word in PACKED:
-        at, form = root / word, forms.parse(word)
-        pack({"train": files}, at, {"train": form}, "")
-        shards = Shards.open(at, "train", "")
+        shards = packed(files, root, word)
         ways[f"packed, {word}"] = _ours(shards, shards.size(0) / len(files.names))
     return ways
+
+
+def made_up_files(root: Path, amount: Amount) -> Files:
+    """Return made-up training pictures, which are written below ``root``."""
+    folder = write_imagenet(root, amount) / "train"
+    return list_files(folder, sorted(path.name for path in folder.iterdir()))
+
+
+def packed(files: Files, root: Path, word: str) -> Shards:
+    """Return ``files`` packed below ``root``, in the form that ``word`` says."""
+    at = root / word
+    pack({"train": files}, at, {"train": forms.parse(word)}, "")
+    return Shards.open(at, "train", "")
 
 
 def mean_bytes(files: Files) -> float:

@@ -1,6 +1,9 @@
 """Commands that look at the installation."""
 
 import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,11 +19,16 @@ def schema() -> None:
     typer.echo(json.dumps(suite_schema(), indent=1))
 
 
+GPU = "gpu"
+"""The benchmark that looks at one device instead of comparing."""
+
+
 def bench(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="step, startup, ilp, hessian, switch, inference, decoder, loader."
+            metavar="NAME",
+            help="step, startup, ilp, hessian, switch, inference, decoder, loader, gpu.",
         ),
     ],
     methods: Annotated[
@@ -34,16 +42,33 @@ def bench(
             help="With --methods: compiled steps too, each of which compiles for about 40 s.",
         ),
     ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Of `gpu`: cuda, cuda:<index>, or cpu to try it out.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Of `gpu`: at most so long; default 8.")
+    ] = None,
+    parts: Annotated[
+        str | None, typer.Option(help="Of `gpu`: only these, names with commas.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Of `gpu`: a .json file, or a folder for one called after the device."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure NAME on this machine: ratios, side by side in one run."""
+    """Measure NAME on this machine: ratios, side by side in one run; or all of one `gpu`."""
     from bitswitch.bench import BENCHMARKS
 
-    check_name(name, BENCHMARKS, "There is no benchmark")
-    if methods and name != "step":
-        raise SpecError(f"Benchmark '{name}' takes no --methods; 'step' does.")
+    check_name(name, [*BENCHMARKS, GPU], "There is no benchmark")
+    _check_options(name, {"--methods": methods, "--compiled": compiled}, ("step",))
+    own = {"--device": device, "--minutes": minutes, "--parts": parts, "--out": out}
+    _check_options(name, own, (GPU,))
     if compiled and not methods:
         raise SpecError("--compiled belongs to --methods; without it, compiled steps are measured.")
+    if name == GPU:
+        _bench_gpu(device or "cuda", minutes or MINUTES, parts or "", out, as_json)
+        return
     if methods:
         from bitswitch.bench.methods import chosen, measure
 
@@ -51,3 +76,37 @@ def bench(
     else:
         measured = BENCHMARKS[name]()
     typer.echo(json.dumps(measured.as_json()) if as_json else measured.render())
+
+
+MINUTES = 8.0
+"""Of `bench gpu`."""
+
+
+def _check_options(name: str, given: Mapping[str, object], belong_to: tuple[str, ...]) -> None:
+    """Refuse options that another benchmark takes.
+
+    Raises:
+        SpecError: one is given.
+    """
+    for option, value in given.items():
+        if value and name not in belong_to:
+            raise SpecError(
+                f"Benchmark '{name}' takes no {option}; '{' and '.join(belong_to)}' does."
+            )
+
+
+def _bench_gpu(device: str, minutes: float, parts: str, out: Path | None, as_json: bool) -> None:
+    """Measure one device, print what was found and write it; fail where something is not right."""
+    from bitswitch.bench.gpu import bench as benchmark
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    chosen = benchmark.chosen(parts)
+    path = None if out is None else benchmark.place_for(out, device)
+    found = benchmark.measure(device, minutes, chosen)
+    typer.echo(json.dumps(found.content()) if as_json else benchmark.render(found))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found.write(path)
+        typer.echo(f"written to {path}", err=True)
+    if found.failures:
+        raise typer.Exit(1)

@@ -1,0 +1,96 @@
+"""Compiled training steps beside eager ones on the device: equal losses within a bound."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+
+from bitswitch.bench.gpu.setting import (
+    NO_TIME,
+    Finding,
+    LeftOut,
+    Setting,
+    Stopwatch,
+    failed,
+    within,
+)
+from bitswitch.planning.probe import synthetic_step
+from bitswitch.plugins import facts
+from bitswitch.plugins.resolve import resolved
+from bitswitch.results.device_bench import Check, Figure
+from bitswitch.spec.run import RunSpec
+from bitswitch.training.clock import Instant
+from bitswitch.training.step import PassResult
+from bitswitch.types import FLOAT_BITS
+
+METHODS = ("double-rounding", "float32", "lsq", "adabits", "eq-net", "any-precision", "multiquant")
+"""Those with kernels of their own; what comes first, most runs need."""
+STEPS = 3
+FIRST, LATER = 1e-3, 2e-2
+"""How far losses may be apart in the first step and in those after, over the eager loss.
+
+Both round in float32, but not alike, so that now and then a value moves to the next code, and steps
+of Adam carry that on. A wrong kernel is off by more than that at once."""
+
+
+def measure(setting: Setting) -> Iterator[Finding]:
+    """Compare as many methods as there is time for; each compiles for about half a minute."""
+    watch = Stopwatch(setting)
+    for name in METHODS:
+        if not watch.has_time():
+            yield LeftOut(text=f"{name}: {NO_TIME}")
+            continue
+        with watch.timed():
+            found = list(compared(name, setting))
+        yield from found
+
+
+def compared(method: str, setting: Setting) -> Iterator[Finding]:
+    """Compare one method; an error is a finding."""
+    try:
+        yield from _compared(method, setting)
+    except Exception as error:
+        yield failed(method, error)
+
+
+def _compared(method: str, setting: Setting) -> Iterator[Finding]:
+    torch.compiler.reset()
+    steps = [
+        synthetic_step(small_step(method, compiled), str(setting.device))
+        for compiled in (False, True)
+    ]
+    for number in range(STEPS):
+        began = Instant.now().wall
+        eager, compiled = (cast(list[PassResult], step()) for step in steps)
+        setting.synchronize()
+        if number == 0:
+            yield Figure(name=f"{method}, first step", value=Instant.now().wall - began, unit="s")
+        yield _losses(f"{method}, step {number + 1}", eager, compiled, LATER if number else FIRST)
+
+
+def small_step(method: str, compiled: bool) -> RunSpec:
+    """Return a run whose steps are compared."""
+    fields: dict[str, Any] = {
+        "method": method,
+        "model": "resnet8",
+        "dataset": "digits",
+        "bitset": (FLOAT_BITS,) if method == "float32" else (8, 4, 2),
+        "seed": 0,
+        "training": {
+            "epochs": 1,
+            "batch_size": 32,
+            "learning_rate": 1e-4,
+            "compile": compiled,
+        },
+    }
+    if facts.is_guided(method):
+        fields["sensitivity"] = {"sensitivity": "uniform", "run": dict(fields), "bitset": (8, 4, 2)}
+    return resolved(RunSpec.model_validate(fields))
+
+
+def _losses(name: str, eager: list[PassResult], compiled: list[PassResult], limit: float) -> Check:
+    apart = (
+        abs(one.loss - other.loss) / abs(one.loss)
+        for one, other in zip(eager, compiled, strict=True)
+    )
+    return within(name, max(apart), limit, "its loss is off by a share of")

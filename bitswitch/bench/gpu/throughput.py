@@ -1,0 +1,186 @@
+"""Seconds, memory and energy of a training step: for all that suites train, most needed first."""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, cast
+
+import torch
+
+from bitswitch.bench.gpu.setting import NO_TIME, Finding, LeftOut, Setting, Stopwatch, failed
+from bitswitch.bench.memory import peak_memory_mib
+from bitswitch.planning.networks import unweighted
+from bitswitch.planning.probe import synthetic_step
+from bitswitch.plugins import facts
+from bitswitch.results.device_bench import MeasuredPasses
+from bitswitch.runtime.energy import Meter, MeterError, meter_of
+from bitswitch.spec.run import Choice, RunSpec
+from bitswitch.suite.suite import load_suite, suite_path
+from bitswitch.training.clock import Instant
+from bitswitch.training.step import PassResult
+
+SUITES, TRIAL = ("cifar10", "paper"), ("smoke",)
+"""Suites whose runs are measured, on a GPU and to try it out."""
+LEAST_STEPS, LEAST_S = 3, 0.6
+"""What is measured is as long as both say: counters of energy move a few times a second."""
+LEARNING_RATE = 1e-12
+"""Random weights stay as they are: on noise, training diverges."""
+
+Key = tuple[str, str, str, str, int, str, bool]
+"""What tells measured steps apart."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A kind of training step, and how many training passes of suites are of it."""
+
+    run: RunSpec
+    weight: float
+
+    @property
+    def kind(self) -> str:
+        """What takes about as long to measure."""
+        return "compiled" if self.run.training.compile else self.run.model.name
+
+    @property
+    def name(self) -> str:
+        """What it is, in a few words."""
+        training = self.run.training
+        parts = (self.run.model.name, self.run.method.name, f"batch {training.batch_size}")
+        compiled = ("compiled",) if training.compile else ()
+        return ", ".join((*parts, training.precision, *compiled))
+
+
+def measure(setting: Setting) -> Iterator[Finding]:
+    """Measure one kind of step after the other."""
+    try:
+        meter: Meter | None = meter_of(setting.device)
+    except MeterError as error:
+        meter = None
+        yield LeftOut(text=f"energy: {error}")
+    watch = Stopwatch(setting)
+    for wanted in in_order(TRIAL if setting.is_trial else SUITES):
+        if not watch.has_time(wanted.kind):
+            yield LeftOut(text=f"{wanted.name}: {NO_TIME}")
+            continue
+        with watch.timed(wanted.kind):
+            found = measured(wanted, setting, meter)
+        yield found
+
+
+def in_order(suites: Sequence[str]) -> list[Wanted]:
+    """Return the kinds of steps of ``suites``, each once.
+
+    First every network at full precision and with the method that takes most of its passes; then
+    all others of the first suite; then the first ones in 16 bits, where their recipe says 32, and
+    compiled; then all others. Within each, what takes most passes comes first.
+    """
+    kinds = [_kinds(name) for name in suites]
+    everything = sorted(chain(*kinds), key=lambda one: -one.weight)
+    first = list(_first_of_networks(everything))
+    short = [
+        _changed(one, precision="bfloat16")
+        for one in first
+        if one.run.training.precision == "float32"
+    ]
+    compiled = [_changed(one, compile=True) for one in first if not one.run.is_float][:1]
+    order = (*first, *kinds[0], *short, *compiled, *everything)
+    return list({_key(one.run): one for one in reversed(order)}.values())[::-1]
+
+
+def _kinds(suite: str) -> list[Wanted]:
+    """Return the kinds of steps of one suite, those first that it takes most passes of."""
+    kinds: dict[Key, Wanted] = {}
+    for run in load_suite(suite_path(suite)).runs.values():
+        if not facts.trains(run):
+            continue
+        bare = still(run)
+        known = kinds.get(_key(bare), Wanted(bare, 0.0))
+        images = facts.dataset_facts(run.dataset.name, run.dataset.options)["sizes"]["train"]
+        passes = run.training.epochs * len(run.bitset) * images / run.training.batch_size
+        kinds[_key(bare)] = Wanted(known.run, known.weight + passes)
+    return sorted(kinds.values(), key=lambda one: -one.weight)
+
+
+def _first_of_networks(kinds: list[Wanted]) -> Iterator[Wanted]:
+    """Yield, of every network, the first at full precision and the first that switches."""
+    seen = set()
+    for one in kinds:
+        network = one.run.model.name, one.run.dataset.name, one.run.is_float
+        if network not in seen:
+            seen.add(network)
+            yield one
+
+
+def still(run: RunSpec) -> RunSpec:
+    """Return ``run`` from random weights that stay as they are, its first seed."""
+    training = run.training.model_copy(update={"learning_rate": LEARNING_RATE})
+    changes: dict[str, Any] = {"training": training, "start": None, "seed": 0}
+    return unweighted(run).model_copy(update=changes)
+
+
+def _changed(wanted: Wanted, **training: Any) -> Wanted:
+    changed = wanted.run.training.model_copy(update=training)
+    return Wanted(wanted.run.model_copy(update={"training": changed}), 0.0)
+
+
+def _key(run: RunSpec) -> Key:
+    training = run.training
+    network = (run.model.name, repr(options(run.model)), run.dataset.name, run.method.name)
+    return (*network, training.batch_size, training.precision, training.compile)
+
+
+def options(model: Choice) -> dict[str, Any]:
+    """Return the options of a network that is measured, weights left out."""
+    return {name: value for name, value in model.options.items() if "weights" not in name}
+
+
+def measured(wanted: Wanted, setting: Setting, meter: Meter | None) -> Finding:
+    """Measure one kind of step; too little memory is no failure, another error is."""
+    try:
+        return _measured(wanted.run, setting, meter)
+    except torch.OutOfMemoryError as error:
+        return LeftOut(text=f"{wanted.name}: {str(error).partition('. ')[0]}")
+    except Exception as error:
+        return failed(wanted.name, error)
+    finally:
+        gc.collect()
+        if setting.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _measured(run: RunSpec, setting: Setting, meter: Meter | None) -> MeasuredPasses:
+    made: list[Callable[[], object]] = []
+
+    def begin() -> None:
+        made.append(synthetic_step(run, str(setting.device)))
+        made[0]()
+        setting.synchronize()
+
+    memory = peak_memory_mib(begin, setting.device)
+    step = made[0]
+    passes: list[int] = []
+    step()  # the first allocated; now all is warm
+    setting.synchronize()
+    if meter:
+        meter.read()
+    began = Instant.now().wall
+    while len(passes) < LEAST_STEPS or Instant.now().wall - began < LEAST_S:
+        passes.append(len(cast(list[PassResult], step())))
+    setting.synchronize()
+    taken = Instant.now().wall - began
+    return MeasuredPasses(
+        model=run.model.name,
+        model_options=options(run.model),
+        dataset=run.dataset.name,
+        method=run.method.name,
+        bitset=run.bitset,
+        batch_size=run.training.batch_size,
+        precision=run.training.precision,
+        compile=run.training.compile,
+        passes=sum(passes) / len(passes),
+        step_s=taken / len(passes),
+        peak_memory_mib=memory,
+        energy_j=None if meter is None else meter.read() / len(passes),
+    )

@@ -1,0 +1,58 @@
+"""Which steps are measured in which order, and that measuring one works."""
+
+import pytest
+import torch
+
+from bitswitch.bench.gpu import learning, throughput
+from bitswitch.bench.gpu.kernels import CPU
+from bitswitch.bench.gpu.setting import LeftOut, Setting
+from bitswitch.bench.gpu.throughput import Wanted, still
+
+
+@pytest.fixture(scope="module")
+def order():
+    return throughput.in_order(("smoke",))
+
+
+def test_every_kind_of_step_is_measured_once(order):
+    names = [throughput._key(one.run) for one in order]
+    assert len(set(names)) == len(names)
+
+
+def test_networks_come_first(order):
+    networks = {(one.run.model.name, one.run.dataset.name) for one in order}
+    first = order[: 2 * len(networks)]
+    assert networks == {(one.run.model.name, one.run.dataset.name) for one in first}
+
+
+def test_16_bits_and_compiled_steps_are_among_them(order):
+    assert any(one.run.training.precision == "bfloat16" for one in order)
+    (compiled,) = (one for one in order if one.run.training.compile)
+    assert compiled.kind == "compiled"
+    assert compiled.name.endswith("float32, compiled")
+
+
+def test_a_step_is_measured(monkeypatch):
+    monkeypatch.setattr(throughput, "LEAST_S", 0.0)
+    wanted = Wanted(still(learning.small_run("double-rounding", (8, 4))), 1.0)
+    found = throughput.measured(wanted, Setting.lasting(CPU, 60), None)
+    assert (found.model, found.dataset, found.method) == ("resnet8", "digits", "double-rounding")
+    assert (found.passes, found.batch_size, found.precision, found.compile) == (
+        2,
+        32,
+        "float32",
+        False,
+    )
+    assert found.step_s > 0
+    assert found.peak_memory_mib > 0
+    assert found.energy_j is None
+
+
+def test_too_little_memory_is_left_out(monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much.")
+
+    monkeypatch.setattr(throughput, "_measured", fail)
+    wanted = Wanted(still(learning.small_run("lsq", (8,))), 1.0)
+    found = throughput.measured(wanted, Setting.lasting(CPU, 60), None)
+    assert found == LeftOut(text="resnet8, lsq, batch 32, float32: CUDA out of memory")
