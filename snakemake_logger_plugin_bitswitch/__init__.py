@@ -24,6 +24,8 @@ TRAINING = "train"
 """The rule whose jobs are runs."""
 QUIET = (LogEvent.WORKFLOW_STARTED, LogEvent.RESOURCES_INFO, LogEvent.PROGRESS)
 """Events without news for a person."""
+UNSEEN = ("waiting", "interrupted")
+"""States of a run whose job is in the queue of a cluster, or has not come to it yet."""
 CHATTER = ("Select jobs to execute", "Execute ", "Using shell", "host:", "Assuming unrestricted")
 
 
@@ -50,6 +52,7 @@ class LogHandler(LogHandlerBase):
         self.verbatim = settings.dryrun or settings.printshellcmds or settings.verbose
         self.jobs: dict[int, Job] = {}
         self.board = Board(total=0)
+        self.failed: set[str] = set()
         self.finished = 0
         self.expected = 0
         self._closing = threading.Event()
@@ -70,7 +73,10 @@ class LogHandler(LogHandlerBase):
         """Return the present board."""
         jobs = list(self.jobs.values())
         runs = [status(Path("results/runs", job.run_id)) for job in jobs if job.run_id]
-        self.board.running = [run._replace(state="running") for run in runs]
+        self.board.running = [
+            run._replace(state="starting") if run.state in UNSEEN else run for run in runs
+        ]
+        self.board.failed = len(self.failed)
         self.board.others = [job.name for job in jobs if not job.run_id]
         return self.board
 
@@ -114,11 +120,12 @@ class LogHandler(LogHandlerBase):
         self._print(f"{self.expected} jobs: {listed}")
 
     def _start(self, record: LogRecord) -> None:
-        """Note that a job starts, and open the view."""
+        """Note that a job starts, maybe again after a failure, and open the view."""
         fields = record.__dict__
         run_id = dict(fields["wildcards"]).get("run") if fields["rule_name"] == TRAINING else None
         values = [str(value) for value in dict(fields["wildcards"]).values()]
         name = " ".join([fields["rule_name"], *values])
+        self.failed.discard(run_id or "")
         self.jobs[fields["jobid"]] = Job(fields["rule_name"], run_id, name, time.time())
         _ = self.view
 
@@ -138,7 +145,8 @@ class LogHandler(LogHandlerBase):
         """Note that a job failed; its error and log are printed by the caller."""
         if event == LogEvent.JOB_ERROR:
             job = self.jobs.pop(record.jobid, None)  # type: ignore[attr-defined]
-            self.board.failed += job is not None and job.run_id is not None
+            if job is not None and job.run_id is not None:
+                self.failed.add(job.run_id)
 
     def _remind(self) -> None:
         """Without a terminal, say now and then what is running."""

@@ -89,7 +89,21 @@ def test_a_failed_job_shows_its_log(make, capsys, tmp_path):
     empty = dict.fromkeys(("input", "output", "conda_env", "shellcmd", "rule_msg"), "")
     send(handler, LogEvent.JOB_ERROR, level=logging.ERROR, **fields, **empty)
     assert "error: the reason" in capsys.readouterr().out
-    assert handler.board.failed == 1
+    assert handler.look().failed == 1
+    start(handler, 1, run="a-run")
+    assert handler.look().failed == 0
+
+
+def test_a_run_that_waits_in_a_queue_is_not_said_to_run(make, tmp_path):
+    handler = make()
+    send(handler, LogEvent.RUN_INFO, stats={"train": 2, "total": 2})
+    start(handler, 1, run="waits")
+    start(handler, 2, run="runs")
+    (folder := tmp_path / "results" / "runs" / "runs").mkdir(parents=True)
+    (folder / "progress.json").write_text(json.dumps({"updated": time.time()}))
+    board = handler.look()
+    assert [run.state for run in board.running] == ["starting", "running"]
+    assert board.line().startswith("0/2 runs, 1 running, 1 starting")
 
 
 @pytest.mark.parametrize("level", [logging.WARNING, logging.ERROR])

@@ -30,7 +30,7 @@ class Status(NamedTuple):
 
     run_id: str
     state: str
-    """``waiting``, ``running``, ``interrupted``, or the status in ``result.json``."""
+    """``waiting``, ``starting``, ``running``, ``interrupted``, or the status in ``result.json``."""
     epoch: int = 0
     """Complete epochs."""
     epochs: int = 0
@@ -122,8 +122,11 @@ class Board:
     def line(self) -> str:
         """Return the totals as one line of text."""
         parts = [f"{self.done}/{self.total} runs"]
-        if self.running:
-            parts.append(f"{len(self.running)} running")
+        starting = sum(run.state == "starting" for run in self.running)
+        if len(self.running) > starting:
+            parts.append(f"{len(self.running) - starting} running")
+        if starting:
+            parts.append(f"{starting} starting")
         if self.failed:
             parts.append(f"{self.failed} failed")
         parts.append(f"{duration(time.time() - self.started)} elapsed")
