@@ -14,11 +14,11 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from bitswitch.assets import asset
-from bitswitch.runtime.devices import gpus_for, training_slots
+from bitswitch.runtime.devices import training_slots
 from bitswitch.planning import feasibility
 from bitswitch.cli import client, fork_server
 from bitswitch.report.claims import needs
-from bitswitch.runtime import scheduler, stopping
+from bitswitch.runtime import allocation, scheduler, stopping
 from bitswitch.errors import BitswitchError
 from bitswitch.runtime.cache import digest
 from bitswitch.suite.suite import load_suite, suite_path
@@ -47,7 +47,10 @@ except BitswitchError as error:
     raise WorkflowError(str(error)) from None
 
 scheduler.name_user()
-if scheduler.enter():
+# On a cluster, each job is run by a Snakemake of its own, which reads this too.
+if workflow.remote_exec:
+    allocation.enter()
+elif scheduler.enter():
     print(
         "A Snakemake was killed here and had this folder locked: unlocked.",
         file=sys.stderr,
@@ -85,12 +88,24 @@ rule all:
         rules.pdf.output,
 
 
-# Jobs end with this process, and fork from one that has torch loaded.
+# What takes seconds, or the network, stays beside this process, wherever the others run.
+localrules:
+    prepare,
+    collect,
+    tables,
+    figures,
+    html,
+    pdf,
+
+
+# Jobs of this machine end with this process, and fork from one that has torch loaded. Those of a
+# cluster have a scheduler of their own, and must not leave their allocation.
 onstart:
-    with suppress(OSError):
-        os.environ[stopping.SCHEDULER_VARIABLE] = stopping.identity(os.getpid())
-    if path := fork_server.start(SUITE_FILE):
-        os.environ[client.SOCKET_VARIABLE] = path
+    if workflow.local_exec:
+        with suppress(OSError):
+            os.environ[stopping.SCHEDULER_VARIABLE] = stopping.identity(os.getpid())
+        if path := fork_server.start(SUITE_FILE):
+            os.environ[client.SOCKET_VARIABLE] = path
 
 
 onsuccess:

@@ -23,6 +23,7 @@ from bitswitch.cli.arguments import (
     load,
     pick,
 )
+from bitswitch.errors import Interrupted
 
 LINES = "%(asctime)s %(message)s"
 """Of the log on the terminal."""
@@ -116,11 +117,32 @@ def train(
         from bitswitch import stages
 
         stages.train(spec, results, data, device=local_device(device), threads=threads)
-    elif processes > 1:
-        _launch(processes, device, runs_per_gpu)
-    else:
-        with _stages_on(device, runs_per_gpu) as here:
-            typer.echo(here.train(spec, results, data, device=device, threads=threads))
+        return
+    with _requeued_when_warned(results / "runs" / spec.run_id):
+        if processes > 1:
+            _launch(processes, device, runs_per_gpu)
+        else:
+            with _stages_on(device, runs_per_gpu) as here:
+                typer.echo(here.train(spec, results, data, device=device, threads=threads))
+
+
+@contextmanager
+def _requeued_when_warned(folder: Path) -> Iterator[None]:
+    """Let a run that a cluster's warning stops go on later, if it got on before.
+
+    Args:
+        folder: Of the run.
+    """
+    from bitswitch.runtime import allocation, progress
+
+    before = progress.status(folder).step
+    try:
+        yield
+    except (Interrupted, typer.Exit) as end:
+        warned = end.exit_code == 128 + allocation.WARNING
+        if warned and allocation.is_own() and progress.status(folder).step > before:
+            typer.echo(allocation.requeue(), err=True)
+        raise
 
 
 def _launch(processes: int, device: str, runs_per_gpu: int) -> None:

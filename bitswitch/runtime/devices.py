@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from bitswitch.errors import DeviceError, LockError, hint
+from bitswitch.runtime import allocation
 from bitswitch.runtime.gpus import VISIBLE, Gpu, visible
 from bitswitch.runtime.locks import private_folder, try_lock
 
@@ -60,7 +61,8 @@ def claimed_gpus(
 
     Where ``device`` has an index, the others stay visible, since it counts them. Does nothing
     on a machine without GPUs, and when ``device`` is the processor. CUDA reads the environment
-    once, so claim before anything uses it.
+    once, so claim before anything uses it. The GPUs that a cluster has given to this job alone
+    are taken as they are.
 
     Args:
         device: ``auto``, ``cpu`` or a torch device.
@@ -84,6 +86,9 @@ def claimed_gpus(
             f"{count} processes need {count} GPUs, and there are {len(gpus)} here for device "
             f"'{device}'.\n  Ask for {len(gpus)} processes, or use the processor: --device cpu"
         )
+    if allocation.is_own():
+        yield [gpu.name for gpu in gpus[:count]]
+        return
     before = os.environ.get(VISIBLE)
     folder = folder or private_folder()
     try:

@@ -51,7 +51,7 @@ def launch(processes: int, arguments: Sequence[str], left_out: Sequence[str] = (
         left_out: Environment variables that they do not get.
 
     Returns:
-        The exit code: that of the process that failed first.
+        The exit code: that of the signal that asked to stop, or of the process that failed first.
     """
     kept = {key: value for key, value in os.environ.items() if key not in left_out}
     shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": HOST, "MASTER_PORT": str(_free_port())}
@@ -66,11 +66,13 @@ def launch(processes: int, arguments: Sequence[str], left_out: Sequence[str] = (
             )
             for rank, output in enumerate(outputs)
         ]
-        with _forwarded(started):
+        with _forwarded(started) as received:
             first = _first_failure(started)
         if first is None:
             return 0
         code = started[first].returncode
+        if received and _exit_code(code) - 128 in FORWARDED:
+            return 128 + received[0]
         if first and code != started[0].returncode:
             said = errors[first - 1].read_text() or f"ended by {signal.Signals(-code).name}\n"
             sys.stderr.write(f"error: process {first} of {processes}: {said}")
@@ -104,15 +106,17 @@ def _signal(started: Sequence["subprocess.Popen[bytes]"], number: int) -> None:
 
 
 @contextmanager
-def _forwarded(started: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
-    """Pass signals that ask to stop on to all processes."""
+def _forwarded(started: Sequence["subprocess.Popen[bytes]"]) -> Iterator[list[int]]:
+    """Pass signals that ask to stop on to all processes; yield those that have come."""
+    received: list[int] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         _signal(started, number)
 
     before = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

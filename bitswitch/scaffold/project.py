@@ -9,7 +9,7 @@ from bitswitch.errors import SpecError
 from bitswitch.scaffold.package import NAME, filled
 from bitswitch.suite.suite import RESERVED
 
-SETTINGS, PROFILE = "config/config.yaml", "profiles/default/config.yaml"
+SETTINGS, PROFILES = "config/config.yaml", Path("profiles")
 """Taken over from the package."""
 
 
@@ -53,7 +53,12 @@ def new_project(name: str, into: Path) -> list[Path]:
 def rendered(name: str) -> dict[str, str]:
     """Return the files of a project with the suite ``name``: path to content."""
     settings = asset(SETTINGS).read_text()
-    return filled("project", {"name": name}) | {
+    profiles = asset(str(PROFILES))
+    return {
+        **filled("project", {"name": name}),
         SETTINGS: re.sub(r"^suite: .*$", f"suite: {name}", settings, flags=re.MULTILINE),
-        PROFILE: asset(PROFILE).read_text(),
+        **{
+            str(PROFILES / path.relative_to(profiles)): path.read_text()
+            for path in sorted(profiles.glob("*/*.yaml"))
+        },
     }

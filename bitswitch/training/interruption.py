@@ -1,6 +1,8 @@
 """Stop a run between two steps when it is asked to."""
 
+import os
 import signal
+import time
 from types import FrameType
 from typing import Any, Self
 
@@ -8,6 +10,9 @@ from bitswitch.errors import Interrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """SIGUSR1 is what clusters send before a time limit."""
+ONCE_S = 1.0
+"""Signals that come within this time are one request: a cluster, a terminal and the process that
+started this one may all pass it on."""
 
 
 class StopRequest:
@@ -18,6 +23,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self._noted = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -29,8 +35,11 @@ class StopRequest:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
-        self._restore()
+        if self.signal is None:
+            self.signal, self._noted = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self._noted > ONCE_S:
+            self._restore()
+            os.kill(os.getpid(), number)
 
     def _restore(self) -> None:
         while self._before:

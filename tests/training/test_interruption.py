@@ -4,6 +4,7 @@ import signal
 import pytest
 
 from bitswitch.errors import Interrupted
+from bitswitch.training import interruption
 from bitswitch.training.interruption import SIGNALS, StopRequest
 
 
@@ -17,13 +18,22 @@ def test_a_signal_is_noted_and_raised_where_it_is_safe(number):
         assert caught.value.exit_code == 128 + number
 
 
-def test_the_second_signal_is_not_caught():
+def test_the_second_signal_is_not_caught(monkeypatch):
+    monkeypatch.setattr(interruption, "ONCE_S", 0.0)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.signal is signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_that_comes_by_several_ways_is_one():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with StopRequest() as stop:
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+        assert stop.signal is signal.SIGTERM
 
 
 def test_handlers_are_put_back():

@@ -25,6 +25,7 @@ SOURCES = [
 ]
 
 
+# What fails here fails again: repeating is for jobs of a cluster, whose nodes may fail.
 rule collect:
     input:
         runs=expand("results/runs/{run}/result.json", run=SUITE.runs),
@@ -40,6 +41,7 @@ rule collect:
         expand("{report}/{name}", report=REPORT, name=collect.OUTPUTS),
     log:
         f"{REPORT}/logs/collect.log",
+    retries: 0
     params:
         suite=SUITE_FILE,
         mixed="--allow-mixed" if config["allow_mixed"] else "--no-allow-mixed",
@@ -61,6 +63,7 @@ rule tables:
         expand("{report}/{name}", report=REPORT, name=scorecard.OUTPUTS),
     log:
         f"{REPORT}/logs/tables.log",
+    retries: 0
     params:
         suite=SUITE_FILE,
     shell:
@@ -79,6 +82,7 @@ rule figures:
         ),
     log:
         f"{REPORT}/logs/figures.log",
+    retries: 0
     params:
         suite=SUITE_FILE,
     shell:
@@ -94,6 +98,7 @@ rule html:
         f"{REPORT}/report.html",
     log:
         f"{REPORT}/logs/html.log",
+    retries: 0
     params:
         suite=SUITE_FILE,
     shell:
@@ -107,6 +112,7 @@ rule pdf:
         f"{REPORT}/{pdf.output_name()}",
     log:
         f"{REPORT}/logs/pdf.log",
+    retries: 0
     params:
         suite=SUITE_FILE,
     shell:

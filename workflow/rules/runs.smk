@@ -9,7 +9,8 @@ SLOTS = training_slots(config["device"], config["runs_per_gpu"])
 # What the jobs that compute with networks have in common: of runs, sensitivities, searches, deployments.
 # A share of --cores so large that no more of them start than the machine has slots for.
 JOB_THREADS = -(-workflow.cores // SLOTS)
-JOB_RESOURCES = {"mem_mb": 1200, "gpu": int(bool(gpus_for(config["device"])))}
+# Where jobs are submitted, this machine does not say what theirs will have: `auto` is a GPU there.
+JOB_RESOURCES = {"mem_mb": 1200, "gpu": int(config["device"] != "cpu")}
 JOB_PARAMS = {
     "suite": SUITE_FILE,
     "data": DATA,
@@ -67,6 +68,6 @@ rule train:
         **JOB_PARAMS,
         processes=GPUS,
     shell:
-        "bitswitch train --processes={params.processes:q} "
+        "exec bitswitch train --processes={params.processes:q} "
         + JOB_ARGUMENTS
         + " {wildcards.run:q} >> {log:q} 2>&1"
