@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, fx, nn
@@ -10,32 +11,57 @@ from torch import Tensor, fx, nn
 from bitswitch.quant import granularity, grid, ste
 from bitswitch.runtime.locks import keep_compiled_code_private
 
+KEEPING = ("ban_recompute_materialized_backward", "ban_recompute_used_far_apart")
+"""Options of the partitioner that keep quantized values beside the values themselves."""
+
+CUDA_GRAPHS = {"triton.cudagraphs": True}
+"""What ``torch.compile`` sets for its mode ``reduce-overhead``."""
+
 TRACED = (ste, grid, granularity)
 """Modules whose functions the compiler traces as one; their source is part of its cache key."""
 
 
-def compiler(net: nn.Module) -> str | Callable[..., object]:
+CAPTURING = ("cuda",)
+"""Devices that can replay a compiled graph without launching its kernels one by one."""
+
+
+def compiler(net: nn.Module, captured: bool = False) -> str | Callable[..., object]:
     """Return the backend of ``torch.compile`` for a network.
 
     What is quantized is kept for the backward pass beside what it was quantized from, as the
     compiler has it, where convolutions set the time: quantizing again would cost 3 % more.
     Where there are none, all quantized values are computed again: large decoders are short of
     memory, and matrix products hide the time.
+
+    Args:
+        net: To be compiled.
+        captured: Whether its passes are captured as CUDA graphs when they have run once, and
+            replayed from then on; see ``begin_captured_step``.
     """
-    if any(isinstance(module, nn.modules.conv._ConvNd) for module in net.modules()):
+    convolves = any(isinstance(module, nn.modules.conv._ConvNd) for module in net.modules())
+    if convolves and not captured:
         return "inductor"
-    return _quantizing_again
+    return partial(_compiled, quantizes_again=not convolves, captured=captured)
 
 
-def _quantizing_again(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> object:
-    """Compile a graph that keeps as little as eager code for the backward pass."""
+def _compiled(
+    graph: fx.GraphModule, inputs: Sequence[Tensor], *, quantizes_again: bool, captured: bool
+) -> object:
+    """Compile a graph, one that keeps as little as eager code for the backward pass if asked."""
     from torch._functorch import config
     from torch._inductor.compile_fx import compile_fx
 
-    with config.patch(
-        ban_recompute_materialized_backward=False, ban_recompute_used_far_apart=False
-    ):
-        return compile_fx(graph, inputs)
+    with config.patch(dict.fromkeys(KEEPING if quantizes_again else (), False)):
+        return compile_fx(graph, inputs, config_patches=CUDA_GRAPHS if captured else None)
+
+
+def begin_captured_step() -> None:
+    """Say that a training step begins, whose passes follow those before as in every step.
+
+    What a replayed pass leaves, logits and gradients, stays valid until then, and is overwritten
+    afterwards. A pass is captured once for each place in the step, and for each bit-width there.
+    """
+    torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
 
 def prepare_compilation() -> None:

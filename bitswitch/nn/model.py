@@ -9,7 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from bitswitch.nn.calibration import observe_inputs
-from bitswitch.nn.compilation import compiler, prepare_compilation
+from bitswitch.nn.compilation import (
+    CAPTURING,
+    begin_captured_step,
+    compiler,
+    prepare_compilation,
+)
 from bitswitch.nn.dataflow import NO_ENDS, FirstLast, Flow
 from bitswitch.nn.feed import check_observed, feed
 from bitswitch.nn.layers import QuantizedLayer
@@ -58,7 +63,7 @@ class QuantizedModel(nn.Module):
         """The layers that each normalisation comes after, by its name in ``net``."""
         self._has_scales = not any(map(_needs_scales, self.quantized_layers.values()))
         self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
-        self._compiled = False
+        self._compiled = self._captured = False
         self._policy: int | Policy = bitset[0]
 
     @property
@@ -92,14 +97,31 @@ class QuantizedModel(nn.Module):
     def compile(self, backend: str | None = None) -> None:
         """Train through one compiled graph for all bit-widths from now on.
 
-        Evaluation and full precision stay eager: each would cost a compilation of its own.
+        Evaluation and full precision stay eager: each would cost a compilation of its own. On a
+        GPU its passes are captured and replayed, as long as ``begin_step`` says that they recur.
 
         Args:
             backend: Of ``torch.compile``; None: the one that suits the network.
         """
         prepare_compilation()
-        self.net.compile(backend=backend or compiler(self.net), dynamic=False)
+        device = next(self.net.parameters()).device
+        self._captured = backend is None and device.type in CAPTURING
+        backend_or_own = backend or compiler(self.net, self._captured)
+        self.net.compile(backend=backend_or_own, dynamic=False)
         self._compiled = True
+
+    def begin_step(self, recurring: bool) -> None:
+        """Say that a training step begins.
+
+        Args:
+            recurring: Whether its passes are those of every step, each at one of few bit-widths.
+                Once they are not, no pass is captured any more: nearly every one would be another.
+        """
+        if self._captured and recurring:
+            begin_captured_step()
+        elif self._captured:
+            self._captured = False
+            self.net.compile(backend=compiler(self.net), dynamic=False)
 
     def cut_batches(self, parts: int) -> None:
         """Say in how many parts training batches come from now on, one after the other or not."""

@@ -7,6 +7,10 @@ from bitswitch.quant.per_bit import Switchable
 from bitswitch.quant.quantizer import Width
 from bitswitch.types import FLOAT_BITS, BitSet
 
+ALIGNED = 16
+"""Bytes. What a graph reads begins at such an address, whatever the bit-width: GPU kernels that are
+compiled for one that does read any other wrongly."""
+
 
 class BitSwitch(Switchable):
     """Holds one bit-width of a bit set, as Python numbers and as data.
@@ -18,17 +22,17 @@ class BitSwitch(Switchable):
     """
 
     table: Tensor
-    """float32 [bit-widths, fields of Width]."""
+    """float32 [bit-widths, fields of Width, 4]; the first of the last axis counts."""
     positions: Tensor
-    """int64 [bit-widths]."""
+    """int64 [bit-widths, 2]; likewise."""
 
     def __init__(self, bitset: BitSet) -> None:
         super().__init__()
         self.bitset = bitset
         self._widths = [Width.of(bits, bitset) for bits in bitset]
-        table = torch.tensor(self._widths, dtype=torch.float32)
+        table = _apart(torch.tensor(self._widths, dtype=torch.float32))
         self.register_buffer("table", table, persistent=False)
-        self.register_buffer("positions", torch.arange(len(bitset)), persistent=False)
+        self.register_buffer("positions", _apart(torch.arange(len(bitset))), persistent=False)
         self.bits = bitset[0]
         self.pick()
 
@@ -55,7 +59,17 @@ class BitSwitch(Switchable):
         return self._tensors if torch.compiler.is_compiling() else self._numbers
 
 
+def _apart(values: Tensor) -> Tensor:
+    """Return ``values`` [...] so far apart that each is aligned, [..., copies]."""
+    return torch.stack([values] * (ALIGNED // values.itemsize), dim=-1)
+
+
 def _as_data(row: Tensor, position: Tensor) -> Width:
-    """Return a width whose numbers are tensors on the device of ``row`` [fields]."""
-    value, _, *bounds = row.unbind()
-    return Width(value, position, *bounds)
+    """Return a width whose numbers are tensors on the device of ``row`` [fields, copies].
+
+    Args:
+        row: See ``BitSwitch.table``.
+        position: [copies].
+    """
+    value, _, *bounds = row[:, 0].unbind()
+    return Width(value, position[0], *bounds)

@@ -161,6 +161,8 @@ def queue_step(
             one before it.
     """
     passes = train_state.method.passes(train_state.training, step_info, train_state.layers)
+    uniform = all(current.policy is None for current in passes)
+    train_state.model.begin_step(recurring=uniform and train_state.ranks.alone)
     targets = train_state.distillation.targets(batch, step_info.epoch)
     step = _Step(batch, targets, rate, step_info, [], _last_readers(train_state, passes), [])
     scale_rate = rate

@@ -104,7 +104,8 @@ def test_what_was_quantized_is_kept_for_backward_only_beside_convolutions(monkey
     from torch._functorch import config
     from torch._inductor import compile_fx
 
-    def seen(graph, inputs):
+    def seen(graph, inputs, config_patches):
+        assert config_patches is None
         bans = config.ban_recompute_materialized_backward, config.ban_recompute_used_far_apart
         return graph, inputs, *bans
 
@@ -114,3 +115,36 @@ def test_what_was_quantized_is_kept_for_backward_only_beside_convolutions(monkey
     assert backend("graph", ["inputs"]) == ("graph", ["inputs"], False, False)
     assert config.ban_recompute_materialized_backward
     assert config.ban_recompute_used_far_apart
+
+
+def test_a_captured_graph_asks_for_what_reduce_overhead_does(monkeypatch):
+    from torch._functorch import config
+    from torch._inductor import compile_fx, list_mode_options
+
+    def seen(graph, inputs, config_patches):
+        return config_patches, config.ban_recompute_materialized_backward
+
+    monkeypatch.setattr(compile_fx, "compile_fx", seen)
+    expected = list_mode_options("reduce-overhead")
+    assert compiler(float_net(), captured=True)("graph", []) == (expected, True)
+    linear = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    assert compiler(linear, captured=True)("graph", []) == (expected, False)
+
+
+def test_passes_are_captured_where_kernels_can_be_replayed_and_steps_recur(model, monkeypatch):
+    begun, compiled = [], []
+    monkeypatch.setattr("bitswitch.nn.model.begin_captured_step", lambda: begun.append(1))
+    monkeypatch.setattr(model.net, "compile", lambda backend, dynamic: compiled.append(backend))
+    model.compile()
+    model.begin_step(recurring=True)
+    assert (compiled, begun) == (["inductor"], [])  # this is a processor
+    monkeypatch.setattr("bitswitch.nn.model.CAPTURING", ("cpu",))
+    model.compile()
+    model.begin_step(recurring=True)
+    model.begin_step(recurring=True)
+    assert compiled[1].keywords["captured"]
+    assert len(begun) == 2
+    for _ in range(2):
+        model.begin_step(recurring=False)
+        model.begin_step(recurring=True)
+    assert (compiled[2:], len(begun)) == (["inductor"], 2)

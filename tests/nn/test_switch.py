@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bitswitch.nn.switch import BitSwitch
+from bitswitch.nn.switch import ALIGNED, BitSwitch
 from bitswitch.quant.quantizer import Width
 from bitswitch.types import FLOAT_BITS
 
@@ -13,7 +13,7 @@ def test_numbers_and_data_agree(bits):
     switch = BitSwitch(BITSET)
     switch.switch(bits)
     assert switch.width == Width.of(bits, BITSET)
-    assert switch.table[BITSET.index(bits)].tolist() == list(Width.of(bits, BITSET))
+    assert switch.table[BITSET.index(bits), :, 0].tolist() == list(Width.of(bits, BITSET))
 
 
 def test_full_precision_has_no_width():
@@ -30,6 +30,18 @@ def test_a_graph_reads_tensors():
         switch.switch(bits)
         values.append(read().item())
     assert values == [255, 15, 3]
+
+
+def test_what_a_graph_reads_is_aligned_at_every_bit_width(monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    switch = BitSwitch(BITSET)
+    for bits in BITSET:
+        switch.switch(bits)
+        assert all(value.data_ptr() % ALIGNED == 0 for value in switch.width if value is not None)
+        assert all(value.dim() == 0 for value in switch.width)
+        assert [float(value) for value in switch.width] == list(
+            Width.of(bits, BITSET)._replace(index=BITSET.index(bits))
+        )
 
 
 def test_nothing_is_stored():
