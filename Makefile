@@ -17,11 +17,11 @@ export HOME := $(CURDIR)/.cache/home
 endif
 
 # Values given to make reach commands by the environment, so that no shell reads them.
-all smoke: export CORES := $(CORES)
+all smoke rehearsal: export CORES := $(CORES)
 all: export SUITE := $(SUITE)
 
 # They start hundreds of processes: none shall compile again what it imports.
-test tests smoke: export PYTHONDONTWRITEBYTECODE :=
+test tests smoke rehearsal: export PYTHONDONTWRITEBYTECODE :=
 $(VENV)/installed: export PYTHON := $(PYTHON)
 
 # A virtual environment cannot hold commands in every folder: PATH ends a folder at a colon, and the
@@ -33,7 +33,7 @@ case "$$PWD" in *:* | *\ *[\$$\`\"\\]* | *[\$$\`\"\\]*\ *) \
 endef
 
 .DEFAULT_GOAL := all
-.PHONY: all test env check tests long tinyllama smoke clean
+.PHONY: all test env check tests long tinyllama smoke rehearsal clean
 
 all: env
 	snakemake --cores "$$CORES" all $(if $(filter command% env%,$(origin SUITE)),--config suite="$$SUITE")
@@ -76,6 +76,11 @@ long: env
 # Two random blocks of TinyLlama's shape through every job of the suite.
 tinyllama: env
 	OMP_NUM_THREADS=1 pytest -m long tests/workflow/test_tinyllama.py
+
+# Every job of suite paper in a few steps, on noise: before a GPU hour is spent.
+rehearsal: env
+	bitswitch data fake --suite rehearsal
+	snakemake --cores "$$CORES" all --config suite=rehearsal
 
 smoke: env
 	snakemake --cores "$$CORES" all --config suite=smoke

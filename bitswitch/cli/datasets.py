@@ -80,8 +80,15 @@ def pack(
 
 
 def fake(
-    dataset: Annotated[str, typer.Argument(metavar="imagenet|cifar10", help="What to imitate.")],
-    to: Annotated[Path, typer.Option(help="Data folder to write below.")],
+    dataset: Annotated[
+        str, typer.Argument(metavar="[imagenet|cifar10]", help="What to imitate.")
+    ] = "",
+    to: Annotated[
+        Path | None, typer.Option(help="Data folder to write below; data, for a suite.")
+    ] = None,
+    suite: Annotated[
+        str, typer.Option(help="Make up all that this suite names, weights included: rehearsal.")
+    ] = "",
     classes: Annotated[
         int | None, typer.Option(min=1, help="How many; all of the real one if not said.")
     ] = None,
@@ -94,7 +101,15 @@ def fake(
 
     imagenet: folders of JPEG files by synset, of which most are links where there are many. In full
     it passes `bitswitch data check`. cifar10: pickled batches, whose MD5 is not the published one.
+    What is there is never replaced.
     """
+    if suite:
+        from bitswitch.testing.rehearsal import write_files
+
+        write_files(load(suite), to or Path("data"), typer.echo)
+        return
+    if to is None or not dataset:
+        raise SpecError("Name a dataset and its folder, as in 'imagenet --to data'; or a --suite.")
     from bitswitch.testing.made_up import WRITERS, Amount
 
     writer = pick(WRITERS, dataset, "There is nothing to imitate called")

@@ -11,6 +11,8 @@ from bitswitch.data.files import carry_mark, made_up
 from bitswitch.data.folder import Files
 from bitswitch.data.folder_dataset import FolderDataset
 from bitswitch.data.layout import Expected, Layout, facts
+from bitswitch.data.made_up import REMEDY as MAKE_UP
+from bitswitch.data.made_up import Few, below
 from bitswitch.data.packed import form as forms
 from bitswitch.data.packed.folders import PackedFolders, split_forms
 from bitswitch.data.packed.form import ORIGINAL, Form, OtherPixels, Resized
@@ -33,14 +35,15 @@ class ImageNet(FolderDataset):
     """The ImageNet classification task; ``test`` is its validation set, as in all publications."""
 
     source = "russakovsky2015imagenet"
-    outputs = CLASSES
-    remedy = REMEDY
 
     class Options(FolderOptions):
         """Crops, what is held out, and which pixels are trained on."""
 
         held_out: Annotated[int, Field(ge=CLASSES, multiple_of=CLASSES, le=100 * CLASSES)] = 10_000
-        """Training images not trained on: the last of each class by file name."""
+        """Training images not trained on: the last of each class by file name. Of made-up ones, as
+        many of each class."""
+        made_up: Annotated[Few | None, Field(exclude_if=lambda few: few is None)] = None
+        """Noise in place of the images, of the first classes: to try out a machine."""
         packed: OtherPixels | None = Field(default=None, exclude_if=lambda word: word is None)
         """Training and held-out images as ``bitswitch data pack`` has made them smaller, e.g.
         ``jpeg-256-90``; None: as they were published."""
@@ -55,30 +58,65 @@ class ImageNet(FolderDataset):
                 )
             return self
 
+        @model_validator(mode="after")
+        def _some_are_left(self) -> Self:
+            few = self.made_up
+            if few and few.classes > CLASSES:
+                raise ValueError(f"made_up.classes: ImageNet has {CLASSES}, not {few.classes}")
+            if few and few.per_class <= self.held_out // CLASSES:
+                raise ValueError(
+                    f"made_up.per_class {few.per_class}: held_out {self.held_out} takes "
+                    f"{self.held_out // CLASSES} of each class, and none is left to train on"
+                )
+            return self
+
     options: Options
 
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        """How many classes there are."""
+        few = self.options.made_up
+        return few.classes if few else CLASSES
+
+    @property
+    def remedy(self) -> str:  # type: ignore[override]
+        """What to do about missing or damaged files."""
+        return MAKE_UP if self.options.made_up else REMEDY
+
+    @property
+    def splits(self) -> Mapping[str, Expected]:
+        """What the folders ``train`` and ``val`` have to hold."""
+        few = self.options.made_up
+        if few is None:
+            return SPLITS
+        return {name: Expected(few.classes * n, n, n) for name, n in few.counts.items()}
+
     def sizes(self) -> dict[str, int]:
-        held_out = self.options.held_out
+        held_out, few = self.options.held_out, self.options.made_up
+        if few:
+            held_out = held_out // CLASSES * few.classes
         return {
-            "train": SPLITS["train"].images - held_out,
+            "train": self.splits["train"].images - held_out,
             "held_out": held_out,
-            "test": SPLITS["val"].images,
+            "test": self.splits["val"].images,
         }
 
     def folder(self, root: Path) -> Path:
         """Return the folder below ``root`` that holds ``train`` and ``val``."""
-        return root / "imagenet"
+        return below(root, self.options.made_up is not None) / "imagenet"
 
     @property
     def stamp(self) -> str:  # type: ignore[override]
         """What tables say of the data."""
-        packed = self.options.packed
-        return f"ImageNet packed as {packed}" if packed else "ImageNet"
+        packed, few = self.options.packed, self.options.made_up
+        name = f"noise in {few.classes} classes of ImageNet" if few else "ImageNet"
+        return f"{name} packed as {packed}" if packed else name
 
     def packed_folders(self, root: Path) -> PackedFolders:
         """Return the packed forms below ``root``."""
-        counts = {split: expected.images for split, expected in SPLITS.items()}
-        return PackedFolders(root / "imagenet-packed", "imagenet", counts)
+        counts = {split: expected.images for split, expected in self.splits.items()}
+        folder = self.folder(root)
+        return PackedFolders(folder.with_name("imagenet-packed"), "imagenet", counts)
 
     def prepare(self, root: Path) -> None:
         self.verify(root)
@@ -89,7 +127,7 @@ class ImageNet(FolderDataset):
         found: dict[str, str] = {}
         if self.folder(root).exists() or not words:
             originals = self._originals(root)
-            found = facts(originals, REMEDY) | made_up(self.folder(root))
+            found = facts(originals, self.remedy) | made_up(self.folder(root))
         if self.options.packed and self.options.packed not in words:
             packed.open(self.options.packed)
         for word in words:
@@ -108,7 +146,7 @@ class ImageNet(FolderDataset):
             DatasetError: originals are missing or damaged, or nothing can be written.
         """
         originals, packed = self._originals(root), self.packed_folders(to).folder(str(form))
-        pack(originals, packed, split_forms(form), REMEDY, workers, tell)
+        pack(originals, packed, split_forms(form), self.remedy, workers, tell)
         carry_mark(self.folder(root), packed)
         return packed
 
@@ -133,7 +171,8 @@ class ImageNet(FolderDataset):
         return self.options.packed
 
     def _originals(self, root: Path) -> dict[str, Files]:
-        return Layout(synsets(), SPLITS, REMEDY, "synsets").verify(self.folder(root))
+        classes = synsets()[: self.outputs]
+        return Layout(classes, self.splits, self.remedy, "synsets").verify(self.folder(root))
 
 
 def synsets() -> list[str]:

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from bitswitch.errors import SpecError
 from bitswitch.plugins import facts
-from bitswitch.plugins.resolve import resolved
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.spec.yaml_files import explained, merge
+from bitswitch.suite.limits import Limits, capped, complete
 from bitswitch.suite.variants import (
     NetworkSpec,
     ScoreSpec,
@@ -31,11 +31,12 @@ class Place(NamedTuple):
     bitset: BitSet
     seed: int
     data: str
+    limits: Limits
 
 
 def run_of(place: Place) -> RunSpec:
     """Return the resolved run of one cell."""
-    where, network, variant, bitset, seed, data = place
+    where, network, variant, bitset, seed, data, limits = place
     common = {"model": network.model, "dataset": network.dataset, "seed": seed}
     start: Any = network.float_training and {
         "method": "float32",
@@ -57,7 +58,7 @@ def run_of(place: Place) -> RunSpec:
         if variant.guide:
             fields["sensitivity"] = next(_sensitivities(place, variant.guide, first))
     with explained(where):
-        return resolved(RunSpec.model_validate(fields))
+        return complete(RunSpec.model_validate(fields), limits)
 
 
 def _kept(network: NetworkSpec, variant: VariantSpec) -> dict[str, Any]:
@@ -146,16 +147,15 @@ def _sensitivities(place: Place, spec: ScoreSpec, run: Any) -> Iterator[Sensitiv
         epoch = 0
     for chosen in (*spec.epochs, epoch):
         with explained(place.where):
-            yield resolved(
-                SensitivitySpec(
-                    sensitivity=spec.sensitivity,
-                    run=run,
-                    epoch=chosen,
-                    bitset=place.bitset,
-                    examples=spec.examples,
-                    seed=place.seed,
-                )
-            )
+            fields = {
+                "sensitivity": spec.sensitivity,
+                "run": run,
+                **capped({"epoch": chosen}, place.limits),
+                "bitset": place.bitset,
+                "examples": spec.examples,
+                "seed": place.seed,
+            }
+            yield complete(SensitivitySpec.model_validate(fields), place.limits)
 
 
 def _facts(place: Place, spec: SearchVariantSpec) -> dict[str, bool]:
@@ -190,11 +190,15 @@ def _search(place: Place, spec: SearchVariantSpec, run: RunSpec, seed: int) -> S
         *_, sensitivity = _sensitivities(place, spec.scores, scored)
     if spec.retraining is not None:
         training = merge(place.network.training.model_dump(), spec.retraining)
-    fields = spec.model_dump(exclude={"scores", "seeds", "retraining"})
+    fields = {
+        **spec.model_dump(exclude={"scores", "seeds", "retraining"}),
+        "run": run,
+        "sensitivity": sensitivity,
+        "retraining": training,
+        "seed": seed,
+    }
     with explained(place.where):
-        return resolved(
-            SearchSpec(**fields, run=run, sensitivity=sensitivity, retraining=training, seed=seed)
-        )
+        return complete(SearchSpec.model_validate(fields), place.limits)
 
 
 SUITE_SIZED = ("epochs", "batch_size", "warmup_epochs")
@@ -214,7 +218,7 @@ def _recipe(network: NetworkSpec, variant: VariantSpec, data: str) -> dict[str, 
         training |= {
             key: value
             for key, value in published["training"].items()
-            if data == "published" or key not in SUITE_SIZED
+            if data != "embedded" or key not in SUITE_SIZED
         }
     training["epochs"] = ceil(training["epochs"] * variant.epochs_factor - 1e-9)
     training["learning_rate"] *= variant.learning_rate_factor

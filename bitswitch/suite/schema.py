@@ -2,19 +2,33 @@
 
 from typing import Any
 
+from bitswitch.suite.base import KEY, OWN
 from bitswitch.suite.suite import Suite
+
+BASE = {"type": "string", "description": "The suite that this one is laid over, by name or path."}
+PARTIAL = (
+    *("NetworkSpec", "TrainingSpec", "ExperimentSpec", "VariantSpec", "SearchVariantSpec"),
+    *("ScoreSpec", "Choice"),
+)
+"""What may leave to another file what it does not change."""
 
 
 def suite_schema() -> dict[str, Any]:
     """Return the schema of what a suite file may hold.
 
-    It differs from a suite's own: a plugin may be written as its bare name, and
-    experiments, their variants and the plugins of these may leave to ``experiments.yaml`` what they
-    do not change.
+    It differs from a suite's own: it may name another one that it is based on, and say only what it
+    changes; a plugin may be written as its bare name; and experiments, their variants and the
+    plugins of these may leave to ``experiments.yaml`` what they do not change.
     """
     schema = Suite.model_json_schema()
+    schema["properties"] = {KEY: BASE, **schema["properties"]}
+    schema |= {
+        "if": {"required": [KEY]},
+        "then": {"required": list(OWN)},
+        "else": {"required": schema.pop("required")},
+    }
     definitions = schema["$defs"]
-    for name in ("ExperimentSpec", "VariantSpec", "SearchVariantSpec", "ScoreSpec", "Choice"):
+    for name in PARTIAL:
         del definitions[name]["required"]
     definitions["Choice"] = {"anyOf": [{"type": "string"}, definitions["Choice"]]}
     experiment = definitions["ExperimentSpec"]

@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
 
 from bitswitch.assets import asset
 from bitswitch.errors import SpecError, hint, shown
@@ -18,6 +18,7 @@ from bitswitch.plugins import registry
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 from bitswitch.spec.yaml_files import explained, merge, read_yaml
+from bitswitch.suite.base import content_of, lineage, states
 from bitswitch.suite.claims import ClaimSpec
 from bitswitch.suite.expansion import Place, is_deployed, refusal_of, run_of, scores_of, searches_of
 from bitswitch.suite.seeds import Seeded
@@ -134,13 +135,20 @@ class Suite(Strict):
 
     name: Key
     title: Title
-    data: Literal["embedded", "published"]
-    """``embedded`` results are stamped and never mixed with published-scale ones."""
+    data: Literal["embedded", "published", "made-up"]
+    """``embedded`` results are stamped and never mixed with published-scale ones; ``made-up`` ones
+    mean nothing, and say so: a rehearsal."""
     seeds: Seeds
     networks: dict[Key, NetworkSpec]
     experiments: Annotated[dict[Key, ExperimentSpec], Field(min_length=1)]
     claims: dict[Key, ClaimSpec] = Field(default_factory=dict)
     """What is said of its cells, besides the claims of the publication."""
+    limits: dict[str, PositiveInt | dict[str, PositiveInt]] = Field(
+        default_factory=dict, exclude_if=lambda found: not found
+    )
+    """Largest values of numbers by name, wherever these stand in recipes, options, searches and
+    scores, defaults of plugins included; under the name of a plugin, other ones for it, which bound
+    options that are null too: ``{epochs: 1, evaluations: 8, greedy: {evaluations: 60}}``."""
 
     @field_validator("name")
     @classmethod
@@ -220,7 +228,7 @@ class Suite(Strict):
         changes = recipe.variants[variant]
         sets = [(bits,) for bits in bitset] if changes.one_network_per_bitwidth else [bitset]
         for trained in sets:
-            place = Place(where, chosen, changes, trained, seed, self.data)
+            place = Place(where, chosen, changes, trained, seed, self.data, self.limits)
             run = run_of(place)
             reason = refusal_of(place, run)
             about = (scores_of(place, run), is_deployed(place, run))
@@ -348,20 +356,21 @@ def read_suite(path: Path, experiments: Path | None = None) -> Suite:
         places = [path.parent.parent / "experiments.yaml", Path("config/experiments.yaml")]
         found = (place for place in places if place.exists())
         experiments = next(found, None) or asset("config", "experiments.yaml")
-    return _read_suite(path, experiments, _states(path, experiments))
-
-
-def _states(*paths: Path) -> tuple[tuple[int, int] | None, ...]:
-    """Return what changes when one of the files is edited."""
-    stats = (path.stat() if path.exists() else None for path in paths)
-    return tuple(stat and (stat.st_mtime_ns, stat.st_size) for stat in stats)
+    files = lineage(path, suite_path)
+    return _read_suite(files, experiments, states(*files, experiments))
 
 
 @cache
-def _read_suite(path: Path, experiments: Path, states: object) -> Suite:
-    """Return what ``read_suite`` does; ``states`` tells versions of the files apart."""
-    content = read_yaml(path)
-    shared = read_yaml(experiments) or {}
+def _read_suite(files: tuple[Path, ...], experiments: Path, states: object) -> Suite:
+    """Return what ``read_suite`` does; ``states`` tells versions of the files apart.
+
+    Args:
+        files: Of the suite, and of those that it is based on.
+        experiments: The file of shared experiments.
+        states: Of all files.
+    """
+    path, shared = files[0], read_yaml(experiments) or {}
+    content = content_of(files)
     _check_mapping(content, str(path), "name, title, data, seeds, networks and experiments")
     _check_mapping(shared, str(experiments), "experiments by name")
     chosen = content.get("experiments") or {}

@@ -1,11 +1,13 @@
 """Made-up pictures in the files that real datasets come in, to try out what reads them.
 
 Pictures are coloured noise whose power falls with the square of its frequency, as that of
-photographs does, so they take as long to decode and as many bytes.
+photographs does, so they take as long to decode and as many bytes. Classes differ in their mean
+colour, so that a network can know them.
 """
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import cos, tau
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +15,7 @@ import numpy as np
 
 from bitswitch.data import cifar10, imagenet
 from bitswitch.data.files import MADE_UP, advise, replace_folder
+from bitswitch.data.made_up import VAL_SHARE
 from bitswitch.errors import SpecError
 from bitswitch.runtime.randomness import mix
 
@@ -30,8 +33,10 @@ SIDES = (250, 550), (225, 475)
 JPEG_QUALITY = 92
 DIFFERENT = 1000
 """A split has no more different pictures; others are links to them."""
-VAL_SHARE = 10
-"""Of so many training images, one is for validation."""
+TINT = 50.0
+"""How far a class's mean colour is from grey, of 255."""
+TURN = 0.618
+"""Of the circle of hues, from one class to the next: neighbours differ, and so do many."""
 
 
 class Canvas:
@@ -60,13 +65,19 @@ class Canvas:
         top, left = self.draw.integers(0, (CANVAS - height + 1, CANVAS - width + 1))
         return self.pixels[top : top + height, left : left + width]
 
-    def picture(self) -> "Image":
-        """Return a picture of random size."""
+    def picture(self, number: int = 0) -> "Image":
+        """Return a picture of class ``number``, of random size."""
         from PIL import Image
 
         (least_w, most_w), (least_h, most_h) = SIDES
         width, height = self.draw.integers((least_w, least_h), (most_w + 1, most_h + 1)).tolist()
-        return Image.fromarray(self.cut(width, height))
+        tinted = self.cut(width, height) + tint(number)
+        return Image.fromarray(tinted.clip(0, 255).astype(np.uint8))
+
+
+def tint(number: int) -> Array:
+    """Return how the mean colour of class ``number`` differs from grey, [3]."""
+    return np.array([TINT * cos(tau * (TURN * number + part / 3)) for part in range(3)])
 
 
 class Amount(NamedTuple):
@@ -102,7 +113,7 @@ def write_imagenet(root: Path, amount: Amount) -> Path:
         canvas = Canvas()
         for split, per_class in counts.items():
             paths = _image_paths(folder / split, split, classes, per_class)
-            _write_images(canvas, paths)
+            _write_images(canvas, paths, classes)
 
     return _written(root / "imagenet", write)
 
@@ -132,12 +143,13 @@ def _image_paths(
             yield folder / synset / f"{official}.JPEG"
 
 
-def _write_images(canvas: Canvas, paths: Iterator[Path]) -> None:
+def _write_images(canvas: Canvas, paths: Iterator[Path], classes: Sequence[str]) -> None:
     """Write pictures; from ``DIFFERENT`` on, link to those that are there in turn."""
     written: list[Path] = []
     for number, path in enumerate(paths):
         if number < DIFFERENT:
-            canvas.picture().save(path, "JPEG", quality=JPEG_QUALITY)
+            picture = canvas.picture(classes.index(path.parent.name))
+            picture.save(path, "JPEG", quality=JPEG_QUALITY)
             written.append(path)
         else:
             path.hardlink_to(written[number % DIFFERENT])

@@ -8,7 +8,11 @@ import yaml
 from bitswitch.plugins import facts, registry
 from bitswitch.suite.suite import load_suite
 
-SUITES = sorted(Path("config/suites").glob("*.yaml"))
+SUITES = [
+    path
+    for path in sorted(Path("config/suites").glob("*.yaml"))
+    if path.stem != "rehearsal"  # which is `paper`
+]
 SPECS = ("runs", "sensitivities", "searches", "deployments")
 
 

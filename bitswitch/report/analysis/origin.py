@@ -5,12 +5,18 @@ from collections.abc import Iterable
 from bitswitch.report.collect.frames import Frames
 
 MIXED = "made by different versions of the code"
+SCALES = {
+    "embedded": "embedded data, not the published scale",
+    "made-up": "a rehearsal on noise, no results",
+    "published": "full scale",
+}
+"""What is said of a suite's numbers by what its data are."""
 
 
 def stamp(frames: Frames, data: Iterable[str]) -> str:
     """Return what every table and figure says of its origin."""
     suite = frames.suite
-    scale = "embedded data, not the published scale" if suite.data == "embedded" else "full scale"
+    scale = SCALES[suite.data]
     names = "; ".join(dict.fromkeys(text for text in data if text))
     parts = (f"suite {suite.name}", names, scale, MIXED if is_mixed(frames) else "")
     return " · ".join(filter(None, parts))

@@ -295,8 +295,8 @@ class Values:
     def _incomparable(self, name: str, printed_on: str) -> str | None:
         """Return why numbers of a network cannot be compared with the printed ones, or None."""
         own, printed = self.frames.headlines[name].metric, published.metric()
-        if self.frames.suite.data == "embedded":
-            return "embedded data"
+        if self.frames.suite.data != "published":
+            return f"{self.frames.suite.data} data"
         dataset = self.frames.suite.networks[name].dataset.name
         if dataset != printed_on:
             return f"{dataset} is not {printed_on}"

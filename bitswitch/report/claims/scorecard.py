@@ -17,7 +17,7 @@ from bitswitch.report.claims.resolution import (
     known_claims,
     resolve,
 )
-from bitswitch.report.claims.vocabulary import EMBEDDED
+from bitswitch.report.claims.vocabulary import NO_EVIDENCE
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.statistics import Judgement, judge_all, said
@@ -155,10 +155,11 @@ class _Card:
         runs = self._measures.runs(spots).values()
         waiting = bool(found.missing or self._waiting(claim, spots))
         row = _stated(name, claim, self._verdict(claim, found, judged))
-        evidence = self.suite.data != "embedded" or row.verdict == "the paper contradicts itself"
+        none = NO_EVIDENCE.get(self.suite.data)
+        evidence = none is None or row.verdict == "the paper contradicts itself"
         return replace(
             row,
-            verdict=row.verdict if evidence else EMBEDDED,
+            verdict=row.verdict if evidence else str(none),
             unit=found.scale.unit,
             estimate=None if judged.estimate is None else read(judged.estimate),
             low=ends[0] if ends else None,
@@ -192,7 +193,7 @@ class _Card:
         if found.missing:
             notes.append(f"{len(found.missing)} of {len(found.missing + found.pairs)} not run")
         if contradiction := published.contradiction(claim):
-            seen = EMBEDDED if self.suite.data == "embedded" else f"measured: {judged.verdict}"
+            seen = NO_EVIDENCE.get(self.suite.data, f"measured: {judged.verdict}")
             why = "; ".join((contradiction, seen, judged.why, *notes))
             return replace(judged, verdict="the paper contradicts itself", why=why)
         foreign = self._incomparable(claim, found.pairs)
@@ -213,7 +214,7 @@ class _Card:
 
     def _incomparable(self, claim: ClaimSpec, pairs: Collection[Pair]) -> list[str]:
         """Return why the cells of a claim about printed numbers are not comparable with them."""
-        if claim.left.table is None or self.suite.data == "embedded":
+        if claim.left.table is None or self.suite.data in NO_EVIDENCE:
             return []
         found: dict[str | None, None] = {}
         for pair in pairs:

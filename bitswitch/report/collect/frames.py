@@ -164,8 +164,8 @@ class Frames:
             names: Tables that are needed, the others stay empty; default: all.
 
         Raises:
-            RecordError: a table is missing, damaged or edited, or mixes embedded and published
-                scale.
+            RecordError: a table is missing, damaged or edited, or mixes data of one
+                kind with those of another.
         """
         if not (folder / "suite.yaml").exists():
             raise RecordError(f"Nothing has been collected in {folder} yet.\n{_REMEDY}")

@@ -11,7 +11,7 @@ from bitswitch.report.analysis.origin import stamp
 from bitswitch.report.claims import scorecard as claims
 from bitswitch.report.claims.evidence import ALLOWED, EXCEPTIONS, TIMES
 from bitswitch.report.claims.scorecard import ClaimRow
-from bitswitch.report.claims.vocabulary import EMBEDDED, MEANINGS
+from bitswitch.report.claims.vocabulary import EMBEDDED, MEANINGS, NO_EVIDENCE
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render import latex, page
 from bitswitch.report.render.scorecard import Group, Link, Row, Scorecard, style
@@ -97,12 +97,13 @@ def build(rows: Sequence[ClaimRow], frames: Frames) -> Scorecard:
 def _meanings(rows: Sequence[ClaimRow], suite: Suite) -> dict[str, str]:
     """Return what each verdict means that can be given."""
     verdicts = {str(verdict): meaning for verdict, meaning in VERDICTS.items()}
-    if suite.data != "embedded":
+    if suite.data not in NO_EVIDENCE:
         return verdicts
+    verdict = NO_EVIDENCE[suite.data]
     seen = Counter(row.found for row in rows if row.verdict == EMBEDDED)
     told = ", ".join(f"{seen[one]} {one}" for one in SEEN if seen[one])
     found = f" Found: {told}." if told else ""
-    return {EMBEDDED: f"{MEANINGS[EMBEDDED]}{found}", **verdicts}
+    return {verdict: f"{MEANINGS[verdict]}{found}", **verdicts}
 
 
 class _Builder:
@@ -181,7 +182,7 @@ def _reasons(row: ClaimRow) -> list[tuple[str, str]]:
     """Return why a claim has its verdict: reasons, each with its number or nothing."""
     unlike = [] if row.like_for_like == "yes" else [f"not like for like: {row.like_for_like}"]
     known = dict.fromkeys([*filter(None, row.why.split("; ")), *unlike])
-    return [_split(reason) for reason in known if reason != EMBEDDED]
+    return [_split(reason) for reason in known if reason not in NO_EVIDENCE.values()]
 
 
 def _split(reason: str) -> tuple[str, str]:

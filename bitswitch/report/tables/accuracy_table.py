@@ -28,6 +28,7 @@ NOTES = {
     "embedded": "Embedded data: training is real, but too small and too short to confirm or refute "
     "a published number. In some hundred steps the narrow activation scales, whose learning rate "
     "ALRS divides by up to 1000, hardly leave their initial values.",
+    "made-up": "A rehearsal: every job ran for a few steps on noise. Nothing here is a result.",
     "misprint": "The publication prints MobileNetV2's {8,6,4} results under a {4,3,2} header.",
 }
 
@@ -95,7 +96,8 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
         "uniform": UNIFORM in kinds,
         "negative": NEGATIVE in kinds,
         "alone": any(title.endswith("a16") for title in titles),
-        "embedded": values.frames.suite.data == "embedded",
+        values.frames.suite.data: values.frames.suite.data in NOTES,
+        "made-up": "A rehearsal: every job ran for a few steps on noise. Nothing here is a result.",
         "misprint": values.recipe.printed == "table4",
     }
     words = metric_words(values)

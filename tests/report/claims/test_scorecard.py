@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bitswitch.report.claims.scorecard import ClaimRow, scorecard
-from bitswitch.report.claims.vocabulary import EMBEDDED
+from bitswitch.report.claims.vocabulary import EMBEDDED, REHEARSAL
 from bitswitch.report.collect import collect
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
@@ -85,6 +85,11 @@ def test_a_claim_of_a_stranger_is_judged_in_a_suite_of_its_own(results: Path):
         f"one/net/{variant}/{{8,2}}/{bits}" for variant in VARIANTS for bits in (8, 2)
     }
     assert len(row.runs) == 24
+
+
+def test_noise_is_no_evidence_even_where_it_fits_a_claim(results: Path):
+    rows = judged(own("made-up", right={"kind": "direction"}), results, gain=2.0)
+    assert rows["right"].verdict == REHEARSAL
 
 
 def test_on_embedded_data_nothing_is_judged_but_what_was_seen_is_told(results: Path):

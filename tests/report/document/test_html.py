@@ -94,6 +94,18 @@ def test_the_scorecard_comes_first_with_a_row_per_claim_and_its_evidence(suite: 
         assert f"<span>{verdict}</span></dt><dd>{meaning}</dd>" in card
 
 
+def test_a_rehearsal_is_no_result(tmp_path: Path):
+    suite = make_suite(data="made-up")
+    folder = tmp_path / "tiny"
+    frames = collect.collect(suite, tmp_path)
+    frames.write(folder)
+    make_parts(suite, folder)
+    text = html.write(suite, folder).read_text()
+    assert "A rehearsal on noise: nothing here is a result." in text
+    assert "<span>rehearsal: noise is no evidence</span>" in text
+    assert "Embedded data" not in text
+
+
 def test_tables_runs_and_origin_are_there(text: str, folder: Path):
     for run in Frames.read(folder).runs.run:
         assert run in text

@@ -69,6 +69,17 @@ def test_embedded_results_stand_beside_but_are_not_compared(table4: Table):
     assert any(note.startswith("Embedded data") for note in table4.notes)
 
 
+def test_a_rehearsal_says_so_and_is_not_compared(suite: Suite, results: Path):
+    noise = suite.model_copy(update={"data": "made-up"})
+    for run in noise.runs.values():
+        write_run(run, results)
+    table = accuracy_table.build(collect.collect(noise, results), "alrs", "table4")
+    assert "a rehearsal on noise, no results" in table.stamp
+    assert "A rehearsal: every job ran for a few steps on noise." in " ".join(table.notes)
+    marks = {entry.mark for entry in line(table.sections[0], "reproduced").entries}
+    assert marks == {Mark("not comparable", "made-up data")}
+
+
 def test_published_scale_is_compared(published_suite: Suite, results: Path):
     for run in published_suite.runs.values():
         write_run(run, results)

@@ -112,7 +112,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         groups=_groups(found),
     )
     networks = values.networks
-    embedded = (ACCURACY_NOTES["embedded"],) if frames.suite.data == "embedded" else ()
+    scale = tuple(filter(None, (ACCURACY_NOTES.get(frames.suite.data),)))
     priced = frames.policies[frames.policies.search.isin(set(found.search))]
     is_counted = priced.bitops.notna() & (priced.first_last == "counted")
     counted = (COUNTED,) if is_counted.any() else ()
@@ -127,7 +127,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
             for network in networks
             for bitset, rows in found[found.network == network.name].groupby("bitset", sort=False)
         ),
-        notes=(*_notes(values), *counted, *kept, *embedded),
+        notes=(*_notes(values), *counted, *kept, *scale),
         footnotes=builder.footnotes,
     )
 
