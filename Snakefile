@@ -19,7 +19,7 @@ from bitswitch.planning import feasibility
 from bitswitch.cli import client, fork_server
 from bitswitch.report.claims import needs
 from bitswitch.runtime import allocation, scheduler, stopping
-from bitswitch.errors import BitswitchError
+from bitswitch.errors import BitswitchError, hint
 from bitswitch.runtime.cache import digest
 from bitswitch.suite.suite import load_suite, suite_path
 
@@ -66,12 +66,23 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 REPORT = f"results/{SUITE.name}"
 
 
+# Not the names themselves: Snakemake reads a pattern again for every job.
 wildcard_constraints:
-    dataset="|".join(SUITE.datasets),
-    run="|".join(SUITE.runs) or "none",
-    sensitivity="|".join(SUITE.sensitivities) or "none",
-    search="|".join(SUITE.searches) or "none",
-    deployment="|".join(SUITE.deployments) or "none",
+    dataset="[^/]+",
+    run="[^/]+",
+    sensitivity="[^/]+",
+    search="[^/]+",
+    deployment="[^/]+",
+
+
+def named(kind, name):
+    """Return what the suite has under a name, a dictionary of its own for each kind."""
+    specs = getattr(SUITE, kind)
+    if name not in specs:
+        raise WorkflowError(
+            f"Suite '{SUITE.name}' has no '{name}' among its {kind}.{hint(name, specs)}"
+        )
+    return specs[name]
 
 
 include: "workflow/rules/data.smk"

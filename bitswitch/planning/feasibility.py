@@ -14,6 +14,7 @@ from bitswitch.plugins.guard import plugin_errors
 from bitswitch.report.claims import resolution
 from bitswitch.report.tables import tables
 from bitswitch.spec.run import RunSpec
+from bitswitch.spec.search import SearchSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.suite.suite import Suite
 
@@ -36,7 +37,7 @@ def check(suite: Suite) -> None:
     resolution.check(suite)
     problems = (_batches, _weights, _soft_targets, _latencies)
     _refuse(suite, [problem for find in problems for problem in find(suite)])
-    for cell in suite.run_cells:
+    for cell in suite.first_cells:
         try:
             network_size(cell.run)
             check_layers(cell.run)
@@ -47,7 +48,7 @@ def check(suite: Suite) -> None:
 
 def absent(suite: Suite) -> dict[str, str]:
     """Return what the workflow leaves out of ``suite``, as sentences by optional network."""
-    runs = {c.network: c.run for c in suite.run_cells if suite.networks[c.network].optional}
+    runs = {c.network: c.run for c in suite.first_cells if suite.networks[c.network].optional}
     found = {name: facts.missing_files(run) for name, run in runs.items()}
     return {
         name: f"{suite.networks[name].title} is left out of suite '{suite.name}' until there is "
@@ -83,11 +84,21 @@ def _refuse(suite: Suite, problems: Iterable[str]) -> None:
         raise SpecError(f"Suite '{suite.name}' cannot be run:\n  " + "\n  ".join(found))
 
 
+def _runs(suite: Suite) -> Iterable[RunSpec]:
+    """Return the distinct runs of the first seeds."""
+    return {run.run_id: run for cell in suite.first_cells for run in cell.runs}.values()
+
+
+def _searches(suite: Suite) -> list[SearchSpec]:
+    """Return the searches of the first seeds."""
+    return [cell.search for cell in suite.first_cells if cell.search]
+
+
 def _batches(suite: Suite) -> Iterator[str]:
     """Yield what is wrong with sizes of batches."""
-    for run in suite.runs.values():
+    for run in _runs(suite):
         yield from _batch(run, run.training, "training")
-    for search in suite.searches.values():
+    for search in _searches(suite):
         if search.retraining is not None:
             yield from _batch(search.run, search.retraining, "retraining")
 
@@ -106,7 +117,7 @@ def _weights(suite: Suite) -> Iterator[str]:
 
     Optional networks may lack theirs.
     """
-    for cell in suite.run_cells:
+    for cell in suite.first_cells:
         run, optional = cell.run, suite.networks[cell.network].optional
         weights = run.model.options.get("weights", "none")
         if weights in facts.WITHOUT_FILE:
@@ -134,7 +145,7 @@ def _check_weights(run: RunSpec) -> None:
 
 def _soft_targets(suite: Suite) -> Iterator[str]:
     """Yield which runs would keep a prediction for more rows than there is room for."""
-    for run in suite.runs.values():
+    for run in _runs(suite):
         problem = facts.too_many_rows(run)
         if problem is not None:
             yield problem
@@ -142,7 +153,7 @@ def _soft_targets(suite: Suite) -> Iterator[str]:
 
 def _latencies(suite: Suite) -> Iterator[str]:
     """Yield what is wrong with tables of latencies."""
-    for search in suite.searches.values():
+    for search in _searches(suite):
         if search.latency_table is not None:
             from bitswitch.costs import read_latencies
 
@@ -154,7 +165,7 @@ def _latencies(suite: Suite) -> Iterator[str]:
 
 def _evaluations(suite: Suite) -> Iterator[str]:
     """Yield which searches have too few evaluations; layers are counted only if they may decide."""
-    for cell in suite.run_cells:
+    for cell in suite.first_cells:
         spec = cell.search
         if spec is None or spec.evaluations >= facts.least_evaluations(spec.search, MANY_LAYERS):
             continue

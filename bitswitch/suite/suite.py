@@ -259,6 +259,15 @@ class Suite(Strict):
         """The cells that are not skipped."""
         return [cell for cell in self.cells if cell.skipped is None]
 
+    @property
+    def first_cells(self) -> list[Cell]:
+        """Those of each row's first seed: the others differ from them in seeds alone."""
+        return [
+            cell
+            for cell in self.run_cells
+            if cell.seed == self.seeds_of(cell.experiment, cell.network)[0]
+        ]
+
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
         """Every distinct run by id, each after those that it needs."""

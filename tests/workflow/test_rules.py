@@ -166,3 +166,43 @@ def test_rules_are_small_and_call_the_command_line(path):
         if name != "all":
             assert all(f"    {part}:" in body for part in ("output", "log", "shell")), name
             assert re.search('"(exec )?bitswitch ', body), name
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [("runs/{}/result.json", "runs"), ("deployments/{}/result.json", "deployments")],
+)
+def test_a_target_that_the_suite_does_not_have_is_named(project, target, kind):
+    (one, *_) = project.runs
+    wrong = f"results/{target.format(f'{one}0')}"
+    code, text = project.run(project.command("--cores", "1", "--dry-run", wrong))
+    assert code != 0
+    assert f"Suite 'tiny' has no '{one}0' among its {kind}." in text
+
+
+def test_patterns_of_rules_do_not_grow_with_the_suite(project):
+    """Snakemake reads each of them again for every job."""
+    sizes = []
+    for seeds in ([0], list(range(20))):
+        project.change(seeds=seeds)
+        text = project.run([sys.executable, "-c", PATTERNS, project.path])[1]
+        sizes.append(int(text.splitlines()[-1]))
+    assert sizes[0] == sizes[1] > 0
+
+
+PATTERNS = f"""
+import sys
+from pathlib import Path
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, ResourceSettings
+
+with SnakemakeApi() as api:
+    flow = api.workflow(
+        resource_settings=ResourceSettings(cores=1),
+        config_settings=ConfigSettings(config={{"suite": sys.argv[1]}}),
+        snakefile=Path({str(TOP / "Snakefile")!r}),
+    )
+    rules = flow._workflow.rules or (flow._workflow.include(flow.snakefile) or flow._workflow.rules)
+    print(sum(len(str(file)) for rule in rules for file in (*rule.output, *rule.log)
+        if rule.has_wildcards()))
+"""

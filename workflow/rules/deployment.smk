@@ -4,9 +4,14 @@ One job does both: starting it takes longer than either.
 """
 
 
+def deployed_run(wildcards):
+    """Return the result of the run whose network is exported."""
+    return result_of(named("deployments", wildcards.deployment))
+
+
 rule deploy:
     input:
-        "results/runs/{deployment}/result.json",
+        deployed_run,
     output:
         parity="results/deployments/{deployment}/parity.jsonl",
         result="results/deployments/{deployment}/result.json",

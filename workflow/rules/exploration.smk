@@ -3,18 +3,20 @@
 
 def scored_runs(wildcards):
     """Return the results of the runs whose network a sensitivity scores."""
-    return [result_of(run) for run in SUITE.sensitivities[wildcards.sensitivity].runs]
+    return [
+        result_of(run) for run in named("sensitivities", wildcards.sensitivity).runs
+    ]
 
 
 def scored_data(wildcards):
     """Return the marker of the dataset that a sensitivity sees, unless its runs wait for it."""
-    one = SUITE.sensitivities[wildcards.sensitivity]
+    one = named("sensitivities", wildcards.sensitivity)
     return [] if one.runs else f"{READY}/{one.run.dataset.identifier}.json"
 
 
 def searched(wildcards):
     """Return the result of the run that a search searches, and the scores that it reads."""
-    search = SUITE.searches[wildcards.search]
+    search = named("searches", wildcards.search)
     return [result_of(search.run)] + (
         [scores_of(search.sensitivity)] if search.sensitivity else []
     )

@@ -42,14 +42,15 @@ def scores_of(spec):
 
 def start_of(wildcards):
     """Return what a run needs before it starts: the run it starts from, scores that guide it."""
-    run = SUITE.runs[wildcards.run]
+    run = named("runs", wildcards.run)
     start = [result_of(run.start)] if run.start else []
     return start + ([scores_of(run.sensitivity)] if run.sensitivity else [])
 
 
 def data_of(wildcards):
     """Return the marker of a run's dataset."""
-    return f"{READY}/{SUITE.runs[wildcards.run].dataset.identifier}.json"
+    dataset = named("runs", wildcards.run).dataset
+    return f"{READY}/{dataset.identifier}.json"
 
 
 rule train:
