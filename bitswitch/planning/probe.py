@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from statistics import fmean, median
 from time import perf_counter
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from bitswitch.runtime.devices import resolve
 from bitswitch.runtime.randomness import generator
 from bitswitch.spec.run import RunSpec
 from bitswitch.training.build import Parts
+from bitswitch.training.state import TrainState
 from bitswitch.training.step import train_step
 
 MEASURED_STEPS, LONG_STEP_S = 3, 0.5
@@ -26,6 +28,15 @@ MULTIPLIED = 1024
 """Rows and columns of ``measure_rate``."""
 
 
+class Synthetic(NamedTuple):
+    """Training on made-up examples: what a step takes, in its order."""
+
+    train_state: TrainState
+    batch: Batch
+    learning_rate: float
+    step_info: StepInfo
+
+
 def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
     """Return a function that takes one training step of ``run`` and waits until it is done.
 
@@ -33,15 +44,20 @@ def synthetic_step(run: RunSpec, device: str = "auto") -> Callable[[], object]:
         run: Resolved spec; neither its data nor its start are needed.
         device: See ``bitswitch.runtime.devices.resolve``.
     """
+    training = synthetic(run, device)
+    return lambda: train_step(*training)
+
+
+def synthetic(run: RunSpec, device: str = "auto") -> Synthetic:
+    """Return the training of ``run`` on one made-up batch; see ``synthetic_step``."""
     parts, place, size = Parts.of(run), resolve(device), run.training.batch_size
     batch = Batch(*(part.to(place) for part in parts.example(size)))
     model = parts.quantized(parts.float_net(), place).train()
     if not run.is_float:
         model.calibrate([batch.inputs])
     _tell(parts.method, run, model)
-    train_state = parts.train_state(model, size)
     step_info = StepInfo(0, 1, 0, 1, generator("probe", run.seed))
-    return lambda: train_step(train_state, batch, run.training.learning_rate, step_info)
+    return Synthetic(parts.train_state(model, size), batch, run.training.learning_rate, step_info)
 
 
 def passes_of(run: RunSpec) -> float:

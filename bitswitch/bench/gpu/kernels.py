@@ -14,7 +14,7 @@ from typing import NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from bitswitch.bench.gpu.setting import NO_TIME, Finding, LeftOut, Setting, failed, within
+from bitswitch.bench.gpu.setting import NO_TIME, SHORT, Finding, LeftOut, Setting, failed, within
 from bitswitch.deployment.narrowing import RoundingRule, narrow
 from bitswitch.deployment.packing import pack, unpack
 from bitswitch.errors import EncodingError
@@ -153,7 +153,7 @@ def _close(name: str, found: Tensor, wanted: Tensor, limit: float) -> Check:
 def quantizers(method: str, device: torch.device) -> Iterator[Check]:
     """Check all that ``method`` quantizes in a small network that it has trained and finished."""
     try:
-        subject = Subject.of(method)
+        subject = Subject.of(method, SHORT.get(method))
         for bits in subject.bitset:
             for one in operands(subject, subject.deployed, bits):
                 name = f"{method}, {one.place}"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from bitswitch import stages
-from bitswitch.bench.gpu.setting import NO_TIME, Finding, LeftOut, Setting, Stopwatch, failed
+from bitswitch.bench.gpu.setting import NO_TIME, SHORT, Finding, LeftOut, Setting, Stopwatch, failed
 from bitswitch.errors import Interrupted
 from bitswitch.plugins import facts, registry
 from bitswitch.plugins.resolve import resolved
@@ -127,7 +127,7 @@ def accepted(method: str) -> RunSpec | None:
 def small_run(method: str, bitset: BitSet) -> RunSpec:
     """Return a short run; what guides a method are scores of the network it starts from."""
     fields: dict[str, Any] = {
-        "method": method,
+        "method": {"name": method, "options": SHORT.get(method, {})},
         "model": "resnet8",
         "dataset": {"name": "digits", "options": DIGITS},
         "bitset": bitset,

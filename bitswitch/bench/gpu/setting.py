@@ -22,6 +22,14 @@ Finding = Check | Figure | MeasuredPasses | LeftOut
 
 NO_TIME = "no time left"
 
+SHORT: dict[str, dict[str, int]] = {
+    "kure": {"images": 32, "evaluations": 10},
+    "l1-regularization": {"images": 32, "evaluations": 10},
+    "ptmq": {"images": 64, "iterations": 5},
+    "quept": {"images": 32, "epochs": 1},
+}
+"""Options of methods that would take minutes after training."""
+
 
 @dataclass(frozen=True)
 class Setting:

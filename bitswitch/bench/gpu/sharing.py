@@ -83,23 +83,23 @@ def _work(device: str, line: "Connection[object, object]") -> None:
         import torch
 
         from bitswitch.bench.alternating import BITSET, spec
-        from bitswitch.bench.gpu.throughput import still
-        from bitswitch.planning.probe import synthetic_step
+        from bitswitch.bench.gpu.throughput import still, take
+        from bitswitch.planning.probe import synthetic
         from bitswitch.training.clock import Instant
+        from bitswitch.training.unread import STEPS
 
         torch.set_num_threads(1)
-        place = torch.device(device)
-        step = synthetic_step(still(spec("double-rounding", BITSET)), device)
-        step()
+        setting = Setting.lasting(torch.device(device), START_S)
+        training = synthetic(still(spec("double-rounding", BITSET)), device)
+        take(training, 1, setting)
         line.send(0.0)
+        at_once = 1 if setting.is_trial else STEPS
         while True:
             seconds = float(str(line.recv()))
             began, steps = Instant.now().wall, 0
             while Instant.now().wall - began < seconds:
-                step()
-                steps += 1
-            if place.type == "cuda":
-                torch.cuda.synchronize(place)
+                take(training, at_once, setting)
+                steps += at_once
             line.send(steps / (Instant.now().wall - began))
     except EOFError:
         return

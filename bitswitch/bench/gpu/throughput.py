@@ -1,24 +1,26 @@
 """Seconds, memory and energy of a training step: for all that suites train, most needed first."""
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from math import ceil
+from typing import Any
 
 import torch
 
 from bitswitch.bench.gpu.setting import NO_TIME, Finding, LeftOut, Setting, Stopwatch, failed
 from bitswitch.bench.memory import peak_memory_mib
 from bitswitch.planning.networks import unweighted
-from bitswitch.planning.probe import synthetic_step
+from bitswitch.planning.probe import Synthetic, synthetic
 from bitswitch.plugins import facts
 from bitswitch.results.device_bench import MeasuredPasses
 from bitswitch.runtime.energy import Meter, MeterError, meter_of
 from bitswitch.spec.run import Choice, RunSpec
 from bitswitch.suite.suite import load_suite, suite_path
 from bitswitch.training.clock import Instant
-from bitswitch.training.step import PassResult
+from bitswitch.training.step import PassResult, queue_step
+from bitswitch.training.unread import STEPS
 
 SUITES, TRIAL = ("cifar10", "paper"), ("smoke",)
 """Suites whose runs are measured, on a GPU and to try it out."""
@@ -73,34 +75,48 @@ def in_order(suites: Sequence[str]) -> list[Wanted]:
     """Return the kinds of steps of ``suites``, each once.
 
     First every network at full precision and with the method that takes most of its passes; then
-    all others of the first suite; then the first ones in 16 bits, where their recipe says 32, and
-    compiled; then all others. Within each, what takes most passes comes first.
+    all others of the first suite; then two of the first ones compiled, and all of them in 16 bits
+    where their recipe says 32; then what is left. Within a suite, what takes most passes is first.
     """
     kinds = [_kinds(name) for name in suites]
-    everything = sorted(chain(*kinds), key=lambda one: -one.weight)
+    everything = list(chain(*kinds))
     first = list(_first_of_networks(everything))
     short = [
         _changed(one, precision="bfloat16")
         for one in first
         if one.run.training.precision == "float32"
     ]
-    compiled = [_changed(one, compile=True) for one in first if not one.run.is_float][:1]
-    order = (*first, *kinds[0], *short, *compiled, *everything)
-    return list({_key(one.run): one for one in reversed(order)}.values())[::-1]
+    compiled = [_changed(one, compile=True) for one in first if not one.run.is_float]
+    order = (*first, *kinds[0], *compiled[:2], *short, *everything, *compiled)
+    found: dict[Key, Wanted] = {}
+    for one in order:
+        found.setdefault(_key(one.run), one)
+    return list(found.values())
 
 
 def _kinds(suite: str) -> list[Wanted]:
-    """Return the kinds of steps of one suite, those first that it takes most passes of."""
-    kinds: dict[Key, Wanted] = {}
+    """Return the kinds of steps of one suite, those first that it takes most passes of.
+
+    Of each, what most of its passes are is measured: bit set, updates and options of the method.
+    """
+    kinds: dict[Key, dict[str, Wanted]] = {}
     for run in load_suite(suite_path(suite)).runs.values():
         if not facts.trains(run):
             continue
         bare = still(run)
-        known = kinds.get(_key(bare), Wanted(bare, 0.0))
+        alike = kinds.setdefault(_key(bare), {})
         images = facts.dataset_facts(run.dataset.name, run.dataset.options)["sizes"]["train"]
         passes = run.training.epochs * len(run.bitset) * images / run.training.batch_size
-        kinds[_key(bare)] = Wanted(known.run, known.weight + passes)
-    return sorted(kinds.values(), key=lambda one: -one.weight)
+        before = alike[bare.run_id].weight if bare.run_id in alike else 0.0
+        alike[bare.run_id] = Wanted(bare, before + passes)
+    found = [
+        Wanted(
+            max(alike.values(), key=lambda one: one.weight).run,
+            sum(one.weight for one in alike.values()),
+        )
+        for alike in kinds.values()
+    ]
+    return sorted(found, key=lambda one: -one.weight)
 
 
 def _first_of_networks(kinds: list[Wanted]) -> Iterator[Wanted]:
@@ -146,29 +162,27 @@ def measured(wanted: Wanted, setting: Setting, meter: Meter | None) -> Finding:
         return failed(wanted.name, error)
     finally:
         gc.collect()
+        if wanted.run.training.compile:
+            torch.compiler.reset()
         if setting.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
 def _measured(run: RunSpec, setting: Setting, meter: Meter | None) -> MeasuredPasses:
-    made: list[Callable[[], object]] = []
+    made: list[Synthetic] = []
 
     def begin() -> None:
-        made.append(synthetic_step(run, str(setting.device)))
-        made[0]()
-        setting.synchronize()
+        made.append(synthetic(run, str(setting.device)))
+        take(made[0], 1, setting)
 
     memory = peak_memory_mib(begin, setting.device)
-    step = made[0]
-    passes: list[int] = []
-    step()  # the first allocated; now all is warm
-    setting.synchronize()
+    began = Instant.now().wall
+    take(made[0], 1, setting)  # the first allocated, and compiled; now all is warm
+    steps = max(LEAST_STEPS, ceil(LEAST_S / (Instant.now().wall - began)))
     if meter:
         meter.read()
     began = Instant.now().wall
-    while len(passes) < LEAST_STEPS or Instant.now().wall - began < LEAST_S:
-        passes.append(len(cast(list[PassResult], step())))
-    setting.synchronize()
+    passes = take(made[0], steps, setting)
     taken = Instant.now().wall - began
     return MeasuredPasses(
         model=run.model.name,
@@ -179,8 +193,24 @@ def _measured(run: RunSpec, setting: Setting, meter: Meter | None) -> MeasuredPa
         batch_size=run.training.batch_size,
         precision=run.training.precision,
         compile=run.training.compile,
-        passes=sum(passes) / len(passes),
-        step_s=taken / len(passes),
+        passes=passes / steps,
+        step_s=taken / steps,
         peak_memory_mib=memory,
-        energy_j=None if meter is None else meter.read() / len(passes),
+        energy_j=None if meter is None else meter.read() / steps,
     )
+
+
+def take(training: Synthetic, steps: int, setting: Setting) -> int:
+    """Take steps as runs do, which seldom wait for what they find; return how many passes.
+
+    When it returns, the device is done.
+    """
+    results: list[PassResult] = []
+    unread = training.train_state.unread
+    for number in range(1, steps + 1):
+        queue_step(*training, results.extend)
+        if number % STEPS == 0:
+            unread.read()
+    unread.read()
+    setting.synchronize()
+    return len(results)
