@@ -98,11 +98,13 @@ def _check_options(name: str, given: Mapping[str, object], belong_to: tuple[str,
 def _bench_gpu(device: str, minutes: float, parts: str, out: Path | None, as_json: bool) -> None:
     """Measure one device, print what was found and write it; fail where something is not right."""
     from bitswitch.bench.gpu import bench as benchmark
+    from bitswitch.runtime.devices import claimed_gpus
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     chosen = benchmark.chosen(parts)
-    path = None if out is None else benchmark.place_for(out, device)
-    found = benchmark.measure(device, minutes, chosen)
+    with claimed_gpus(device):
+        path = None if out is None else benchmark.place_for(out, device)
+        found = benchmark.measure(device, minutes, chosen)
     typer.echo(json.dumps(found.content()) if as_json else benchmark.render(found))
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from bitswitch.bench.measured import Measured
 from bitswitch.errors import DeviceError, SpecError, hint
 from bitswitch.results.device_bench import DeviceBench, PartResult, check_place, slug
 from bitswitch.results.provenance import code_hash, commit, installed, now
-from bitswitch.runtime.devices import claimed_gpus, product_name, resolve
+from bitswitch.runtime.devices import product_name, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -85,15 +85,13 @@ def measure(device: str, minutes: float, parts: Sequence[Part] = PARTS) -> Devic
     """
     began, started = time.monotonic(), now()
     place, last = usable(device), began + 60 * minutes
-    with claimed_gpus(device):
-        ended = list(_in_turn(parts, str(place), last))
-        driver = _driver() if place.type == "cuda" else None
+    ended = list(_in_turn(parts, str(place), last))
     import torch
 
     return DeviceBench(
         device=product_name(place),
         device_type="cuda" if place.type == "cuda" else "cpu",
-        driver=driver,
+        driver=_driver() if place.type == "cuda" else None,
         cuda=torch.version.cuda,
         torch=torch.__version__,
         python=platform.python_version(),

@@ -6,7 +6,7 @@ moving all of them a little to either side, and left out. Zeros are exact, and s
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple, get_args
@@ -44,7 +44,11 @@ MOST_EDGES = 0.1
 VALUES, TO_INPUTS, TO_PARAMETERS = 1e-5, 1e-5, 2e-4
 """Largest errors of what is quantized, of gradients to it, and of those to scales and the like,
 which are sums, over the largest magnitude of each."""
-LARGE, SMALL = (512, 256, 3, 3), (16, 8, 3, 3)
+ROLLED = (1, 2, 3)
+"""Places by which the weights of a sum are moved, to learn how large such sums are."""
+NOISE = 0.05
+"""Standard deviations of the weights that are added to what finished networks have."""
+LARGE, SMALL = (128, 64, 3, 3), (16, 8, 3, 3)
 """Shapes of tensors for the straight-through functions, on a GPU and to try it out."""
 
 Made = tuple[Callable[[Tensor], Tensor], Mapping[str, Tensor]]
@@ -59,6 +63,8 @@ class Kernel:
     values: Tensor
     """float32, on the processor."""
     make: Callable[[torch.device, torch.dtype], Made]
+    is_trained: bool = True
+    """Whether gradients are checked."""
 
 
 class Answer(NamedTuple):
@@ -109,10 +115,16 @@ def compared(kernel: Kernel, device: torch.device) -> Iterator[Check]:
     found = answer(kernel, kernel.values, weights, device)
     wanted.values[edges] = found.values[edges] = 0
     yield _close(f"{kernel.name}, values", found.values, wanted.values, VALUES)
+    if not kernel.is_trained:
+        return
     yield _close(f"{kernel.name}, gradient", found.to_inputs, wanted.to_inputs, TO_INPUTS)
+    others = [
+        answer(kernel, exact, weights.double().roll(by, 0), CPU).to_parameters for by in ROLLED
+    ]
     for name, gradient in wanted.to_parameters.items():
-        own = found.to_parameters[name]
-        yield _close(f"{kernel.name}, gradient to {name}", own, gradient, TO_PARAMETERS)
+        own, alike = found.to_parameters[name], [one[name] for one in others]
+        title = f"{kernel.name}, gradient to {name}"
+        yield _close(title, own, gradient, TO_PARAMETERS, alike)
 
 
 def answer(kernel: Kernel, values: Tensor, weights: Tensor, device: torch.device) -> Answer:
@@ -145,8 +157,20 @@ def _differ(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).abs() > 100 * MOVED * (first.abs() + first.abs().mean())
 
 
-def _close(name: str, found: Tensor, wanted: Tensor, limit: float) -> Check:
-    largest = max(wanted.abs().max().item(), torch.finfo(torch.float32).tiny)
+def _close(
+    name: str, found: Tensor, wanted: Tensor, limit: float, alike: Sequence[Tensor] = ()
+) -> Check:
+    """Return whether both are close, measured by the largest of what is wanted.
+
+    Args:
+        name: Of the check.
+        found: On the device.
+        wanted: By the reference.
+        limit: Of the difference over the largest magnitude.
+        alike: What else is as large as ``wanted``, which may be a sum that comes close to zero.
+    """
+    largest = max(one.abs().max().item() for one in (wanted, *alike))
+    largest = max(largest, torch.finfo(torch.float32).tiny)
     return within(name, (found - wanted).abs().max().item() / largest, limit, "it is off by")
 
 
@@ -157,18 +181,37 @@ def quantizers(method: str, device: torch.device) -> Iterator[Check]:
         for bits in subject.bitset:
             for one in operands(subject, subject.deployed, bits):
                 name = f"{method}, {one.place}"
-                yield from checked(_of_operand(name, one), device)
+                yield from checked(_of_operand(name, one, subject.method().trains), device)
                 yield from _codes(name, one, device, subject)
     except Exception as error:
         yield failed(f"quantizers of {method}", error)
 
 
-def _of_operand(name: str, one: Operand) -> Kernel:
+def _of_operand(name: str, one: Operand, trains: bool) -> Kernel:
+    """Return what quantizes ``one``.
+
+    Args:
+        name: For messages.
+        one: A weight or an input.
+        trains: Whether its method takes training steps; one that does not may leave weights on
+            their grids, where rounding decides whether a gradient passes the end of a range.
+    """
+
     def make(device: torch.device, dtype: torch.dtype) -> Made:
         quantizer = copy.deepcopy(one.quantizer).to(device, dtype)
         return lambda values: quantizer(values, one.width), dict(quantizer.named_parameters())
 
-    return Kernel(name, one.values.float(), make)
+    is_trained = trains or not one.place.startswith("weight")
+    return Kernel(name, _off_grid(one), make, is_trained)
+
+
+def _off_grid(one: Operand) -> Tensor:
+    """Return the values of ``one``; weights lie on their grids no more, as in training."""
+    values = one.values.float()
+    if not one.place.startswith("weight"):
+        return values
+    noise = torch.randn(values.shape, generator=generator("bench weights", one.place))
+    return values + NOISE * values.std() * noise
 
 
 def _codes(name: str, one: Operand, device: torch.device, subject: Subject) -> Iterator[Check]:

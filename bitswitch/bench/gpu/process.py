@@ -142,6 +142,8 @@ def main(name: str, device: str, deadline: str, file: str) -> None:
 
     torch.set_num_threads(1)  # as the workflow trains
     setting = Setting(resolve(device), float(deadline))
+    if setting.device.index is not None:
+        torch.cuda.set_device(setting.device)
     module = importlib.import_module(f"bitswitch.bench.gpu.{name}")
     measure: Callable[[Setting], Iterator[Finding]] = module.measure
     with Path(file).open("a") as lines:
