@@ -139,7 +139,7 @@ def _in_passes(run: RunSpec, examples: float, device: str, gpu: bool, trained: f
         return Cost(0, time_s, time_s, RECORDS_BYTES)
     flops, rate = network_size(run)["train_flops"] * batch, GPU_FLOPS
     gpu_s = START_TIME_S + examples / batch * max(GPU_PASS_S, flops / rate)
-    if run.training.precision != "float32":
+    if run.training.precision == "bfloat16":
         rate = GPU_FLOPS_16
     gpu_s += trained / batch * max(GPU_PASS_S, _again(run) * flops / rate)
     return Cost(0, time_s, gpu_s, RECORDS_BYTES)

@@ -189,7 +189,7 @@ def _notes(suite: Suite, gpu: bool) -> list[str]:
     )
     notes += sorted(_float_notes(suite))
     if not gpu:
-        short = any(run.training.precision != "float32" for run in suite.runs.values())
+        short = any(run.training.precision == "bfloat16" for run in suite.runs.values())
         halved = f" ({GPU_FLOPS_16 / 1e12:.0f} in training with 16 bits)" if short else ""
         notes.append(
             f"GPU time is assumed, not measured: {GPU_FLOPS / 1e12:.0f} TFLOP/s sustained{halved}, "

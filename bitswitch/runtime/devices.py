@@ -145,11 +145,22 @@ def _free(slots: list[tuple[Gpu, int]], folder: Path, count: int) -> dict[Gpu, I
 def resolve(device: str) -> "torch.device":
     """Return the device that ``device`` names: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``.
 
-    ``auto`` is the processor only where no GPU is meant: neither there nor named.
+    ``auto`` is the processor only where no GPU is meant: neither there nor named. Products of
+    float32 keep all their bits on a GPU from then on.
 
     Raises:
         DeviceError: there is no such device, here or at all, or torch cannot use it.
     """
+    found = _resolved(device)
+    if found.type == "cuda":
+        from bitswitch.runtime.products import multiply_exactly
+
+        multiply_exactly()
+    return found
+
+
+def _resolved(device: str) -> "torch.device":
+    """Return the device that ``device`` names, for ``resolve``."""
     import torch
 
     kind = _kind(device)

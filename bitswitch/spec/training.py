@@ -115,10 +115,11 @@ class TrainingSpec(Strict):
     compile: bool = False
     """Train through one compiled graph; last digits differ from eager."""
     precision: Annotated[
-        Literal["float32", "bfloat16"], Field(exclude_if=lambda name: name == "float32")
+        Literal["float32", "tf32", "bfloat16"], Field(exclude_if=lambda name: name == "float32")
     ] = "float32"
-    """``bfloat16``: products of matrices in training take operands of 16 bits; weights, scales,
-    gradients and the codes stay in float32, and so does every evaluation."""
+    """Of products in training. ``tf32``: a GPU that can do so rounds operands to 10 bits; elsewhere
+    they are those of ``float32``. ``bfloat16``: products of matrices take operands of 16 bits.
+    Weights, scales, gradients and the codes stay in float32, and so does every evaluation."""
     accumulate: Annotated[PositiveInt, Field(exclude_if=lambda parts: parts == 1)] = 1
     """Equal parts in which a batch goes through the network; their gradients add up, which takes
     the memory of one part. Batch norms see a part at a time."""

@@ -19,6 +19,7 @@ from bitswitch.contracts.method import (
 from bitswitch.errors import SpecError
 from bitswitch.nn.alrs import mean_clipped
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.runtime.products import multiplying
 from bitswitch.runtime.ranks import Ranks
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.health import all_positive, by_scales, check_loss
@@ -208,7 +209,9 @@ def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> float:
     scales = train_state.flat_scales() if unread else None
     gradients = _gradients(train_state, current)
     before = None if gradients is None else gradients.vector()
-    values, requests = _backward(train_state, step, current)
+    tf32 = train_state.training.precision == "tf32"
+    with multiplying("tf32") if tf32 else nullcontext():
+        values, requests = _backward(train_state, step, current)
     values = _counted(train_state.ranks, values, gradients, before)
     if train_state.apart is not None:
         _keep_apart(train_state, train_state.apart, current)
@@ -323,10 +326,10 @@ def _whole(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _products(training: TrainingSpec, device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context in which matrices are multiplied at the precision of the recipe."""
-    if training.precision == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    """Return a context in which a forward pass has the precision of the recipe."""
+    if training.precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
 
 
 def _end_step(

@@ -30,6 +30,14 @@ def gpus(monkeypatch):
     return see
 
 
+@pytest.fixture
+def exact(monkeypatch):
+    """Return a list that grows by one when products are made exact."""
+    found = []
+    monkeypatch.setattr("bitswitch.runtime.products.multiply_exactly", lambda: found.append(1))
+    return found
+
+
 def test_one_run_per_gpu_unless_asked(gpus):
     gpus("0,1")
     assert training_slots("auto") == 2
@@ -63,6 +71,7 @@ def test_an_absent_gpu_says_what_to_do(monkeypatch, device):
         resolve(device)
 
 
+@pytest.mark.usefixtures("exact")
 def test_an_index_too_high_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -72,11 +81,12 @@ def test_an_index_too_high_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(("count", "kind"), [(0, "cpu"), (1, "cuda")])
-def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, gpus, count, kind):
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, gpus, exact, count, kind):
     gpus("0" * count)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(count))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     assert resolve("auto").type == kind
+    assert len(exact) == count
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from bitswitch.bench.memory import peak_memory_mib
 from bitswitch.contracts.data import Batch
-from bitswitch.contracts.method import EarlierLogits
+from bitswitch.contracts.method import EarlierLogits, Method
 from bitswitch.errors import PluginError, SpecError
 from bitswitch.models.llama import LlamaNet, Size
 from bitswitch.plugins import facts
@@ -157,6 +157,31 @@ def test_products_of_16_bits_leave_weights_scales_and_gradients_in_32(step_info,
     alike(found, plain, 0.05)
 
 
+def test_products_of_10_bits_are_those_of_forward_and_backward_on_a_gpu(step_info, plain):
+    """A processor has none, and keeps all bits."""
+    matmul, seen = torch.backends.cuda.matmul, []
+    before = matmul.fp32_precision
+
+    class Watched(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            seen.append(matmul.fp32_precision)
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            seen.append(matmul.fp32_precision)
+            return gradient
+
+    loss = Method.loss
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Method, "loss", lambda self, context: Watched.apply(loss(self, context)))
+        found = stepped(step_info, precision="tf32")
+    assert set(seen) == {"tf32"}
+    assert matmul.fp32_precision == before
+    alike(found, plain, 0)
+
+
 def test_codes_are_those_of_float32_inputs():
     parts = Parts.of(spec_of())
     model = parts.quantized(parts.float_net(), torch.device("cpu")).train()
@@ -205,7 +230,8 @@ def test_logits_that_are_gone_are_named():
 def test_recipes_without_them_keep_their_identity():
     given = TrainingSpec(**TRAINING).model_dump()
     assert not {"precision", "accumulate", "checkpoint_activations"} & set(given)
-    assert TrainingSpec(**TRAINING, precision="bfloat16").model_dump()["precision"] == "bfloat16"
+    for name in ("tf32", "bfloat16"):
+        assert TrainingSpec(**TRAINING, precision=name).model_dump()["precision"] == name
 
 
 def test_methods_whose_loss_is_no_mean_refuse_parts_of_batches():

@@ -23,6 +23,7 @@ from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.verification.ties import Causes, Trace, causes_in, close_logits
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.runtime.products import multiplying
 from bitswitch.spec.run import RunSpec
 from bitswitch.training.trained import load_trained
 from bitswitch.types import Policy
@@ -117,8 +118,7 @@ def compare(
     """
     rows, judges = rows_of(task, "Parity"), (task.evaluator(), task.evaluator())
     trace, counts, largest = Trace(), torch.zeros(len(_COUNTED), dtype=torch.int64), 0.0
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    with trained.at(policy), integers.at(policy), exact:
+    with trained.at(policy), integers.at(policy), multiplying("ieee"):
         for batch in batches:
             after = integers(batch.inputs, trace.observe)
             with causes_in(trained, trace, len(after)) as causes:
