@@ -24,10 +24,16 @@ def prepare(
     data: Data = Path("data"),
     facts: Annotated[Path | None, typer.Option(help="Where to write what was found.")] = None,
 ) -> None:
-    """Make or download DATASET, or all datasets of a suite, then check them."""
+    """Make or download DATASET, or all datasets of a suite, then check them.
+
+    Of a suite, published weights of the networks that are trained on them are fetched too.
+    """
     from bitswitch import stages
+    from bitswitch.planning import downloads
 
     chosen = _chosen(dataset, suite)
+    if suite:
+        downloads.fetch(downloads.needed(load(suite), chosen))
     for choice in chosen.values():
         stages.prepare(choice, data)
     _report_facts(chosen, data, facts)

@@ -62,7 +62,7 @@ def validate(
     ],
 ) -> None:
     """Expand suites, check every run of them and build their networks; nothing is trained."""
-    from bitswitch.planning import feasibility
+    from bitswitch.planning import downloads, feasibility
 
     for name in suites:
         suite = load(name)
@@ -72,6 +72,12 @@ def validate(
         typer.echo(f"{suite.name}: {about}, {len(suite.runs)} runs, valid")
         for absence in feasibility.absent(suite).values():
             typer.echo(absence)
+        files = downloads.needed(suite)
+        if files:
+            typer.echo(
+                f"fetched by 'bitswitch data prepare --suite {name}', where there is a network:"
+            )
+            typer.echo(downloads.listed(files))
 
 
 def plan(

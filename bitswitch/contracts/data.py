@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+class Download(NamedTuple):
+    """A file that is fetched from a network."""
+
+    url: str
+    path: Path
+    """Where it is kept, and looked for."""
+
+    def __str__(self) -> str:
+        return f"{self.url}\n    to be put at {self.path}"
+
+
 class Model(Plugin):
     """A float network architecture."""
 
@@ -39,6 +50,13 @@ class Model(Plugin):
         Args:
             outputs: As in ``build``.
         """
+
+    def download(self) -> Download | None:
+        """Return the file of weights that ``build`` would fetch from a network.
+
+        Default: None; there is none, or it is on this machine.
+        """
+        return None
 
     def first_last(self, net: nn.Module) -> FirstLast | None:
         """Return the names of the first and the last layers of ``net``, as ``build`` made it.

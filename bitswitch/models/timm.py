@@ -6,12 +6,13 @@ from typing import Any
 from pydantic import Field, field_validator
 from torch import nn
 
-from bitswitch.contracts.data import Model
+from bitswitch.contracts.data import Download, Model
 from bitswitch.errors import hint, shown
 from bitswitch.models.weight_files import State
-from bitswitch.models.weights import WeightOptions, load_weights
+from bitswitch.models.weights import WeightOptions, kept_at, load_weights
 from bitswitch.runtime.randomness import seeded
 
+SINGLE = "model.safetensors"
 TAKEN = {
     "num_classes": "is the number of the dataset's classes: leave it out",
     "in_chans": "is 3, as datasets give: leave it out",
@@ -80,17 +81,39 @@ class Timm(Model):
         arguments: dict[str, Any] = {**self.options.arguments}
         with seeded("model", seed):
             net: nn.Module = timm.create_model(name, num_classes=outputs, **arguments)
-        published = partial(_download, name)
-        self.pretrained = load_weights(net, self.options, published, _address(name))
+        file = _file(name)
+        self.pretrained = load_weights(net, self.options, partial(_read, name, file), file)
         return net
 
+    def download(self) -> Download | None:
+        name = self.options.architecture
+        file = _file(name)
+        is_here = file.path.exists() or _is_cached(name)
+        return None if self.options.weights != "imagenet" or is_here else file
 
-def _download(name: str) -> State:
-    """Return the weights that timm publishes for ``name``."""
+
+def _read(name: str, file: Download) -> State:
+    """Return the weights that timm publishes for ``name``, from torch's cache if they are there."""
     import timm
 
-    state: State = timm.create_model(name, pretrained=True).state_dict()
+    local = {"pretrained_cfg_overlay": {"file": str(file.path)}} if file.path.exists() else {}
+    state: State = timm.create_model(name, pretrained=True, **local).state_dict()
     return state
+
+
+def _file(name: str) -> Download:
+    """Return where the weights of ``name`` are published, and where a copy is looked for."""
+    return Download(_address(name), kept_at(f"{name}.safetensors"))
+
+
+def _is_cached(name: str) -> bool:
+    """Return whether timm has downloaded the weights of ``name`` before."""
+    import timm
+    from huggingface_hub import try_to_load_from_cache
+
+    config = timm.get_pretrained_cfg(name)
+    source = config.hf_hub_id if config else None
+    return bool(source) and isinstance(try_to_load_from_cache(source, SINGLE), str)
 
 
 def _address(name: str) -> str:
@@ -101,5 +124,5 @@ def _address(name: str) -> str:
     if config is None or not config.has_weights:
         return "timm knows of none"
     if config.hf_hub_id:
-        return f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
+        return f"https://huggingface.co/{config.hf_hub_id}/resolve/main/{SINGLE}"
     return str(config.url)

@@ -1,17 +1,18 @@
 """torchvision's ImageNet networks, by name."""
 
 import hashlib
-from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field, PositiveInt
 from torch import nn
 
-from bitswitch.contracts.data import Model
+from bitswitch.contracts.data import Download, Model
 from bitswitch.models.weight_files import State
-from bitswitch.models.weights import WeightOptions, load_weights
+from bitswitch.models.weights import WeightOptions, kept_at, load_weights
 from bitswitch.runtime.randomness import seeded
 
+PUBLISHED_WIDTH = 64
 PUBLISHED = "IMAGENET1K_V1"
 """Weights of the original recipes, which quantized networks in publications start from."""
 
@@ -31,19 +32,35 @@ class _Torchvision(Model):
         from torchvision import models
 
         with seeded("model", seed):
-            net: nn.Module = models.get_model(self.name, weights=None, num_classes=outputs)
-        url = models.get_model_weights(self.name)[PUBLISHED].url
-        self.pretrained = load_weights(net, self.options, lambda: _download(url), url)
+            net: nn.Module = models.get_model(
+                self.name, weights=None, num_classes=outputs, **self.arguments()
+            )
+        file = self._file()
+        self.pretrained = load_weights(net, self.options, lambda: _read(file), file)
         return net
 
+    def download(self) -> Download | None:
+        file = self._file()
+        return file if self.options.weights == "imagenet" and not file.path.exists() else None
 
-def _download(url: str) -> State:
-    """Return the weights at ``url``, from torch's cache when they are there.
+    def _file(self) -> Download:
+        from torchvision import models
+
+        url = models.get_model_weights(self.name)[PUBLISHED].url
+        return Download(url, kept_at(url.rpartition("/")[2]))
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what the network is built with besides its number of outputs."""
+        return self.options.model_dump(exclude=set(WeightOptions.model_fields))
+
+
+def _read(file: Download) -> State:
+    """Return published weights, from torch's cache when they are there.
 
     Raises:
         ValueError: those in the cache are damaged.
     """
-    kept = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    url, kept = file
     expected = kept.stem.rpartition("-")[2]
     if kept.exists():
         with kept.open("rb") as file:
@@ -67,6 +84,15 @@ class ResNet50(_Torchvision):
 
     source = "he2016deep"
     name = "resnet50"
+
+    class Options(WeightOptions):
+        """Where the weights come from, and how wide blocks are inside."""
+
+        width_per_group: Annotated[
+            PositiveInt, Field(exclude_if=lambda width: width == PUBLISHED_WIDTH)
+        ] = PUBLISHED_WIDTH
+        """Features that the middle convolution of the first blocks has; published weights are for
+        64."""
 
 
 class MobileNetV2(_Torchvision):

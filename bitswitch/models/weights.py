@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from bitswitch.contracts.data import Download
 from bitswitch.errors import WeightsError, hint
 from bitswitch.models.weight_files import State, read_sets
 from bitswitch.types import Strict
@@ -42,16 +43,21 @@ class Candidate(NamedTuple):
     """How many of the network's names it has."""
 
 
+def kept_at(name: str) -> Path:
+    """Return where published weights of this file name are kept: torch's cache."""
+    return Path(torch.hub.get_dir(), "checkpoints", name)
+
+
 def load_weights(
-    net: nn.Module, options: WeightOptions, published: Callable[[], State], url: str
+    net: nn.Module, options: WeightOptions, published: Callable[[], State], file: Download
 ) -> bool:
     """Load what ``options`` say into ``net``.
 
     Args:
         net: Network with random weights.
         options: Which weights.
-        published: Downloads the published weights.
-        url: Where they are, for the message when they cannot be reached.
+        published: Reads the published weights, or downloads them.
+        file: Where they are, and where a copy is looked for first.
 
     Returns:
         Whether every weight was loaded, those of the classifier included.
@@ -70,10 +76,9 @@ def load_weights(
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
             f"The published weights cannot be had: {reason}\n"
-            f"  fetch this file where there is a network: {url}\n"
-            f"  and set the model's option 'weights' to its path"
+            f"  fetch it where there is a network: {file}"
         ) from error
-    return adapt(net, state, url)
+    return adapt(net, state, file.url)
 
 
 def choose(net: nn.Module, sets: Mapping[str, State], part: str | None, path: Path) -> State:

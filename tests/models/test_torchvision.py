@@ -68,3 +68,11 @@ def test_a_damaged_copy_of_published_weights_is_named(tmp_path, monkeypatch):
     (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"half of it")
     with pytest.raises(WeightsError, match=r"resnet18-f37072fd\.pth is damaged .*delete it"):
         registry.create("models", "resnet18", {"weights": "imagenet"}).build(10, 0)
+
+
+def test_a_narrow_resnet50_is_as_deep_and_the_published_one_keeps_its_identity():
+    model = registry.create("models", "resnet50", {"width_per_group": 16})
+    net = model.build(3, seed=0)
+    assert net.layer4[2].conv2.weight.shape == (128, 128, 3, 3)
+    assert net.layer4[2].conv3.weight.shape == (2048, 128, 1, 1)
+    assert "width_per_group" not in registry.create("models", "resnet50", {}).options.model_dump()

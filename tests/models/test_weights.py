@@ -1,5 +1,6 @@
 import pickle
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from bitswitch.contracts.data import Download
 from bitswitch.errors import WeightsError
 from bitswitch.models.weight_files import read_sets
 from bitswitch.models.weights import WeightOptions, load_weights
@@ -18,6 +20,7 @@ def network(classes=4, width=3):
 
 
 PUBLISHED = WeightOptions(weights="imagenet")
+FILE = Download("https://example.org/file", Path("cache/file"))
 
 
 def never():
@@ -26,7 +29,7 @@ def never():
 
 def load(net, path, part=None):
     options = WeightOptions(weights=str(path), weights_part=part)
-    load_weights(net, options, never, "https://example.org/file")
+    load_weights(net, options, never, FILE)
     return net
 
 
@@ -89,17 +92,17 @@ def test_another_number_of_classes_keeps_the_random_classifier(tmp_path):
 def test_published_weights_are_loaded():
     source, net = network(), network()
     nn.init.zeros_(net[0].weight)
-    load_weights(net, PUBLISHED, source.state_dict, "https://example.org/file")
+    load_weights(net, PUBLISHED, source.state_dict, FILE)
     assert torch.equal(net[0].weight, source[0].weight)
 
 
-def test_unreachable_weights_name_the_file_and_the_option():
+def test_unreachable_weights_name_the_file_and_its_place():
     def unreachable():
         raise OSError("no route to host")
 
     with pytest.raises(WeightsError) as caught:
-        load_weights(network(), PUBLISHED, unreachable, "https://example.org/file")
-    for part in ("no route to host", "https://example.org/file", "'weights'"):
+        load_weights(network(), PUBLISHED, unreachable, FILE)
+    for part in ("no route to host", FILE.url, f"to be put at {FILE.path}"):
         assert part in str(caught.value)
 
 
@@ -213,6 +216,6 @@ def test_what_else_a_file_holds_is_named_without_escape_codes(tmp_path):
 def test_whether_the_classifier_was_loaded_is_told(tmp_path):
     path = saved(tmp_path / "weights.pt", network(classes=9).state_dict())
     options = WeightOptions(weights=str(path))
-    assert load_weights(network(classes=9), options, never, "")
-    assert not load_weights(network(classes=4), options, never, "")
-    assert not load_weights(network(), WeightOptions(), never, "")
+    assert load_weights(network(classes=9), options, never, FILE)
+    assert not load_weights(network(classes=4), options, never, FILE)
+    assert not load_weights(network(), WeightOptions(), never, FILE)

@@ -87,7 +87,7 @@ def test_suites_and_experiments_of_the_package_are_found_anywhere(tmp_path, monk
     assert suite_path("smoke") == asset("config", "suites", "smoke.yaml")
     with pytest.raises(
         SpecError,
-        match=r"no suite .unknown.\.\n  known: cifar10, language, mini, paper, rehearsal, smoke, tiny",
+        match=r"no suite .unknown.\.\n  known: cifar10, language, mini, paper, rehearsal, smoke, ",
     ):
         suite_path("unknown")
     new_project("smoke", tmp_path)
