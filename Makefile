@@ -33,7 +33,7 @@ case "$$PWD" in *:* | *\ *[\$$\`\"\\]* | *[\$$\`\"\\]*\ *) \
 endef
 
 .DEFAULT_GOAL := all
-.PHONY: all test env check tests long tinyllama smoke rehearsal clean
+.PHONY: all test env check tests long tinyllama smoke rehearsal test-slurm clean
 
 all: env
 	snakemake --cores "$$CORES" all $(if $(filter command% env%,$(origin SUITE)),--config suite="$$SUITE")
@@ -81,6 +81,15 @@ tinyllama: env
 rehearsal: env
 	bitswitch data fake --suite rehearsal
 	snakemake --cores "$$CORES" all --config suite=rehearsal
+
+# A suite through a real Slurm on this machine; root on Debian or Ubuntu. The plugin stays out of the
+# environment: it slows every start of Snakemake down where Slurm does not answer.
+PLUGIN := .cache/slurm-plugin
+test-slurm: env
+	tests/cluster/slurm.sh install
+	test -d $(PLUGIN) || $(VENV)/bin/python -m pip install --quiet --no-deps --target $(PLUGIN) \
+	 snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep throttler
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(PLUGIN) pytest -m '' --numprocesses 0 tests/cluster
 
 smoke: env
 	snakemake --cores "$$CORES" all --config suite=smoke

@@ -56,7 +56,7 @@ def step_of(run):
     return read_json(run / "progress.json")["step"] if (run / "progress.json").exists() else 0
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slurm)])
 def test_it_saves_its_state_and_puts_its_job_back(start, tmp_path, processes):
     started, run = start(processes)
     while step_of(run) == 0:
