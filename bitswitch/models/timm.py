@@ -96,7 +96,9 @@ def _read(name: str, file: Download) -> State:
     """Return the weights that timm publishes for ``name``, from torch's cache if they are there."""
     import timm
 
-    local = {"pretrained_cfg_overlay": {"file": str(file.path)}} if file.path.exists() else {}
+    local: dict[str, Any] = (
+        {"pretrained_cfg_overlay": {"file": str(file.path)}} if file.path.exists() else {}
+    )
     state: State = timm.create_model(name, pretrained=True, **local).state_dict()
     return state
 

@@ -63,8 +63,8 @@ def _read(file: Download) -> State:
     url, kept = file
     expected = kept.stem.rpartition("-")[2]
     if kept.exists():
-        with kept.open("rb") as file:
-            if not hashlib.file_digest(file, "sha256").hexdigest().startswith(expected):
+        with kept.open("rb") as content:
+            if not hashlib.file_digest(content, "sha256").hexdigest().startswith(expected):
                 raise ValueError(f"{kept} is damaged (SHA-256 differs): delete it")
     state: State = torch.hub.load_state_dict_from_url(
         url, map_location="cpu", progress=False, check_hash=True, weights_only=True
