@@ -42,7 +42,10 @@ new = typer.Typer(
 )
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (runs.init, runs.plan, runs.validate, runs.train, runs.score, runs.search),
+    "Run": (
+        *(runs.init, tools.doctor, runs.plan, runs.validate),
+        *(runs.train, runs.score, runs.search),
+    ),
     "Look": (
         *(claims.claims, runs.watch, runs.show),
         *(reports.collect, reports.table, reports.figure, reports.report, reports.errata),

@@ -12,6 +12,22 @@ from bitswitch.cli.arguments import AsJson, check_name
 from bitswitch.errors import SpecError
 
 
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine and this folder lack, what needs it, and the command that mends it."""
+    from bitswitch.doctor import examine
+
+    findings = examine()
+    stopped = any(one.stops for one in findings)
+    if as_json:
+        rows = [one._asdict() for one in findings]
+        typer.echo(json.dumps({"ready": not stopped, "findings": rows}))
+    else:
+        for one in findings:
+            typer.echo("\n".join(one.lines()))
+    if stopped:
+        raise typer.Exit(1)
+
+
 def schema() -> None:
     """Print the JSON schema of a suite file."""
     from bitswitch.suite.schema import suite_schema

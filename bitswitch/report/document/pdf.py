@@ -10,6 +10,7 @@ from bitswitch.errors import ReportError
 from bitswitch.report.analysis import health, methods
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.document import scorecard
+from bitswitch.report.document.engine import HOW_TO_GET_TEX, find_engine
 from bitswitch.report.figures import figures
 from bitswitch.report.render import latex, marks
 from bitswitch.report.render.assets import asset
@@ -19,32 +20,10 @@ from bitswitch.suite.suite import Suite
 
 DOCUMENT, PDF, NOTICE = "report.tex", "report.pdf", "report.pdf.missing.txt"
 
-PACKAGES = ("adjustbox", "booktabs", "caption", "hyperref", "lmodern", "microtype")
-"""Beyond the base of LaTeX; an engine without them is none."""
-
 TIMEOUT_S = 300
 
 NEEDED = ("metrics", "tasks", "runs", "methods", "sensitivities", "policies", "repeats")
 """Tables that documents read."""
-
-HOW_TO_GET_TEX = """\
-There is no TeX engine here, so report.pdf was not made. Everything else is complete:
-report.html shows the same tables and figures, report.tex is the document.
-
-To get one (about 150 MB to download), then run the suite again:
-  apt-get install --no-install-recommends latexmk lmodern texlive-latex-base \\
-      texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended
-or with conda: conda install -c conda-forge texlive-core latexmk
-"""
-
-
-def find_engine() -> str | None:
-    """Return the path of ``latexmk`` if it and all that the document needs are installed."""
-    if not all(map(shutil.which, ("pdflatex", "kpsewhich"))):
-        return None
-    files = [f"{package}.sty" for package in PACKAGES]
-    found = subprocess.run(["kpsewhich", *files], capture_output=True, text=True, check=False)
-    return shutil.which("latexmk") if found.returncode == 0 else None
 
 
 def output_name() -> str:
