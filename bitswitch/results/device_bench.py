@@ -37,6 +37,7 @@ class MeasuredPasses(Record):
     batch_size: PositiveInt
     precision: str
     compile: bool
+    """Whether passes are compiled, and on a GPU captured and replayed."""
     passes: PositiveFloat
     """Of one step, on average over the steps that were measured."""
     step_s: PositiveFloat

@@ -1,10 +1,15 @@
-"""Compiled training steps beside eager ones on the device: equal losses within a bound."""
+"""Compiled training steps beside eager ones on the device: equal losses within a bound.
+
+On a GPU the passes of the second step are captured as CUDA graphs, and those that follow replay
+them.
+"""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 import torch
 
+from bitswitch.bench.gpu.learning import accepted
 from bitswitch.bench.gpu.setting import (
     NO_TIME,
     Finding,
@@ -14,18 +19,16 @@ from bitswitch.bench.gpu.setting import (
     failed,
     within,
 )
+from bitswitch.errors import SpecError
 from bitswitch.planning.probe import synthetic_step
-from bitswitch.plugins import facts
-from bitswitch.plugins.resolve import resolved
 from bitswitch.results.device_bench import Check, Figure
 from bitswitch.spec.run import RunSpec
 from bitswitch.training.clock import Instant
 from bitswitch.training.step import PassResult
-from bitswitch.types import FLOAT_BITS
 
-METHODS = ("double-rounding", "float32", "lsq", "adabits", "eq-net", "any-precision", "multiquant")
+METHODS = ("double-rounding", "lsq", "adabits", "eq-net", "any-precision", "multiquant")
 """Those with kernels of their own; what comes first, most runs need."""
-STEPS = 3
+STEPS, LEARNING_RATE = 4, 1e-4
 FIRST, LATER = 1e-3, 2e-2
 """How far losses may be apart in the first step and in those after, over the eager loss.
 
@@ -69,23 +72,16 @@ def _compared(method: str, setting: Setting) -> Iterator[Finding]:
 
 
 def small_step(method: str, compiled: bool) -> RunSpec:
-    """Return a run whose steps are compared."""
-    fields: dict[str, Any] = {
-        "method": method,
-        "model": "resnet8",
-        "dataset": "digits",
-        "bitset": (FLOAT_BITS,) if method == "float32" else (8, 4, 2),
-        "seed": 0,
-        "training": {
-            "epochs": 1,
-            "batch_size": 32,
-            "learning_rate": 1e-4,
-            "compile": compiled,
-        },
-    }
-    if facts.is_guided(method):
-        fields["sensitivity"] = {"sensitivity": "uniform", "run": dict(fields), "bitset": (8, 4, 2)}
-    return resolved(RunSpec.model_validate(fields))
+    """Return a run whose steps are compared.
+
+    Raises:
+        SpecError: the method runs at no bit set that it is offered.
+    """
+    run = accepted(method)
+    if run is None:
+        raise SpecError(f"'{method}' accepts none of the bit sets that it is offered here.")
+    changes = {"learning_rate": LEARNING_RATE, "compile": compiled}
+    return run.model_copy(update={"training": run.training.model_copy(update=changes)})
 
 
 def _losses(name: str, eager: list[PassResult], compiled: list[PassResult], limit: float) -> Check:

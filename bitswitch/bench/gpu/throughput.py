@@ -176,8 +176,9 @@ def _measured(run: RunSpec, setting: Setting, meter: Meter | None) -> MeasuredPa
         take(made[0], 1, setting)
 
     memory = peak_memory_mib(begin, setting.device)
+    take(made[0], 1, setting)  # the first allocated, and compiled; this one may be captured
     began = Instant.now().wall
-    take(made[0], 1, setting)  # the first allocated, and compiled; now all is warm
+    take(made[0], 1, setting)
     steps = max(LEAST_STEPS, ceil(LEAST_S / (Instant.now().wall - began)))
     if meter:
         meter.read()
