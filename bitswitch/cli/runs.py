@@ -28,6 +28,9 @@ from bitswitch.errors import Interrupted
 LINES = "%(asctime)s %(message)s"
 """Of the log on the terminal."""
 
+SHARED = 4
+"""Runs on one GPU that a plan compares with one."""
+
 RunsPerGpu = Annotated[int, typer.Option(min=1, help="How many may share a GPU.")]
 
 
@@ -86,9 +89,16 @@ def plan(
         str | None, typer.Option(metavar="C08,C12", help="Only what these claims need.")
     ] = None,
     device: Device = "auto",
+    assume: Annotated[
+        str | None,
+        typer.Option(metavar="h100", help="GPU to model, or a file of `bitswitch bench gpu`."),
+    ] = None,
+    runs_per_gpu: Annotated[
+        int, typer.Option(min=1, help="How many share a modelled GPU, beside one alone.")
+    ] = SHARED,
     as_json: AsJson = False,
 ) -> None:
-    """Say what SUITE will cost: runs, steps, time, disk; needs no data."""
+    """Say what SUITE will cost: runs, steps, time, disk; needs no data, and no GPU."""
     from bitswitch.planning import feasibility
     from bitswitch.planning import plan as planning
     from bitswitch.report.claims import needs
@@ -97,7 +107,7 @@ def plan(
     if claims is not None:
         loaded = needs.restricted(loaded, claims)
     feasibility.check(loaded)
-    found = planning.make(loaded, device)
+    found = planning.make(loaded, device, assume, runs_per_gpu)
     typer.echo(json.dumps(found.as_json()) if as_json else planning.render(found))
 
 

@@ -8,11 +8,14 @@ too big still, its operations are counted, at the rate of a product of matrices.
 
 import platform
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from bitswitch.contracts.card import ExamplePasses, Workload
+from bitswitch.planning.devices import Mode
+from bitswitch.planning.gpu_model import GpuModel
 from bitswitch.planning.memory import training_bytes
 from bitswitch.planning.networks import dataset_facts, network_size, unweighted
+from bitswitch.planning.pass_work import RECOMPUTED
 from bitswitch.plugins import facts
 from bitswitch.runtime.cache import code_state, digest, remembered
 from bitswitch.spec.run import Choice, RunSpec, SensitivitySpec
@@ -44,8 +47,6 @@ on ImageNet the V100 hours of huang2025nearly, Table 5, within a tenth."""
 GPU_FLOPS_16 = 150e12
 """The same for training that multiplies in 16 bits: half of what one A100 is built for. No
 published hours of bit switching say more."""
-RECOMPUTED = 4 / 3
-"""Operations of a trained example whose activations are computed again, for one without."""
 GPU_PASS_S = 0.01
 """Assumed least time of one forward and backward pass on a GPU, whatever the network; gives
 ResNet-20 on CIFAR-10 the hours of the same table."""
@@ -76,7 +77,63 @@ class Cost(NamedTuple):
         )
 
 
-def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
+class PassTimes(NamedTuple):
+    """Seconds of one forward and backward pass over a batch, at one bit-width."""
+
+    plain: float
+    """In float32, as outside of training."""
+    trained: float
+    """As the recipe says."""
+
+
+class Clock(Protocol):
+    """Knows how long passes take."""
+
+    def times(self, run: RunSpec) -> tuple[PassTimes, PassTimes]:
+        """Return those of ``run`` where it is planned for, and on a GPU."""
+        raise NotImplementedError
+
+
+class Here(NamedTuple):
+    """Measures on a device of this machine; of a GPU that is not here, a rough rate is assumed."""
+
+    device: str
+    """As of ``bitswitch.runtime.devices.resolve``."""
+    gpu: bool
+    """Whether it is one."""
+
+    def times(self, run: RunSpec) -> tuple[PassTimes, PassTimes]:
+        """Return what is measured, once per kind of run."""
+        measured = _pass_time(run, self.device, self.gpu)
+        here = PassTimes(measured, measured)
+        if self.gpu:
+            return here, here
+        flops = network_size(run)["train_flops"] * run.training.batch_size
+        rate = GPU_FLOPS_16 if run.training.precision == "bfloat16" else GPU_FLOPS
+        plain, trained = flops / GPU_FLOPS, _again(run) * flops / rate
+        return here, PassTimes(max(GPU_PASS_S, plain), max(GPU_PASS_S, trained))
+
+
+class Assumed(NamedTuple):
+    """Asks a model of a GPU."""
+
+    model: GpuModel
+    captured: bool | None = None
+    """None: as the recipe says."""
+    runs: int = 1
+    """That share the GPU."""
+
+    def times(self, run: RunSpec) -> tuple[PassTimes, PassTimes]:
+        """Return what the model says."""
+        captured = run.training.compile if self.captured is None else self.captured
+        mode = Mode(captured, self.runs)
+        found = PassTimes(
+            *(self.model.pass_time(run, mode, trained).time_s for trained in (False, True))
+        )
+        return found, found
+
+
+def estimate(run: RunSpec, clock: Clock) -> Cost:
     """Return what ``run`` takes, its training in the precision of its recipe."""
     sizes = dataset_facts(run)["sizes"]
     epochs = run.training.epochs if facts.trains(run) else 0
@@ -84,22 +141,22 @@ def estimate(run: RunSpec, device: str, gpu: bool) -> Cost:
     trained = steps * run.training.batch_size * _passes(run)
     evaluated = (epochs * sizes["held_out"] + sizes["test"]) * len(run.bitset)
     after = _in_trained(facts.finish_work(run, _extent(run)))
-    cost = _in_passes(run, evaluated * FORWARD_SHARE + after, device, gpu, trained)
+    cost = _in_passes(run, evaluated * FORWARD_SHARE + after, clock, trained)
     disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
     if run.training.distillation == "ps-kd":
         disk += sizes["train"] * PREDICTIONS * 4 * (dataset_facts(run)["outputs"] + 1)
     return cost._replace(steps=steps, disk_bytes=disk, memory_bytes=training_bytes(run))
 
 
-def estimate_sensitivity(spec: SensitivitySpec, device: str, gpu: bool) -> Cost:
+def estimate_sensitivity(spec: SensitivitySpec, clock: Clock) -> Cost:
     """Return what a sensitivity takes: its passes over the examples that it sees."""
     about = dataset_facts(spec.run)
     examples = min(spec.examples, about["sizes"]["train"])
     work = facts.scoring_work(spec.sensitivity, examples, about["outputs"])
-    return _in_passes(spec.run, _in_trained(work), device, gpu)
+    return _in_passes(spec.run, _in_trained(work), clock)
 
 
-def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
+def estimate_search(spec: SearchSpec, clock: Clock) -> Cost:
     """Return what a search takes: what it trains, evaluations, tests and retraining.
 
     Its scores, and a network that is trained for them, are jobs of their own.
@@ -114,35 +171,29 @@ def estimate_search(spec: SearchSpec, device: str, gpu: bool) -> Cost:
     retrained = spec.retraining.epochs * sizes["train"] if spec.retraining else 0
     own = _in_trained(facts.search_work(spec.search, _extent(spec.run), spec.evaluations))
     examples = len(spec.budgets) * (evaluated * FORWARD_SHARE + retrained + own)
-    return _in_passes(spec.run, examples, device, gpu)
+    return _in_passes(spec.run, examples, clock)
 
 
-def estimate_deployment(run: RunSpec, device: str, gpu: bool) -> Cost:
+def estimate_deployment(run: RunSpec, clock: Clock) -> Cost:
     """Return what exporting ``run`` and comparing it with training takes: tests at all widths."""
     examples = dataset_facts(run)["sizes"]["test"] * len(run.bitset) * (1 + EXACT_FORWARDS)
-    return _in_passes(run, examples * FORWARD_SHARE, device, gpu)
+    return _in_passes(run, examples * FORWARD_SHARE, clock)
 
 
-def _in_passes(run: RunSpec, examples: float, device: str, gpu: bool, trained: float = 0.0) -> Cost:
+def _in_passes(run: RunSpec, examples: float, clock: Clock, trained: float = 0.0) -> Cost:
     """Return what forward and backward passes over so many examples take, one bit-width each.
 
     Args:
         run: Whose network passes.
         examples: In float32.
-        device: As of ``estimate``.
-        gpu: Whether it is one.
+        clock: Knows how long a pass takes.
         trained: More of them, as the recipe of ``run`` says.
     """
-    batch = run.training.batch_size
-    time_s = START_TIME_S + (examples + trained) / batch * _pass_time(run, device, gpu)
-    if gpu:
-        return Cost(0, time_s, time_s, RECORDS_BYTES)
-    flops, rate = network_size(run)["train_flops"] * batch, GPU_FLOPS
-    gpu_s = START_TIME_S + examples / batch * max(GPU_PASS_S, flops / rate)
-    if run.training.precision == "bfloat16":
-        rate = GPU_FLOPS_16
-    gpu_s += trained / batch * max(GPU_PASS_S, _again(run) * flops / rate)
-    return Cost(0, time_s, gpu_s, RECORDS_BYTES)
+    here, gpu = (
+        START_TIME_S + (examples * one.plain + trained * one.trained) / run.training.batch_size
+        for one in clock.times(run)
+    )
+    return Cost(0, here, gpu, RECORDS_BYTES)
 
 
 def _again(run: RunSpec) -> float:

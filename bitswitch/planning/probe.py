@@ -55,7 +55,7 @@ def synthetic(run: RunSpec, device: str = "auto") -> Synthetic:
     model = parts.quantized(parts.float_net(), place).train()
     if not run.is_float:
         model.calibrate([batch.inputs])
-    _tell(parts.method, run, model)
+    tell(parts.method, run, model)
     step_info = StepInfo(0, 1, 0, 1, generator("probe", run.seed))
     return Synthetic(parts.train_state(model, size), batch, run.training.learning_rate, step_info)
 
@@ -69,7 +69,7 @@ def passes_of(run: RunSpec) -> float:
     method = Parts.of(run).method
     model = quantize(net, method)
     method.on_quantized(model, 4)
-    _tell(method, run, model)
+    tell(method, run, model)
     layers, training = list(model.layers), run.training
     counts = [len(method.passes(training, one, layers)) for one in _steps(training.epochs)]
     return fmean(counts)
@@ -82,7 +82,7 @@ def _steps(epochs: int) -> Iterator[StepInfo]:
         yield StepInfo(epoch, epochs, step, COUNTED_STEPS, drawn)
 
 
-def _tell(method: Method, run: RunSpec, model: QuantizedModel) -> None:
+def tell(method: Method, run: RunSpec, model: QuantizedModel) -> None:
     """Tell ``method`` that all layers are equally sensitive, if ``run`` says by what they are."""
     if run.sensitivity is not None:
         even = (Score(name, "layer", None, 1.0) for name in model.layers)

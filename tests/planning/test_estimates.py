@@ -2,7 +2,7 @@ import pytest
 
 from bitswitch.contracts.card import ExamplePasses
 from bitswitch.planning import estimates, probe
-from bitswitch.planning.estimates import Cost, data_bytes, estimate
+from bitswitch.planning.estimates import Cost, Here, data_bytes, estimate
 from bitswitch.plugins import facts
 from bitswitch.plugins.resolve import resolved_choice
 from bitswitch.runtime import cache
@@ -28,7 +28,7 @@ def measured(tmp_path, monkeypatch):
 
 def test_steps_are_epochs_of_whole_batches(measured, tiny_run):
     run = tiny_run()  # 48 images in batches of 16, twice
-    assert estimate(run, "cpu", gpu=False).steps == 6
+    assert estimate(run, Here("cpu", gpu=False)).steps == 6
 
 
 def test_time_is_start_training_and_evaluation(measured, tiny_run):
@@ -36,7 +36,7 @@ def test_time_is_start_training_and_evaluation(measured, tiny_run):
     # step has passes.
     evaluation = (2 * 20 + 40) / 16 * estimates.FORWARD_SHARE
     expected = estimates.START_TIME_S + (6 + evaluation) * 0.25
-    assert estimate(tiny_run(), "cpu", gpu=False).time_s == pytest.approx(expected)
+    assert estimate(tiny_run(), Here("cpu", gpu=False)).time_s == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -49,28 +49,28 @@ def test_passes_are_those_of_the_method(measured, tiny_run, method, passes):
     evaluation = (2 * 20 + 40) / 16 * estimates.FORWARD_SHARE * 3 * 0.25 / passes
     after = estimates._in_trained(facts.finish_work(run, estimates._extent(run)))
     expected = estimates.START_TIME_S + 6 * 0.25 + evaluation + after / 16 * 0.25 / passes
-    assert estimate(run, "cpu", gpu=False).time_s == pytest.approx(expected)
+    assert estimate(run, Here("cpu", gpu=False)).time_s == pytest.approx(expected)
 
 
 def test_passes_are_counted_once_for_a_run_and_its_probe(measured, tiny_run, monkeypatch):
     counted = []
     monkeypatch.setattr(probe, "passes_of", lambda run: counted.append(run) or 3.0)
-    estimate(tiny_run(), "cpu", gpu=False)
+    estimate(tiny_run(), Here("cpu", gpu=False))
     assert len(counted) == 1
 
 
 def test_what_finishes_a_run_is_counted(measured, tiny_run, monkeypatch):
-    alone = estimate(tiny_run(), "cpu", gpu=False).time_s
+    alone = estimate(tiny_run(), Here("cpu", gpu=False)).time_s
     monkeypatch.setattr(estimates.facts, "finish_work", lambda run, extent: ExamplePasses(32, 64))
     images = 64 + 32 * estimates.FORWARD_SHARE
     more = images / 16 * 0.25 / 3  # three bit-widths a step
-    assert estimate(tiny_run(), "cpu", gpu=False).time_s == pytest.approx(alone + more)
+    assert estimate(tiny_run(), Here("cpu", gpu=False)).time_s == pytest.approx(alone + more)
 
 
 def test_a_method_without_training_takes_no_steps(measured, tiny_run):
     run = tiny_run(update="conventional", alrs=None)
     run = run.model_copy(update={"method": resolved_choice(Choice(name="ptmq"), "methods")})
-    cost = estimate(run, "cpu", gpu=False)
+    cost = estimate(run, Here("cpu", gpu=False))
     assert cost.steps == 0
     assert cost.time_s > estimates.START_TIME_S + 100  # of reconstruction
 
@@ -79,14 +79,14 @@ def test_a_kind_of_run_is_measured_once(measured, tiny_run):
     same = [tiny_run(seed=seed, epochs=epochs) for seed in (0, 1) for epochs in (1, 2)]
     others = [tiny_run(bitset=(8, 4)), tiny_run(update="conventional", alrs=None)]
     for run in (*same, *others):
-        estimate(run, "cpu", gpu=False)
+        estimate(run, Here("cpu", gpu=False))
     assert len(measured) == 3
 
 
 def test_measuring_neither_trains_nor_downloads(measured):
     runs = load_suite(suite_path("paper")).runs.values()
     for run in runs:
-        estimate(run, "cpu", gpu=False)
+        estimate(run, Here("cpu", gpu=False))
     assert all(run.model.options.get("weights", "none") == "none" for run in measured)
     assert all(run.training.learning_rate < 1e-9 for run in measured)
     assert len(measured) < len(runs) / 4
@@ -95,7 +95,7 @@ def test_measuring_neither_trains_nor_downloads(measured):
 def test_big_images_are_measured_few_at_a_time_at_full_precision(measured):
     runs = load_suite(suite_path("paper")).runs.values()
     run = next(run for run in runs if run.dataset.name == "imagenet" and len(run.bitset) == 4)
-    cost = estimate(run, "cpu", gpu=False)
+    cost = estimate(run, Here("cpu", gpu=False))
     (small,) = measured
     assert small.training.batch_size == 2
     assert small.is_float
@@ -117,7 +117,7 @@ def published():
 def test_steps_that_a_processor_takes_too_long_for_are_counted(measured, monkeypatch, published):
     """A thousand steps of four widths; 16 bits and recomputed blocks change training alone."""
     monkeypatch.setattr(probe, "measure_rate", lambda device: 1e12)
-    cost = estimate(published, "cpu", gpu=False)
+    cost = estimate(published, Here("cpu", gpu=False))
     assert measured == []
     assert cost.steps == 1000
     products = 1.034e9 * 2048 + 22 * 2 * 2048**3  # of weights but the embedding's; of attention
@@ -131,25 +131,25 @@ def test_steps_that_a_processor_takes_too_long_for_are_counted(measured, monkeyp
 
 
 def test_on_a_gpu_large_steps_are_measured(measured, published):
-    estimate(published, "cuda", gpu=True)
+    estimate(published, Here("cuda", gpu=True))
     assert [run.training.batch_size for run in measured] == [16]
 
 
 def test_on_a_gpu_the_whole_batch_is_measured(measured, tiny_run):
-    cost = estimate(tiny_run(), "cuda", gpu=True)
+    cost = estimate(tiny_run(), Here("cuda", gpu=True))
     assert measured[0].training.batch_size == 16
     assert cost.gpu_time_s == cost.time_s
 
 
 def test_disk_holds_the_checkpoint(measured, tiny_run):
     parameters = 77_000  # of ResNet-8, roughly
-    cost = estimate(tiny_run(), "cpu", gpu=False)
+    cost = estimate(tiny_run(), Here("cpu", gpu=False))
     assert cost.disk_bytes - estimates.RECORDS_BYTES == pytest.approx(12 * parameters, rel=0.05)
 
 
 def test_disk_holds_the_predictions_of_ps_kd(measured, tiny_run, tmp_path):
     plain, kept = (
-        estimate(tiny_run(distillation=name), "cpu", gpu=False).disk_bytes
+        estimate(tiny_run(distillation=name), Here("cpu", gpu=False)).disk_bytes
         for name in ("none", "ps-kd")
     )
     Predictions(48, 10, tmp_path / "file")
@@ -176,7 +176,7 @@ def test_a_sensitivity_is_passes_over_its_images(measured, tiny_run, monkeypatch
         sensitivity="quantization-error", run=tiny_run(), bitset=(8, 4), examples=32
     )
     expected = estimates.START_TIME_S + 10 * 32 / 16 * 0.25 / 3  # three bit-widths a step
-    cost = estimates.estimate_sensitivity(spec, "cpu", gpu=False)
+    cost = estimates.estimate_sensitivity(spec, Here("cpu", gpu=False))
     assert cost.time_s == pytest.approx(expected)
 
 
@@ -199,7 +199,7 @@ def test_a_search_is_evaluations_tests_training_and_retraining(measured, tiny_ru
         return estimates.START_TIME_S + images / 16 * 0.25 / 3
 
     def estimated(spec):
-        return estimates.estimate_search(spec, "cpu", gpu=False).time_s
+        return estimates.estimate_search(spec, Here("cpu", gpu=False)).time_s
 
     # Of each budget: five evaluations; 20 held-out images, and 40 test images at the policy, at one
     # bit-width for all layers, and after two epochs of 48 images; two batches of 16 before each of

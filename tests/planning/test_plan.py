@@ -106,6 +106,95 @@ def test_on_a_gpu_nothing_is_assumed(monkeypatch):
     assert "few images" not in text
 
 
+SMALL = """
+name: small
+title: small
+data: embedded
+seeds: [0]
+networks:
+  net:
+    title: Net
+    published: none
+    model: resnet8
+    dataset: digits
+    bitsets: [[8, 4]]
+    float_training: {epochs: 4, batch_size: 64, learning_rate: 0.0005}
+    training: {epochs: 4, batch_size: 64, learning_rate: 0.0005}
+experiments:
+  one: {title: One, networks: [net], variants: {a: {title: a, deploy: true}}}
+  two: {title: Two, networks: [net], variants: {b: {title: b, method: dorefa}}}
+"""
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A suite of two tables, on a machine without a GPU that must not be measured."""
+
+    def measure(run, device):
+        raise AssertionError(run)
+
+    monkeypatch.setattr(probe, "measure_step", measure)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+WAYS = ["eager", "captured", "eager_shared", "captured_shared"]
+
+
+def test_hours_of_a_gpu_that_is_not_here_are_modelled_per_table_and_in_total(small, bitswitch):
+    code, out, _ = bitswitch("plan", small, "--device", "cuda", "--assume", "h100", "--json")
+    assert code == 0
+    made = json.loads(out)
+    hours = made["gpu_hours"]
+    assert hours["device"] == "h100"
+    assert hours["runs_per_gpu"] == 4
+    assert set(hours["parts"]) == {"one", "two"}
+    assert set(hours["jobs"]) == {*made["runs"], *(f"deploy {run}" for run in made["deployments"])}
+    for line in (hours["total"], *hours["parts"].values(), *hours["jobs"].values()):
+        eager, captured, eager_shared, captured_shared = (line[way] for way in WAYS)
+        assert eager > eager_shared >= captured_shared > 0
+        assert captured < eager
+        assert line["bound"]["eager"] == "launches"
+        assert line["sources"]["eager"] == ["roofline of NVIDIA H100 SXM5 80 GB"]
+    for way in WAYS:
+        assert hours["total"][way] == pytest.approx(sum(one[way] for one in hours["jobs"].values()))
+    # What was there before is there still, and says the same.
+    assert made["total"]["gpu_time_s"] / 3600 == pytest.approx(hours["total"]["eager"])
+    assert made["parts"]["one"]["cost"]["time_s"] / 3600 == pytest.approx(
+        hours["parts"]["one"]["eager"]
+    )
+    assert (made["device"], made["slots"]) == ("cuda", 1)
+
+
+def test_a_gpu_is_assumed_where_none_is_named_and_the_text_says_what_it_goes_by(small, bitswitch):
+    code, out, _ = bitswitch("plan", small, "--device", "cuda", "--runs-per-gpu", "3")
+    assert code == 0
+    head, one, *_ = out.splitlines()
+    assert head.split()[5:12] == ["hours", "eager", "captured", "eager", "x3", "captured", "x3"]
+    assert one.startswith("One")
+    assert "launches, " in one
+    assert "roofline" in one
+    assert "a model of NVIDIA H100 SXM5 80 GB; nothing was measured here" in out
+    assert "https://resources.nvidia.com/" in out
+
+
+def test_a_device_that_is_not_known_or_contradicts_is_refused(small, bitswitch):
+    code, _, messages = bitswitch("plan", small, "--assume", "h1000")
+    assert code == 6
+    assert "Nothing is known of a device 'h1000'. Did you mean 'h100'?" in messages
+    code, _, messages = bitswitch("plan", small, "--assume", "h100", "--device", "cpu")
+    assert code == 6
+    assert "--assume h100 is a GPU, and --device cpu is none." in messages
+
+
+def test_what_is_measured_here_has_no_modelled_hours(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    assert plan.make(load_suite(path), "cpu").as_json()["gpu_hours"] is None
+
+
 def test_the_time_counts_that_jobs_wait_for_each_other(tmp_path):
     """Three runs on one start: two at once need as long as start, one pair, and a third."""
     path = tmp_path / "small.yaml"

@@ -1,0 +1,59 @@
+"""The roofline, term by term."""
+
+import pytest
+
+from bitswitch.errors import DeviceError
+from bitswitch.planning import devices
+from bitswitch.planning.devices import Mode, Work, roofline
+
+H100 = devices.device("h100")
+LEFT = devices.known().attainable
+CAPTURED = Mode(captured=True)
+
+
+def test_operations_take_their_share_of_the_peak():
+    found = roofline(H100, Work(flops=1e12), "float32", Mode())
+    assert found == (1e12 / (H100.flops["float32"] * LEFT.flops), "flop")
+
+
+def test_bytes_take_their_share_of_the_bandwidth():
+    found = roofline(H100, Work(product_bytes=1e9, other_bytes=2e9), "float32", Mode())
+    assert found == (3e9 / (H100.bandwidth * LEFT.bandwidth), "bytes")
+
+
+def test_launches_take_the_host_or_in_a_captured_graph_the_device():
+    work = Work(kernels=1000, fused_kernels=100)
+    assert roofline(H100, work, "float32", Mode()) == (1000 * LEFT.eager_kernel_s, "launches")
+    found = roofline(H100, work, "float32", CAPTURED)
+    assert found == (100 * LEFT.captured_kernel_s, "launches")
+
+
+def test_hosts_launch_side_by_side_and_the_device_does_one_thing_at_a_time():
+    work = Work(kernels=1000)
+    two, many = (roofline(H100, work, "float32", Mode(runs=runs)).time_s for runs in (2, 1000))
+    assert two == pytest.approx(1000 * LEFT.eager_kernel_s / 2)
+    assert many == pytest.approx(1000 * LEFT.captured_kernel_s)
+
+
+def test_sixteen_bits_multiply_faster_and_move_half():
+    operations, moved = Work(flops=1e12), Work(product_bytes=1e9)
+    assert roofline(H100, operations, "bfloat16", Mode()).time_s == pytest.approx(
+        1e12 / (H100.flops["bfloat16"] * LEFT.flops)
+    )
+    times = [roofline(H100, moved, name, Mode()).time_s for name in ("float32", "bfloat16")]
+    assert times[1] == pytest.approx(times[0] / 2)
+
+
+@pytest.mark.parametrize("name", devices.known().devices)
+def test_no_option_makes_a_device_slower(name):
+    on, work = devices.device(name), Work(1e12, 1e9, 5e9, 1000, 6e9, 1200)
+    eager = roofline(on, work, "float32", Mode()).time_s
+    for precision in ("float32", "tf32", "bfloat16"):
+        for mode in (Mode(), CAPTURED, Mode(runs=4), Mode(True, 4)):
+            assert roofline(on, work, precision, mode).time_s <= eager
+    assert on.source.startswith("https://")
+
+
+def test_an_unknown_device_is_named_with_the_nearest():
+    with pytest.raises(DeviceError, match=r"'h10'\. Did you mean 'h100'\?\n  known: t4, v100"):
+        devices.device("h10")

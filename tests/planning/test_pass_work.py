@@ -1,0 +1,104 @@
+"""What a pass of a run asks of a device."""
+
+import pytest
+
+from bitswitch.contracts.data import Batch
+from bitswitch.contracts.method import StepInfo
+from bitswitch.planning.devices import Mode, device, roofline
+from bitswitch.planning.method_work import _Counted
+from bitswitch.planning.pass_work import RECOMPUTED, is_bare, pass_work
+from bitswitch.planning.traffic import EXAMPLES, Traffic
+from bitswitch.plugins.resolve import resolved, resolved_choice
+from bitswitch.runtime import cache
+from bitswitch.runtime.randomness import generator
+from bitswitch.spec.run import Choice, RunSpec
+from bitswitch.training.build import Parts
+from bitswitch.training.step import train_step
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fresh(tmp_path_factory):
+    """Count anew, once for all tests here."""
+    before, cache.FOLDER = cache.FOLDER, tmp_path_factory.mktemp("cache")
+    yield
+    cache.FOLDER = before
+
+
+def run_of(method, bitset=(8, 4, 2), **training):
+    recipe = {"epochs": 1, "batch_size": EXAMPLES, "learning_rate": 1e-4} | training
+    fields = {"model": "resnet8", "dataset": TINY, "seed": 0, "training": recipe}
+    return resolved(RunSpec.model_validate({"method": method, "bitset": bitset, **fields}))
+
+
+def counted(run):
+    """Return the work of a real training step of the whole network, for each pass."""
+    parts = Parts.of(run)
+    batch = parts.example(EXAMPLES)
+    model = parts.quantized(parts.float_net(), batch.inputs.device).train()
+    model.calibrate([batch.inputs])
+    state = parts.train_state(model, EXAMPLES)
+    state.optimizers = _Counted()
+    info = StepInfo(0, 1, 0, 1, generator("test"))
+    with Traffic() as traffic:
+        passes = len(train_step(state, Batch(*batch), 1e-4, info))
+    return (traffic.examples + traffic.rest).times(1 / passes)
+
+
+@pytest.mark.parametrize("method", ["double-rounding", "dorefa", "bit-mixer"])
+def test_the_sum_of_network_and_method_is_what_a_real_step_takes(method):
+    """Of ResNet-8: what the method does is known from two small networks alone."""
+    run = run_of(method)
+    whole, summed = counted(run), pass_work(run)
+    assert summed.flops == pytest.approx(whole.flops, rel=0.01)
+    assert summed.kernels == pytest.approx(whole.kernels, rel=0.1)
+    assert summed.fused_kernels == pytest.approx(whole.fused_kernels, rel=0.2)
+    moved = 28 * 77_000  # by the optimizer, which the step leaves out
+    assert summed.other_bytes - moved == pytest.approx(whole.other_bytes, rel=0.15)
+
+
+def test_full_precision_is_the_network_alone():
+    run = run_of("float32", (32,))
+    small, large = (pass_work(run_of("float32", (32,), batch_size=size)) for size in (8, 16))
+    assert large.flops == 2 * small.flops
+    assert large.kernels == small.kernels
+    assert small.other_bytes < large.other_bytes < 2 * small.other_bytes
+    assert not is_bare(run)
+
+
+def test_evaluation_leaves_out_the_optimizer():
+    run = run_of("double-rounding")
+    trained, evaluated = (pass_work(run, is_trained) for is_trained in (True, False))
+    assert trained.flops == evaluated.flops
+    assert trained.other_bytes > evaluated.other_bytes
+    assert trained.kernels > evaluated.kernels
+
+
+def test_parts_of_a_batch_launch_their_own_kernels_and_recomputing_takes_a_third_more():
+    run = run_of("double-rounding")
+    plain, cut, again = (
+        pass_work(run.model_copy(update={"training": run.training.model_copy(update=changes)}))
+        for changes in ({}, {"accumulate": 13}, {"checkpoint_activations": True})
+    )
+    assert cut.flops == plain.flops
+    assert cut.kernels == pytest.approx(13 * plain.kernels, rel=0.01)
+    assert again.flops == pytest.approx(RECOMPUTED * plain.flops)
+
+
+@pytest.mark.parametrize("method", ["double-rounding", "eq-net", "hasb", "mbquant"])
+def test_captured_steps_are_never_slower(method):
+    work = pass_work(run_of(method))
+    assert work.fused_kernels < work.kernels
+    for name in ("h100", "t4"):
+        eager, captured = (
+            roofline(device(name), work, "float32", Mode(captured)).time_s
+            for captured in (False, True)
+        )
+        assert captured < eager
+
+
+def test_a_method_that_trains_nothing_adds_nothing():
+    run = run_of("double-rounding")
+    still = run.model_copy(update={"method": resolved_choice(Choice(name="ptmq"), "methods")})
+    assert is_bare(still)
+    assert pass_work(still, trained=False).flops == pass_work(run, trained=False).flops
