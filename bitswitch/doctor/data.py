@@ -8,12 +8,12 @@ from typing import Any
 
 from bitswitch.assets import asset
 from bitswitch.doctor.finding import Finding
+from bitswitch.doctor.settings import setting
 from bitswitch.runtime.cache import digest
-from bitswitch.spec.yaml_files import read_yaml
 from bitswitch.suite.base import content_of, lineage
 from bitswitch.suite.suite import suite_path
 
-SETTINGS, SUITES = Path("config/config.yaml"), Path("config/suites")
+SUITES = Path("config/suites")
 READY = Path("results/data")
 """Where the workflow notes what the check of a dataset found, by data folder."""
 MADE_UP = "made-up"
@@ -22,7 +22,7 @@ MADE_UP = "made-up"
 
 def findings() -> Iterator[Finding]:
     """Look at the datasets of all suites, those of this folder and those of the package."""
-    data = _data_folder()
+    data = Path(setting("data", "data")).expanduser()
     needed: dict[tuple[str, bool], list[str]] = {}
     embedded = []
     for path in _suites():
@@ -57,12 +57,6 @@ def _of_dataset(name: str, made_up: bool, suites: list[str], data: Path) -> Find
     verb, folder = ("fake", "--to") if made_up else ("prepare", "--data")
     mend = shlex.join(["bitswitch", "data", verb, "--suite", suites[0], folder, str(data)])
     return Finding(what, "missing", f"not checked below {data}", needed_by, mend)
-
-
-def _data_folder() -> Path:
-    """Return the data folder that settings of this folder name."""
-    settings = read_yaml(SETTINGS) if SETTINGS.exists() else {}
-    return Path(settings.get("data", "data")).expanduser()
 
 
 def _suites() -> list[Path]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bitswitch.doctor.finding import Finding, size
 from bitswitch.doctor.installation import cuda_of_torch, pip_install
+from bitswitch.doctor.settings import setting
 from bitswitch.errors import LockError
 from bitswitch.runtime.devices import available_cpus
 from bitswitch.runtime.gpus import VISIBLE, visible
@@ -25,7 +26,9 @@ def gpu() -> Iterator[Finding]:
     """Look for GPUs, and whether torch is built for them; a job refuses one that it cannot use."""
     found = visible()
     count = len(found.gpus)
-    if found.fault:
+    if setting("device", "auto") == "cpu":
+        yield Finding("GPU", "ok", f"{count} here; device: cpu is set", "suites of published data")
+    elif found.fault:
         cpu = "snakemake --cores 8 all --config device=cpu"
         mend = f"unset {VISIBLE}   # or train on the processor: {cpu}"
         yield Finding("GPU", "broken", found.fault, "every training run", mend, stops=True)

@@ -128,6 +128,13 @@ def test_a_gpu_that_cannot_be_used_is_broken(monkeypatch, names, cuda, state, sa
     assert mend in finding.mend
 
 
+def test_no_gpu_is_missed_where_the_processor_is_set(monkeypatch, working_folder):
+    (working_folder / "config").mkdir()
+    (working_folder / "config" / "config.yaml").write_text("device: cpu\n")
+    monkeypatch.setenv(VISIBLE, "0,0")
+    assert only(machine.gpu()).state == "ok"
+
+
 @pytest.mark.parametrize(
     ("free", "limit", "cpus", "state", "stops", "mend"),
     [
