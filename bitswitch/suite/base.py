@@ -5,11 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bitswitch.errors import SpecError, shown
+from bitswitch.errors import SpecError, hint, shown
 from bitswitch.spec.yaml_files import merge, read_yaml
 
 KEY = "base"
 """In a suite file: the suite that it is based on, by name or path."""
+CHOSEN = "experiments"
 OWN = ("name", "title")
 """What a suite does not take from its base."""
 
@@ -40,17 +41,34 @@ def lineage(path: Path, locate: Locate) -> tuple[Path, ...]:
 
 
 def content_of(files: tuple[Path, ...]) -> Any:
-    """Return what the first of ``files`` says, laid over the others, each over the next."""
-    first, *others = map(_content, files)
-    if isinstance(first, dict):
-        first = {key: value for key, value in first.items() if key != KEY}
-    for path, base in zip(files[1:], others, strict=True):
-        if not isinstance(base, dict) or not isinstance(first, dict):
+    """Return what the first of ``files`` says, laid over the others, each over the next.
+
+    Experiments that are a list of names are those of the base, and no others.
+
+    Raises:
+        SpecError: a base is no mapping, or lacks an experiment that is named.
+    """
+    *above, whole = map(_content, files)
+    for path, found in reversed(list(zip(files, above, strict=False))):
+        if not isinstance(whole, dict):
+            raise SpecError(f"{path}: base: '{shown(found[KEY])}' is no suite: it holds no mapping")
+        base = {key: value for key, value in whole.items() if key not in OWN}
+        own = {key: value for key, value in found.items() if key != KEY}
+        if isinstance(own.get(CHOSEN), list):
+            base[CHOSEN] = _chosen(path, own.pop(CHOSEN), base.get(CHOSEN) or {})
+        whole = merge(base, own)
+    return dict(whole) if isinstance(whole, dict) else whole
+
+
+def _chosen(path: Path, names: list[Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Return the experiments of a base that are named."""
+    for name in names:
+        if name not in known:
             raise SpecError(
-                f"{path if isinstance(first, dict) else files[0]} is no suite: no mapping"
+                f"{path}: {CHOSEN}: its base has no experiment '{shown(str(name))}'."
+                f"{hint(str(name), known)}\n  known: {', '.join(known)}"
             )
-        first = merge({key: base[key] for key in base if key not in (KEY, *OWN)}, first)
-    return first
+    return {name: known[name] for name in names}
 
 
 def _content(path: Path) -> Any:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from bitswitch.suite.base import KEY, OWN
+from bitswitch.suite.base import CHOSEN, KEY, OWN
 from bitswitch.suite.suite import Suite
 
 BASE = {"type": "string", "description": "The suite that this one is laid over, by name or path."}
+CHOSEN_DESCRIPTION = "Those of the base, and no others."
 PARTIAL = (
     *("NetworkSpec", "TrainingSpec", "ExperimentSpec", "VariantSpec", "SearchVariantSpec"),
     *("ScoreSpec", "Choice"),
@@ -27,6 +28,8 @@ def suite_schema() -> dict[str, Any]:
         "then": {"required": list(OWN)},
         "else": {"required": schema.pop("required")},
     }
+    names = {"type": "array", "items": {"type": "string"}, "description": CHOSEN_DESCRIPTION}
+    schema["properties"][CHOSEN] = {"anyOf": [names, schema["properties"][CHOSEN]]}
     definitions = schema["$defs"]
     for name in PARTIAL:
         del definitions[name]["required"]

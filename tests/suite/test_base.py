@@ -45,6 +45,15 @@ def test_what_a_suite_says_is_laid_over_its_base(write):
     assert load_suite(path).data == "published", "an edited base is read again"
 
 
+def test_a_list_of_experiments_takes_these_of_the_base_with_their_runs(write):
+    one = CONTENT["experiments"]["one"]
+    changed = one | {"variants": {"other": {"title": "x", "training": {"update": "separate"}}}}
+    base = load_suite(write("small", CONTENT | {"experiments": {"one": one, "two": changed}}))
+    suite = load_suite(write("own", based(experiments=["two"])))
+    assert suite.experiments == {"two": base.experiments["two"]}
+    assert set(suite.runs) < set(base.runs)
+
+
 def test_a_base_may_have_a_base(write):
     write("small", CONTENT)
     write("middle", based(name="middle", seeds=[7]))
@@ -58,7 +67,8 @@ def test_a_base_may_have_a_base(write):
         (based(base=["small"]), "base: the name of a suite is needed, not "),
         (based(base="own"), "base: 'own' is based on this suite"),
         ({"base": "small", "title": "x"}, "name: this key is required"),
-        (based(base="list"), "is no suite: no mapping"),
+        (based(base="list"), "base: 'list' is no suite: it holds no mapping"),
+        (based(experiments=["one", "two"]), "its base has no experiment 'two'."),
     ],
 )
 def test_a_base_that_is_none_is_refused(write, content, message):
