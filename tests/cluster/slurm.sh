@@ -12,11 +12,7 @@ install() {
     command -v slurmctld >/dev/null && command -v munged >/dev/null && return
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    # No daemon of the packages starts here; ours are configured by their own files.
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-    chmod +x /usr/sbin/policy-rc.d
     apt-get install -qq -y --no-install-recommends slurm-wlm munge >/dev/null
-    rm /usr/sbin/policy-rc.d
 }
 
 start() {
@@ -92,7 +88,12 @@ END
 stop() {
     local file
     for file in "$1"/slurmd.pid "$1"/slurmctld.pid "$1"/munge/pid; do
-        [ -s "$file" ] && kill "$(cat "$file")" 2>/dev/null || true
+        [ -s "$file" ] && kill "$(cat "$file")" 2>/dev/null || continue
+        # Each removes the file as it ends.
+        for _ in $(seq 80); do
+            [ -e "$file" ] || break
+            sleep 0.25
+        done
     done
     for file in slurm gres; do
         [ "$(readlink "/etc/slurm/$file.conf")" != "$1/$file.conf" ] || rm "/etc/slurm/$file.conf"
