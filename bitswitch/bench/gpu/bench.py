@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bitswitch.bench.gpu import process
-from bitswitch.bench.gpu.process import PARTS, Ended, Part
+from bitswitch.bench.gpu.process import NO_TIME, PARTS, Ended, Part
 from bitswitch.bench.measured import Measured
 from bitswitch.errors import DeviceError, SpecError, hint
 from bitswitch.results.device_bench import DeviceBench, PartResult, check_place, slug
@@ -146,7 +146,7 @@ def render(bench: DeviceBench) -> str:
             Measured("Measured besides", ("what", "figure"), tuple(figures), {}).render()
         )
     sections += _listed("Not right:", bench.failures)
-    left_out = [f"{part.name}: {text}" for part in bench.parts for text in part.left_out]
+    left_out = [line for part in bench.parts for line in _left_out(part)]
     return "\n\n".join([*sections, *_listed("Left out:", left_out)])
 
 
@@ -178,6 +178,14 @@ def _steps(bench: DeviceBench) -> str:
     return Measured(
         "Training steps", (*columns, "peak memory", "energy of a step"), rows, {}
     ).render()
+
+
+def _left_out(part: PartResult) -> list[str]:
+    """Return a line for everything that was left out, one for all that there was no time for."""
+    end = f": {NO_TIME}"
+    late = [text.removesuffix(end) for text in part.left_out if text.endswith(end)]
+    lines = [f"{part.name}: {text}" for text in part.left_out if not text.endswith(end)]
+    return [*lines, *([f"{part.name}, {NO_TIME}: {'; '.join(late)}"] if late else [])]
 
 
 def _listed(title: str, lines: Sequence[str]) -> list[str]:

@@ -10,8 +10,8 @@ from typing import cast
 import torch
 
 from bitswitch.bench.gpu.learning import accepted
+from bitswitch.bench.gpu.process import NO_TIME
 from bitswitch.bench.gpu.setting import (
-    NO_TIME,
     Finding,
     LeftOut,
     Setting,
@@ -44,8 +44,7 @@ def measure(setting: Setting) -> Iterator[Finding]:
             yield LeftOut(text=f"{name}: {NO_TIME}")
             continue
         with watch.timed():
-            found = list(compared(name, setting))
-        yield from found
+            yield from compared(name, setting)
 
 
 def compared(method: str, setting: Setting) -> Iterator[Finding]:

@@ -14,7 +14,8 @@ from typing import NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from bitswitch.bench.gpu.setting import NO_TIME, SHORT, Finding, LeftOut, Setting, failed, within
+from bitswitch.bench.gpu.process import NO_TIME
+from bitswitch.bench.gpu.setting import SHORT, Finding, LeftOut, Setting, failed, within
 from bitswitch.deployment.narrowing import RoundingRule, narrow
 from bitswitch.deployment.packing import pack, unpack
 from bitswitch.errors import EncodingError

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from bitswitch import stages
-from bitswitch.bench.gpu.setting import NO_TIME, SHORT, Finding, LeftOut, Setting, Stopwatch, failed
+from bitswitch.bench.gpu.process import NO_TIME
+from bitswitch.bench.gpu.setting import SHORT, Finding, LeftOut, Setting, Stopwatch, failed
 from bitswitch.errors import Interrupted
 from bitswitch.plugins import facts, registry
 from bitswitch.plugins.resolve import resolved
@@ -81,8 +82,7 @@ def measure(setting: Setting) -> Iterator[Finding]:
                 yield LeftOut(text=f"{name}: {NO_TIME}")
                 continue
             with watch.timed():
-                found = list(checked(name, setting.device, Path(folder)))
-            yield from found
+                yield from checked(name, setting.device, Path(folder))
 
 
 @contextmanager

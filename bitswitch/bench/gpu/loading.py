@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bitswitch.bench.gpu.setting import NO_TIME, Finding, LeftOut, Setting, failed
+from bitswitch.bench.gpu.process import NO_TIME
+from bitswitch.bench.gpu.setting import Finding, LeftOut, Setting, failed
 from bitswitch.bench.loader import OPTIONS, made_up_files, packed
 from bitswitch.contracts.streams import Stream
 from bitswitch.data.crops import MEAN, STD, Pictures

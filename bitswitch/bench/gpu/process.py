@@ -20,6 +20,7 @@ GRACE_S = 20.0
 """What a part may overrun its time by, to end what it has begun."""
 QUOTED = 300
 """Letters of an error."""
+NO_TIME = "no time left"
 OVER = "its time was over before it had done what it was doing"
 
 

@@ -20,8 +20,6 @@ class LeftOut(Record):
 Finding = Check | Figure | MeasuredPasses | LeftOut
 """What parts yield, one by one, so that all that was found remains where a part breaks off."""
 
-NO_TIME = "no time left"
-
 SHORT: dict[str, dict[str, int]] = {
     "kure": {"images": 32, "evaluations": 10},
     "l1-regularization": {"images": 32, "evaluations": 10},

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from bitswitch.bench.gpu.process import NO_TIME
 from bitswitch.bench.gpu.setting import Finding, LeftOut, Setting
 from bitswitch.results.device_bench import Figure
 
@@ -51,7 +52,7 @@ def measure(setting: Setting) -> Iterator[Finding]:
             worker.answer(START_S)
         for count in counts:
             if not setting.has(seconds):
-                yield LeftOut(text=f"{count} runs at once: no time left")
+                yield LeftOut(text=f"{count} runs at once: {NO_TIME}")
                 continue
             speeds = _together(workers[:count], seconds)
             yield Figure(name=f"{count} at once, in all", value=sum(speeds), unit="steps/s")

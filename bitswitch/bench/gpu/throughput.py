@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from bitswitch.bench.gpu.setting import NO_TIME, Finding, LeftOut, Setting, Stopwatch, failed
+from bitswitch.bench.gpu.process import NO_TIME
+from bitswitch.bench.gpu.setting import Finding, LeftOut, Setting, Stopwatch, failed
 from bitswitch.bench.memory import peak_memory_mib
 from bitswitch.planning.networks import unweighted
 from bitswitch.planning.probe import Synthetic, synthetic
@@ -26,6 +27,8 @@ SUITES, TRIAL = ("cifar10", "paper"), ("smoke",)
 """Suites whose runs are measured, on a GPU and to try it out."""
 LEAST_STEPS, LEAST_S = 3, 0.6
 """What is measured is as long as both say: counters of energy move a few times a second."""
+SHORTER = ("bfloat16", "tf32")
+"""Precisions that a recipe may have instead of ``float32``."""
 LEARNING_RATE = 1e-12
 """Random weights stay as they are: on noise, training diverges."""
 
@@ -75,14 +78,16 @@ def in_order(suites: Sequence[str]) -> list[Wanted]:
     """Return the kinds of steps of ``suites``, each once.
 
     First every network at full precision and with the method that takes most of its passes; then
-    all others of the first suite; then two of the first ones compiled, and all of them in 16 bits
-    where their recipe says 32; then what is left. Within a suite, what takes most passes is first.
+    all others of the first suite; then two of the first ones compiled, and all of them with shorter
+    operands where their recipe says 32 bits; then what is left. Within a suite, what takes most
+    passes comes first.
     """
     kinds = [_kinds(name) for name in suites]
     everything = list(chain(*kinds))
     first = list(_first_of_networks(everything))
     short = [
-        _changed(one, precision="bfloat16")
+        _changed(one, precision=precision)
+        for precision in SHORTER
         for one in first
         if one.run.training.precision == "float32"
     ]

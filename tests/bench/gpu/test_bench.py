@@ -3,11 +3,12 @@
 import time
 
 import pytest
+import torch
 
 from bitswitch.bench.gpu import bench, process
 from bitswitch.bench.gpu.process import PARTS, Part
 from bitswitch.errors import DeviceError, RecordError, SpecError
-from bitswitch.results.device_bench import REFERENCE, DeviceBench
+from bitswitch.results.device_bench import REFERENCE, DeviceBench, PartResult
 from tests.results.test_device_bench import bench as one_file
 
 
@@ -73,3 +74,20 @@ def test_the_table_shows_steps_in_passes():
     (line,) = (line for line in lines if line.startswith("resnet20"))
     assert "500.00 ms  250.00 ms" in line
     assert line.endswith("-")
+
+
+def test_what_there_is_no_time_for_takes_one_line():
+    part = PartResult(
+        name="x", seconds=1.0, left_out=("a: no time left", "b: why", "c: no time left")
+    )
+    text = bench.render(one_file(parts=(part,)))
+    assert text.endswith("Left out:\n  x: b: why\n  x, no time left: a; c")
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_computes_what_a_processor_does():
+    found = bench.measure("cuda", 2.0, bench.chosen("kernels"))
+    assert found.failures == []
+    assert found.parts[0].checks

@@ -5,6 +5,8 @@ import torch
 
 from bitswitch.bench.gpu import kernels
 from bitswitch.bench.gpu.kernels import CPU, Kernel
+from bitswitch.testing.deployment import operands
+from bitswitch.testing.subject import Subject
 
 VALUES = torch.linspace(-3, 3, 257)
 
@@ -68,3 +70,15 @@ def test_an_error_is_a_finding():
 
     (found,) = kernels.checked(Kernel("broken", VALUES, make), CPU)
     assert found.problem == "RuntimeError: no kernel image is available"
+
+
+def test_nothing_stays_on_the_processor():
+    """The meta device refuses operands of another one, as a GPU does."""
+    meta = torch.device("meta")
+    for kernel in kernels.functions((8, 8, 3, 3)):
+        function, _ = kernel.make(meta, torch.float32)
+        assert function(kernel.values.to(meta)).shape == kernel.values.shape
+    subject = Subject.of("mbquant")
+    for one in operands(subject, subject.train_state().model, subject.bitset[-1]):
+        function, _ = kernels._of_operand(one.place, one, trains=True).make(meta, torch.float32)
+        assert function(one.values.to(meta)).shape == one.values.shape

@@ -26,18 +26,25 @@ def test_networks_come_first(order):
     assert all(one.weight > 0 for one in order[:count])
 
 
-def test_16_bits_and_compiled_steps_are_among_them(order):
-    assert any(one.run.training.precision == "bfloat16" for one in order)
+def test_shorter_operands_and_compiled_steps_are_among_them(order):
+    assert {one.run.training.precision for one in order} == {"float32", *throughput.SHORTER}
     compiled = [one for one in order if one.run.training.compile]
     assert {one.kind for one in compiled} == {"compiled"}
     assert compiled[0].name.endswith("float32, compiled")
     assert len({one.run.model.identifier for one in compiled}) > 1
 
 
+class Meter:
+    """Counts six joules at every reading."""
+
+    def read(self):
+        return 6.0
+
+
 def test_a_step_is_measured(monkeypatch):
     monkeypatch.setattr(throughput, "LEAST_S", 0.0)
     wanted = Wanted(still(learning.small_run("double-rounding", (8, 4))), 1.0)
-    found = throughput.measured(wanted, Setting.lasting(CPU, 60), None)
+    found = throughput.measured(wanted, Setting.lasting(CPU, 60), Meter())
     assert (found.model, found.dataset, found.method) == ("resnet8", "digits", "double-rounding")
     assert (found.passes, found.batch_size, found.precision, found.compile) == (
         2,
@@ -47,7 +54,7 @@ def test_a_step_is_measured(monkeypatch):
     )
     assert found.step_s > 0
     assert found.peak_memory_mib > 0
-    assert found.energy_j is None
+    assert found.energy_j == 6.0 / throughput.LEAST_STEPS
 
 
 def test_too_little_memory_is_left_out(monkeypatch):
