@@ -115,7 +115,7 @@ class Parts:
             self.method.on_quantized(model, self.dataset.outputs)
         model.cut_batches(self.spec.training.accumulate)
         checkpoint_blocks(model.net, blocks)
-        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(device)._apply(_channels_last)  # type: ignore[no-untyped-call]
         if self.spec.training.compile:
             model.compile()
         return model
@@ -179,6 +179,14 @@ class Parts:
                 f"{who} needs one class per example; two examples of '{self.spec.dataset.name}' "
                 f"have targets of shape {shape}. Leave it out."
             )
+
+
+def _channels_last(values: Tensor) -> Tensor:
+    """Return ``values`` with channels last in memory if they may be those of a convolution.
+
+    ``Module.to`` does the same, but refuses tables of more axes: a copy for each bit-width.
+    """
+    return values.to(memory_format=torch.channels_last) if values.dim() == 4 else values
 
 
 def load_float(net: nn.Module, start: RunSpec, folder: Path) -> None:

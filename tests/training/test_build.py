@@ -7,6 +7,7 @@ from bitswitch.nn.dataflow import FirstLast
 from bitswitch.plugins.resolve import resolved_choice
 from bitswitch.results.result import write_result
 from bitswitch.spec.run import Choice
+from bitswitch.testing.subject import Subject
 from bitswitch.training import checkpoint
 from bitswitch.training.build import Parts, calibrate, inherit, load_float, start_model
 
@@ -152,6 +153,15 @@ def test_channels_come_last_in_memory(tiny_run):
     model = parts.quantized(parts.float_net(), CPU)
     weight = model.get_parameter("net.stages.0.0.conv1.weight")
     assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", ["gptq", "any-precision-llm", "ptmq", "mbquant"])
+def test_channels_come_last_beside_tables_of_any_number_of_axes(name):
+    parts = Parts.of(Subject.of(name, None, (4, 2), (4,)).spec)
+    model = parts.quantized(parts.float_net(), CPU)
+    weights = [layer.weight for layer in model.layers.values() if layer.weight.dim() == 4]
+    assert len(weights) > 3
+    assert all(one.is_contiguous(memory_format=torch.channels_last) for one in weights)
 
 
 def test_calibration_sets_the_activation_scales_and_repeats(tiny_run, tiny_data):
