@@ -14,6 +14,7 @@ from bitswitch.deployment.text import text_of, tokens_of
 from bitswitch.errors import SpecError
 from bitswitch.nn.cache import KeyValueCache, takes_cache
 from bitswitch.nn.policy import resolve
+from bitswitch.runtime import transfers
 
 USUAL = 64
 """Tokens that are generated unless more or fewer are wanted; the context may end before."""
@@ -68,7 +69,8 @@ class ExactReader:
 
     def __init__(self, model: IntegerModel, cached: bool = True) -> None:
         self._model = model
-        self._read = CachedReader(model.net, model, cached=cached)
+        device = next(iter(model.net.state_dict().values())).device
+        self._read = CachedReader(model.net, model, device, cached)
 
     def __call__(self, tokens: Tensor, bits: int) -> Tensor:
         with self._model.at(bits):
@@ -144,17 +146,21 @@ def generated(
 
 def most_likely(logits: Tensor) -> int:
     """Return the token with the largest of ``logits``."""
-    return int(logits.argmax())
+    token: int = transfers.to_host(logits.argmax())
+    return token
 
 
 def drawn(temperature: float, seed: int) -> Pick:
-    """Return what draws tokens by their probability at ``temperature``; at 0 the most likely."""
+    """Return what draws tokens by their probability at ``temperature``; at 0 the most likely.
+
+    They are drawn on the processor, wherever the network computes.
+    """
     if temperature == 0:
         return most_likely
     draw = torch.Generator().manual_seed(seed)
 
     def pick(logits: Tensor) -> int:
-        shares = (logits.double() / temperature).softmax(0)
+        shares = (transfers.to_cpu(logits).double() / temperature).softmax(0)
         return int(torch.multinomial(shares, 1, generator=draw))
 
     return pick

@@ -93,17 +93,31 @@ def likelihoods(
     for start in range(0, len(order), batch_size):
         some = order[start : start + batch_size]
         rows = [torch.tensor(windows[one]) for one in some]
-        said = logits(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device))
-        for one, row, window in zip(some, said, rows, strict=True):
-            asked = torch.tensor(pairs[one].continuation, device=device)
-            found[one] = _likelihood(row[len(window) - len(asked) : len(window)], asked)
+        said = logits(_padded(rows, device))
+        asked = _padded([torch.tensor(pairs[one].continuation) for one in some], device)
+        ends = [(len(windows[one]), len(pairs[one].continuation)) for one in some]
+        values = [
+            _likelihood(row[end - count : end], wanted[:count])
+            for row, wanted, (end, count) in zip(said, asked, ends, strict=True)
+        ]
+        sent = transfers.to_host(torch.stack(values))
+        for one, (log, is_greedy) in zip(some, sent, strict=True):
+            found[one] = Likelihood(log, bool(is_greedy))
     return [found[one] for one in range(len(pairs))]
 
 
-def _likelihood(rows: Tensor, asked: Tensor) -> Likelihood:
-    """Return what logits [t, vocabulary] say of the tokens [t] that were asked for."""
+def _padded(rows: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Return tokens of several lengths as one table, sent to ``device`` at once."""
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True).to(device)
+
+
+def _likelihood(rows: Tensor, asked: Tensor) -> Tensor:
+    """Return what logits [t, vocabulary] say of the tokens [t] that were asked for.
+
+    Returns:
+        Log-probability, and 1 where each is the most likely one; float64 [2].
+    """
     exact = rows.to(torch.promote_types(rows.dtype, torch.float32))
     logs = exact.log_softmax(-1).gather(1, asked[:, None]).double().sum()
     greedy = (exact.argmax(-1) == asked).all()
-    log, is_greedy = transfers.to_host(torch.stack([logs, greedy.double()]))
-    return Likelihood(log, bool(is_greedy))
+    return torch.stack([logs, greedy.double()])

@@ -156,6 +156,10 @@ def _summed(rows: Tensor, labels: Tensor) -> Tensor:
     return cross_entropy(_exact(rows), labels, reduction="sum")
 
 
+_UNSEEN = -1.0
+"""Stands for the mean loss of a window of which nothing counts."""
+
+
 class Likelihoods(Evaluator):
     """Negative log-likelihoods in nats, added up on the device.
 
@@ -171,6 +175,7 @@ class Likelihoods(Evaluator):
         self.examples = 0
         self._sums: Tensor | None = None
         self._means: list[Tensor] = []
+        self._bytes_of = task.bytes_of  # on the device, once there is a batch
 
     @torch.no_grad()
     def add(self, outputs: Any, targets: Tensor) -> None:
@@ -179,12 +184,12 @@ class Likelihoods(Evaluator):
         counted = targets != UNCOUNTED
         lengths = counted.sum(1)
         seen = lengths > 0
-        means = losses.sum(1)[seen] / lengths[seen]
+        means = losses.sum(1) / lengths.clamp(min=1)
         found = [
             losses.sum(),
             (rows.argmax(1) == labels).sum(),
             counted.sum(),
-            self._bytes(targets[counted]),
+            self._bytes(targets, counted),
             seen.sum(),
             means.sum(),
             means.square().sum(),
@@ -192,13 +197,15 @@ class Likelihoods(Evaluator):
         if self._sums is None:
             self._sums = torch.zeros(len(found), dtype=torch.float64, device=rows.device)
         self._sums += torch.stack([value.double() for value in found])
-        self._means.append(means)
+        self._means.append(means.where(seen, _UNSEEN))
         self.examples += len(targets)
 
-    def _bytes(self, tokens: Tensor) -> Tensor:
-        """Return how many bytes ``tokens`` [n] stand for, []."""
-        known = self.task.bytes_of
-        return torch.ones_like(tokens).sum() if known is None else known.to(tokens)[tokens].sum()
+    def _bytes(self, tokens: Tensor, counted: Tensor) -> Tensor:
+        """Return how many bytes those ``tokens`` stand for that are ``counted``, []."""
+        if self._bytes_of is None:
+            return counted.sum()
+        self._bytes_of = self._bytes_of.to(tokens)
+        return self._bytes_of[tokens.clamp(min=0)].where(counted, 0).sum()
 
     def merge(self, other: Self) -> None:
         if other._sums is not None:
@@ -210,7 +217,8 @@ class Likelihoods(Evaluator):
     def result(self) -> Found:
         if self._sums is None:
             raise ValueError("nothing was evaluated")
-        loss, right, count, size, windows, total, squares = transfers.to_host(self._sums)
+        found = transfers.to_host(torch.cat([self._sums, *self._means]))
+        loss, right, count, size, windows, total, squares = found[: len(self._sums)]
         if not count:
             raise ValueError("no position counts: every target is -100")
         values = {
@@ -220,8 +228,8 @@ class Likelihoods(Evaluator):
             LOSS: loss / count,
         }
         sums = {"windows": windows, "means": total, "squares": squares}
-        parts = transfers.to_host(torch.cat(self._means))
-        return Found(values, self.examples, sums, tuple(parts))
+        parts = tuple(mean for mean in found[len(self._sums) :] if mean != _UNSEEN)
+        return Found(values, self.examples, sums, parts)
 
 
 def _exp(value: float) -> float:

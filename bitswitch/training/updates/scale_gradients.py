@@ -1,5 +1,6 @@
 """What the gradients of the quantization scales are like, per layer, operand and bit-width."""
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,11 +25,9 @@ class ScaleGradients:
 
     def __init__(self, scales: dict[tuple[str, str], nn.Parameter], device: torch.device) -> None:
         self.scales = scales
-        sizes = torch.tensor([p.numel() for p in scales.values()], dtype=torch.int64)
-        self._sizes = sizes.to(device)
-        self._owner = torch.arange(len(scales)).repeat_interleave(sizes).to(device)
-        """Position of each value's scale, [values]."""
-        self.sums = torch.zeros(4, int(sizes.sum()), dtype=torch.float64, device=device)
+        sizes = tuple(p.numel() for p in scales.values())
+        self._sizes, self._owner = _sizes_and_owners(sizes, device)
+        self.sums = torch.zeros(4, sum(sizes), dtype=torch.float64, device=device)
         """Sum, sum of magnitudes, sum of squares, largest magnitude, [4, values]."""
         self.steps = 0
 
@@ -83,6 +82,17 @@ class ScaleGradients:
         """Take over the sums of an interrupted epoch."""
         self.sums.copy_(state["sums"])
         self.steps = state["steps"]
+
+
+@lru_cache(maxsize=32)
+def _sizes_and_owners(sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return ``sizes`` of scales, [scales], and the position of each value's scale, [values].
+
+    They are kept: policies change in every step, sizes hardly do, and whatever is sent to a device
+    waits for it.
+    """
+    counts = torch.tensor(sizes, dtype=torch.int64)
+    return counts.to(device), torch.arange(len(sizes)).repeat_interleave(counts).to(device)
 
 
 def scale_gradients(model: QuantizedModel) -> dict[int, ScaleGradients]:
