@@ -1,5 +1,6 @@
 """``timm``: any network of the timm library, by name."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -90,6 +91,23 @@ class Timm(Model):
         file = _file(name)
         is_here = file.path.exists() or _is_cached(name)
         return None if self.options.weights != "imagenet" or is_here else file
+
+    def recomputable(self, net: nn.Module) -> Sequence[str]:
+        """Return the blocks of residual networks and of vision transformers, DeiT's too.
+
+        Those that drop out values are none: they would drop others the second time.
+        """
+        from timm.models import resnet, vision_transformer
+
+        blocks = (resnet.BasicBlock, resnet.Bottleneck, vision_transformer.Block)
+        found = {name: part for name, part in net.named_modules() if isinstance(part, blocks)}
+        return [name for name, block in found.items() if not _drops_out(block)]
+
+
+def _drops_out(block: nn.Module) -> bool:
+    """Return whether something in ``block`` draws random numbers in training."""
+    rates = ("p", "drop_prob")
+    return any(getattr(part, rate, None) for part in block.modules() for rate in rates)
 
 
 def _read(name: str, file: Download) -> State:

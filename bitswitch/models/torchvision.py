@@ -1,6 +1,7 @@
 """torchvision's ImageNet networks, by name."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -42,6 +43,12 @@ class _Torchvision(Model):
     def download(self) -> Download | None:
         file = self._file()
         return file if self.options.weights == "imagenet" and not file.path.exists() else None
+
+    def recomputable(self, net: nn.Module) -> Sequence[str]:
+        from torchvision.models import mobilenetv2, resnet
+
+        blocks = (resnet.BasicBlock, resnet.Bottleneck, mobilenetv2.InvertedResidual)
+        return [name for name, part in net.named_modules() if isinstance(part, blocks)]
 
     def _file(self) -> Download:
         from torchvision import models

@@ -1,7 +1,7 @@
 """Trade a little time in backward for memory: quantize again instead of keeping a copy."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from bitswitch.nn.norms.switchable import STATISTICS
 from bitswitch.quant.quantizer import Quantizer, Width
 
 _whole_block: ContextVar[bool] = ContextVar("whole_block", default=False)
@@ -40,7 +41,12 @@ class _Again:
         if not (self.block.training and torch.is_grad_enabled()):
             return self.plain(x, *rest)
         output: Tensor = checkpoint(
-            self._alone, x, *rest, use_reentrant=False, preserve_rng_state=False
+            self._alone,
+            x,
+            *rest,
+            use_reentrant=False,
+            preserve_rng_state=False,
+            context_fn=lambda: (nullcontext(), _uncounted(self.block)),
         )
         return output
 
@@ -50,6 +56,21 @@ class _Again:
             return self.plain(x, *rest)
         finally:
             _whole_block.reset(token)
+
+
+@contextmanager
+def _uncounted(block: nn.Module) -> Iterator[None]:
+    """Leave the statistics of batch norms as they are: they have counted the batch already."""
+    kept = [
+        (buffer.data, buffer.clone())
+        for name, buffer in block.named_buffers()
+        if name.rpartition(".")[2] in STATISTICS
+    ]
+    try:
+        yield
+    finally:  # torch leaves by an exception once it has all that backward needs
+        for data, before in kept:
+            data.copy_(before)
 
 
 def quantized_again_in_backward(

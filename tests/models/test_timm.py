@@ -17,6 +17,14 @@ def test_any_timm_model_is_built_by_name():
         assert net(torch.randn(1, 3, 32, 32)).shape == (1, 7)
 
 
+@pytest.mark.parametrize(("rate", "blocks"), [(0.0, ["blocks.0", "blocks.1"]), (0.1, ["blocks.0"])])
+def test_blocks_that_drop_out_are_not_computed_again(rate, blocks):
+    """Stochastic depth grows from block to block; the first one has none."""
+    arguments = {"img_size": 32, "depth": 2, "drop_path_rate": rate}
+    model = create(architecture="deit_tiny_patch16_224", arguments=arguments)
+    assert model.recomputable(model.build(7, 0)) == blocks
+
+
 def test_weights_depend_on_the_seed_alone():
     state = torch.get_rng_state()
     first, second = (create(architecture="mobilenetv2_050").build(3, 0).state_dict() for _ in "ab")

@@ -10,12 +10,14 @@ NAMES = ("resnet18", "resnet50", "mobilenetv2")
 
 
 @pytest.mark.parametrize(
-    ("name", "weights"),
-    [("resnet18", 11_689_512), ("resnet50", 25_557_032), ("mobilenetv2", 3_504_872)],
+    ("name", "weights", "blocks"),
+    [("resnet18", 11_689_512, 8), ("resnet50", 25_557_032, 16), ("mobilenetv2", 3_504_872, 17)],
 )
-def test_the_number_of_weights_is_the_published_one(name, weights):
-    net = registry.create("models", name, {}).build(1000, 0)
+def test_the_numbers_of_weights_and_blocks_are_the_published_ones(name, weights, blocks):
+    model = registry.create("models", name, {})
+    net = model.build(1000, 0)
     assert sum(p.numel() for p in net.parameters()) == weights
+    assert len(model.recomputable(net)) == blocks
 
 
 @pytest.mark.parametrize("name", NAMES)

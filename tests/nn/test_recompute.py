@@ -3,7 +3,11 @@ import torch
 from torch import nn
 
 from bitswitch.conversion import quantized_layer
-from bitswitch.nn.recompute import quantized_again_in_backward
+from bitswitch.nn.recompute import checkpoint_blocks, quantized_again_in_backward
+from bitswitch.testing.subject import CLASSES, IMAGES, PICTURES, Subject, quantized, take_step
+from bitswitch.training.distillation import Distillation
+from bitswitch.training.state import TrainState
+from tests.recipes import CONVENTIONAL, SEPARATE, first_accepted
 
 from .small_network import double_rounding
 
@@ -53,3 +57,26 @@ def test_nothing_happens_without_gradients():
     make, shape = LAYERS["linear"]
     with torch.no_grad():
         assert make()(torch.rand(shape)).grad_fn is None
+
+
+@pytest.mark.parametrize("recipe", [SEPARATE, CONVENTIONAL, {**CONVENTIONAL, "accumulate": 2}])
+@pytest.mark.parametrize("name", ["double-rounding", "adabits", "bit-mixer", "float32"])
+def test_batch_norms_that_are_computed_again_count_a_batch_once(name, recipe):
+    """Running statistics are those of one forward pass, whatever kind of batch norm has them."""
+
+    def trained(blocks):
+        subject = Subject.of(name)
+        training = first_accepted(subject.spec, (recipe, CONVENTIONAL))
+        method = subject.method()
+        model = quantized(method)
+        if name != "float32":
+            model.calibrate([PICTURES.batch().inputs])
+        checkpoint_blocks(model.net, blocks)
+        memory = Distillation(training, IMAGES, CLASSES)
+        train_state = TrainState.of(method, model.train(), training, memory)
+        for step in range(2):
+            take_step(train_state, step)
+        return model.state_dict()
+
+    plain, again = trained(()), trained(("3", "4", "6", "7"))
+    assert all(torch.equal(again[key], value) for key, value in plain.items())
