@@ -63,7 +63,7 @@ class ClippedQuantizer(Quantizer):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the signedness from a state dict."""
-        self.signed = bool(state)
+        self.signed = bool(transfers.to_host(state))
 
 
 class LearnedClipQuantizer(ClippedQuantizer):

@@ -210,7 +210,7 @@ class ActivationQuantizer(LearnedScaleQuantizer):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the signedness from a state dict."""
-        self.signed = bool(state)
+        self.signed = bool(transfers.to_host(state))
 
 
 def activation_quantizer(

@@ -102,7 +102,7 @@ class TrainingJob(Job):
         if fresh:
             (self.folder / predictions.NAME).unlink(missing_ok=True)
             model = start_model(parts, execution.runs, dataset, execution.device)
-            self.ranks.broadcast(model.state_dict().values())
+            self.ranks.broadcast((*model.parameters(), *model.buffers()))
         else:
             model = parts.quantized(parts.float_net(), execution.device)
         _set_sensitivity(parts, execution)

@@ -23,6 +23,7 @@ from bitswitch.deployment.loading import load
 from bitswitch.deployment.model import IntegerModel
 from bitswitch.deployment.verification.ties import Causes, Trace, causes_in, close_logits
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.runtime import transfers
 from bitswitch.runtime.products import multiplying
 from bitswitch.spec.run import RunSpec
 from bitswitch.training.trained import load_trained
@@ -117,7 +118,9 @@ def compare(
         task: Whose headline is taken of both.
     """
     rows, judges = rows_of(task, "Parity"), (task.evaluator(), task.evaluator())
-    trace, counts, largest = Trace(), torch.zeros(len(_COUNTED), dtype=torch.int64), 0.0
+    trace = Trace()
+    counts: list[Tensor] = []
+    differences: list[Tensor] = []
     with trained.at(policy), integers.at(policy), multiplying("ieee"):
         for batch in batches:
             after = integers(batch.inputs, trace.observe)
@@ -125,8 +128,9 @@ def compare(
                 before = trained(batch.inputs)
             for judge, outputs in zip(judges, (before, after), strict=True):
                 judge.add(outputs, batch.targets)
-            counts += _count(rows.rows(before), rows.rows(after), causes).cpu()
-            largest = max(largest, float((before - after).abs().max()))
+            counts.append(_count(rows.rows(before), rows.rows(after), causes))
+            differences.append((before - after).abs().max())
+    count = transfers.to_host(torch.stack(counts).sum(0))
     metric = task.headline.name
     found = [judge.result() for judge in judges]
     return Agreement(
@@ -134,10 +138,10 @@ def compare(
         metric=metric,
         headline_trained=found[0].values[metric],
         headline_integer=found[1].values[metric],
-        largest_difference=largest,
-        accumulators=dict(trace.accumulators),
+        largest_difference=max(0.0, *transfers.to_host(torch.stack(differences))),
+        accumulators=trace.accumulators,
         integer=found[1],
-        **dict(zip(_COUNTED, counts.tolist(), strict=True)),
+        **dict(zip(_COUNTED, count, strict=True)),
     )
 
 

@@ -12,6 +12,7 @@ from bitswitch.quant.grid import grid_codes, integers
 from bitswitch.quant.integer import cascade_half_even, shift_half_even
 from bitswitch.quant.quantizer import Width
 from bitswitch.results.deployments import Rounding
+from bitswitch.runtime import transfers
 
 
 @torch.no_grad()
@@ -51,11 +52,12 @@ def _sums(weight: Tensor, quantizer: DoubleRoundingQuantizer, width: Width) -> d
     clipping = ((inside - ratios).square() * squared).sum()
     rounding, single = (((codes - inside).square() * squared).sum() for codes in (twice, once))
     # A clipped weight lies on the last code in both cases, so that no product of errors remains.
+    sums = [weight.double().square().sum(), clipping, rounding, single]
+    counts = [(once != twice).sum(), (nearest != cascade).sum()]
+    sent = transfers.to_host(torch.stack([one.double() for one in (*sums, *counts)]))
+    names = ("signal", "clipping", "rounding", "rounding_single")
+    counted = map(int, sent[len(names) :])
     return {
-        "signal": float(weight.double().square().sum()),
-        "clipping": float(clipping),
-        "rounding": float(rounding),
-        "rounding_single": float(single),
-        "differing": int((once != twice).sum()),
-        "cascade_differing": int((nearest != cascade).sum()),
+        **dict(zip(names, sent, strict=False)),
+        **dict(zip(("differing", "cascade_differing"), counted, strict=True)),
     }

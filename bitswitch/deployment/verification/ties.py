@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bitswitch.nn.layers import QuantizedLayer
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.runtime import transfers
 
 TOLERANCE = 2.0**-16
 """Share of a grid's range, or of the largest logit: 128 times the precision of float32, which sums
@@ -22,13 +23,22 @@ class Trace:
     def __init__(self) -> None:
         self.codes: dict[str, deque[Tensor]] = defaultdict(deque)
         """Of the last batch, int16, by layer: one per call."""
-        self.accumulators: dict[str, int] = defaultdict(int)
-        """Largest magnitude by layer, of all batches."""
+        self._largest: dict[str, Tensor] = {}
 
     def observe(self, name: str, codes: Tensor, sums: Tensor) -> None:
         """Keep what one layer has computed."""
         self.codes[name].append(codes.to(torch.int16))
-        self.accumulators[name] = max(self.accumulators[name], int(sums.abs().max()))
+        largest = sums.abs().max()
+        before = self._largest.get(name, largest)
+        self._largest[name] = torch.maximum(before, largest)
+
+    @property
+    def accumulators(self) -> dict[str, int]:
+        """Largest magnitude by layer, of all batches."""
+        values = (
+            transfers.to_host(torch.stack(list(self._largest.values()))) if self._largest else []
+        )
+        return {name: int(value) for name, value in zip(self._largest, values, strict=True)}
 
 
 class Causes:

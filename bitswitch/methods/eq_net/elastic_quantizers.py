@@ -127,7 +127,7 @@ class ElasticActivationQuantizer(ElasticQuantizer):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the signedness from a state dict."""
-        self.signed = bool(state)
+        self.signed = bool(transfers.to_host(state))
 
 
 def _ends(rows: Tensor, symmetric: bool) -> tuple[Tensor, Tensor]:

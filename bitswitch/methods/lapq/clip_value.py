@@ -104,7 +104,7 @@ class ClipQuantizer(Quantizer):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the signedness from a state dict."""
-        self.signed = bool(state)
+        self.signed = bool(transfers.to_host(state))
 
 
 def _device(weight: Tensor | None) -> torch.device | None:

@@ -98,14 +98,14 @@ class L1Regularization(Method):
         layers, memory = list(context.model.layers.values()), context.model.memory
         weights = [layer.weight for layer in layers] if options.weight_strength else []
         inputs = [memory.seen.pop(one) for one in layers] if isinstance(memory, _Inputs) else []
-        strengths = [options.weight_strength] * len(weights)
-        strengths += [options.activation_strength] * len(inputs)
-        if not strengths:
+        if not weights and not inputs:
             return loss
         # The graph of the first backward pass is kept, and so can be differentiated.
         gradients = torch.autograd.grad(loss, [*weights, *inputs], create_graph=True)
         norms = torch.stack([gradient.abs().sum() for gradient in gradients])
-        return loss + norms @ norms.new_tensor(strengths)
+        pairs = ((weights, options.weight_strength), (inputs, options.activation_strength))
+        strengths = [norms.new_full((len(some),), strength) for some, strength in pairs]
+        return loss + norms @ torch.cat(strengths)
 
     def finish(self, model: "QuantizedModel", batches: Callable[[], Iterator[Batch]]) -> None:
         options = self.options

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, softmax
 
+from bitswitch.runtime import transfers
 from bitswitch.runtime.ranks import ALONE
 
 
@@ -85,4 +86,4 @@ class AdaptiveLabels(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the epoch from a state dict."""
-        self.epoch = int(state)
+        self.epoch = transfers.to_host(state)
