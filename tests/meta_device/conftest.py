@@ -7,6 +7,8 @@ there. ``transfers.to_host`` alone is replaced, and counted.
 import pytest
 import torch
 from torch.optim import Adam
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bitswitch.methods.eq_net import elastic_quantizers
 from bitswitch.methods.lapq import clip_value
@@ -42,6 +44,37 @@ class Host:
         return count
 
 
+class Uploads(TorchDispatchMode):
+    """Counts what is sent to the device: it waits for that too, unless the memory is pinned.
+
+    A scalar of the processor beside tensors of the device is none: it goes with the kernel.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if any(one.device == META for one in _tensors(found)):
+            here = any(one.device != META and one.dim() for one in _tensors((args, kwargs)))
+            self.count += here or function is torch.ops.aten.lift_fresh.default
+        return found
+
+
+def _tensors(tree):
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+class Draw:
+    """A generator of the meta device, which has none of its own; random tensors have no values."""
+
+    device = META
+
+    def manual_seed(self, seed):
+        return self
+
+
 class SeveralKernels(Adam):
     """Adam without its fused kernel, which meta does not have."""
 
@@ -65,3 +98,20 @@ def host(monkeypatch):
     monkeypatch.setattr(transfers, "to_host", made)
     monkeypatch.setattr(transfers, "to_cpu", made.to_cpu)
     return made
+
+
+@pytest.fixture
+def drawing(monkeypatch):
+    """Let random tensors be drawn on the meta device by generators of its own."""
+    make = torch.Generator
+    monkeypatch.setattr(torch, "Generator", lambda at="cpu": Draw() if at == META else make(at))
+    for name in ("rand", "randint"):
+        monkeypatch.setattr(torch, name, _drawing(getattr(torch, name)))
+
+
+def _drawing(function):
+    def drawn(*shape, generator=None, **options):
+        more = {} if isinstance(generator, Draw) else {"generator": generator}
+        return function(*shape, **more, **options)
+
+    return drawn

@@ -1,54 +1,37 @@
-import pytest
+from contextlib import suppress
+from io import BytesIO
 
-from bitswitch.contracts.data import Batch
+import pytest
+import torch
+
 from bitswitch.contracts.method import Method, StepInfo
 from bitswitch.contracts.streams import Stream
 from bitswitch.conversion import quantize
+from bitswitch.errors import EncodingError
 from bitswitch.nn.recalibration import recalibrate
 from bitswitch.plugins import registry
 from bitswitch.plugins.resolve import resolved
 from bitswitch.runtime.randomness import generator
 from bitswitch.spec.run import RunSpec
-from bitswitch.testing.subject import CLASSES, IMAGES, TASK, Subject, batch, network, quantized
+from bitswitch.testing.subject import TASK, Subject, network
 from bitswitch.training.build import Parts, calibrate
-from bitswitch.training.distillation import Distillation
 from bitswitch.training.evaluation import evaluate
-from bitswitch.training.state import TrainState
 from bitswitch.training.step import queue_step, train_step
 from tests.conftest import TINY
-from tests.recipes import RECIPES, SEPARATE, first_accepted, in_turn
+from tests.recipes import CONVENTIONAL, SEPARATE, in_turn
 
-from .conftest import META
+from .conftest import META, Uploads
+from .learners import BITSETS, OPTIONS, learner_of, on_meta
 
-BITSETS = ((4, 2), (4,), (32,))
-OPTIONS = {
-    "eq-net": {"channel_candidates": 5},
-    "kure": {"iterations": 0},
-    "l1-regularization": {"iterations": 0},
-}
 METHODS = registry.names("methods")
-FINISHING = [
-    name
-    for name in METHODS
-    # ptmq draws its random numbers on the device, which meta cannot.
-    if registry.load("methods", name).finish is not Method.finish and name != "ptmq"
-]
-
-
-def on_meta(number=0):
-    return Batch(*(part.to(META) for part in batch(number)))
-
-
-def learner_of(name, recipes=RECIPES[-1:]):
-    """Return a learner as a run makes it, on the meta device, with the first recipe it accepts."""
-    subject = Subject.of(name, OPTIONS.get(name), *BITSETS)
-    training = first_accepted(subject.spec, recipes)
-    method = subject.method()
-    model = quantized(method).to(META)
-    if name != "float32":
-        model.calibrate([on_meta().inputs])
-    memory = Distillation(training, IMAGES, CLASSES)
-    return TrainState.of(method, model.train(), training, memory)
+FINISHING = [name for name in METHODS if registry.load("methods", name).finish is not Method.finish]
+SCALE_STEPS = {
+    "clipped": "sgd",
+    "normalized": "sgd",
+    "lars": "sgd",
+    "lamb": "adam",
+    "relative": "adam",
+}
 
 
 def step_info(step=0, steps=40):
@@ -73,10 +56,10 @@ def test_meta_device_waits_for_what_the_next_update_needs_and_once_per_bit_width
     model = train_state.model
     host.since()
     steps = (0, 20) if name in ("coquant", "rfquant") else (0,)  # schedules have begun at 20
+    # Where predictions are remembered: which images these are, and what was said of them.
+    remembered = 0 if train_state.distillation.memory is None else 2
     for step in steps:
         results = train_step(train_state, on_meta(step), 1e-3, step_info(step))
-        # Where predictions are remembered: which images these are, and what was said of them.
-        remembered = 0 if train_state.distillation.memory is None else 2
         assert host.since() <= len(results) + bool(train_state.scales) + remembered
     needed = name in WAITING or train_state.method.needs_scale_gradients(train_state.training)
     if not needed:
@@ -90,9 +73,59 @@ def test_meta_device_waits_for_what_the_next_update_needs_and_once_per_bit_width
     assert host.since() == len(model.bitset)
     recalibrate(model, lambda: [on_meta().inputs])
     assert host.since() == 0
-    model.load_state_dict(model.state_dict())
+    take_up(train_state)
+    model.train()
+    batch = on_meta()
+    with Uploads() as sent:
+        train_step(train_state, batch, 1e-3, step_info(step))
+    chosen = name == "rfquant"  # a few times in a run: which layers go without a bit-width
+    assert sent.count <= bool(remembered) + chosen
+    check_codes(model)
 
 
+def take_up(train_state):
+    """Load what a checkpoint has of the state."""
+    sums = [one.state_dict() for one in train_state.gradients.values()]
+    parts = (train_state.model, train_state.optimizers)
+    buffer = BytesIO()
+    torch.save([[part.state_dict() for part in parts], sums], buffer)
+    buffer.seek(0)
+    states, sums = torch.load(buffer, weights_only=True)
+    for part, state in zip(parts, states, strict=True):
+        part.load_state_dict(state)
+    for gradients, state in zip(train_state.gradients.values(), sums, strict=True):
+        gradients.load_state_dict(state)
+
+
+def check_codes(model):
+    """Encode what every layer multiplies, where it has codes."""
+    for bits in model.bitset:
+        with model.at(bits):
+            for layer in model.quantized_layers.values():
+                with suppress(EncodingError):
+                    codes = layer.weight_quantizer.encode(layer.weight, layer.weight_switch.width)
+                    assert {x.device for x in codes if isinstance(x, torch.Tensor)} == {META}
+
+
+@pytest.mark.parametrize("rule", SCALE_STEPS)
+def test_meta_device_moves_scales_by_every_rule(rule, host):
+    recipe = {**SEPARATE, "scale_step": rule, "scale_optimizer": SCALE_STEPS[rule]}
+    train_state = learner_of("lsq", (recipe,))
+    host.since()
+    results = train_step(train_state, on_meta(), 1e-3, step_info())
+    assert host.since() <= len(results) + 1
+
+
+@pytest.mark.parametrize("recipe", [SEPARATE, CONVENTIONAL])
+def test_meta_device_takes_a_batch_in_parts_and_computes_blocks_again(recipe, host):
+    recipe = {**recipe, "accumulate": 2, "clip_norm": 1.0, "clip_value": 1.0}
+    train_state = learner_of("double-rounding", (recipe,), blocks=("3", "6"))
+    host.since()
+    results = train_step(train_state, on_meta(), 1e-3, step_info())
+    assert host.since() <= len(results) + 1
+
+
+@pytest.mark.usefixtures("drawing")
 @pytest.mark.parametrize("name", FINISHING)
 def test_meta_device_finishes(name):
     train_state = learner_of(name)
