@@ -2,6 +2,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bitswitch.contracts.streams import Stream
 from bitswitch.data.memory import InMemory, Split, Transform
@@ -115,6 +117,32 @@ def test_batches_are_contiguous_float():
     assert batch.inputs.is_contiguous()
     assert batch.inputs.dtype == torch.float32
     assert batch.targets.dtype == batch.indices.dtype == torch.int64
+
+
+class Crossings(TorchDispatchMode):
+    """Counts operations that see tensors of two devices: copies from one to the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        tensors = [one for one in tree_leaves((args, kwargs, result)) if torch.is_tensor(one)]
+        self.count += len({one.device for one in tensors}) > 1
+        return result
+
+
+def test_an_epoch_moves_its_order_crops_and_flips_to_the_device_and_no_batch_anything():
+    cpu = opened()
+    data = InMemory(cpu.splits, cpu.look, torch.device("meta"))
+    with Crossings() as crossings:
+        batches = data.train_batches(5, TRAINING, 0, 0)
+        next(batches)
+        assert crossings.count == 3
+        assert len(list(batches)) == 3
+        assert len(list(data.batches("test", 3))) == 3
+    assert crossings.count == 3
 
 
 @pytest.mark.gpu
