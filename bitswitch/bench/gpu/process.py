@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from bitswitch.results.device_bench import Check, Figure, MeasuredPasses, PartResult
 from bitswitch.results.files import parse
 
-ENVIRONMENT = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "OMP_NUM_THREADS": "1"}
-"""The first lets products of matrices be the same every time, if a process asks for that."""
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+"""As the workflow trains."""
+REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+"""Lets products of matrices be the same every time, if a process asks for that."""
 GRACE_S = 20.0
 """What a part may overrun its time by, to end what it has begun."""
 QUOTED = 300
@@ -32,11 +34,18 @@ class Part(NamedTuple):
     title: str
     share: float
     """Of the time that this and all later parts have, relative to theirs."""
+    environment: Mapping[str, str] = ENVIRONMENT
+    """Variables of its process."""
 
 
 PARTS = (
     Part("kernels", "quantizers beside float64", 2.0),
-    Part("learning", "a short run of every method, interrupted and resumed", 5.0),
+    Part(
+        "learning",
+        "a short run of every method, interrupted and resumed",
+        5.0,
+        ENVIRONMENT | REPEATABLE,
+    ),
     Part("compiled", "compiled steps beside eager ones", 3.0),
     Part("loading", "images that reach the device", 2.0),
     Part("sharing", "several runs at once", 1.5),
@@ -66,12 +75,10 @@ def run(part: Part, device: str, deadline: float, last: float) -> Ended:
         file, log = Path(folder) / "found.jsonl", Path(folder) / "log"
         file.touch()
         command = [sys.executable, "-m", __name__, part.name, device, str(deadline), str(file)]
-        environment = ENVIRONMENT | {"TORCHINDUCTOR_CACHE_DIR": folder}
+        environment = {**os.environ, **part.environment, "TORCHINDUCTOR_CACHE_DIR": folder}
         with (
             log.open("wb") as said,
-            subprocess.Popen(
-                command, env=os.environ | environment, stdout=said, stderr=said
-            ) as process,
+            subprocess.Popen(command, env=environment, stdout=said, stderr=said) as process,
         ):
             try:
                 code: int | None = process.wait(max(1.0, min(deadline + GRACE_S, last) - began))

@@ -17,7 +17,7 @@ from bitswitch.planning.probe import Synthetic, synthetic
 from bitswitch.plugins import facts
 from bitswitch.results.device_bench import MeasuredPasses
 from bitswitch.runtime.energy import Meter, MeterError, meter_of
-from bitswitch.spec.run import Choice, RunSpec
+from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import load_suite, suite_path
 from bitswitch.training.clock import Instant
 from bitswitch.training.step import PassResult, queue_step
@@ -148,13 +148,8 @@ def _changed(wanted: Wanted, **training: Any) -> Wanted:
 
 def _key(run: RunSpec) -> Key:
     training = run.training
-    network = (run.model.name, repr(options(run.model)), run.dataset.name, run.method.name)
+    network = (run.model.name, repr(run.model.options), run.dataset.name, run.method.name)
     return (*network, training.batch_size, training.precision, training.compile)
-
-
-def options(model: Choice) -> dict[str, Any]:
-    """Return the options of a network that is measured, weights left out."""
-    return {name: value for name, value in model.options.items() if "weights" not in name}
 
 
 def measured(wanted: Wanted, setting: Setting, meter: Meter | None) -> Finding:
@@ -192,7 +187,7 @@ def _measured(run: RunSpec, setting: Setting, meter: Meter | None) -> MeasuredPa
     taken = Instant.now().wall - began
     return MeasuredPasses(
         model=run.model.name,
-        model_options=options(run.model),
+        model_options=run.model.options,
         dataset=run.dataset.name,
         method=run.method.name,
         bitset=run.bitset,

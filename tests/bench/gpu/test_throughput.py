@@ -7,6 +7,10 @@ from bitswitch.bench.gpu import learning, throughput
 from bitswitch.bench.gpu.kernels import CPU
 from bitswitch.bench.gpu.setting import LeftOut, Setting
 from bitswitch.bench.gpu.throughput import Wanted, still
+from bitswitch.planning import gpu_model
+from bitswitch.planning.networks import unweighted
+from bitswitch.suite.suite import load_suite, suite_path
+from tests.results.test_device_bench import PASSES
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,17 @@ def test_a_step_is_measured(monkeypatch):
     assert found.step_s > 0
     assert found.peak_memory_mib > 0
     assert found.energy_j == 6.0 / throughput.LEAST_STEPS
+
+
+def test_plans_know_the_network_again(order):
+    suite = load_suite(suite_path("smoke"))
+    runs = {
+        (run.model.name, repr(unweighted(run).model.options)): run for run in suite.runs.values()
+    }
+    for one in order:
+        model = one.run.model
+        found = PASSES.model_copy(update={"model": model.name, "model_options": model.options})
+        assert gpu_model._same_model(found, runs[model.name, repr(model.options)])
 
 
 def test_too_little_memory_is_left_out(monkeypatch):
