@@ -33,6 +33,8 @@ class Work(NamedTuple):
     fused_bytes: float = 0.0
     """As ``other_bytes``, of kernels that a compiler has fused."""
     fused_kernels: float = 0.0
+    host_kernels: float = 0.0
+    """Of the fused ones, those that no graph captures."""
 
     def __add__(self, other: object) -> "Work":
         """Return both, one after the other."""
@@ -46,15 +48,15 @@ class Work(NamedTuple):
 
     @classmethod
     def moving(cls, size: float, kernels: float) -> "Work":
-        """Return so many kernels that read and write ``size`` bytes and cannot be fused."""
-        return cls(0.0, 0.0, size, kernels, size, kernels)
+        """Return so many kernels that read and write ``size`` bytes, alone."""
+        return cls(0.0, 0.0, size, kernels, size, kernels, kernels)
 
 
 class Mode(NamedTuple):
     """How runs use a GPU."""
 
     captured: bool = False
-    """The step is compiled, and captured once: its kernels are fused, and launched together."""
+    """Training is compiled, and its passes captured: kernels are fused, and launched together."""
     runs: int = 1
     """That share the GPU."""
 
@@ -138,15 +140,16 @@ def roofline(on: Device, work: Work, precision: str, mode: Mode) -> Duration:
     """
     left = known().attainable
     share = HALF if precision == "bfloat16" else 1.0
-    other, kernels = work.other_bytes, work.kernels
+    other, kernels, launched = work.other_bytes, work.kernels, work.kernels
     if mode.captured:
         other, kernels = min(other, work.fused_bytes), min(kernels, work.fused_kernels)
-    host_s = 0.0 if mode.captured else left.eager_kernel_s / mode.runs
+        launched = min(kernels, work.host_kernels)
+    host_s = max(left.eager_kernel_s / mode.runs, left.captured_kernel_s)
     rate = on.flops.get(precision, on.flops["float32"])
     terms: dict[Bound, float] = {
         "flop": work.flops / (rate * left.flops),
         "bytes": (work.product_bytes * share + other) / (on.bandwidth * left.bandwidth),
-        "launches": kernels * max(host_s, left.captured_kernel_s),
+        "launches": launched * host_s + (kernels - launched) * left.captured_kernel_s,
     }
     bound = max(terms, key=lambda name: terms[name])
     return Duration(terms[bound], bound)

@@ -88,7 +88,8 @@ class GpuModel:
         return self._works[key]
 
     def _pass_time(self, run: RunSpec, mode: Mode, trained: bool) -> PassTime:
-        """Return what ``pass_time`` does."""
+        """Return what ``pass_time`` does; what is no training is never compiled."""
+        mode = mode._replace(captured=mode.captured and trained)
         precision = run.training.precision if trained else "float32"
         found = _nearest(self.measured, run, precision, mode.captured)
         least = None

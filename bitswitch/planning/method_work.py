@@ -46,6 +46,8 @@ class MethodWork(NamedTuple):
     """Of a pass, over those of the network."""
     updates: float
     """Steps of the optimizers, for a pass."""
+    recurs: bool
+    """Whether each pass of a step has one bit-width, so that a graph captures it."""
 
 
 class _Counted:
@@ -69,6 +71,7 @@ class _Step(NamedTuple):
     flops: float
     """Over those of the network."""
     updates: float
+    recurs: bool
 
     @classmethod
     def of(cls, run: RunSpec, linear: bool, layers: int) -> "_Step":
@@ -92,7 +95,10 @@ class _Step(NamedTuple):
         flops = counted.rest.flops / passes / bare.rest.flops
         weights = counted.rest.times(1 / passes) + bare.rest.times(-1)
         values = counted.examples.times(1 / passes) + bare.examples.times(-1)
-        return cls(weights, values, flops, updates.steps / passes)
+        recurs = all(
+            one.policy is None for one in parts.method.passes(run.training, info, state.layers)
+        )
+        return cls(weights, values, flops, updates.steps / passes, recurs)
 
 
 def method_work(run: RunSpec, linear: bool) -> MethodWork:
@@ -109,22 +115,24 @@ def method_work(run: RunSpec, linear: bool) -> MethodWork:
     layer = two.weights + one.weights.times(-1)
     values = two.values + one.values.times(-1)
     sizes = _sizes(linear, Parts.of(run))
+    fixed = _kernels(one.weights + layer.times(-1))
     return MethodWork(
-        fixed=_kernels(one.weights + layer.times(-1)),
+        fixed=fixed._replace(host_kernels=fixed.fused_kernels),
         layer=_kernels(layer),
         weight=_bytes(layer).times(1 / sizes[0]),
         value=_bytes(values).times(1 / sizes[1]),
         flops=two.flops,
         updates=two.updates,
+        recurs=two.recurs,
     )
 
 
 def _kernels(work: Work) -> Work:
-    return Work(kernels=work.kernels, fused_kernels=work.fused_kernels)
+    return work._replace(flops=0.0, product_bytes=0.0, other_bytes=0.0, fused_bytes=0.0)
 
 
 def _bytes(work: Work) -> Work:
-    return work._replace(flops=0.0, kernels=0.0, fused_kernels=0.0)
+    return work._replace(flops=0.0, kernels=0.0, fused_kernels=0.0, host_kernels=0.0)
 
 
 def _batch(parts: Parts) -> Batch:

@@ -64,6 +64,8 @@ def pass_work(run: RunSpec, trained: bool = True) -> Work:
         fixed += method.weight.times(sum(prod(shape) for shape in shapes.values()))
         updates = method.updates
     work = example.times(batch) + fixed.times(parts)
+    if method is not None and not method.recurs:
+        work = work._replace(host_kernels=work.fused_kernels)
     if not trained:
         return work
     work = work.times(RECOMPUTED) if training.checkpoint_activations else work

@@ -95,6 +95,8 @@ class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made_from = self._made_from(inputs)
         if _is_written(func) and any(_address(one) not in self._sources for one in outputs):
             self._launch([*made_from.values(), *outputs])
+            # Gradients add up outside of compiled graphs; counters of batch norms do not.
+            self._rest["host_kernels"] += outputs[0].is_floating_point()
             for one in outputs:
                 self._sources.pop(_address(one), None)
             return

@@ -28,6 +28,13 @@ def test_launches_take_the_host_or_in_a_captured_graph_the_device():
     assert found == (100 * LEFT.captured_kernel_s, "launches")
 
 
+def test_the_host_launches_what_no_graph_captures():
+    work = Work(kernels=1000, fused_kernels=100, host_kernels=30)
+    expected = 30 * LEFT.eager_kernel_s + 70 * LEFT.captured_kernel_s
+    assert roofline(H100, work, "float32", CAPTURED).time_s == pytest.approx(expected)
+    assert roofline(H100, work, "float32", Mode()).time_s == 1000 * LEFT.eager_kernel_s
+
+
 def test_hosts_launch_side_by_side_and_the_device_does_one_thing_at_a_time():
     work = Work(kernels=1000)
     two, many = (roofline(H100, work, "float32", Mode(runs=runs)).time_s for runs in (2, 1000))
@@ -46,7 +53,7 @@ def test_sixteen_bits_multiply_faster_and_move_half():
 
 @pytest.mark.parametrize("name", devices.known().devices)
 def test_no_option_makes_a_device_slower(name):
-    on, work = devices.device(name), Work(1e12, 1e9, 5e9, 1000, 6e9, 1200)
+    on, work = devices.device(name), Work(1e10, 1e8, 5e9, 1000, 6e9, 1200, 400)
     eager = roofline(on, work, "float32", Mode()).time_s
     for precision in ("float32", "tf32", "bfloat16"):
         for mode in (Mode(), CAPTURED, Mode(runs=4), Mode(True, 4)):

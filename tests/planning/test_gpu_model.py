@@ -109,3 +109,9 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "one.json").write_text("{}")
     with pytest.raises(RecordError):
         GpuModel.of(str(tmp_path / "one.json"))
+
+
+def test_what_is_no_training_is_never_captured(tiny_run):
+    model = GpuModel.of("h100")
+    eager, captured = (model.pass_time(tiny_run(), Mode(on), trained=False) for on in (False, True))
+    assert eager == captured

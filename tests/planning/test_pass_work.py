@@ -97,6 +97,12 @@ def test_captured_steps_are_never_slower(method):
         assert captured < eager
 
 
+def test_passes_at_a_policy_of_their_own_are_compiled_but_launched_by_the_host():
+    recurring, drawn = pass_work(run_of("double-rounding")), pass_work(run_of("bit-mixer"))
+    assert recurring.host_kernels < recurring.fused_kernels / 4
+    assert drawn.host_kernels == drawn.fused_kernels
+
+
 def test_a_method_that_trains_nothing_adds_nothing():
     run = run_of("double-rounding")
     still = run.model_copy(update={"method": resolved_choice(Choice(name="ptmq"), "methods")})

@@ -74,6 +74,14 @@ def test_what_is_there_already_is_written_in_place_at_once():
     assert found == (4 * HIDDEN, 4 * HIDDEN, 2, 2)
 
 
+def test_gradients_that_add_up_stay_outside_of_graphs():
+    weight = torch.ones(WIDTH, WIDTH, requires_grad=True)
+    with Traffic() as traffic:
+        for _ in range(3):
+            (torch.ones(EXAMPLES, WIDTH) @ weight).sum().backward()
+    assert traffic.rest.host_kernels == 2
+
+
 def test_what_is_made_from_many_is_written_before_it_is_read():
     def add_up(values, weight):
         others = [torch.empty_like(values) for _ in range(MOST_READ)]
@@ -94,5 +102,5 @@ def test_batch_norm_reads_its_inputs_twice():
 
 
 def test_works_add_up():
-    one = Work(1, 2, 3, 4, 5, 6)
-    assert one + one == one.times(2) == Work(2, 4, 6, 8, 10, 12)
+    one = Work(1, 2, 3, 4, 5, 6, 7)
+    assert one + one == one.times(2) == Work(2, 4, 6, 8, 10, 12, 14)
