@@ -3,6 +3,7 @@
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bitswitch.bench.memory import peak_memory_mib
 from bitswitch.contracts.data import Batch
@@ -14,6 +15,7 @@ from bitswitch.plugins.resolve import resolved
 from bitswitch.spec.run import RunSpec
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.tasks import language_model
+from bitswitch.testing.subject import Subject
 from bitswitch.training.build import Parts
 from bitswitch.training.step import train_step
 
@@ -238,3 +240,40 @@ def test_methods_whose_loss_is_no_mean_refuse_parts_of_batches():
     run = spec_of("l1-regularization", "resnet8", accumulate=2, update="conventional")
     assert "accumulate must be 1" in facts.refusal(run)
     assert facts.refusal(spec_of("l1-regularization", "resnet8", update="conventional")) is None
+
+
+class Convolutions(TorchDispatchMode):
+    """Notes of every tensor that a convolution reads whether its channels come last."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if "convolution" in str(function):
+            read = [x for x in args if isinstance(x, torch.Tensor) and x.dim() == 4]
+            self.last += [
+                x.is_contiguous(memory_format=torch.channels_last)
+                for x in read
+                if x.shape[1] not in (1, 3)  # depthwise weights and images lie either way
+            ]
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["float32", "double-rounding", "dorefa", "mbquant", "rfquant"])
+def test_channels_stay_last_through_quantizers_batch_norms_and_gradients(
+    name, precision, step_info
+):
+    spec = Subject.of(name).spec
+    training = spec.training.model_copy(update={"precision": precision})
+    parts = Parts.of(spec.model_copy(update={"training": training}))
+    batch = parts.example(4)
+    model = parts.quantized(parts.float_net(), CPU).train()
+    if name != "float32":
+        model.calibrate([batch.inputs])
+    train_state = parts.train_state(model, 4)
+    with Convolutions() as seen:
+        train_step(train_state, batch, 1e-3, step_info(0))
+    assert len(seen.last) > 40
+    assert all(seen.last)
