@@ -61,7 +61,11 @@ class Boxes(NamedTuple):
     """int64 [], height and width that the network sees; stays on the CPU."""
 
     def on(self, device: torch.device) -> Pixels:
-        """Return the parts on ``device``, resized there and mirrored."""
+        """Return the parts on ``device``, resized there and mirrored.
+
+        One after the other: so the pixels of a picture depend on no other one of the batch, and
+        are the same in every process's share of it.
+        """
         pixels, targets, indices = (
             part.to(device, non_blocking=True) for part in (self.pixels, self.targets, self.indices)
         )
