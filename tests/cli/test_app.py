@@ -18,10 +18,12 @@ from bitswitch.cli.old_names import renamed
 from bitswitch.errors import DeviceError, Interrupted
 from bitswitch.planning import probe
 from bitswitch.plugins import registry
+from bitswitch.results.device_bench import Check, PartResult
 from bitswitch.runtime import devices
 from bitswitch.runtime.gpus import VISIBLE
 from bitswitch.suite.suite import load_suite
 from bitswitch.testing.run import Result
+from tests.results.test_device_bench import bench as device_bench
 
 SUITE = {
     "name": "one",
@@ -173,6 +175,26 @@ def test_methods_are_measured_side_by_side(bitswitch, monkeypatch):
     assert bitswitch("bench", "step", "--methods", "all", "--compiled")[0] == 0
     assert calls[0] == (["double-rounding"], False)
     assert calls[1] == ([name for name in registry.names("methods") if name != "float32"], True)
+
+
+def test_what_is_wrong_with_a_device_is_printed_written_and_an_exit_code(
+    bitswitch, tmp_path, monkeypatch
+):
+    asked = []
+
+    def measure(device, minutes, parts):
+        asked.append((device, minutes, [part.name for part in parts]))
+        wrong = Check(name="narrowing", problem="3 of the integers are others")
+        return device_bench(parts=(PartResult(name="kernels", seconds=1.0, checks=(wrong,)),))
+
+    monkeypatch.setattr("bitswitch.bench.gpu.bench.measure", measure)
+    out = tmp_path / "tried.json"
+    arguments = ("bench", "gpu", "--device", "cpu", "--parts", "kernels", "--out", out)
+    code, said, _ = bitswitch(*map(str, arguments))
+    assert code == 1
+    assert asked == [("cpu", 8.0, ["kernels"])]
+    assert "kernels: narrowing: 3 of the integers are others" in said
+    assert json.loads(out.read_text())["parts"][0]["name"] == "kernels"
 
 
 def test_shipped_suites_are_valid(bitswitch):
