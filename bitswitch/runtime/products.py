@@ -2,35 +2,34 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-_CUDNN: Any = torch.backends.cudnn
-_KINDS: tuple[Any, ...] = (torch.backends.cuda.matmul, _CUDNN.conv, _CUDNN.rnn)
+# By the older of torch's two interfaces: its compiler reads that one, and refuses a mixture.
+_KINDS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
 
 
 def multiply_exactly() -> None:
     """Keep all bits of float32 in products from now on; torch would not in convolutions."""
-    _set(["ieee"] * len(_KINDS))
+    _allow_tf32([False] * len(_KINDS))
 
 
 @contextmanager
-def multiplying(precision: Literal["ieee", "tf32"]) -> Iterator[None]:
+def multiplying(tf32: bool) -> Iterator[None]:
     """Multiply like this inside.
 
     Args:
-        precision: ``ieee``: all bits count. ``tf32``: a GPU that has TF32 rounds operands to 10
-            bits.
+        tf32: Let a GPU that has TF32 round operands to 10 bits; else all bits count.
     """
-    before = [kind.fp32_precision for kind in _KINDS]
-    _set([precision] * len(_KINDS))
+    before = [kind.allow_tf32 for kind in _KINDS]
+    _allow_tf32([tf32] * len(_KINDS))
     try:
         yield
     finally:
-        _set(before)
+        _allow_tf32(before)
 
 
-def _set(precisions: list[str]) -> None:
-    for kind, precision in zip(_KINDS, precisions, strict=True):
-        kind.fp32_precision = precision
+def _allow_tf32(wanted: list[bool]) -> None:
+    for kind, allowed in zip(_KINDS, wanted, strict=True):
+        kind.allow_tf32 = allowed

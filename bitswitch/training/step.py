@@ -210,7 +210,7 @@ def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> float:
     gradients = _gradients(train_state, current)
     before = None if gradients is None else gradients.vector()
     tf32 = train_state.training.precision == "tf32"
-    with multiplying("tf32") if tf32 else nullcontext():
+    with multiplying(tf32=True) if tf32 else nullcontext():
         values, requests = _backward(train_state, step, current)
     values = _counted(train_state.ranks, values, gradients, before)
     if train_state.apart is not None:

@@ -3,30 +3,32 @@ import torch
 
 from bitswitch.runtime.products import multiply_exactly, multiplying
 
-KINDS = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+KINDS = (torch.backends.cuda.matmul, torch.backends.cudnn)
 
 
-def precisions():
-    return [kind.fp32_precision for kind in KINDS]
+def allowed():
+    return [kind.allow_tf32 for kind in KINDS]
 
 
 @pytest.fixture(autouse=True)
 def as_before():
-    before = precisions()
+    before = allowed()
     yield
     for kind, value in zip(KINDS, before, strict=True):
-        kind.fp32_precision = value
+        kind.allow_tf32 = value
 
 
-def fail_inside(precision):
-    with multiplying(precision):
-        assert precisions() == [precision] * 3
+def fail_inside():
+    with multiplying(tf32=True):
+        assert allowed() == [True, True]
+        assert torch.get_float32_matmul_precision() == "high"  # which fails on a mixture
         raise ZeroDivisionError
 
 
 def test_products_are_exact_until_others_are_asked_for_and_again_afterwards():
     multiply_exactly()
-    assert precisions() == ["ieee"] * 3
+    assert allowed() == [False, False]
     with pytest.raises(ZeroDivisionError):
-        fail_inside("tf32")
-    assert precisions() == ["ieee"] * 3
+        fail_inside()
+    assert allowed() == [False, False]
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -162,25 +162,25 @@ def test_products_of_16_bits_leave_weights_scales_and_gradients_in_32(step_info,
 def test_products_of_10_bits_are_those_of_forward_and_backward_on_a_gpu(step_info, plain):
     """A processor has none, and keeps all bits."""
     matmul, seen = torch.backends.cuda.matmul, []
-    before = matmul.fp32_precision
+    before = matmul.allow_tf32
 
     class Watched(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
-            seen.append(matmul.fp32_precision)
+            seen.append(matmul.allow_tf32)
             return x.clone()
 
         @staticmethod
         def backward(ctx, gradient):
-            seen.append(matmul.fp32_precision)
+            seen.append(matmul.allow_tf32)
             return gradient
 
     loss = Method.loss
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Method, "loss", lambda self, context: Watched.apply(loss(self, context)))
         found = stepped(step_info, precision="tf32")
-    assert set(seen) == {"tf32"}
-    assert matmul.fp32_precision == before
+    assert set(seen) == {True}
+    assert matmul.allow_tf32 == before
     alike(found, plain, 0)
 
 

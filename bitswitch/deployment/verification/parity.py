@@ -121,7 +121,7 @@ def compare(
     trace = Trace()
     counts: list[Tensor] = []
     differences: list[Tensor] = []
-    with trained.at(policy), integers.at(policy), multiplying("ieee"):
+    with trained.at(policy), integers.at(policy), multiplying(tf32=False):
         for batch in batches:
             after = integers(batch.inputs, trace.observe)
             with causes_in(trained, trace, len(after)) as causes:
