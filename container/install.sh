@@ -4,8 +4,8 @@
 set -eu
 
 apt-get update
-# git tells which commit a mounted clone is at; rsync is what storage of Snakemake copies by.
-apt-get install --yes --no-install-recommends g++ git make rsync \
+# git tells which commit a mounted clone is at.
+apt-get install --yes --no-install-recommends g++ git make \
     texlive-latex-base texlive-latex-recommended texlive-latex-extra texlive-science \
     texlive-fonts-recommended lmodern latexmk
 rm -rf /var/lib/apt/lists/*

@@ -9,13 +9,14 @@ from typing import IO, Self
 from bitswitch.errors import LockError, RunDirectoryError
 from bitswitch.results.files import START, Lines, Mark, write_json, writing
 from bitswitch.results.record import Record
+from bitswitch.results.result import NAME as RESULT
 from bitswitch.runtime.drafts import remove_lost
 from bitswitch.runtime.locks import try_lock
 from bitswitch.runtime.progress import Status
 
 GROWING = ("train", "steps", "timing")
 """Record files that get a line per epoch or step."""
-HEARTBEAT_S = 2.0
+HEARTBEAT, HEARTBEAT_S = "progress.json", 2.0
 PATIENCE_S = 5.0
 """How long a process that stops may keep its directory."""
 POLL_S = 0.1
@@ -39,7 +40,8 @@ class RunDirectory:
     def __enter__(self) -> Self:
         """Lock the directory, and clear what killed attempts left half written.
 
-        Where its file system has no locks, that is said, and work goes on.
+        Where its file system has no locks, that is said, and work goes on unless somebody else's
+        heartbeat does.
 
         Raises:
             RunDirectoryError: it cannot be written, or another process works in it.
@@ -50,6 +52,7 @@ class RunDirectory:
                 self._stack.enter_context(self._locked(self.path / "lock"))
             except LockError as error:
                 log.warning("%s Nothing keeps a second process out of %s.", error, self.path)
+                self._check_nobody_writes()
         remove_lost(self.path)
         return self
 
@@ -68,6 +71,24 @@ class RunDirectory:
                 )
             time.sleep(POLL_S)
         return lock
+
+    def _check_nobody_writes(self) -> None:
+        """Watch the heartbeat of an attempt that came to no end, on whatever machine.
+
+        Raises:
+            RunDirectoryError: it goes on.
+        """
+        heartbeat = self.path / HEARTBEAT
+        if not heartbeat.exists() or (self.path / RESULT).exists():
+            return
+        before, end = heartbeat.stat().st_mtime_ns, time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            time.sleep(POLL_S)
+            if heartbeat.exists() and heartbeat.stat().st_mtime_ns != before:
+                raise RunDirectoryError(
+                    f"Another process, maybe of another machine, is training in {self.path}: "
+                    f"{HEARTBEAT} changes.\n  Wait for it, or stop it first."
+                )
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
@@ -97,4 +118,4 @@ class RunDirectory:
         now = time.monotonic()
         if at_once or now - self._last_heartbeat >= HEARTBEAT_S:
             self._last_heartbeat = now
-            write_json(self.path / "progress.json", status.heartbeat())
+            write_json(self.path / HEARTBEAT, status.heartbeat())

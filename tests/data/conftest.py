@@ -1,7 +1,11 @@
 """Small data in the formats that real datasets have on disk."""
 
 import hashlib
+import os
 import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +61,37 @@ def cifar_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(CIFAR10, "test_list", [batch("test_batch", 9)])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": meta[1]})
     return tmp_path
+
+
+_watched: list[tuple[Path, list[str]]] = []
+"""Folders that are watched now, and what was written below each."""
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.utime", "os.chmod"}
+
+
+def _note(event: str, arguments: tuple[object, ...]) -> None:
+    """Note what changes files below a watched folder; hooks stay, so it is one for all tests."""
+    opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES
+    if _watched and (opened or event in _CHANGES):
+        for folder, written in _watched:
+            if Path(str(arguments[0])).absolute().is_relative_to(folder):
+                written.append(f"{event} {arguments[0]}")
+
+
+sys.addaudithook(_note)
+
+
+@pytest.fixture
+def read_only():
+    """Return a context in which nobody may write below a folder, root neither."""
+
+    @contextmanager
+    def watched(folder: Path) -> Iterator[None]:
+        _watched.append((folder, written := []))
+        try:
+            yield
+        finally:
+            _watched.pop()
+        assert not written
+
+    return watched

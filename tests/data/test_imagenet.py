@@ -223,3 +223,15 @@ def test_what_cannot_be_packed_is_refused(arguments, match):
     answer = CliRunner().invoke(app, ["data", "pack", *arguments])
     assert isinstance(answer.exception, SpecError)
     assert match in str(answer.exception)
+
+
+@pytest.mark.parametrize("word", [None, "raw-32"])
+def test_complete_data_are_only_read(tiny, read_only, word):
+    dataset, root = tiny
+    if word is not None:
+        pack(tiny, word)
+    with read_only(root):
+        dataset.prepare(root)
+        dataset.check(root)
+        data = opened(tiny, packed=word) if word else dataset.open(root, CPU)
+        next(data.train_batches(4, Stream("training"), 0, 0))

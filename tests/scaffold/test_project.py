@@ -16,7 +16,7 @@ WRITTEN = {
     "README.md",
     "config/config.yaml",
     "config/suites/my-suite.yaml",
-    *(f"profiles/{path.parent.name}/config.yaml" for path in asset("profiles").glob("*/*.yaml")),
+    *(f"profiles/{path.parent.name}/{path.name}" for path in asset("profiles").glob("*/*.yaml")),
 }
 
 

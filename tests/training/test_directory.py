@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,31 @@ def test_without_locks_a_run_goes_on_and_says_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(fcntl, "flock", refuse)
     with RunDirectory(tmp_path):
         assert "Nothing keeps a second process out" in caplog.text
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_without_locks_a_heartbeat_keeps_others_out(tmp_path, monkeypatch, alive):
+    def refuse(*arguments):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    def beat():
+        while not over.wait(0.02):
+            (tmp_path / "progress.json").write_text("{}")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(directory, "PATIENCE_S", 0.5)
+    (tmp_path / "progress.json").write_text("{}")
+    over = threading.Event()
+    if not alive:
+        over.set()
+    other = threading.Thread(target=beat)
+    other.start()
+    try:
+        with pytest.raises(RunDirectoryError, match="is training") if alive else nullcontext():
+            RunDirectory(tmp_path).__enter__()
+    finally:
+        over.set()
+        other.join()
 
 
 def test_a_directory_is_free_again_afterwards(tmp_path):
