@@ -184,6 +184,29 @@ class View:
         self._live.stop()
 
 
+class Watched:
+    """Runs of which each is looked at until it is finished, and not before it has a folder.
+
+    Args:
+        run_ids: The runs.
+        runs: Folder of the run directories.
+    """
+
+    def __init__(self, run_ids: Iterable[str], runs: Path) -> None:
+        self._runs = runs
+        self._left = set(run_ids)
+        self.board = Board(total=len(self._left))
+
+    def look(self) -> Board:
+        """Return the present board."""
+        begun = self._runs.iterdir() if self._runs.is_dir() else ()
+        now = [status(folder) for folder in sorted(begun) if folder.name in self._left]
+        self._left = self._left.difference(run.run_id for run in now if run.state in FINISHED)
+        self.board.done = self.board.total - len(self._left)
+        self.board.running = [run for run in now if run.state == "running"]
+        return self.board
+
+
 def watch(run_ids: Iterable[str], runs: Path) -> None:
     """Show how far runs are until all of them are finished or the user stops it.
 
@@ -193,22 +216,15 @@ def watch(run_ids: Iterable[str], runs: Path) -> None:
     """
     from rich.console import Console
 
-    folders = [runs / run_id for run_id in run_ids]
-    board = Board(total=len(folders))
-
-    def look() -> Board:
-        now = [status(folder) for folder in folders]
-        board.done = sum(run.state in FINISHED for run in now)
-        board.running = [run for run in now if run.state == "running"]
-        return board
-
-    view, told = View(look, Console()), 0.0
+    watched = Watched(run_ids, runs)
+    board = watched.board
+    view, told = View(watched.look, Console()), 0.0
     try:
-        while look().done < board.total:
+        while watched.look().done < board.total:
             if not view.console.is_terminal and time.time() - told >= PLAIN_INTERVAL_S:
                 view.print("\n  ".join([board.line(), *(run.line() for run in board.running)]))
                 told = time.time()
             time.sleep(REFRESH_S)
     finally:
         view.close()
-        view.print(look().line())
+        view.print(watched.look().line())

@@ -89,6 +89,27 @@ def test_watching_ends_when_all_runs_have(run, capsys):
     assert "1/1 runs" in capsys.readouterr().out
 
 
+def test_each_run_is_read_from_its_beginning_to_its_end(tmp_path, monkeypatch):
+    """However many there are."""
+    names = [f"run-{number}" for number in range(30)]
+    watched = progress.Watched(names, tmp_path)
+    assert watched.look().line().startswith("0/30 runs")
+    read = []
+    monkeypatch.setattr(
+        progress, "_read", lambda path, real=progress._read: read.append(path) or real(path)
+    )
+    watched.look()
+    assert not read
+    for name in names[:20]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text('{"status": "complete"}')
+    (tmp_path / names[20]).mkdir()
+    assert watched.look().done == 20
+    read.clear()
+    assert watched.look().done == 20
+    assert {path.parent.name for path in read} == {names[20]}
+
+
 def test_without_a_terminal_watching_prints_lines(run, capsys, monkeypatch):
     folder = run("a", step=10)
     monkeypatch.setattr(progress.time, "sleep", lambda _: run("a", result="complete"))
