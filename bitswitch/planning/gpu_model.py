@@ -19,7 +19,7 @@ from bitswitch.spec.run import Choice, RunSpec
 EAGER = Mode()
 
 
-class PassTime(NamedTuple):
+class ModelledPass(NamedTuple):
     """Of one pass over a batch."""
 
     time_s: float
@@ -39,7 +39,7 @@ class GpuModel:
     """Its published peaks; None: nothing but measurements is known."""
     measured: tuple[MeasuredPasses, ...] = ()
     _works: dict[tuple[str, bool], Work] = field(default_factory=dict, repr=False)
-    _times: dict[tuple[str, Mode, bool], PassTime] = field(default_factory=dict, repr=False)
+    _times: dict[tuple[str, Mode, bool], ModelledPass] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, name: str) -> "GpuModel":
@@ -63,7 +63,7 @@ class GpuModel:
         """What fits; None: not known."""
         return None if self.device is None else self.device.memory_gb * 1e9
 
-    def pass_time(self, run: RunSpec, mode: Mode = EAGER, trained: bool = True) -> PassTime:
+    def pass_time(self, run: RunSpec, mode: Mode = EAGER, trained: bool = True) -> ModelledPass:
         """Return how long a forward and backward pass of ``run`` over a batch takes.
 
         Args:
@@ -87,7 +87,7 @@ class GpuModel:
             self._works[key] = pass_work(run, trained)
         return self._works[key]
 
-    def _pass_time(self, run: RunSpec, mode: Mode, trained: bool) -> PassTime:
+    def _pass_time(self, run: RunSpec, mode: Mode, trained: bool) -> ModelledPass:
         """Return what ``pass_time`` does; what is no training is never compiled."""
         mode = mode._replace(captured=mode.captured and trained)
         precision = run.training.precision if trained else "float32"
@@ -105,18 +105,18 @@ class GpuModel:
                 f"{', '.join(devices.known().devices)}"
             )
         alone = ", network alone" if is_bare(run) else ""
-        return PassTime(least.time_s, least.bound, f"roofline of {self.title}{alone}")
+        return ModelledPass(least.time_s, least.bound, f"roofline of {self.title}{alone}")
 
-    def _shared(self, found: "_Measured", least: Duration | None, mode: Mode) -> PassTime:
+    def _shared(self, found: "_Measured", least: Duration | None, mode: Mode) -> ModelledPass:
         """Return what was measured of one run, for so many that share the GPU.
 
         They overlap as far as the roofline leaves the device idle.
         """
         source = f"measured on {self.title}: {found.about}"
         if least is None:
-            return PassTime(found.time_s, None, source)
+            return ModelledPass(found.time_s, None, source)
         overlapped = max(found.time_s / mode.runs, least.time_s)
-        return PassTime(min(found.time_s, overlapped), least.bound, source)
+        return ModelledPass(min(found.time_s, overlapped), least.bound, source)
 
 
 class _Measured(NamedTuple):
