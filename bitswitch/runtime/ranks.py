@@ -49,6 +49,8 @@ class Ranks:
             yield cls()
             return
         kind = "nccl" if device.type == "cuda" else "gloo"
+        if kind == "nccl":
+            torch.cuda.set_device(device)  # where torch puts what has no device: pickled messages
         torch.distributed.init_process_group(kind, timeout=PATIENCE)
         try:
             yield cls(torch.distributed.get_rank(), torch.distributed.get_world_size())

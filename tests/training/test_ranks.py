@@ -252,6 +252,22 @@ def test_the_leading_rank_remembers_for_all(found):
     assert torch.tensor(first).allclose(torch.tensor(alone))
 
 
+def test_each_process_sends_from_its_own_gpu(monkeypatch):
+    """NCCL refuses two processes on one GPU, the first of all unless another one is set."""
+    done = []
+    group = torch.distributed
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "set_device", done.append)
+    monkeypatch.setattr(group, "init_process_group", lambda kind, timeout: done.append(kind))
+    monkeypatch.setattr(group, "get_rank", lambda: 1)
+    monkeypatch.setattr(group, "get_world_size", lambda: 2)
+    monkeypatch.setattr(group, "destroy_process_group", lambda: done.append("end"))
+    device = torch.device("cuda:1")
+    with Ranks.joined_on(device) as ranks:
+        assert (ranks.rank, ranks.count) == (1, 2)
+    assert done == [device, "nccl", "end"]
+
+
 def test_a_method_that_needs_whole_batches_is_refused():
     with pytest.raises(SpecError, match=r"L1Regularization looks at the whole batch, and 2"):
         learner("l1-regularization", 3, Ranks(0, 2))
