@@ -29,9 +29,14 @@ def test_a_part_runs_in_a_process_of_its_own(tmp_path):
     assert "A processor, to try the benchmark out" in bench.render(found)
 
 
-def test_a_part_that_fails_says_why():
-    ended = process.run(PARTS[0], "cuda:9", time.monotonic() + 60, time.monotonic() + 60)
-    assert ended.result.problem.startswith("exit code 1")
+def test_a_part_that_fails_says_why(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("Traceback\nRuntimeError: CUDA error: an illegal memory access\n")
+    check = ("Check", {"name": "packing"})
+    result, passes = process._ended(PARTS[0], [check], 1, log, 2.0)
+    assert result.problem == "exit code 1: RuntimeError: CUDA error: an illegal memory access"
+    assert [one.name for one in result.checks] == ["packing"]
+    assert passes == ()
 
 
 def test_a_part_is_ended_at_the_limit():
