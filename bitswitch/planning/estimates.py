@@ -309,6 +309,8 @@ def _probed(run: RunSpec, gpu: bool) -> RunSpec:
     changes: dict[str, Any] = {"model": unweighted(run).model, "start": None}
     if not gpu and is_scaled(run):
         training |= {"batch_size": _fitting_batch(run), "distillation": "none"}
+        training |= {"update": "conventional", "alrs": None}
         changes |= {"method": Choice(name="float32"), "bitset": (FLOAT_BITS,), "sensitivity": None}
+        changes |= {"keep": (), "float_inputs": None}
     changes["training"] = run.training.model_copy(update=training)
     return run.model_copy(update=changes)

@@ -26,6 +26,12 @@ def measured(tmp_path, monkeypatch):
     return runs
 
 
+@pytest.fixture(scope="module")
+def paper():
+    """Return all runs of the suite ``paper``."""
+    return list(load_suite(suite_path("paper")).runs.values())
+
+
 def test_steps_are_epochs_of_whole_batches(measured, tiny_run):
     run = tiny_run()  # 48 images in batches of 16, twice
     assert estimate(run, Here("cpu", gpu=False)).steps == 6
@@ -83,8 +89,8 @@ def test_a_kind_of_run_is_measured_once(measured, tiny_run):
     assert len(measured) == 3
 
 
-def test_measuring_neither_trains_nor_downloads(measured):
-    runs = load_suite(suite_path("paper")).runs.values()
+def test_measuring_neither_trains_nor_downloads(measured, paper):
+    runs = paper
     for run in runs:
         estimate(run, Here("cpu", gpu=False))
     assert all(run.model.options.get("weights", "none") == "none" for run in measured)
@@ -92,8 +98,8 @@ def test_measuring_neither_trains_nor_downloads(measured):
     assert len(measured) < len(runs) / 4
 
 
-def test_big_images_are_measured_few_at_a_time_at_full_precision(measured):
-    runs = load_suite(suite_path("paper")).runs.values()
+def test_big_images_are_measured_few_at_a_time_at_full_precision(measured, paper):
+    runs = paper
     run = next(run for run in runs if run.dataset.name == "imagenet" and len(run.bitset) == 4)
     cost = estimate(run, Here("cpu", gpu=False))
     (small,) = measured
@@ -103,6 +109,22 @@ def test_big_images_are_measured_few_at_a_time_at_full_precision(measured):
     evaluation = estimates.FORWARD_SHARE * (run.training.epochs * 10_000 + 50_000)
     evaluation /= run.training.batch_size
     assert cost.time_s == pytest.approx((cost.steps + evaluation) * per_step, rel=1e-3)
+
+
+def test_one_small_step_stands_for_all_methods_of_a_network(measured, paper):
+    """However they update: at full precision there is one pass."""
+    runs = paper
+    large = [
+        run
+        for run in runs
+        if run.model.name == "resnet18" and run.dataset.name == "imagenet" and not run.is_float
+    ]
+    adam = [run for run in large if run.training.optimizer == "adam"]
+    assert len({run.training.update for run in adam}) == 2
+    chosen = {(run.training.update, run.training.distillation): run for run in adam}
+    for run in chosen.values():
+        estimate(run, Here("cpu", gpu=False))
+    assert len(measured) == 1
 
 
 @pytest.fixture
