@@ -53,6 +53,12 @@ def _loader() -> Measured:
     return measure()
 
 
+def _suite() -> Measured:
+    from bitswitch.bench.suite import measure
+
+    return measure()
+
+
 BENCHMARKS: dict[str, Callable[[], Measured]] = {
     "step": _step,
     "startup": _startup,
@@ -62,5 +68,6 @@ BENCHMARKS: dict[str, Callable[[], Measured]] = {
     "inference": _inference,
     "decoder": _decoder,
     "loader": _loader,
+    "suite": _suite,
 }
 """Benchmark by name; running one takes minutes and imports torch."""

@@ -44,7 +44,7 @@ def bench(
         str,
         typer.Argument(
             metavar="NAME",
-            help="step, startup, ilp, hessian, switch, inference, decoder, loader, gpu.",
+            help="step, startup, ilp, hessian, switch, inference, decoder, loader, suite, gpu.",
         ),
     ],
     methods: Annotated[
