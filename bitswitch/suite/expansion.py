@@ -89,7 +89,8 @@ def searches_of(place: Place, run: RunSpec) -> list[SearchSpec | None]:
         return [None]
     about = _facts(place, variant.search)
     seeds = variant.search.seeds if about["stochastic"] else variant.search.seeds[:1]
-    return [_search(place, variant.search, run, seed) for seed in seeds]
+    found = [_search(place, variant.search, run, seed) for seed in seeds]
+    return list({one.identifier: one for one in found}.values())  # limits may make seeds the same
 
 
 def is_deployed(place: Place, run: RunSpec) -> bool:

@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, field_validator, model_validator
 
 from bitswitch.assets import asset
 from bitswitch.errors import SpecError, hint, shown
@@ -143,7 +143,7 @@ class Suite(Strict):
     experiments: Annotated[dict[Key, ExperimentSpec], Field(min_length=1)]
     claims: dict[Key, ClaimSpec] = Field(default_factory=dict)
     """What is said of its cells, besides the claims of the publication."""
-    limits: dict[str, PositiveInt | dict[str, PositiveInt]] = Field(
+    limits: dict[str, NonNegativeInt | dict[str, NonNegativeInt]] = Field(
         default_factory=dict, exclude_if=lambda found: not found
     )
     """Largest values of numbers by name, wherever these stand in recipes, options, searches and

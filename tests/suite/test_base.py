@@ -113,6 +113,15 @@ def test_limits_reach_recipes_options_searches_and_defaults_of_plugins(write):
     assert all(cell.search.retraining.epochs == 2 for cell in suite.cells)
 
 
+def test_searches_whose_seeds_a_limit_makes_the_same_are_one(write):
+    search = {"search": "random", "budgets": BUDGETS, "evaluations": 9, "seeds": [0, 1, 2]}
+    several = {**CONTENT, **with_variant(search=search)}
+    assert len(load_suite(write("small", several)).searches) == 6
+    once = load_suite(write("once", several | {"limits": {"seed": 1}}))
+    assert len(once.searches) == len(once.cells) == 4
+    assert {run.seed for run in once.runs.values()} == {0, 1}
+
+
 def test_a_suite_without_limits_has_the_runs_that_it_had(write):
     plain = load_suite(write("small", CONTENT))
     assert list(load_suite(write("same", {**CONTENT, "limits": {}})).runs) == list(plain.runs)
