@@ -125,14 +125,21 @@ def _weights(suite: Suite) -> Iterator[str]:
         if not Path(weights).exists():
             if not optional:
                 yield (
-                    f"There are no weights at {weights}, of model '{run.model.name}': 'weights' "
-                    f"is 'none', 'imagenet' or the path of a file."
+                    f"There are no weights at {weights}, of model '{run.model.name}': "
+                    f"{_remedy(suite)}."
                 )
             continue
         try:
             _check_weights(run)
         except BitswitchError as error:
             yield str(error)
+
+
+def _remedy(suite: Suite) -> str:
+    """Return what to do about weights that are not there."""
+    if suite.data == "made-up":
+        return f"make them up with 'bitswitch data fake --suite {suite.name}'"
+    return "'weights' is 'none', 'imagenet' or the path of a file"
 
 
 def _check_weights(run: RunSpec) -> None:
