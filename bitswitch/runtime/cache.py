@@ -81,7 +81,7 @@ def _load(path: str) -> dict[str, Any]:
             return {}
         for line in lines:
             with contextlib.suppress(ValueError, TypeError, RecursionError):
-                key, value = json.loads(line[9:])
-                if _line(key, value) == f"{line}\n":
+                if f"{crc32(line[9:].encode()):08x}" == line[:8]:
+                    key, value = json.loads(line[9:])
                     values[key] = value
     return values
