@@ -20,12 +20,20 @@ BLOCKS = blocks(GUIDE)
 LINES = [line for block in BLOCKS if block.language == "sh" for line in block.content.splitlines()]
 
 
+SUITES = {
+    yaml.safe_load(block.content)["name"] + ".yaml": block.content
+    for block in BLOCKS
+    if block.language == "yaml"
+}
+
+
 @pytest.fixture(scope="module")
-def table4(tmp_path_factory):
-    (content,) = (block.content for block in BLOCKS if block.language == "yaml")
-    path = tmp_path_factory.mktemp("guide") / "table4.yaml"
-    path.write_text(content)
-    return load_suite(path)
+def suites(tmp_path_factory):
+    """Return the suites that the reader writes, by file."""
+    folder = tmp_path_factory.mktemp("guide")
+    for name, content in SUITES.items():
+        (folder / name).write_text(content)
+    return {name: load_suite(folder / name) for name in SUITES}
 
 
 def lines_of(program):
@@ -57,7 +65,7 @@ def test_builds_take_these_settings(line):
     given = dict(pair.split("=") for pair in words if "=" in pair)
     assert arguments.cores is not None
     assert given.keys() <= settings.keys()
-    assert given["suite"] == "table4.yaml" or suite_path(given["suite"]).exists()
+    assert given["suite"] in SUITES or suite_path(given["suite"]).exists()
     for profile in [one for one in words if one.startswith("profiles/")]:
         assert Path(profile, "config.yaml").exists()
 
@@ -67,10 +75,12 @@ def test_make_knows_these_targets(line):
     assert re.search(rf"^{line.split()[1]}:", Path("Makefile").read_text(), flags=re.MULTILINE)
 
 
-def test_table_4_has_the_runs_that_are_said(table4):
-    networks = [run.model.name for run in table4.runs.values()]
+def test_table_4_has_the_runs_that_are_said(suites):
+    whole, small = suites["table4.yaml"], suites["table4-resnet20.yaml"]
+    networks = [run.model.name for run in whole.runs.values()]
     assert f"{len(networks)} runs, of which {networks.count('resnet20')} are ResNet-20" in TEXT
-    assert set(table4.experiments) == {"alrs"}
+    assert set(whole.experiments) == {"alrs"}
+    assert set(small.runs) == {name for name in whole.runs if "resnet20" in name}
 
 
 def test_the_rehearsal_has_the_jobs_that_are_said():
