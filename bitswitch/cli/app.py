@@ -9,6 +9,7 @@ import typer
 
 from bitswitch.cli import (
     claims,
+    compare,
     datasets,
     deployment,
     generate,
@@ -47,7 +48,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         *(runs.train, runs.score, runs.search),
     ),
     "Look": (
-        *(claims.claims, runs.watch, runs.show),
+        *(claims.claims, compare.compare, runs.watch, runs.show),
         *(reports.collect, reports.table, reports.figure, reports.report, reports.errata),
     ),
     "Extend": (tools.schema, tools.bench),

@@ -1,6 +1,7 @@
 """What several commands take, and how names become objects."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -9,6 +10,7 @@ import typer
 from bitswitch.errors import SpecError, hint
 
 if TYPE_CHECKING:
+    from bitswitch.report.collect.frames import Frames
     from bitswitch.suite.suite import Suite
 
 SuiteName = Annotated[
@@ -54,6 +56,23 @@ def load_collected(name: str, results: Path) -> "tuple[Suite, Path]":
     from bitswitch.report.packs import pack
 
     return pack.report(Path(name), results)
+
+
+@contextmanager
+def measured(name: str, results: Path) -> "Iterator[Frames]":
+    """Yield the tables of a pack or suite: as collected, or of the runs that there are."""
+    from bitswitch.report.collect.collect import collect
+    from bitswitch.report.collect.frames import Frames
+    from bitswitch.report.packs import pack
+    from bitswitch.results.result import NAME
+
+    if is_pack(name):
+        with pack.opened(Path(name)) as found:
+            yield found.frames()
+        return
+    suite = load(name)
+    folder = results / suite.name
+    yield Frames.read(folder) if (folder / NAME).exists() else collect(suite, results)
 
 
 def load(name: str) -> "Suite":

@@ -1,0 +1,1 @@
+"""Two collections of results side by side: what differs, and whether beyond noise."""
