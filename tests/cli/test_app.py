@@ -203,7 +203,9 @@ def test_shipped_suites_are_valid(bitswitch):
     lines = out.splitlines()
     assert [line.partition(":")[0] for line in lines[:4]] == ["smoke", "mini", "cifar10", "paper"]
     assert all(line.endswith("runs, valid") for line in lines[:4])
-    assert all("data/tinyllama" in line for line in lines[4:])  # left out until its files are there
+    tinyllama, *weights = lines[4:]
+    assert "data/tinyllama" in tinyllama  # left out until its files are there
+    assert all(line.startswith(("fetched by 'bitswitch data prepare", "  ")) for line in weights)
 
 
 def test_the_plan_is_one_json_object(bitswitch, suite, monkeypatch):
