@@ -18,7 +18,7 @@ from bitswitch.lazy import lazily
 
 if TYPE_CHECKING:
     from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
-    from bitswitch.contracts.data import Batch, Dataset, Model, OpenDataset
+    from bitswitch.contracts.data import Batch, Dataset, Download, Model, OpenDataset
     from bitswitch.contracts.method import (
         EarlierLogits,
         HostRequest,
@@ -135,6 +135,7 @@ __all__ = [
     "DatasetError",
     "DeviceError",
     "Diverged",
+    "Download",
     "EarlierLogits",
     "EncodingError",
     "Evaluation",
@@ -217,7 +218,7 @@ __all__ = [
 
 _MODULES = {
     "contracts.card": "Card ExamplePasses Recipe Workload",
-    "contracts.data": "Batch Dataset Model OpenDataset",
+    "contracts.data": "Batch Dataset Download Model OpenDataset",
     "contracts.method": "EarlierLogits HostRequest Method Pass PassContext StepInfo",
     "contracts.plugin": "Plugin",
     "contracts.search": "Candidate Evaluation Problem Search require_evaluations",

@@ -6,7 +6,6 @@ from math import log
 from pathlib import Path
 from typing import NamedTuple
 
-import bitswitch
 from bitswitch.errors import BitswitchError, DeviceError
 from bitswitch.planning import devices
 from bitswitch.planning.devices import Bound, Device, Duration, Mode, Work, roofline
@@ -129,7 +128,7 @@ class _Measured(NamedTuple):
 @cache
 def _benches() -> tuple[DeviceBench, ...]:
     """Return what was measured of GPUs, as the repository or this folder keep it."""
-    top = Path(bitswitch.__file__).parents[1]
+    top = Path(__file__).parents[2]
     folders = dict.fromkeys(folder.resolve() for folder in (top / REFERENCE, REFERENCE))
     files = [path for folder in folders for path in sorted(folder.glob("*.json"))]
     return tuple(DeviceBench.read(path) for path in files)

@@ -9,7 +9,7 @@ from bitswitch.errors import DatasetError, SpecError
 from bitswitch.plugins.registry import create
 from bitswitch.results.records import read_run
 from bitswitch.stages import train
-from bitswitch.suite.suite import read_suite, suite_path
+from bitswitch.suite.suite import Suite, read_suite, suite_path
 from bitswitch.testing import made_up as making
 from bitswitch.testing import rehearsal
 from bitswitch.training.build import Parts
@@ -22,10 +22,9 @@ WEIGHTS = "data/made-up/weights/resnet18-f37072fd.pth"
 @pytest.fixture(scope="module")
 def suite():
     """Return `rehearsal` with one table on each kind of pictures."""
-    whole = read_suite(suite_path("rehearsal"))
-    table = whole.experiments["conventional-rate"]
-    table = table.model_copy(update={"networks": ("resnet18", "resnet20")})
-    return whole.model_copy(update={"experiments": {"conventional-rate": table}})
+    whole = read_suite(suite_path("rehearsal")).model_dump(mode="json", exclude_defaults=True)
+    table = whole["experiments"]["conventional-rate"] | {"networks": ["resnet18", "resnet20"]}
+    return Suite.model_validate(whole | {"experiments": {"conventional-rate": table}})
 
 
 @pytest.fixture(scope="module")
