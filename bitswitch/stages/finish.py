@@ -52,9 +52,11 @@ def conclude(session: TrainingRun) -> tuple[str, str | None]:
 
 
 def _finish(session: TrainingRun) -> bool:
-    """Let the method finish, once, and save; return whether there was something to do."""
+    """Let the method finish, once, and save; return whether there was something to finish."""
     method, at = session.train_state.method, session.at
     if type(method).finish is Method.finish:
+        if not method.trains:
+            session.save()  # no epoch has
         return False
     if not at.finished:
         seed_step(session.spec.seed, session.steps)

@@ -7,13 +7,17 @@ import sys
 import time
 
 import pytest
+import torch
 import yaml
 
 from bitswitch import stages
 from bitswitch.errors import DeviceError, PluginError, RunDirectoryError
 from bitswitch.planning import probe
+from bitswitch.plugins.resolve import resolved
 from bitswitch.results.files import read_json, read_lines
+from bitswitch.spec.run import RunSpec
 from bitswitch.training import checkpoint
+from bitswitch.training.trained import load_trained
 
 DETERMINISTIC = ("metrics.jsonl", "train.jsonl", "steps.jsonl")
 
@@ -154,3 +158,12 @@ def test_two_processes_do_not_write_one_directory(tmp_path, tiny_run, start):
     assert f"Another process (pid {first.pid}) is training in" in errors
     assert first.poll() is None
     assert read_json(tmp_path / "runs" / run.run_id / "progress.json")["pid"] == first.pid
+
+
+def test_a_network_that_is_never_trained_is_kept_too(tmp_path, tiny_data, tiny_run):
+    trained = tiny_run(epochs=1)
+    fields = trained.model_dump(exclude={"training"}) | {"method": {"name": "rtn"}}
+    run = resolved(RunSpec.model_validate(fields | {"training": tiny_run((32,)).training}))
+    stages.train(run, tmp_path, tiny_data, "cpu")
+    found = load_trained(run, tmp_path / "runs", tiny_data, torch.device("cpu"), "a test")
+    assert found.model.bitset == run.bitset
