@@ -1,6 +1,6 @@
 """Cells of two collections of results that differ, and whether beyond what noise explains."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import erfc, hypot, sqrt
 from statistics import fmean
@@ -24,6 +24,9 @@ MEANINGS: Mapping[Outcome, str] = {
 
 NO_CELL = "no such cell"
 """What is wrong with a side whose suite does not have what the other one has."""
+Row = tuple[str, str, str, str]
+"""Experiment, network, variant, bit set."""
+States = Mapping[Row, Set[str]]
 HALF_WIDTH = 1.96
 """Standard deviations that a 95 % half-width has."""
 
@@ -79,13 +82,14 @@ def compare(left: Frames, right: Frames) -> Comparison:
     tables show is compared once.
     """
     ours, theirs = cells(left), cells(right)
+    states = _states(ours), _states(theirs)
     groups: dict[Hashable, list[Place]] = {}
     for place in [*ours, *(place for place in theirs if place not in ours)]:
         sides = (ours.get(place), theirs.get(place))
         content = tuple(side and side.content for side in sides)
         groups.setdefault(content, []).append(place)
     rows = [
-        _row(ours.get(places[0]), theirs.get(places[0]), tuple(one.experiment for one in places))
+        _row((ours.get(places[0]), theirs.get(places[0])), states, places)
         for places in groups.values()
     ]
     order = list(MEANINGS)
@@ -94,15 +98,34 @@ def compare(left: Frames, right: Frames) -> Comparison:
     return Comparison(tuple(found))
 
 
-def _row(left: Cell | None, right: Cell | None, tables: tuple[str, ...]) -> Difference | None:
+def _states(found: Mapping[Place, Cell]) -> States:
+    """Return of every row of a table what became of its cells."""
+    states: dict[Row, set[str]] = {}
+    for place, cell in found.items():
+        row = states.setdefault(_row_of(place), set())
+        row.update(one.status for one in cell.values.values())
+    return states
+
+
+def _row_of(place: Place) -> Row:
+    return place.experiment, place.network, place.variant, place.bitset
+
+
+def _row(
+    cells_there: tuple[Cell | None, Cell | None],
+    states: tuple[States, States],
+    places: Sequence[Place],
+) -> Difference | None:
     """Return what one cell of both sides comes to; None where neither has a number."""
-    sides = [_measured(side) for side in (left, right)]
-    known = left or right
+    sides = [_measured(side) for side in cells_there]
+    known = cells_there[0] or cells_there[1]
     if known is None or not any(sides):
         return None
+    tables = tuple(place.experiment for place in places)
     both = sorted(sides[0].keys() & sides[1].keys(), key=str)
     if not both:
-        return _one_sided(known, sides, (left, right), tables)
+        row = _row_of(known.place)
+        return _one_sided(known, sides, [one.get(row, set()) for one in states], tables)
     pairs = [(sides[0][seed], sides[1][seed]) for seed in both]
     return _paired(known, pairs, tables)
 
@@ -116,17 +139,23 @@ def _measured(cell: Cell | None) -> dict[Seed, Value]:
 def _one_sided(
     known: Cell,
     sides: Sequence[Mapping[Seed, Value]],
-    found: Sequence[Cell | None],
+    states: Sequence[Set[str]],
     tables: tuple[str, ...],
 ) -> Difference:
-    """Return a cell of which one side alone has numbers, or both have other seeds."""
+    """Return a cell of which one side alone has numbers, or both have other seeds.
+
+    Args:
+        known: The cell of a side.
+        sides: Seeds of left and right that gave a number.
+        states: What became of the cells of its row on the left and on the right.
+        tables: Experiments whose cell it is.
+    """
     left, right = (_mean(known.metric, side.values()) for side in sides)
     if all(sides):
         why = "no seed is on both sides"
     else:
-        lacking = found[bool(sides[0])]
-        states = sorted({one.status for one in lacking.values.values()}) if lacking else [NO_CELL]
-        why = f"{'right' if sides[0] else 'left'}: {', '.join(states)}"
+        lacking = sorted(states[bool(sides[0])] - {"complete"}) or [NO_CELL]
+        why = f"{'right' if sides[0] else 'left'}: {', '.join(lacking)}"
     seeds = max(len(side) for side in sides)
     return Difference(
         known.place, known.metric, tables, "one side only", left, right, seeds, why=why
