@@ -6,17 +6,17 @@ COPY . /opt/bitswitch
 RUN /opt/bitswitch/container/install.sh /opt/bitswitch
 
 # The rules, which suites are there, and a place to work in for whoever runs it.
-COPY Snakefile /work/
-COPY config /work/config
-COPY profiles /work/profiles
-COPY workflow /work/workflow
+COPY Snakefile /suite/
+COPY config /suite/config
+COPY profiles /suite/profiles
+COPY workflow /suite/workflow
 RUN useradd --uid 1000 --create-home bitswitch \
-    && mkdir /work/results /work/data \
-    && chmod --recursive a+rwX /work
+    && mkdir /suite/results /suite/data \
+    && chmod --recursive a+rwX /suite
 
 # For a user without a home of its own: docker run --user.
 ENV HOME=/tmp
 USER 1000
-WORKDIR /work
-VOLUME ["/work/results", "/work/data"]
+WORKDIR /suite
+VOLUME ["/suite/results", "/suite/data"]
 CMD ["bitswitch", "--help"]

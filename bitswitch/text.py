@@ -1,8 +1,9 @@
-"""Which letters names, titles and other text may hold, and how LaTeX prints them."""
+"""Which letters names, titles and other text may hold, and how LaTeX and terminals print them."""
 # ruff: noqa: RUF001  (the letters that look like others are the point)
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -137,3 +138,16 @@ def duration(seconds: float) -> str:
         if seconds >= least:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each of ``rows``, with columns below each other.
+
+    >>> aligned([("what", "time"), ("a", "1.0 s")])
+    ['what  time', 'a     1.0 s']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bitswitch.text import aligned
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -23,13 +25,7 @@ class Measured:
         what  time
         a     1.0 s
         """
-        lines = (self.columns, *self.rows)
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
-        return "\n".join([self.title, *text])
+        return "\n".join([self.title, *aligned((self.columns, *self.rows))])
 
     def as_json(self) -> dict[str, Any]:
         """Return one JSON object with all of it."""

@@ -11,6 +11,7 @@ import typer
 from bitswitch.cli.arguments import AsJson, check_name, pick
 from bitswitch.errors import SpecError
 from bitswitch.plugins import facts, registry
+from bitswitch.text import aligned
 
 if TYPE_CHECKING:
     from bitswitch.contracts.plugin import Plugin
@@ -120,14 +121,9 @@ def _listing(found: dict[str, list[str]]) -> list[str]:
     for name in found["methods"]:
         card = facts.card(name)
         rows.append((name, *(card[key] for key in ("title", *GIST, "source"))))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
     others = [f"{group}: {', '.join(names)}" for group, names in found.items()]
     more = "bitswitch plugins show NAME shows the options of one, and all that its card says."
-    return [*lines, "", *others[1:], "", more]
+    return [*aligned(rows), "", *others[1:], "", more]
 
 
 def _card(card: dict[str, Any], options: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """Policies as text: one file, or two side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bitswitch.errors import RecordError
 from bitswitch.results.policies import CostsRecord, PolicyFile
+from bitswitch.text import aligned
 
 BITS_PER_MIB = 8 * 2**20
 
@@ -32,9 +33,9 @@ def shown(file: PolicyFile) -> str:
             found + selected,
             f"first and last layer: {file.costs.first_last}",
             "",
-            *_aligned(bits),
+            *aligned(bits),
             "",
-            *_aligned(costs),
+            *aligned(costs),
         ]
     )
 
@@ -58,7 +59,7 @@ def difference(first: PolicyFile, second: PolicyFile) -> str:
         if operands != second.layers[name]
     ]
     lines = [f"{len(changed)} of {len(first.layers)} layers differ"]
-    lines += _aligned([("", first.search, second.search), *changed]) if changed else []
+    lines += aligned([("", first.search, second.search), *changed]) if changed else []
     costs, others = _costs(first.costs), _costs(second.costs)
     rows = [(title, costs.get(title, "-"), others.get(title, "-")) for title in {**costs, **others}]
     if first.costs.first_last != second.costs.first_last:
@@ -67,7 +68,7 @@ def difference(first: PolicyFile, second: PolicyFile) -> str:
     titles = dict.fromkeys(one.title for one in found if one is not None)
     values = ("-" if one is None else str(one) for one in found)
     last = (f"held-out {' / '.join(titles)}".rstrip(), *values)
-    return "\n".join([*lines, "", *_aligned([*rows, last])])
+    return "\n".join([*lines, "", *aligned([*rows, last])])
 
 
 def _costs(costs: CostsRecord) -> Mapping[str, str]:
@@ -82,11 +83,3 @@ def _costs(costs: CostsRecord) -> Mapping[str, str]:
 
 def _pair(operands: tuple[int, int]) -> str:
     return f"w{operands[0]}a{operands[1]}"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -59,7 +59,7 @@ class Check(Record):
     problem: str | None = None
     """None: it is."""
     error: float | None = None
-    """The largest that was seen, in units of the limit's; None: nothing was compared."""
+    """The largest that was seen, to be held against ``limit``; None: nothing was compared."""
     limit: float | None = None
 
 

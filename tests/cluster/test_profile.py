@@ -1,14 +1,13 @@
 """What the profile for Slurm says, as the Snakemake and the plugin that are here read it."""
 
 import importlib.util
-import os
 import re
-import subprocess
 
 import pytest
 import yaml
 
 from tests.cluster.conftest import PROFILES
+from tests.workflow.commands import said
 
 SLURM = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())
 DEFAULT = yaml.safe_load((PROFILES / "default" / "config.yaml").read_text())
@@ -16,17 +15,8 @@ OF_THE_PLUGIN = {key for key in SLURM if key == "executor" or key.startswith("sl
 
 
 def dry_run(folder, *options, config=()):
-    answer = subprocess.run(
-        [*folder.snakemake, "--dry-run", *options, *folder.config, *config],
-        cwd=folder.path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout
-    return answer.stdout
+    command = (*folder.snakemake, "--dry-run", *options, *folder.config, *config)
+    return said(*command, cwd=folder.path)
 
 
 def training(text):

@@ -106,7 +106,7 @@ def test_on_a_gpu_nothing_is_assumed(monkeypatch):
     assert "few images" not in text
 
 
-SMALL = """
+NETWORK = """
 name: small
 title: small
 data: embedded
@@ -120,9 +120,10 @@ networks:
     bitsets: [[8, 4]]
     float_training: {epochs: 4, batch_size: 64, learning_rate: 0.0005}
     training: {epochs: 4, batch_size: 64, learning_rate: 0.0005}
-experiments:
-  one: {title: One, networks: [net], variants: {a: {title: a, deploy: true}}}
-  two: {title: Two, networks: [net], variants: {b: {title: b, method: dorefa}}}
+"""
+SMALL = f"""{NETWORK}experiments:
+  one: {{title: One, networks: [net], variants: {{a: {{title: a, deploy: true}}}}}}
+  two: {{title: Two, networks: [net], variants: {{b: {{title: b, method: dorefa}}}}}}
 """
 
 
@@ -200,28 +201,14 @@ def test_the_time_counts_that_jobs_wait_for_each_other(tmp_path):
     """Three runs on one start: two at once need as long as start, one pair, and a third."""
     path = tmp_path / "small.yaml"
     path.write_text(
-        """
-name: small
-title: small
-data: embedded
-seeds: [0]
-networks:
-  net:
-    title: Net
-    published: none
-    model: resnet8
-    dataset: digits
-    bitsets: [[8, 4]]
-    float_training: {epochs: 4, batch_size: 64, learning_rate: 0.0005}
-    training: {epochs: 4, batch_size: 64, learning_rate: 0.0005}
-experiments:
+        f"""{NETWORK}experiments:
   one:
     title: One
     networks: [net]
     variants:
-      a: {title: a, deploy: true}
-      b: {title: b, learning_rate_factor: 2}
-      c: {title: c, learning_rate_factor: 3}
+      a: {{title: a, deploy: true}}
+      b: {{title: b, learning_rate_factor: 2}}
+      c: {{title: c, learning_rate_factor: 3}}
 """
     )
     made = plan.make(load_suite(path), "cpu")

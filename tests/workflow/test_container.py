@@ -71,8 +71,8 @@ def test_the_command_is_the_packages_own():
 
 def test_nobody_is_root_and_what_is_made_lies_outside():
     assert int(instructions("USER")[-1]) > 0
-    assert yaml.safe_load(instructions("VOLUME")[0]) == ["/work/results", "/work/data"]
-    assert instructions("WORKDIR") == ["/work"]
+    assert yaml.safe_load(instructions("VOLUME")[0]) == ["/suite/results", "/suite/data"]
+    assert instructions("WORKDIR") == ["/suite"]
 
 
 def test_the_rules_are_beside_the_place_to_work():
@@ -80,7 +80,7 @@ def test_the_rules_are_beside_the_place_to_work():
     copied = [line.split() for line in instructions("COPY")]
     for source, target in copied:
         assert (TOP / source).exists()
-        assert target == "/opt/bitswitch" or target.rstrip("/").startswith("/work")
+        assert target == "/opt/bitswitch" or target.rstrip("/").startswith("/suite")
     assert {source for source, _ in copied} == {".", "Snakefile", "config", "profiles", "workflow"}
 
 

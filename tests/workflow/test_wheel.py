@@ -3,12 +3,13 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.workflow.commands import said
 
 TOP = Path(__file__).resolve().parents[2]
 SOURCES = (
@@ -16,20 +17,6 @@ SOURCES = (
     *("Snakefile", "workflow", "config", "profiles", "report"),
 )
 TINY = {"name": "digits", "options": {"size": 8, "train": 64, "held_out": 20, "test": 40}}
-
-
-def run(*command, cwd, **environment):
-    answer = subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout
-    return answer.stdout
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +30,9 @@ def installed(tmp_path_factory):
         else:
             shutil.copy(TOP / name, source)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", "dist", ".", cwd=source)
+    said(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", "dist", ".", cwd=source)
     (wheel,) = (source / "dist").glob("*.whl")
-    run(*pip, "install", "--no-deps", "--target", target, wheel, cwd=source)
+    said(*pip, "install", "--no-deps", "--target", target, wheel, cwd=source)
     shutil.rmtree(source)
     return target
 
@@ -54,7 +41,7 @@ def installed(tmp_path_factory):
 def test_the_wheel_makes_tables_and_a_report_in_an_empty_folder(installed, tmp_path):
     def type_in(*command):
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return run(*command, cwd=tmp_path, PATH=path, PYTHONPATH=str(installed))
+        return said(*command, cwd=tmp_path, PATH=path, PYTHONPATH=str(installed))
 
     assert "config/suites/my-suite.yaml" in type_in("bitswitch", "init", "my-suite")
     suite = tmp_path / "config" / "suites" / "my-suite.yaml"

@@ -12,6 +12,7 @@ import torch
 from bitswitch.bench.gpu.process import NO_TIME
 from bitswitch.bench.gpu.setting import Finding, LeftOut, Setting, Stopwatch, failed
 from bitswitch.bench.memory import peak_memory_mib
+from bitswitch.planning.estimates import PROBE_LEARNING_RATE
 from bitswitch.planning.networks import unweighted
 from bitswitch.planning.probe import Synthetic, synthetic
 from bitswitch.plugins import facts
@@ -29,8 +30,6 @@ LEAST_STEPS, LEAST_S = 3, 0.6
 """What is measured is as long as both say: counters of energy move a few times a second."""
 SHORTER = ("bfloat16", "tf32")
 """Precisions that a recipe may have instead of ``float32``."""
-LEARNING_RATE = 1e-12
-"""Random weights stay as they are: on noise, training diverges."""
 
 Key = tuple[str, str, str, str, int, str, bool]
 """What tells measured steps apart."""
@@ -136,7 +135,7 @@ def _first_of_networks(kinds: list[Wanted]) -> Iterator[Wanted]:
 
 def still(run: RunSpec) -> RunSpec:
     """Return ``run`` from random weights that stay as they are, its first seed."""
-    training = run.training.model_copy(update={"learning_rate": LEARNING_RATE})
+    training = run.training.model_copy(update={"learning_rate": PROBE_LEARNING_RATE})
     changes: dict[str, Any] = {"training": training, "start": None, "seed": 0}
     return unweighted(run).model_copy(update=changes)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from bitswitch.report.claims.scorecard import ClaimRow
 from bitswitch.report.claims.vocabulary import MEANINGS
+from bitswitch.text import aligned
 
 HEAD = ("claim", "verdict", "found", "claimed", "measured", "statement")
 
@@ -17,15 +18,12 @@ def listed(rows: Sequence[ClaimRow], suite: str) -> str:
         suite: What the user calls the suite or pack.
     """
     lines = [HEAD, *map(_line, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-    table = [
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
     counts = Counter(row.verdict for row in rows)
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     one = next((row.id for row in rows if row.verdict == "not run"), rows[0].id)
-    return "\n".join([*table, "", told, f"one in full: bitswitch claims {suite} --id {one}"])
+    return "\n".join(
+        [*aligned(lines), "", told, f"one in full: bitswitch claims {suite} --id {one}"]
+    )
 
 
 def _line(row: ClaimRow) -> tuple[str, ...]:

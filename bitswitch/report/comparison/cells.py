@@ -51,6 +51,8 @@ class Cell:
 
     place: Place
     metric: Metric
+    data: str
+    """Identifier of the dataset: other ones have other examples."""
     values: Mapping[Seed, Value]
 
     @property
@@ -69,8 +71,14 @@ def cells(frames: Frames) -> dict[Place, Cell]:
         place = Place(*(str(row[name]) for name in Place._fields))
         search = None if row["search_seed"] is None else int(row["search_seed"])
         found.setdefault(place, {})[Seed(int(row["seed"]), search)] = _value(frames, row)
+    networks = frames.suite.networks
     return {
-        place: Cell(place, frames.headlines[place.network].metric, values)
+        place: Cell(
+            place,
+            frames.headlines[place.network].metric,
+            networks[place.network].dataset.identifier,
+            values,
+        )
         for place, values in found.items()
     }
 

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Literal
 
 from bitswitch.contracts.metric import Metric
+from bitswitch.errors import ReportError
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.comparison.cells import Cell, Place, Seed, Value, cells
 from bitswitch.report.statistics import LEVEL, Discordance, discordant, holm, interval, student
@@ -18,7 +19,7 @@ MEANINGS: Mapping[Outcome, str] = {
     "within noise": "not equal, and no more different than other seeds or examples would be",
     "equal": "every seed that both have gives the same number to the last digit",
     "one side only": "one side has no number here",
-    "not testable": "of one seed, and how large its noise is was not kept",
+    "not testable": "of one seed, and how large its noise is was not kept; or of other data",
 }
 """What outcomes say, those first that ask for attention."""
 
@@ -80,7 +81,15 @@ def compare(left: Frames, right: Frames) -> Comparison:
     A cell is found by experiment, network, variant, bit set, policy and metric, so that both may be
     of one suite at different times, or of suites that share tables. Seeds are paired. What several
     tables show is compared once.
+
+    Raises:
+        ReportError: one is of embedded data and the other of published or made-up ones.
     """
+    if left.suite.data != right.suite.data:
+        raise ReportError(
+            f"Results on {left.suite.data} data and on {right.suite.data} data are never "
+            f"compared.\n  Take two of one kind."
+        )
     ours, theirs = cells(left), cells(right)
     states = _states(ours), _states(theirs)
     groups: dict[Hashable, list[Place]] = {}
@@ -127,7 +136,12 @@ def _row(
         row = _row_of(known.place)
         return _one_sided(known, sides, [one.get(row, set()) for one in states], tables)
     pairs = [(sides[0][seed], sides[1][seed]) for seed in both]
-    return _paired(known, pairs, tables)
+    found = _paired(known, pairs, tables)
+    names = list(dict.fromkeys(one.data for one in cells_there if one))
+    if len(names) == 1:
+        return found
+    why = f"on {' and on '.join(names)}"
+    return replace(found, outcome="not testable", change=None, low=None, high=None, p=None, why=why)
 
 
 def _measured(cell: Cell | None) -> dict[Seed, Value]:

@@ -1,11 +1,12 @@
 """A comparison as plain text, for terminals, and as objects for JSON."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from bitswitch.report.collect.headline import number
 from bitswitch.report.comparison.comparison import NO_CELL, Comparison, Difference
+from bitswitch.text import aligned
 
 HEAD = ("cell", "left", "right", "change", "n", "p", "outcome")
 
@@ -18,7 +19,7 @@ def listed(comparison: Comparison, everything: bool) -> str:
         everything: Whether cells within noise are listed too; equal ones never are.
     """
     shown = [row for row in comparison.rows if _is_listed(row, everything)]
-    parts = [_aligned([HEAD, *map(_line, shown)])] if shown else []
+    parts = ["\n".join(aligned([HEAD, *map(_line, shown)]))] if shown else []
     parts += [] if everything else _lacking(comparison)
     counts = ", ".join(
         f"{count} {outcome}" for outcome, count in comparison.counts.items() if count
@@ -45,14 +46,6 @@ def _lacking(comparison: Comparison) -> Iterator[str]:
         if counts:
             listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
             yield f"not in the suite on the {side}: {listed}"
-
-
-def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = (
-        (text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines
-    )
-    return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
 def _line(row: Difference) -> tuple[str, ...]:

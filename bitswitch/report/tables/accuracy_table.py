@@ -97,7 +97,6 @@ def _notes(values: Values, sections: list[Section]) -> list[str]:
         "negative": NEGATIVE in kinds,
         "alone": any(title.endswith("a16") for title in titles),
         values.frames.suite.data: values.frames.suite.data in NOTES,
-        "made-up": "A rehearsal: every job ran for a few steps on noise. Nothing here is a result.",
         "misprint": values.recipe.printed == "table4",
     }
     words = metric_words(values)

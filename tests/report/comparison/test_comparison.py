@@ -3,12 +3,15 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
 from bitswitch.contracts.metric import Metric
+from bitswitch.errors import ReportError
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.comparison import comparison as comparing
@@ -110,7 +113,13 @@ def test_other_seeds_are_not_compared(tmp_path: Path):
     assert (row.outcome, row.why) == ("one side only", "no seed is on both sides")
 
 
-def cell(metric: Metric, noise: float | None, *values: float, right: float | None = None) -> Cell:
+def cell(
+    metric: Metric,
+    noise: float | None,
+    *values: float,
+    right: float | None = None,
+    data: str = "digits",
+) -> Cell:
     """Return a cell with one value per seed, of which examples a share ``right`` is right."""
     known = None if right is None else np.arange(1000) < 1000 * right
     place = Place("e", "n", "v", "{8,2}", "2", metric.name)
@@ -118,14 +127,29 @@ def cell(metric: Metric, noise: float | None, *values: float, right: float | Non
         Seed(seed, None): Value(value, "complete", noise, f"run-{seed}", known)
         for seed, value in enumerate(values)
     }
-    return Cell(place, metric, found)
+    return Cell(place, metric, data, found)
 
 
 def compared(monkeypatch: pytest.MonkeyPatch, left: Cell, right: Cell) -> Difference:
-    sides = {"left": {left.place: left}, "right": {right.place: right}}
-    monkeypatch.setattr(comparing, "cells", sides.__getitem__)
-    (row,) = compare("left", "right").rows  # type: ignore[arg-type]
+    monkeypatch.setattr(comparing, "cells", lambda side: {side.cell.place: side.cell})
+    suite = SimpleNamespace(data="embedded")
+    sides: list[Any] = [SimpleNamespace(suite=suite, cell=one) for one in (left, right)]
+    (row,) = compare(*sides).rows
     return row
+
+
+def test_other_examples_are_not_compared(monkeypatch: pytest.MonkeyPatch):
+    row = compared(
+        monkeypatch, cell(TOP1, 1.96, 80.0, right=0.8), cell(TOP1, 1.96, 90.0, right=0.9, data="x")
+    )
+    assert (row.outcome, row.change, row.why) == ("not testable", None, "on digits and on x")
+
+
+def test_embedded_data_are_never_set_beside_published_ones(tmp_path: Path):
+    left = made(own(seeds=[0]), tmp_path / "a", spread)
+    right = made(own(data="embedded", seeds=[0]), tmp_path / "b", spread)
+    with pytest.raises(ReportError, match="published data and on embedded data are never compared"):
+        compare(left, right)
 
 
 @pytest.mark.parametrize(

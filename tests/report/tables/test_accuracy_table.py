@@ -67,6 +67,7 @@ def test_embedded_results_stand_beside_but_are_not_compared(table4: Table):
     assert marks == [Mark("not comparable", "embedded data")] * 8
     assert "Beside printed values: ○ not comparable (embedded data)." in table4.legend
     assert any(note.startswith("Embedded data") for note in table4.notes)
+    assert "rehearsal" not in " ".join(table4.notes)
 
 
 def test_a_rehearsal_says_so_and_is_not_compared(suite: Suite, results: Path):
@@ -89,7 +90,7 @@ def test_published_scale_is_compared(published_suite: Suite, results: Path):
     assert marks <= {Mark("match"), Mark("higher"), Mark("lower")}
     assert any(entry.text for entry in line(table.sections[0], "difference").entries)
     assert any(note.startswith(INTERVAL) for note in table.legend)
-    assert "Embedded" not in " ".join(table.notes)
+    assert not any(word in " ".join(table.notes) for word in ("Embedded", "rehearsal"))
     assert "full scale" in table.stamp
 
 
