@@ -9,7 +9,6 @@ import typer
 
 from bitswitch.cli import (
     claims,
-    compare,
     datasets,
     deployment,
     generate,
@@ -48,7 +47,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         *(runs.train, runs.score, runs.search),
     ),
     "Look": (
-        *(claims.claims, compare.compare, runs.watch, runs.show),
+        *(claims.claims, results.compare, runs.watch, runs.show),
         *(reports.collect, reports.table, reports.figure, reports.report, reports.errata),
     ),
     "Extend": (tools.schema, tools.bench),
