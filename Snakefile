@@ -2,7 +2,8 @@
 
 `snakemake --cores 8 all` builds the suite named in config/config.yaml,
 `snakemake --cores 8 all --config suite=smoke` another one, and
-`snakemake --cores 8 all --config claims=C08` only what one claim needs.
+`snakemake --cores 8 all --config claims=C08` only what one claim needs,
+`snakemake --cores 8 all --config cells=table1/resnet8` only some rows of a table.
 """
 
 import os
@@ -15,12 +16,13 @@ from snakemake.utils import min_version, validate
 
 from bitswitch.assets import asset
 from bitswitch.runtime.devices import training_slots
-from bitswitch.planning import feasibility
+from bitswitch.planning import feasibility, order
 from bitswitch.cli import client, fork_server
 from bitswitch.report.claims import needs
 from bitswitch.runtime import allocation, scheduler, stopping
 from bitswitch.errors import BitswitchError, hint
 from bitswitch.runtime.cache import digest
+from bitswitch.suite.parts import part
 from bitswitch.suite.suite import load_suite, suite_path
 
 min_version("9.10")
@@ -39,6 +41,8 @@ try:
     SUITE = load_suite(SUITE_FILE)
     if config["claims"]:
         SUITE = needs.restricted(SUITE, config["claims"])
+    if config["cells"]:
+        SUITE = part(SUITE, config["cells"])
     feasibility.check(SUITE)
     for absence in feasibility.absent(SUITE).values():
         print(absence, file=sys.stderr)
@@ -83,6 +87,15 @@ def named(kind, name):
             f"Suite '{SUITE.name}' has no '{name}' among its {kind}.{hint(name, specs)}"
         )
     return specs[name]
+
+
+# A job on a cluster has nothing to choose from.
+PRIORITIES = {} if workflow.remote_exec else order.priorities(SUITE, config["first"])
+
+
+def urgency(rule):
+    """Return what tells how urgent a job of a rule is."""
+    return lambda wildcards: PRIORITIES.get(f"{rule} {next(iter(wildcards))}", 0)
 
 
 include: "workflow/rules/data.smk"

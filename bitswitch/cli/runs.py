@@ -88,6 +88,9 @@ def plan(
     claims: Annotated[
         str | None, typer.Option(metavar="C08,C12", help="Only what these claims need.")
     ] = None,
+    cells: Annotated[
+        str | None, typer.Option(metavar="table1/resnet8", help="Only what fills these cells.")
+    ] = None,
     device: Device = "auto",
     assume: Annotated[
         str | None,
@@ -102,10 +105,13 @@ def plan(
     from bitswitch.planning import feasibility
     from bitswitch.planning import plan as planning
     from bitswitch.report.claims import needs
+    from bitswitch.suite.parts import part
 
     loaded = load(suite)
     if claims is not None:
         loaded = needs.restricted(loaded, claims)
+    if cells is not None:
+        loaded = part(loaded, cells)
     feasibility.check(loaded)
     found = planning.make(loaded, device, assume, runs_per_gpu)
     typer.echo(json.dumps(found.as_json()) if as_json else planning.render(found))

@@ -7,6 +7,7 @@ too big still, its operations are counted, at the rate of a product of matrices.
 """
 
 import platform
+from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple, Protocol
 
@@ -93,8 +94,13 @@ class Clock(Protocol):
         """Return those of ``run`` where it is planned for, and on a GPU."""
         raise NotImplementedError
 
+    def passes(self, run: RunSpec) -> float:
+        """Return the passes of one training step of ``run``."""
+        return _passes(run)
 
-class Here(NamedTuple):
+
+@dataclass(frozen=True)
+class Here(Clock):
     """Measures on a device of this machine; of a GPU that is not here, a rough rate is assumed."""
 
     device: str
@@ -114,7 +120,8 @@ class Here(NamedTuple):
         return here, PassTimes(max(GPU_PASS_S, plain), max(GPU_PASS_S, trained))
 
 
-class Assumed(NamedTuple):
+@dataclass(frozen=True)
+class Assumed(Clock):
     """Asks a model of a GPU."""
 
     model: GpuModel
@@ -135,17 +142,23 @@ class Assumed(NamedTuple):
 
 def estimate(run: RunSpec, clock: Clock) -> Cost:
     """Return what ``run`` takes, its training in the precision of its recipe."""
-    sizes = dataset_facts(run)["sizes"]
-    epochs = run.training.epochs if facts.trains(run) else 0
-    steps = epochs * (sizes["train"] // run.training.batch_size)
-    trained = steps * run.training.batch_size * _passes(run)
-    evaluated = (epochs * sizes["held_out"] + sizes["test"]) * len(run.bitset)
-    after = _in_trained(facts.finish_work(run, _extent(run)))
-    cost = _in_passes(run, evaluated * FORWARD_SHARE + after, clock, trained)
+    sizes, cost = dataset_facts(run)["sizes"], estimate_training(run, clock)
     disk = network_size(run)["parameters"] * 4 * STATE_COPIES + RECORDS_BYTES
     if run.training.distillation == "ps-kd":
         disk += sizes["train"] * PREDICTIONS * 4 * (dataset_facts(run)["outputs"] + 1)
-    return cost._replace(steps=steps, disk_bytes=disk, memory_bytes=training_bytes(run))
+    return cost._replace(disk_bytes=disk, memory_bytes=training_bytes(run))
+
+
+def estimate_training(run: RunSpec, clock: Clock) -> Cost:
+    """Return the steps and times of ``run``, what its method does after training included."""
+    sizes = dataset_facts(run)["sizes"]
+    epochs = run.training.epochs if facts.trains(run) else 0
+    steps = epochs * (sizes["train"] // run.training.batch_size)
+    trained = steps * run.training.batch_size * clock.passes(run) if steps else 0.0
+    evaluated = (epochs * sizes["held_out"] + sizes["test"]) * len(run.bitset)
+    after = _in_trained(facts.finish_work(run, _extent(run)))
+    cost = _in_passes(run, evaluated * FORWARD_SHARE + after, clock, trained)
+    return cost._replace(steps=steps)
 
 
 def estimate_sensitivity(spec: SensitivitySpec, clock: Clock) -> Cost:

@@ -26,7 +26,7 @@ from bitswitch.planning.fitting import too_large
 from bitswitch.planning.gpu_hours import GpuHours, Timed, gpu_hours, modes
 from bitswitch.planning.gpu_model import GpuModel
 from bitswitch.planning.networks import float_layers
-from bitswitch.planning.schedule import Job, Schedule, simulate
+from bitswitch.planning.schedule import Schedule, simulate, waiting
 from bitswitch.runtime.devices import gpus_for, training_slots
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
@@ -150,7 +150,8 @@ def make(
     data = sum(data_bytes(choice) for choice in suite.datasets.values())
     kind = "cuda" if gpu else "cpu"
     notes = _notes(suite, gpu) if model is None else _model_notes(suite, model, runs_per_gpu)
-    schedule = simulate(_waiting(suite, jobs), slots)
+    times = ({key: cost.time_s for key, cost in kind.items()} for kind in jobs)
+    schedule = simulate(waiting(suite, *times), slots)
     hours = None if model is None else _hours(suite, model, runs_per_gpu, using)
     return Plan(suite.name, kind, slots, *jobs, parts, starts, data, notes, schedule, hours)
 
@@ -217,34 +218,6 @@ def _hours(
 def _job(place: int, key: str) -> str:
     """Return the name of a job: a run may also be deployed."""
     return f"deploy {key}" if _KINDS[place] == "deployments" else key
-
-
-def _waiting(suite: Suite, costs: Jobs) -> dict[str, Job]:
-    """Return all jobs by a name of their own, each with those whose results it reads.
-
-    As the workflow's rules say: a run waits for its start and its guide, a sensitivity for the runs
-    that it scores, a search for its run and its scores, a deployment for its run.
-    """
-    runs, sensitivities, searches, deployments = costs
-    jobs: dict[str, Job] = {}
-    for key, run in suite.runs.items():
-        guide = f"score {run.sensitivity.identifier}" if run.sensitivity else None
-        start = f"train {run.start.run_id}" if run.start else None
-        jobs[f"train {key}"] = Job(runs[key].time_s, _named(start, guide))
-    for key, score in suite.sensitivities.items():
-        needs = _named(*(f"train {run.run_id}" for run in score.runs))
-        jobs[f"score {key}"] = Job(sensitivities[key].time_s, needs)
-    for key, search in suite.searches.items():
-        scores = f"score {search.sensitivity.identifier}" if search.sensitivity else None
-        needs = _named(f"train {search.run.run_id}", scores)
-        jobs[f"search {key}"] = Job(searches[key].time_s, needs)
-    for key in suite.deployments:
-        jobs[f"deploy {key}"] = Job(deployments[key].time_s, (f"train {key}",))
-    return jobs
-
-
-def _named(*jobs: str | None) -> tuple[str, ...]:
-    return tuple(job for job in jobs if job)
 
 
 def _jobs_of(suite: Suite, experiment: str) -> set[str]:

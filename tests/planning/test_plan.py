@@ -4,6 +4,7 @@ import pytest
 
 from bitswitch.errors import BitWidthError
 from bitswitch.planning import plan, probe
+from bitswitch.planning.schedule import simulate, waiting
 from bitswitch.runtime import cache
 from bitswitch.suite.suite import load_suite, suite_path
 
@@ -65,6 +66,11 @@ def test_of_a_claim_only_what_it_needs_is_planned(bitswitch, tmp_path):
     made = json.loads(out)
     assert set(made["parts"]) == {"one"}
     assert len(made["runs"]) == 3
+    cells = ("--cells", "two/n,one/n/adabits", "--device", "cpu", "--json")
+    code, out, _ = bitswitch("plan", path, *cells)
+    assert code == 0
+    assert set(json.loads(out)["parts"]) == {"one", "two"}
+    assert len(json.loads(out)["runs"]) == 3
     code, _, messages = bitswitch("plan", path, "--claims", "min")
     assert code != 0
     assert "There is no claim 'min' about suite 'own'. Did you mean 'mine'?" in messages
@@ -81,8 +87,8 @@ def test_the_plan_is_json_and_its_jobs_wait_as_the_rules_say():
     made = plan.make(suite, "cpu")
     content = json.loads(json.dumps(made.as_json()))
     assert content["wall_time_s"] == made.schedule.time_s >= made.schedule.longest_s
-    jobs = plan._waiting(suite, _costs(made))
-    assert len(jobs) == sum(map(len, _costs(made)))
+    jobs = waiting(suite, *_times(made))
+    assert len(jobs) == sum(map(len, _times(made)))
     assert {need for job in jobs.values() for need in job.needs} <= set(jobs)
     guided = next(run for run in suite.runs.values() if run.sensitivity)
     needs = jobs[f"train {guided.run_id}"].needs
@@ -216,7 +222,7 @@ def test_the_time_counts_that_jobs_wait_for_each_other(tmp_path):
     variant, *others = (cost.time_s for key, cost in made.runs.items() if key != start)
     assert others == pytest.approx([variant, variant])
     (deployment,) = made.deployments.values()
-    two = plan.simulate(plan._waiting(load_suite(path), _costs(made)), 2)
+    two = simulate(waiting(load_suite(path), *_times(made)), 2)
     first = made.runs[start].time_s
     assert two.time_s == pytest.approx(first + 2 * variant)
     assert two.longest_s == pytest.approx(first + variant + deployment.time_s)
@@ -225,8 +231,9 @@ def test_the_time_counts_that_jobs_wait_for_each_other(tmp_path):
     assert ", then deploy double-rounding-" in plan.render(made)
 
 
-def _costs(made):
-    return made.runs, made.sensitivities, made.searches, made.deployments
+def _times(made):
+    kinds = made.runs, made.sensitivities, made.searches, made.deployments
+    return [{key: cost.time_s for key, cost in kind.items()} for kind in kinds]
 
 
 BEIT = """

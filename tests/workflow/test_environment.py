@@ -109,6 +109,14 @@ def test_make_all_is_the_command_a_user_types():
     assert '--config suite="$SUITE"' in make("all", SUITE="smoke")
 
 
+def test_make_quick_fills_the_cells_that_come_first_in_make_all():
+    first = yaml.safe_load((TOP / "config" / "config.yaml").read_text())["first"]
+    command = 'snakemake --cores "$CORES" html --config cells="$FIRST" '
+    assert command in make("quick")
+    assert f'{command}suite="$SUITE"' in make("quick", SUITE="smoke")
+    assert f"FIRST := {first}\n" in make("quick", "--print-data-base")
+
+
 def test_values_given_to_make_are_not_read_by_a_shell(tmp_path):
     """In an odd folder, with a Snakemake that shows its arguments."""
     folder = tmp_path / "a b(1) & 'c';touch X #~ü"

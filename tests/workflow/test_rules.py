@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bitswitch.runtime.devices import available_cpus
+from bitswitch.suite.suite import load_suite
 from tests.workflow.conftest import ODD, SUITE
 
 TOP = Path(__file__).resolve().parents[2]
@@ -101,6 +102,22 @@ def test_only_the_runs_of_a_claim_are_trained(project):
     planned, runs = project.planned(config="claims=own-claim"), project.runs
     assert {runs[run].bitset for run in planned} == {(32,), (8,)}
     assert len(planned) == 3 < len(runs)
+
+
+def test_only_the_runs_of_some_cells_are_trained_and_the_first_ones_have_priority(project):
+    project.change(
+        experiments={"alrs": {"networks": ["resnet20"]}, "readings": {"networks": ["resnet20"]}}
+    )
+    config = "cells=alrs first=alrs/resnet20/with-alrs"
+    code, text = project.snakemake("--dry-run", config=config)
+    assert code == 0, text
+    found = re.findall(r"wildcards: run=(\S+)\n\s+priority: (\d+)", text)
+    urgent = {run: int(priority) for run, priority in found}
+    cells = [cell for cell in load_suite(project.path).run_cells if cell.experiment == "alrs"]
+    assert set(urgent) == {run.run_id for cell in cells for run in cell.runs}
+    assert set(urgent) < set(project.runs)
+    of = {cell.variant: urgent[cell.run.run_id] for cell in cells}
+    assert of["with-alrs"] > of["without-alrs"] > 0
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ rule prepare:
         f"{READY}/{{dataset}}.json",
     log:
         f"{READY}/{{dataset}}.log",
+    priority: urgency("prepare")
     params:
         suite=SUITE_FILE,
         data=DATA,

@@ -17,6 +17,7 @@ rule deploy:
         result="results/deployments/{deployment}/result.json",
     log:
         "results/deployments/{deployment}/log",
+    priority: urgency("deploy")
     threads: JOB_THREADS
     resources:
         **JOB_RESOURCES,

@@ -31,6 +31,7 @@ rule score:
         result="results/sensitivities/{sensitivity}/result.json",
     log:
         "results/sensitivities/{sensitivity}/log",
+    priority: urgency("score")
     threads: JOB_THREADS
     resources:
         **JOB_RESOURCES,
@@ -50,6 +51,7 @@ rule search:
         result="results/searches/{search}/result.json",
     log:
         "results/searches/{search}/log",
+    priority: urgency("search")
     threads: JOB_THREADS
     resources:
         **JOB_RESOURCES,

@@ -62,6 +62,7 @@ rule train:
         metrics="results/runs/{run}/metrics.jsonl",
     log:
         "results/runs/{run}/log",
+    priority: urgency("train")
     threads: RUN_THREADS
     resources:
         **RUN_RESOURCES,
