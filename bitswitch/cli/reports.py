@@ -34,18 +34,16 @@ def collect(
 def table(suite: Collected, name: OneName = None, results: Results = Path("results")) -> None:
     """Make the table NAME of SUITE, for LaTeX and HTML; without a name, all and the scorecard."""
     from bitswitch.report.collect.frames import Frames
-    from bitswitch.report.document import scorecard
+    from bitswitch.report.document import parts
     from bitswitch.report.tables import tables
 
     loaded, folder = load_collected(suite, results)
-    known = tables.names(loaded)
-    if name is not None:
-        check_name(name, known, f"Suite '{loaded.name}' has no table")
-    frames = Frames.read(folder)
-    for one in known if name is None else [name]:
-        tables.write(one, folder, frames)
     if name is None:
-        scorecard.write(frames, folder)
+        parts.write(Frames.read(folder), folder)
+        return
+    check_name(name, tables.names(loaded), f"Suite '{loaded.name}' has no table")
+    tables.write(name, folder, Frames.read(folder))
+    tables.write_style(folder)
 
 
 def figure(suite: Collected, name: OneName = None, results: Results = Path("results")) -> None:
@@ -84,18 +82,15 @@ def report(
     """
     from bitswitch.report.collect import collect
     from bitswitch.report.collect.frames import Frames
-    from bitswitch.report.document import html, pdf, scorecard
+    from bitswitch.report.document import html, parts, pdf
     from bitswitch.report.figures import figures
-    from bitswitch.report.tables import tables
 
     loaded, folder = load_collected(suite, results)
     if document is Document.ALL:
         if not is_pack(suite):
             collect.write(loaded, results, allow_mixed)
         frames = Frames.read(folder)
-        scorecard.write(frames, folder)
-        for name in tables.names(loaded):
-            tables.write(name, folder, frames)
+        parts.write(frames, folder)
         for name in figures.names(loaded):
             figures.write(name, folder, frames)
     if document is not Document.PDF:

@@ -4,10 +4,11 @@ Data flow, one module per step; every step reads files and writes files:
 
 ==============================================  ================================================
 ``collect.write(suite, results, allow_mixed)``  run directories -> ``results/<suite>/*.csv``
+``parts.write(frames, folder)``                 those -> scorecard, what is exact, all tables
 ``tables.write(name, folder)``                  those -> ``tables/<name>.tex`` and ``.html``
 ``figures.write(name, folder)``                 those -> ``figures/<name>.pdf`` and ``.png``
 ``html.write(suite, folder)``                   all of them -> ``report.html``
-``pdf.write(suite, folder)``                    all of them -> ``report.pdf`` (or why there is none)
+``pdf.write(suite, folder)``                    all of them -> ``report.pdf``, its sources as zip
 ``errata.write(path)``                          published numbers -> ``docs/errata.md``
 ``packs.pack.write(suite, results, file)``      run directories -> one file, for all of the above
 ==============================================  ================================================

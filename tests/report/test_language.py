@@ -13,10 +13,10 @@ from bitswitch.plugins import facts
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import Headline
-from bitswitch.report.document import html, pdf, scorecard
+from bitswitch.report.document import html, parts, pdf
 from bitswitch.report.figures import figures
 from bitswitch.report.render.table import DASH, Section, Table
-from bitswitch.report.tables import accuracy_table, tables
+from bitswitch.report.tables import accuracy_table
 from bitswitch.report.tables.accuracy_section import ALONE, SLICED
 from tests.report.conftest import FACTS, NETWORK, OFF, make_suite, seal, write_run
 
@@ -212,9 +212,7 @@ def test_bit_widths_that_no_step_trains_are_marked_after_reading_too(results):
 def test_a_report_says_windows_and_draws_curves(results):
     frames = framed(results, shared)
     folder = results / frames.suite.name
-    scorecard.write(frames, folder)
-    for name in tables.names(frames.suite):
-        tables.write(name, folder, frames)
+    parts.write(frames, folder)
     paths = figures.write("figure-held-out-curves", folder, frames)
     assert all(path.stat().st_size for path in paths)
     page = html.write(frames.suite, folder).read_text()

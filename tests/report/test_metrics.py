@@ -10,7 +10,7 @@ from bitswitch.contracts.metric import Metric
 from bitswitch.plugins import facts
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import html, pdf, scorecard
+from bitswitch.report.document import html, parts, pdf
 from bitswitch.report.figures import figures, front_figures, gradient_figures, layer_figure
 from bitswitch.report.render.table import Entry, Table
 from bitswitch.report.tables import tables
@@ -147,9 +147,7 @@ def test_page_and_document_say_what_counts(suite: Suite, results: Path):
         write_run(run, results, dict.fromkeys(run.bitset, 60.0))
     frames = collected(suite, results)
     folder = results / suite.name
-    scorecard.write(frames, folder)
-    for name in tables.names(suite):
-        tables.write(name, folder, frames)
+    parts.write(frames, folder)
     for name in figures.names(suite):
         for suffix in ("pdf", "png"):
             path = folder / f"figures/{name}.{suffix}"

@@ -5,7 +5,7 @@ Their code: the package's own, and that of installed packages with tables or fig
 
 from bitswitch.report.collect import collect
 from bitswitch.report.figures import figures
-from bitswitch.report.document import pdf, scorecard
+from bitswitch.report.document import parts, pdf, sources
 from bitswitch.report.tables import tables
 from bitswitch.plugins import registry
 from bitswitch.results.provenance import plugin_sources
@@ -49,7 +49,7 @@ rule collect:
         "bitswitch collect {params.mixed:q} -- {params.suite:q} > {log:q} 2>&1"
 
 
-# One job for all tables and the scorecard, one for all figures: each takes less time than starting does.
+# One job for all tables and the first page, one for all figures: each takes less time than starting does.
 rule tables:
     input:
         rules.collect.output,
@@ -60,7 +60,7 @@ rule tables:
             name=tables.names(SUITE),
             suffix=("tex", "html"),
         ),
-        expand("{report}/{name}", report=REPORT, name=scorecard.OUTPUTS),
+        expand("{report}/{name}", report=REPORT, name=parts.OUTPUTS),
     log:
         f"{REPORT}/logs/tables.log",
     retries: 0
@@ -110,6 +110,7 @@ rule pdf:
         rules.html.input,
     output:
         f"{REPORT}/{pdf.output_name()}",
+        f"{REPORT}/{sources.NAME}",
     log:
         f"{REPORT}/logs/pdf.log",
     retries: 0

@@ -10,7 +10,7 @@ from bitswitch.report.analysis import health, methods
 from bitswitch.report.claims import scorecard as claims
 from bitswitch.report.collect.columns import TABLES
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import pdf, scorecard
+from bitswitch.report.document import exact, pdf, scorecard
 from bitswitch.report.figures import figures
 from bitswitch.report.render import marks, page
 from bitswitch.report.render.assets import asset
@@ -38,6 +38,7 @@ def write(suite: Suite, folder: Path) -> Path:
         suite=suite,
         style=_content(asset("html", "style.css")),
         scorecard=_content(folder / scorecard.PAGE),
+        exact=_content(folder / exact.PAGE),
         tables={name: _content(folder / f"tables/{name}.html") for name in tables.names(suite)},
         titles=dict(zip(tables.names(suite), suite.experiments.values(), strict=True)),
         figures=shown,

@@ -21,9 +21,9 @@ from bitswitch.report.tables import entries, tables
 from bitswitch.results.files import write_bytes
 from bitswitch.suite.suite import Suite
 
-PAGE, SECTION, RUNS = "scorecard.html", "scorecard.tex", "claim_runs.tex"
+PAGE, SECTION, CLAIMS, RUNS = "scorecard.html", "scorecard.tex", "claims.tex", "claim_runs.tex"
 
-OUTPUTS = (claims.NAME, PAGE, SECTION, RUNS)
+OUTPUTS = (claims.NAME, PAGE, SECTION, CLAIMS, RUNS)
 """Files that ``write`` makes in ``results/<suite>/``."""
 
 KINDS = {
@@ -67,10 +67,10 @@ def as_html(card: Scorecard) -> str:
     return page.render("scorecard/scorecard.html.j2", card=card, style=style)
 
 
-def as_latex(card: Scorecard) -> tuple[str, str]:
-    """Return a scorecard as a section of a document, and its runs as another."""
-    section = latex.render("scorecard/scorecard.tex.j2", card=card, macro=_macro)
-    return section, latex.render("scorecard/runs.tex.j2", card=card)
+def as_latex(card: Scorecard) -> list[str]:
+    """Return sections of a document: how many claims have each verdict, claims, and their runs."""
+    names = ("scorecard", "claims", "runs")
+    return [latex.render(f"scorecard/{name}.tex.j2", card=card, macro=_macro) for name in names]
 
 
 def _macro(verdict: str) -> Markup:

@@ -21,8 +21,8 @@ LONG_NOTE = 40
 _WRAPPED = r">{\raggedright\arraybackslash}p{3.2cm}"
 _WRAPPED_KIND = r">{\raggedright\arraybackslash}p{4cm}"
 
-_LINE_MM, _LABEL_MM, _KIND_MM, _LONG_KIND_MM, _GAP_MM = 168.0, 25.0, 15.0, 21.0, 1.406
-"""Width of a page's text, of labels, kinds and long kinds, between columns (twice 2 pt)."""
+_LABEL_MM, _KIND_MM, _LONG_KIND_MM, _GAP_MM = 25.0, 15.0, 21.0, 1.406
+"""Width of labels, kinds and long kinds, between columns (twice 2 pt)."""
 _SHORT_LABEL, _SHORT_LABEL_MM = 16, 21.0
 """Letters of a short label, and the width where all are short."""
 
@@ -99,13 +99,11 @@ def _layout(section: Section, has_kinds: bool) -> Markup:
     kind = _LONG_KIND_MM if longest > LONG_LABEL else _KIND_MM
     is_short = max((len(line.label) for line in section.lines), default=0) <= _SHORT_LABEL
     texts = [_SHORT_LABEL_MM if is_short else _LABEL_MM, *([kind] if has_kinds else [])]
-    count = section.width
-    gaps = (len(texts) + count - 1) * _GAP_MM
-    each = (_LINE_MM - sum(texts) - gaps) / max(count, 1)
+    count = max(section.width, 1)
+    taken = sum(texts) + (len(texts) + count - 1) * _GAP_MM
+    each = rf"\dimexpr{1 / count:.5f}\linewidth-{taken / count:.3f}mm\relax"
     left = "".join(rf">{{\raggedright\arraybackslash}}p{{{width}mm}}" for width in texts)
-    return Markup(
-        rf"@{{}}{left}*{{{count}}}{{>{{\centering\arraybackslash}}p{{{each:.3f}mm}}}}@{{}}"
-    )
+    return Markup(rf"@{{}}{left}*{{{count}}}{{>{{\centering\arraybackslash}}p{{{each}}}}}@{{}}")
 
 
 def entry(content: Entry) -> Markup:

@@ -6,10 +6,13 @@ from bitswitch.errors import ReportError, hint
 from bitswitch.plugins import registry
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render import latex, page
+from bitswitch.report.render.assets import asset
 from bitswitch.report.render.table import Table
 from bitswitch.report.tables.kind import TableKind
 from bitswitch.results.files import write_bytes
 from bitswitch.suite.suite import ExperimentSpec, Suite
+
+STYLE = "bitswitch.sty"
 
 
 def names(suite: Suite) -> list[str]:
@@ -60,6 +63,14 @@ def kind_of(experiment: ExperimentSpec) -> TableKind:
     """Return what makes the table of an experiment."""
     kind: TableKind = registry.load_kind("tables", experiment.table, TableKind)
     return kind
+
+
+def write_style(folder: Path) -> Path:
+    """Write ``STYLE`` below ``folder``, the LaTeX package that all tables need; return its path."""
+    path = folder / STYLE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, asset("paper", STYLE).read_bytes())
+    return path
 
 
 def write(name: str, folder: Path, frames: Frames | None = None) -> list[Path]:

@@ -11,10 +11,9 @@ from bitswitch.errors import ReportError
 from bitswitch.report.claims.resolution import known_claims
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import html, scorecard
+from bitswitch.report.document import html, parts
 from bitswitch.report.figures import figures
 from bitswitch.report.statistics import VERDICTS
-from bitswitch.report.tables import tables
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import EXPERIMENTS, NETWORK, know_plugins, make_suite
 
@@ -22,9 +21,7 @@ VOID = {"meta", "link", "br", "img"}
 
 
 def make_parts(suite: Suite, folder: Path) -> None:
-    scorecard.write(Frames.read(folder), folder)
-    for name in tables.names(suite):
-        tables.write(name, folder)
+    parts.write(Frames.read(folder), folder)
     (folder / "figures").mkdir()
     for name in figures.names(suite):
         (folder / f"figures/{name}.png").write_bytes(b"no picture")

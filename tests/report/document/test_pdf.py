@@ -12,7 +12,7 @@ from bitswitch.errors import ReportError
 from bitswitch.report.claims.resolution import known_claims
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import pdf, scorecard
+from bitswitch.report.document import parts, pdf, scorecard, sources
 from bitswitch.report.figures import figures
 from bitswitch.report.tables import tables
 from bitswitch.suite.suite import Suite
@@ -23,9 +23,7 @@ NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — Größe µ " + "very-long-name-" * 5
 
 
 def make_parts(suite: Suite, folder: Path) -> None:
-    scorecard.write(Frames.read(folder), folder)
-    for name in tables.names(suite):
-        tables.write(name, folder)
+    parts.write(Frames.read(folder), folder)
     drawn, _ = figures.write("figure2", folder)
     for name in figures.names(suite)[1:]:
         shutil.copy(drawn, folder / f"figures/{name}.pdf")
@@ -49,7 +47,9 @@ def test_nasty_names_are_typeset(results: Path, tmp_path: Path, monkeypatch: pyt
     assert path.name == pdf.output_name() == "report.pdf"
     content = path.read_bytes()
     assert content.startswith(b"%PDF")
+    packed = (folder / sources.NAME).read_bytes()
     assert pdf.write(suite, folder).read_bytes() == content
+    assert (folder / sources.NAME).read_bytes() == packed
     if shutil.which("pdftotext"):
         text = subprocess.check_output(["pdftotext", str(path), "-"], text=True)
         assert "LSQ_a & b%" in text
@@ -66,12 +66,12 @@ def test_long_tables_and_cards_are_typeset(results: Path):
     path = pdf.write(suite, folder)
     if shutil.which("pdftotext"):
         text = subprocess.check_output(["pdftotext", "-layout", str(path), "-"], text=True)
-        first, second, *_ = text.split("\f")
+        first, *pages = text.split("\f")
         assert "suite tiny · embedded digits 16x16 · full scale" in first
         assert re.search(r"7 +not testable +There are too few seeds", first)
         assert re.search(r"31 +not run +What the claim", first)
         row = re.compile(r"^(C\d\d) \S", re.M)
-        assert sorted(row.findall(first) + row.findall(second)) == sorted(known_claims(suite))
+        assert sorted(row.findall("\n".join([first, *pages[:2]]))) == sorted(known_claims(suite))
         assert "Table 1: multi-precision from eight bits, continued" in text
         assert re.search(r"Hot-Swap +published +no +32 +own +70.40 +70.30", text)
         assert re.search(r"original code +MIT", text)
@@ -116,16 +116,88 @@ def test_an_error_of_tex_is_shown(suite: Suite, folder: Path, monkeypatch: pytes
 
 def test_every_link_of_the_scorecard_has_its_target(suite: Suite, folder: Path):
     make_parts(suite, folder)
-    card = (folder / scorecard.SECTION).read_text()
+    card = (folder / scorecard.CLAIMS).read_text()
     parts = [*(folder / "tables").glob("*.tex"), folder / scorecard.RUNS]
     text = "".join(part.read_text() for part in parts)
     targets = set(re.findall(r"\\(?:bscell|hypertarget)\{([^}]+)\}", text))
     links = set(re.findall(r"\\hyperlink\{([^}]+)\}", card))
     assert {"alrs/resnet20/with-alrs/8-6-4-2/8", "runs:C26"} <= links <= targets
     labels = set(re.findall(r"\\(?:hyperref\[|pageref\{)([^]}]+)", card))
-    assert labels == {"table:table4", "table:table5"} <= set(re.findall(r"\\label\{([^}]+)", text))
+    named = re.findall(r"\\bscaption\{.*\{([^}]+)\}", text)
+    assert labels == {"table:table4", "table:table5"} <= {f"table:{name}" for name in named}
 
 
 def test_a_missing_part_is_named(suite: Suite, folder: Path):
     with pytest.raises(ReportError, match=r"scorecard\.tex is missing"):
         pdf.document(suite, folder)
+
+
+def compiled(folder: Path, name: str) -> str:
+    """Return the text of a document that two passes of pdflatex make in ``folder``."""
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+        assert done.returncode == 0, done.stdout[-2000:]
+    log = (folder / name).with_suffix(".log").read_text(errors="replace")
+    assert not re.search(r"undefined (references|citations)|Reference .* undefined", log)
+    page = (folder / name).with_suffix(".pdf")
+    return subprocess.check_output(["pdftotext", "-layout", str(page), "-"], text=True)
+
+
+needs_text = pytest.mark.skipif(not shutil.which("pdftotext"), reason="no pdftotext here")
+
+
+@needs_tex
+@needs_text
+def test_the_sources_compile_in_an_empty_folder(suite: Suite, folder: Path, tmp_path: Path):
+    make_parts(suite, folder)
+    pdf.write(suite, folder)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.unpack_archive(folder / sources.NAME, elsewhere)
+    for path in elsewhere.rglob("*.[tbs][eit][xby]"):
+        assert str(tmp_path) not in path.read_text()
+    text = compiled(elsewhere, "report.tex")
+    first, *_ = text.split("\f")
+    assert first.index("Scorecard") < first.index("What is exact at any scale")
+    assert re.search(r"\[1\] +Haiduo Huang", text)
+
+
+def test_without_an_engine_the_sources_have_the_bibliography(
+    suite: Suite, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_parts(suite, folder)
+    monkeypatch.setattr(pdf, "find_engine", lambda: None)
+    pdf.write(suite, folder)
+    shutil.unpack_archive(folder / sources.NAME, tmp_path / "elsewhere")
+    found = {path.name for path in (tmp_path / "elsewhere").iterdir()}
+    assert {"report.tex", "references.bib", "bitswitch.sty", "tables", "figures"} <= found
+
+
+PAPER = r"""
+\documentclass[%s]{article}
+\usepackage{bitswitch}
+\begin{document}
+Table~\ref{table:readings} is the second.
+\begin{table}\caption{Mine.}\end{table}
+\input{readings}
+\end{document}
+"""
+
+
+@needs_tex
+@needs_text
+@pytest.mark.parametrize("options", ["", "twocolumn"])
+def test_a_table_alone_is_typeset_in_the_paper_of_another(
+    options: str, folder: Path, tmp_path: Path
+):
+    table, _ = tables.write("readings", folder)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for path in (table, tables.write_style(folder)):
+        shutil.copy(path, elsewhere)
+    (elsewhere / "paper.tex").write_text(PAPER % options)
+    text = compiled(elsewhere, "paper.tex")
+    assert "Table 2 is the second." in text
+    assert "Table 2: Readings of Eq. 6. suite tiny · embedded digits 16x16" in text
+    assert "not testable" in text
+    assert re.search(r"relative \(default\) +reproduced", text)

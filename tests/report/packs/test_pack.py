@@ -124,16 +124,14 @@ RENDER = """
 import sys
 from pathlib import Path
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import html, pdf, scorecard
+from bitswitch.report.document import html, parts, pdf
 from bitswitch.report.figures import figures
 from bitswitch.report.packs import pack
 from bitswitch.report.tables import tables
 
 suite, folder = pack.report(Path(sys.argv[1]), Path("results"))
 frames = Frames.read(folder)
-scorecard.write(frames, folder)
-for name in tables.names(suite):
-    tables.write(name, folder, frames)
+parts.write(frames, folder)
 first, *others = figures.names(suite)
 drawn = figures.write(first, folder, frames)
 for name in others:

@@ -1,6 +1,7 @@
 """Tests of ``bitswitch.report.render.latex``."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -8,6 +9,7 @@ from jinja2 import UndefinedError
 
 from bitswitch.report.document.pdf import find_engine
 from bitswitch.report.render import latex
+from bitswitch.report.render.assets import asset
 from bitswitch.report.render.marks import Mark
 from bitswitch.report.render.table import DASH, Entry, Group, Line, Section, Table
 
@@ -132,7 +134,7 @@ def make_rows(count: int, columns: int = 1, note: str = "") -> Table:
 PAGE = r"""
 \documentclass[10pt,a4paper]{article}
 \usepackage[T1]{fontenc}
-\usepackage{adjustbox,array,booktabs,caption,longtable,xcolor}
+\usepackage{bitswitch}
 \usepackage[margin=2.1cm]{geometry}
 \let\longtables\longtable
 \def\longtable{\typeout{LONG}\longtables}
@@ -153,6 +155,7 @@ def test_tex_measures_whether_a_page_holds_a_table(tmp_path):
     }
     parts = [rf"\typeout{{=={name}}}" + latex.table(table) for name, (table, _) in tables.items()]
     parts += [r"\textheight=300pt \typeout{==short, on a lower page}", latex.table(make_rows(25))]
+    shutil.copy(asset("paper", "bitswitch.sty"), tmp_path)
     (tmp_path / "t.tex").write_text(PAGE + "\n".join(parts) + r"\end{document}")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -167,10 +170,12 @@ def test_tex_measures_whether_a_page_holds_a_table(tmp_path):
 def test_columns_of_a_long_table_fill_the_line(columns: int):
     section = make_long_table(columns).sections[1]
     layout = latex._layout(section, has_kinds=True)
-    label, kind, each = map(float, re.findall(r"p\{([\d.]+)mm\}", layout))
+    label, kind = map(float, re.findall(r"p\{([\d.]+)mm\}", layout))
+    share, less = map(float, re.findall(r"dimexpr([\d.]+)\\linewidth-([\d.]+)mm", layout)[0])
     assert f"*{{{columns}}}" in layout
     gaps = (columns + 1) * 4 / 72.27 * 25.4
-    assert label + kind + columns * each + gaps == pytest.approx(168, abs=0.05)
+    assert columns * share == pytest.approx(1, abs=1e-4)
+    assert label + kind + gaps == pytest.approx(columns * less, abs=0.05)
 
 
 def test_long_notes_are_wrapped():
