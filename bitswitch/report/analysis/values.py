@@ -45,6 +45,17 @@ class Place(NamedTuple):
     policy: str
 
 
+class Origin(NamedTuple):
+    """One value of a sample, and where it comes from."""
+
+    seed: int
+    value: float | None
+    """None where the run has none that counts."""
+    status: str
+    run: str
+    """Identifier."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """All seeds at one place."""
@@ -59,6 +70,8 @@ class Sample:
     """What was measured."""
     unit: str = "seeds"
     """What is counted."""
+    origins: tuple[Origin, ...] = ()
+    """Of each value; empty where they are not told apart."""
 
     @property
     def mean(self) -> float:
@@ -335,4 +348,9 @@ def _sample(rows: list[Row], images: Mapping[Any, int], metric: Metric) -> Sampl
             values[seed] = metric.mean(float(row["value"]) for row in own)
     measured = [row["run"] for row in rows if row["status"] == "complete"]
     size = images[measured[0]] if measured else None
-    return Sample(values, tuple(failed), size, metric)
+    return Sample(values, tuple(failed), size, metric, origins=tuple(map(_origin, rows)))
+
+
+def _origin(row: Row) -> Origin:
+    value = row["value"] if row["status"] == "complete" else None
+    return Origin(int(row["seed"]), value, row["status"], row["run"])

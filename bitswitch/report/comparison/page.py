@@ -7,7 +7,6 @@ from markupsafe import Markup
 from bitswitch.report.comparison import text
 from bitswitch.report.comparison.comparison import MEANINGS, Comparison, Difference, Outcome
 from bitswitch.report.render import page
-from bitswitch.report.render.assets import asset
 from bitswitch.report.render.table import Entry, Group, Line, Section, Table
 from bitswitch.results.files import write_bytes
 
@@ -22,9 +21,8 @@ def write(comparison: Comparison, sides: tuple[str, str], path: Path) -> None:
         sides: What left and right are called, their data included.
         path: Of the page; its folder is made.
     """
-    content = page.render(
-        "html/comparison.html.j2",
-        style=Markup(asset("html", "style.css").read_text()),
+    content = page.document(
+        "comparison.html.j2",
         table=Markup(page.table(table(comparison, sides))),
         left=sides[0],
         right=sides[1],

@@ -13,7 +13,6 @@ from bitswitch.report.collect.frames import Frames
 from bitswitch.report.document import exact, pdf, scorecard
 from bitswitch.report.figures import figures
 from bitswitch.report.render import marks, page
-from bitswitch.report.render.assets import asset
 from bitswitch.report.tables import tables
 from bitswitch.results.files import write_bytes
 from bitswitch.suite.suite import Suite
@@ -33,10 +32,9 @@ def write(suite: Suite, folder: Path) -> Path:
     """
     frames = Frames.read(folder, *pdf.NEEDED)
     shown = figures.of(suite)
-    text = page.render(
-        "html/report.html.j2",
+    text = page.document(
+        "report.html.j2",
         suite=suite,
-        style=_content(asset("html", "style.css")),
         scorecard=_content(folder / scorecard.PAGE),
         exact=_content(folder / exact.PAGE),
         tables={name: _content(folder / f"tables/{name}.html") for name in tables.names(suite)},

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bitswitch.report.render.marks import Mark, explained
 
@@ -27,6 +27,28 @@ def anchor(*place: str) -> str:
 _UNLINKED = re.compile(r"[^A-Za-z0-9.]+")
 
 
+class Value(NamedTuple):
+    """One of the values behind a cell."""
+
+    name: str
+    """E.g. its seed."""
+    text: str
+    """What was measured, or what became of it."""
+    run: str
+    """Identifier of the run."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What is behind a cell, for readers who ask."""
+
+    count: str
+    """How many values there are, and of what."""
+    interval: str = ""
+    """Of the mean, 95 %."""
+    values: tuple[Value, ...] = ()
+
+
 @dataclass(frozen=True)
 class Entry:
     """One cell."""
@@ -44,6 +66,8 @@ class Entry:
     """Columns taken."""
     anchor: str = ""
     """Name by which links find it; empty: none does."""
+    detail: Detail | None = None
+    """Pages tell it; print does not."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +89,10 @@ class Line:
     """Footnotes to all of its entries."""
     rule: bool = False
     """Leave some space above."""
+    method: str = ""
+    """Title of the method, by which pages filter; empty: they never hide the line for it."""
+    distilled: bool | None = None
+    """Whether it learns from soft targets; None: that is no question here."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +104,10 @@ class Section:
     """Data and recipes."""
     groups: tuple[Group, ...]
     lines: tuple[Line, ...]
+    network: str = ""
+    """Its title, by which pages filter; empty: they never hide the section for it."""
+    is_grouped: bool = False
+    """Whether lines without a label say more of the one above, so that they stay together."""
 
     @property
     def width(self) -> int:

@@ -66,6 +66,10 @@ class Grid:
         """Return whether the suite runs ``variant`` on this network."""
         return any(place.variant == variant for place in self.samples)
 
+    def is_distilled(self, variant: str) -> bool:
+        """Return whether ``variant`` learns from soft targets."""
+        return self._distilled[variant]
+
     def alike(self, variant: str) -> set[str]:
         """Return the variants that learn from soft targets like ``variant``, or do not like it."""
         kind = self._distilled[variant]

@@ -62,7 +62,10 @@ class SectionBuilder:
     def build(self) -> Section:
         """Return the section."""
         lines = [line for variant in self.variants for line in self._lines(variant)]
-        return Section(self.network.title, self._about(), self._groups(), tuple(lines))
+        title = self.network.title
+        return Section(
+            title, self._about(), self._groups(), tuple(lines), network=title, is_grouped=True
+        )
 
     def _about(self) -> str:
         """Return what printed and reproduced numbers were measured on."""
@@ -112,9 +115,17 @@ class SectionBuilder:
                 entries=(*self._before(row), *row.entries),
                 marks=tuple(dict.fromkeys(map(self.footnotes.mark, filter(None, row.remarks)))),
                 rule=position == 0,
+                method=self._method(variant),
+                distilled=self.grid.is_distilled(variant),
             )
             for position, (kind, row) in enumerate(kept)
         ]
+
+    def _method(self, variant: str) -> str:
+        """Return the title of a row's method; of one that is only printed, its own."""
+        spec = self.variants[variant]
+        card = {} if spec.not_run else self.frames.cards.get(spec.method.name, {})
+        return str(card.get("title", spec.title))
 
     def _before(self, row: Row) -> Entries:
         """Return the entries in the columns of conditions."""

@@ -109,7 +109,7 @@ class _Section:
             Line(bitset, "", (*self._printed(bitset.strip("{}")), *self._joint(bitset)))
             for bitset in bitsets
         ]
-        return Section(self.title, self._about(), self.groups, tuple(lines))
+        return Section(self.title, self._about(), self.groups, tuple(lines), network=self.title)
 
     def _about(self) -> str:
         parts = []

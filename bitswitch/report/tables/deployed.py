@@ -41,7 +41,13 @@ def sections(values: Values, groups_of: Groups, lines: Lines) -> Iterator[Sectio
                     blank = [Entry()] * (sum(len(one.columns) for one in groups) - 1)
                     listed.append(Line("", "", (title, *blank), rule=True))
                 listed += lines(group)
-            yield Section(f"{network.title}, {bitset}", network.data, groups, tuple(listed))
+            yield Section(
+                f"{network.title}, {bitset}",
+                network.data,
+                groups,
+                tuple(listed),
+                network=network.title,
+            )
 
 
 def missing(rows: pd.DataFrame, columns: int, footnotes: Footnotes) -> tuple[Entry, ...]:

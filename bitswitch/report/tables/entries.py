@@ -9,7 +9,7 @@ from bitswitch.report.analysis.values import Place, Sample
 from bitswitch.report.collect import published
 from bitswitch.report.collect.headline import number
 from bitswitch.report.render.marks import Mark
-from bitswitch.report.render.table import DASH, Entry, Footnotes
+from bitswitch.report.render.table import DASH, Detail, Entry, Footnotes, Value
 from bitswitch.report.statistics import Paired
 
 RATIO_DIGITS = 1
@@ -31,11 +31,34 @@ def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
     if sample is None:
         return Entry()
     marks = tuple(footnotes.mark(text) for text in reasons(sample))
+    about = detail(sample)
     if not sample.values:
-        return Entry(DASH, marks=marks)
+        return Entry(DASH, marks=marks, detail=about)
     below = spread(sample.spread, sample.count, sample.metric)
     text = number(sample.metric, sample.mean)
-    return Entry(text, below=below, bold=bold and sample.is_whole, marks=marks)
+    return Entry(text, below=below, bold=bold and sample.is_whole, marks=marks, detail=about)
+
+
+def detail(sample: Sample) -> Detail | None:
+    """Return what is behind a mean; None where every seed is still missing."""
+    if not sample.values and all(status == "missing" for status, _, _ in sample.failed):
+        return None
+    of = f" of {sample.total}" if sample.failed else ""
+    found = statistics.interval(list(sample.scaled.values()))
+    ends = [number(sample.metric, sample.metric.unscaled(end)) for end in found or ()]
+    values = (
+        Value(
+            f"seed {one.seed}",
+            one.status if one.value is None else number(sample.metric, one.value),
+            one.run,
+        )
+        for one in sample.origins
+    )
+    return Detail(
+        f"n = {len(sample.values)}{of} {sample.unit}",
+        f"[{', '.join(ends)}]" if ends else "",
+        tuple(values),
+    )
 
 
 def spread(deviation: float | None, count: str, metric: Metric) -> str:

@@ -80,7 +80,13 @@ def _sections(values: Values, network: Network, footnotes: Footnotes) -> Iterato
             own = found[(found.variant == variant) & (found.bitset == bitset)]
             lines += _lines(values, str(variant), own, columns, footnotes)
         group = Group(f"{widths[-1]} bits over", columns)
-        yield Section(f"{network.title}, {bitset}", network.data, (group,), tuple(lines))
+        yield Section(
+            f"{network.title}, {bitset}",
+            network.data,
+            (group,),
+            tuple(lines),
+            network=network.title,
+        )
 
 
 def _claimed(columns: tuple[str, ...]) -> Line:

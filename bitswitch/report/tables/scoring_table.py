@@ -48,6 +48,7 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
                 network.data,
                 _groups(values, network),
                 tuple(_lines(values, network, footnotes)),
+                network=network.title,
             )
             for network in networks
         ),

@@ -57,7 +57,7 @@ def _section(values: Values, network: Network, footnotes: Footnotes) -> Section:
     names = tuple("trained" if epoch == TRAINED else f"epoch {epoch}" for epoch in epochs)
     groups = (Group("rank correlation with epoch 0", names), Group("", ("layers",)))
     lines = tuple(_lines(values, uses.merge(found, on="sensitivity"), compared, epochs, footnotes))
-    return Section(network.title, network.data, groups, lines)
+    return Section(network.title, network.data, groups, lines, network=network.title)
 
 
 def _lines(

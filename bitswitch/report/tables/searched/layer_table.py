@@ -78,13 +78,23 @@ def build(frames: Frames, experiment: str, name: str) -> Table:
         for bitset, group in rows.groupby("bitset", sort=False):
             title, metric = f"{network.title}, {bitset}", network.metric
             listed = tuple(_subnet_lines(values, group, footnotes, metric))
-            sections.append(Section(title, network.data, _subnet_groups(metric), listed))
+            sections.append(
+                Section(title, network.data, _subnet_groups(metric), listed, network=network.title)
+            )
             if pairs := tuple(_pair_lines(values, group, metric, footnotes)):
                 title_of = f"{title}, pairs"
-                sections.append(Section(title_of, network.data, _pair_groups(metric), pairs))
+                sections.append(
+                    Section(
+                        title_of, network.data, _pair_groups(metric), pairs, network=network.title
+                    )
+                )
             if pairs := tuple(_rival_lines(values, group, metric, footnotes)):
                 title_of = f"{title}, pairs of searches"
-                sections.append(Section(title_of, network.data, _rival_groups(metric), pairs))
+                sections.append(
+                    Section(
+                        title_of, network.data, _rival_groups(metric), pairs, network=network.title
+                    )
+                )
     return table_of(
         values,
         name,

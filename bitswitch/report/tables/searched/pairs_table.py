@@ -119,7 +119,9 @@ class _Builder:
         )
         for bitset, of_bitset in rows.groupby("bitset", sort=False):
             lines = tuple(self._lines(of_bitset, network))
-            yield Section(f"{network.title}, {bitset}", network.data, groups, lines)
+            yield Section(
+                f"{network.title}, {bitset}", network.data, groups, lines, network=network.title
+            )
 
     def _lines(self, rows: pd.DataFrame, network: Network) -> Iterator[Line]:
         """Yield one line per budget and search; the first one carries the title of the budget."""

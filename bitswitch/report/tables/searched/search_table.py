@@ -188,7 +188,9 @@ class _Builder:
             for name in dict.fromkeys(rows.budget)
             for line in self._lines(name, rows, network.metric)
         )
-        return Section(f"{network.title}, {bitset}", network.data, groups, lines)
+        return Section(
+            f"{network.title}, {bitset}", network.data, groups, lines, network=network.title
+        )
 
     def _lines(self, budget: str, rows: pd.DataFrame, metric: Metric) -> Iterator[Line]:
         """Yield one line per variant; the first one carries the title of the budget."""

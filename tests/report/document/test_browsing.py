@@ -1,0 +1,207 @@
+"""Tests of what the scripts of ``report.html`` do, in headless Chromium."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bitswitch.report.document import html
+from tests.report.conftest import know_plugins, make_suite
+from tests.report.document.browser import Page, browsing, find_chromium
+from tests.report.document.test_html import make_parts
+
+CHROMIUM = find_chromium()
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here"),
+]
+
+TABLE = "#table4 table"
+LABELS = (
+    "[...document.querySelector('#table4 tbody.rows').rows].map("
+    "row => row.cells[0].textContent + '/' + row.cells[1].firstChild.textContent)"
+)
+PRINTED = [
+    "w/o ALRS/published",
+    "w/o ALRS/reproduced",
+    "w. ALRS/published",
+    "w. ALRS/reproduced",
+    "w. ALRS/effect, published",
+    "w. ALRS/effect, reproduced",
+]
+CELL = f"{TABLE} td[data-n]"
+SHOWN = "[...document.querySelectorAll('.table tbody.rows tr')].filter(row => row.offsetParent)"
+"""Rows of all tables that are in sight."""
+
+
+def choose(page: Page, name: str, value: str) -> None:
+    """Choose an option of a filter as a reader does."""
+    page.run(
+        f"(() => {{ const one = document.forms[0].elements['{name}']; one.value = '{value}';"
+        "one.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+
+
+@pytest.fixture(scope="module")
+def file(all_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page") / "tiny"
+    shutil.copytree(all_results / "tiny", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        know_plugins(patch)
+        suite = make_suite()
+        make_parts(suite, folder)
+        return html.write(suite, folder)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    pytest.importorskip("websockets", reason="the extra dev is not installed")
+    with browsing(str(CHROMIUM), tmp_path_factory.mktemp("browser") / "own") as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser: Page, file: Path) -> Iterator[Page]:
+    """Open anew, and nothing to complain about when the test is over."""
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.open(file)
+    yield browser
+    assert browser.complaints == []
+    loaded = {one for one in browser.requests if not one.startswith("data:")}
+    assert loaded <= {file.as_uri()}
+
+
+def test_a_click_on_a_heading_sorts_and_rows_of_one_method_stay_together(page: Page):
+    assert page.run(LABELS) == PRINTED
+    heading = f"{TABLE} thead tr:nth-child(2) th:nth-child(3)"
+    page.click(f"{heading} button")
+    sort = f"document.querySelector('{heading}').getAttribute('aria-sort')"
+    assert page.wait(sort) == "descending"
+    turned = [*PRINTED[2:], *PRINTED[:2]]
+    page.wait(f"({LABELS})[0] === '{turned[0]}'")
+    assert page.run(LABELS) == turned
+    page.run(f"document.querySelector('{heading} button').focus()")
+    page.press("Enter")
+    page.wait(f"({LABELS})[0] === '{PRINTED[0]}'")
+    assert page.run(LABELS) == PRINTED
+    assert page.run(sort) == "ascending"
+    page.click(".back")
+    assert page.run(sort) is None
+
+
+def test_filters_hide_rows_and_columns_of_all_tables(page: Page):
+    everything = page.run(f"{SHOWN}.length")
+    choose(page, "network", "ResNet-20")
+    titles = page.run(
+        "[...document.querySelectorAll('#table4 .section')].filter(row => row.offsetParent)"
+        ".map(row => row.textContent.trim().split(' ')[0])"
+    )
+    assert titles == ["ResNet-20"]
+    choose(page, "bits", "8")
+    columns = page.run(
+        f"[...document.querySelectorAll('{TABLE} thead tr:nth-child(2) th')]"
+        ".filter(cell => cell.offsetParent).map(cell => cell.textContent)"
+    )
+    assert columns == ["name", "row", "w8a8", "FP"]
+    assert "rows" in page.run("document.querySelector('.filters output').textContent")
+    page.click(".filters [type=reset]")
+    page.wait(f"{SHOWN}.length === {everything}")
+    page.click(".filters [name=absent]")
+    page.wait(f"{SHOWN}.length < {everything}")
+    assert page.run(f"{SHOWN}.some(row => row.matches('[data-absent]'))") is False
+    assert page.run(f"{SHOWN}.length") > 0
+
+
+def test_a_cell_tells_its_seeds_interval_and_runs(page: Page):
+    page.hover(CELL)
+    shown = "document.querySelector('#bubble:popover-open')"
+    told = page.wait(f"{shown} && {shown}.innerText")
+    values = page.run(f"document.querySelector('{CELL}').dataset.values").split("|")
+    assert "w/o ALRS · reproduced · w8a8" in told
+    assert "n = 3 seeds, 95 % interval [94.25, 95.01]" in told
+    for name, text, run in (value.split(";") for value in values):
+        assert f"{name}: {text} {run}" in told
+    page.press("Escape")
+    page.wait(f"!{shown}")
+
+
+def test_the_keyboard_reaches_cells_and_what_is_behind_them(page: Page):
+    stops = f"document.querySelectorAll('{CELL}[tabindex=\"0\"]').length"
+    assert page.run(stops) == 1
+    page.run(f"document.querySelector('{CELL}').focus()")
+    page.press("ArrowRight")
+    assert page.run("document.activeElement.cellIndex") == 3
+    page.press("ArrowDown")
+    assert page.run("document.activeElement.parentElement.cells[0].textContent") == "w. ALRS"
+    assert page.run(stops) == 1
+    page.press("Enter")
+    run = page.run("document.activeElement.textContent")
+    assert run.startswith("double-rounding-resnet20-digits-s0-")
+    page.press("Escape")
+    assert page.run("document.activeElement.tagName") == "TD"
+    page.open(Path(page.run("decodeURI(location.pathname)")))
+    page.press("Tab")
+    assert page.run("document.activeElement.textContent") == "To the content"
+
+
+@pytest.mark.parametrize("name", ["LaTeX", "CSV", "Markdown"])
+def test_a_table_is_copied_as_it_is_shown(page: Page, name: str):
+    page.run("navigator.clipboard.writeText = async text => { window.copied = text; }")
+    choose(page, "network", "ResNet-20")
+    choose(page, "bits", "8")
+    page.click(f'#table4 .tools [aria-label$="{name}"]')
+    lines = page.wait("window.copied").splitlines()
+    expected = {
+        "LaTeX": [
+            r"\begin{tabular}{llrr}",
+            r"w/o ALRS & reproduced & 94.63 $\pm$0.15 (3) & 94.83 $\pm$0.12 (3) \\",
+        ],
+        "CSV": [
+            'section,name,row,"{8,6,4,2} w8a8","{8,6,4,2} w8a8, spread (n)",FP,"FP, spread (n)"',
+            "ResNet-20,w/o ALRS,reproduced,94.63,±0.15 (3),94.83,±0.12 (3)",
+        ],
+        "Markdown": [
+            "| section | name | row | {8,6,4,2} w8a8 | FP |",
+            "| ResNet-20 | w/o ALRS | reproduced | 94.63 ±0.15 (3) | 94.83 ±0.12 (3) |",
+        ],
+    }
+    for line in expected[name]:
+        assert line in lines
+    assert "ResNet-18" not in "".join(lines)
+    told = page.wait("document.querySelector('#table4 .tools [role=status]').textContent")
+    assert told == f"copied as {name}"
+
+
+def test_dark_is_what_the_system_or_the_reader_wants(page: Page, file: Path):
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = page.run(colour)
+    page.click("button.theme")
+    dark = page.run(colour)
+    assert dark != light
+    page.click("button.theme")
+    assert page.run(colour) == light
+    page.run("localStorage.clear()")
+    page.open(file, dark=True)
+    assert page.run(colour) == dark
+
+
+def test_paper_shows_all_rows_and_no_controls(page: Page, tmp_path: Path):
+    page.click(".filters [name=absent]")
+    choose(page, "network", "ResNet-20")
+    printed = tmp_path / "page.pdf"
+    printed.write_bytes(page.pdf())
+    assert page.run("document.querySelector('.filters').offsetParent") is not None
+    if shutil.which("pdftotext"):
+        text = subprocess.check_output(["pdftotext", "-layout", str(printed), "-"], text=True)
+        assert "ResNet-50" in text
+        assert "hide what was not run" not in text
+        assert "Markdown" not in text
+
+
+def test_it_fits_a_narrow_screen(page: Page, file: Path):
+    page.open(file, width=400)
+    assert page.run("document.documentElement.scrollWidth") <= 400
