@@ -36,8 +36,8 @@ PRELOADED = (
     "bitswitch.stages.scoring_job",
     "bitswitch.stages.search_job",
 )
-SLOW = ("torch._dynamo", "torchvision")
-"""What takes as long to import as torch itself, and is preloaded where it is needed."""
+SLOW = ("torch._dynamo", "torchvision", "timm")
+"""What takes long to import, and is preloaded where it may be needed."""
 LEAN = {"digits", "resnet8", "resnet20"}
 """Datasets and models that need none of it."""
 ORPHAN_CHECK_S = 2.0

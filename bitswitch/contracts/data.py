@@ -168,6 +168,8 @@ class Dataset(Plugin):
     """How many the network has; of a classification, its classes."""
     stamp: str
     """What tables and figures say of it, e.g. ``embedded digits 16x16``."""
+    is_noise: bool = False
+    """Whether nothing can be learned from it: no network is then said to have collapsed."""
 
     def example(self, count: int, generator: torch.Generator) -> Batch:
         """Return made-up examples on the CPU; known without the data.

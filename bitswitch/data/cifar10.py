@@ -62,6 +62,11 @@ class Cifar10(Dataset):
         return few.classes if few else CLASSES
 
     @property
+    def is_noise(self) -> bool:  # type: ignore[override]
+        """Whether the images are made up."""
+        return self.options.made_up is not None
+
+    @property
     def stamp(self) -> str:  # type: ignore[override]
         """What tables say of the data."""
         return "noise in place of CIFAR-10" if self.options.made_up else "CIFAR-10"

@@ -106,6 +106,11 @@ class ImageNet(FolderDataset):
         return below(root, self.options.made_up is not None) / "imagenet"
 
     @property
+    def is_noise(self) -> bool:  # type: ignore[override]
+        """Whether the images are made up."""
+        return self.options.made_up is not None
+
+    @property
     def stamp(self) -> str:  # type: ignore[override]
         """What tables say of the data."""
         packed, few = self.options.packed, self.options.made_up

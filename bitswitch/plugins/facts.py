@@ -115,6 +115,12 @@ def trains(spec: RunSpec) -> bool:
     return steps
 
 
+def needs_whole_batch(spec: RunSpec) -> bool:
+    """Return whether the method of ``spec`` refuses to share a batch; remembered."""
+    needed: bool = _of_method(spec, "needs_whole_batch")
+    return needed
+
+
 def finish_work(spec: RunSpec, extent: Workload) -> ExamplePasses:
     """Return what the method of ``spec`` does after training; remembered."""
     return _work("methods", spec.method, (spec.bitset,), "finish_work", extent)
@@ -273,7 +279,7 @@ def _described(dataset: "Dataset") -> dict[str, Any]:
         "beside": list(task.beside),
         "rows": task.labels(example.targets).numel() if isinstance(task, Rows) else None,
         "chance": task.chance(outputs),
-        "chance_bound": task.chance_bound(outputs, sizes["test"]),
+        "chance_bound": None if dataset.is_noise else task.chance_bound(outputs, sizes["test"]),
     }
 
 

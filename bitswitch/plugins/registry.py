@@ -141,6 +141,17 @@ def resolve(group: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
+def option_names(group: str, name: str) -> list[str]:
+    """Return the names of all options of a plugin; remembered, like what ``resolve`` returns.
+
+    Raises:
+        UnknownPluginError: no installed package provides the name.
+    """
+    key = digest("option names", group, name, code_of(group, name))
+    names: list[str] = remembered("plugins", key, lambda: [*load(group, name).Options.model_fields])
+    return names
+
+
 def code_of(group: str, name: str) -> tuple[str, str, str]:
     """Return what identifies the code of a plugin and of its contract."""
     points = _installed(group)

@@ -23,7 +23,7 @@ def conclude(session: TrainingRun) -> tuple[str, str | None]:
     """Let the method finish, evaluate on the test split and write what was found.
 
     Returns:
-        Status ``complete``, or ``collapsed`` with a diagnosis.
+        Status ``complete``, or ``collapsed`` with a diagnosis, which no network on noise is.
 
     Raises:
         Diverged: a loss that is not finite.
@@ -45,7 +45,7 @@ def conclude(session: TrainingRun) -> tuple[str, str | None]:
     values = {bits: found.values[metric.name] for bits, found in test.items()}
     size = session.dataset.size("test")
     lost = [bits for bits, value in values.items() if task.is_chance(value, session.outputs, size)]
-    if not lost:
+    if session.is_noise or not lost:
         return "complete", None
     named = ", ".join(f"{bits} bit {metric.text(values[bits])}" for bits in lost)
     return "collapsed", f"test {task.measure} is that of guessing: {named}"

@@ -117,6 +117,7 @@ class TrainingJob(Job):
             clock=self.clock,
             stop=self.stop,
             save_interval_s=execution.save_interval_s,
+            is_noise=parts.dataset.is_noise,
         )
 
     def write(self) -> tuple[str, ...]:

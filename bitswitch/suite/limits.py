@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from bitswitch.plugins.registry import option_names
 from bitswitch.plugins.resolve import resolved
 from bitswitch.spec.run import RunSpec, SensitivitySpec
 from bitswitch.spec.search import SearchSpec
 
 Limits = Mapping[str, int | Mapping[str, int]]
-"""Largest values of numbers by their name; by the name of a plugin, those of its specs alone, where
-an option that is null has no bound of its own and gets one."""
+"""Largest values of numbers by their name; by the name of a plugin, those of its specs alone. These
+set options, too, that are null, and so have no bound, or that specs leave out at their default."""
 Spec = TypeVar("Spec", RunSpec, SensitivitySpec, SearchSpec)
 _SPECS = (RunSpec, SensitivitySpec, SearchSpec)
 
@@ -53,17 +54,21 @@ def _limited(spec: Any, limits: Limits) -> Any:
     """Return ``spec``, and the specs that it names, within ``limits``."""
     fields = {name: getattr(spec, name) for name in type(spec).model_fields}
     inner = {name: _limited(one, limits) for name, one in fields.items() if isinstance(one, _SPECS)}
-    plugin = _plugin_of(spec)
+    plugin, group = _plugin_of(spec)
     special = limits.get(fields[plugin].name)
     own = dict(special) if isinstance(special, Mapping) else {}
     numbers = capped(spec.model_dump(exclude={*inner}), {**limits, **own})
     options = numbers[plugin]["options"]
-    options |= {name: own[name] for name in own if options.get(name, name) is None}
+    if own:
+        known = option_names(group, fields[plugin].name)
+        options |= {name: own[name] for name in known if name in own and options.get(name) is None}
     return type(spec).model_validate({**numbers, **inner})
 
 
-def _plugin_of(spec: RunSpec | SensitivitySpec | SearchSpec) -> str:
-    """Return the field that names a spec's plugin."""
+def _plugin_of(spec: RunSpec | SensitivitySpec | SearchSpec) -> tuple[str, str]:
+    """Return the field that names a spec's plugin, and the group of that."""
     if isinstance(spec, RunSpec):
-        return "method"
-    return "search" if isinstance(spec, SearchSpec) else "sensitivity"
+        return "method", "methods"
+    if isinstance(spec, SearchSpec):
+        return "search", "searches"
+    return "sensitivity", "sensitivities"

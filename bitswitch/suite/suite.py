@@ -147,8 +147,9 @@ class Suite(Strict):
         default_factory=dict, exclude_if=lambda found: not found
     )
     """Largest values of numbers by name, wherever these stand in recipes, options, searches and
-    scores, defaults of plugins included; under the name of a plugin, other ones for it, which bound
-    options that are null too: ``{epochs: 1, evaluations: 8, greedy: {evaluations: 60}}``."""
+    scores, defaults of plugins included; under the name of a plugin, other ones for it, which set
+    options that are null or left out of specs, too: ``{epochs: 1, evaluations: 8, greedy:
+    {evaluations: 60}}``."""
 
     @field_validator("name")
     @classmethod

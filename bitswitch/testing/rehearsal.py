@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from bitswitch.contracts.data import Batch, Model, OpenDataset
 from bitswitch.contracts.streams import Stream
 from bitswitch.data.files import replace_atomically
 from bitswitch.data.made_up import Few, below
+from bitswitch.data.packed.folders import PackedFolders
+from bitswitch.data.packed.form import parse
 from bitswitch.errors import SpecError
 from bitswitch.plugins.facts import WITHOUT_FILE
 from bitswitch.plugins.registry import create
@@ -74,6 +77,13 @@ def _write_dataset(choice: Choice, root: Path, tell: Tell) -> None:
         amount, folder = Few.model_validate(few), below(root, is_made_up=True)
         wanted = Amount(amount.classes, amount.per_class)
         _once(folder / choice.name, partial(WRITERS[choice.name], folder, wanted), tell)
+    if word := choice.options.get("packed"):
+        plugin: Any = create("datasets", choice.name, choice.options)
+        packed: PackedFolders = plugin.packed_folders(root)
+        if packed.is_complete(word):
+            tell(f"there already: {packed.folder(word)}")
+        else:
+            tell(f"packed: {plugin.pack(root, root, parse(word), 1, lambda line: None)}")
 
 
 def _once(path: Path, write: Callable[[], object], tell: Tell) -> None:

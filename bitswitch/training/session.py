@@ -79,6 +79,8 @@ class TrainingRun:
     stop: StopRequest
     save_interval_s: float
     """A checkpoint is saved after every epoch, and this long after the last one."""
+    is_noise: bool = False
+    """Whether the dataset says so."""
 
     def __post_init__(self) -> None:
         examples, batch = self.dataset.size("train"), self.spec.training.batch_size

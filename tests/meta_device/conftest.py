@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from bitswitch.methods.eq_net import elastic_quantizers
 from bitswitch.methods.lapq import clip_value
 from bitswitch.methods.ptmq import squared_error
+from bitswitch.quant.range_search import search_range
 from bitswitch.runtime import transfers
 from bitswitch.training.updates import optimizers
 
@@ -82,12 +83,21 @@ class SeveralKernels(Adam):
         super().__init__(groups, lr=lr, betas=betas, foreach=True)
 
 
+def few(count):
+    """Return the search for ranges, of at most so many candidates."""
+
+    def search(rows, ends, codes, centred, candidates, power):
+        return search_range(rows, ends, codes, centred, min(candidates, count), power)
+
+    return search
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Let every search of ranges try few of its candidates, all alike here."""
     monkeypatch.setattr(optimizers, "Adam", SeveralKernels)
-    monkeypatch.setattr(clip_value, "CANDIDATES", 2)
-    monkeypatch.setattr(elastic_quantizers, "CANDIDATES", 9)
+    monkeypatch.setattr(clip_value, "search_range", few(2))
+    monkeypatch.setattr(elastic_quantizers, "search_range", few(9))
     monkeypatch.setattr(squared_error, "_CANDIDATES", 2)
 
 

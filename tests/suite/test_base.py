@@ -91,7 +91,7 @@ def test_limits_reach_recipes_options_searches_and_defaults_of_plugins(write):
         **{
             "evaluations": 8,
             "greedy": {"evaluations": 60},
-            "kure": {"evaluations": 5},
+            "kure": {"evaluations": 5, "candidates": 3},
             "examples": 32,
             "max_probes": 4,
         },
@@ -104,6 +104,8 @@ def test_limits_reach_recipes_options_searches_and_defaults_of_plugins(write):
     assert run.training.snapshots == (1,)
     assert run.method.options["images"] == 16 < 512
     assert run.method.options["evaluations"] == 5, "it had no bound"
+    assert run.method.options["candidates"] == 3, "specs leave it out at its default"
+    assert "candidates" not in next(cell.run.method.options for cell in full.cells)
     assert run.start.training.epochs == 2
     assert {one.epoch for one in suite.sensitivities.values()} == {0, 1, None}
     assert all(one.examples == 32 for one in suite.sensitivities.values())

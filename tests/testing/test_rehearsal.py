@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from bitswitch.cli.app import app
 from bitswitch.errors import DatasetError, SpecError
+from bitswitch.plugins import facts
 from bitswitch.plugins.registry import create
 from bitswitch.results.records import read_run
 from bitswitch.stages import train
@@ -23,7 +24,8 @@ WEIGHTS = "data/made-up/weights/resnet18-f37072fd.pth"
 def suite():
     """Return `rehearsal` with one table on each kind of pictures."""
     whole = read_suite(suite_path("rehearsal")).model_dump(mode="json", exclude_defaults=True)
-    table = whole["experiments"]["conventional-rate"] | {"networks": ["resnet18", "resnet20"]}
+    networks = ["resnet18", "resnet20", "mobilenetv2"]
+    table = whole["experiments"]["conventional-rate"] | {"networks": networks}
     return Suite.model_validate(whole | {"experiments": {"conventional-rate": table}})
 
 
@@ -74,6 +76,17 @@ def test_a_run_is_two_steps_that_say_what_they_saw(suite, files, monkeypatch):
     record = read_run(folder / "results" / "runs" / run.run_id)
     assert len(record.epochs) == 2
     assert "Random noise" in str(record.provenance)
+    assert record.result.status == "complete", "on noise, none collapses"
+    assert facts.dataset_facts(run.dataset.name, run.dataset.options)["chance_bound"] is None
+
+
+def test_what_is_read_packed_is_packed(suite, files):
+    folder, told = files
+    (choice,) = (choice for choice in suite.datasets.values() if "packed" in choice.options)
+    packed = folder / "data/made-up/imagenet-packed" / choice.options["packed"]
+    assert f"packed: {packed}" in told
+    opened = create("datasets", choice.name, choice.options).open(folder / "data", CPU)
+    assert opened.size("train") == 8
 
 
 def test_suites_of_real_data_are_not_made_up(tmp_path):

@@ -1,6 +1,9 @@
 """Elastic quantizers of weights and activations, and how their ranges start."""
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from bitswitch.methods.eq_net.elastic import ElasticQuantizer, Variant, ZeroPointSign
@@ -19,6 +22,8 @@ DEPLOYED = Variant(True, PerChannel())
 CANDIDATES = 80
 POWER = 2.4
 """Of the search for initial ranges; public code."""
+Candidates = Annotated[int, Field(ge=1, le=100, exclude_if=lambda count: count == CANDIDATES)]
+"""How many are tried, the widest first."""
 UNSIGNED_ZERO_POINT = -1e-9
 """Initial zero point where no value is negative; public code."""
 _MOST_VALUES = 2**13
@@ -34,6 +39,7 @@ class ElasticWeightQuantizer(ElasticQuantizer):
         deployed: Variant in use unless another is chosen.
         zero_points: How zero points are read.
         channel_candidates: Candidates of the search per channel where symmetric.
+        candidates: Of all other searches.
 
     >>> weight = torch.tensor([[0.5, -0.25, 0.0, -1.0]])
     >>> codes = ElasticWeightQuantizer(weight, (4, 2)).encode(weight, Width.of(2, (4, 2)))
@@ -48,12 +54,13 @@ class ElasticWeightQuantizer(ElasticQuantizer):
         deployed: Variant = DEPLOYED,
         zero_points: ZeroPointSign = "signed",
         channel_candidates: int = CANDIDATES,
+        candidates: int = CANDIDATES,
     ) -> None:
         variants = [Variant(s, g) for s in (False, True) for g in GRANULARITIES]
         variants.sort(key=lambda variant: variant == deployed)  # goes last, others keep their order
         shapes = {v: v.granularity.scale_shape(weight.shape) for v in variants}
         super().__init__(bitset, shapes, zero_points, weight.device)
-        self.channel_candidates = channel_candidates
+        self.channel_candidates, self.candidates = channel_candidates, candidates
         self.initialize(weight)
 
     def gain(self, x: Tensor, high: Number) -> Number:
@@ -69,7 +76,7 @@ class ElasticWeightQuantizer(ElasticQuantizer):
             for granularity in GRANULARITIES:
                 rows = granularity.rows(at_least_float32(observed.detach()))
                 few = symmetric and granularity != PER_TENSOR
-                candidates = self.channel_candidates if few else CANDIDATES
+                candidates = self.channel_candidates if few else self.candidates
                 for bits in self.bitset:
                     codes = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
                     ends = _ends(rows, symmetric)
@@ -84,6 +91,7 @@ class ElasticActivationQuantizer(ElasticQuantizer):
         bitset: Bit-widths, widest first.
         symmetric: Variant in use unless another is chosen.
         zero_points: How zero points are read.
+        candidates: Of the searches for initial ranges.
 
     >>> quantize = ElasticActivationQuantizer((4, 2))
     >>> quantize.initialize(torch.linspace(-1, 3, 41))
@@ -93,9 +101,14 @@ class ElasticActivationQuantizer(ElasticQuantizer):
     """
 
     def __init__(
-        self, bitset: BitSet, symmetric: bool = True, zero_points: ZeroPointSign = "signed"
+        self,
+        bitset: BitSet,
+        symmetric: bool = True,
+        zero_points: ZeroPointSign = "signed",
+        candidates: int = CANDIDATES,
     ) -> None:
         super().__init__(bitset, {Variant(not symmetric): (), Variant(symmetric): ()}, zero_points)
+        self.candidates = candidates
         self.signed = False
 
     def bounds(self, width: Width) -> tuple[Number, Number]:
@@ -115,7 +128,7 @@ class ElasticActivationQuantizer(ElasticQuantizer):
                 ends = _ends(rows, symmetric)
                 if symmetric and not self.signed:
                     ends = torch.zeros_like(ends[0]), ends[1]
-                found = search_range(rows, ends, codes, symmetric, CANDIDATES, POWER)
+                found = search_range(rows, ends, codes, symmetric, self.candidates, POWER)
                 if not symmetric and not self.signed:
                     zero_point = torch.full_like(found.zero_point, UNSIGNED_ZERO_POINT)
                     found = found._replace(zero_point=zero_point)

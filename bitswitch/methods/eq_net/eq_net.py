@@ -16,6 +16,7 @@ from bitswitch.methods.eq_net.elastic import ElasticQuantizer, Variant, ZeroPoin
 from bitswitch.methods.eq_net.elastic_quantizers import (
     CANDIDATES,
     GRANULARITIES,
+    Candidates,
     ElasticActivationQuantizer,
     ElasticWeightQuantizer,
 )
@@ -87,6 +88,8 @@ class EqNet(Method):
         """``magnitude``: the public code, which moves negative zero points to the other side."""
         channel_candidates: Annotated[int, Field(ge=1, le=100)] = CANDIDATES
         """Of the search for initial symmetric ranges per channel; 5 in the public code."""
+        candidates: Candidates = CANDIDATES
+        """Of the searches for all other initial ranges, of activations too."""
         symmetric: bool = True
         """Whether weights and activations are symmetric in evaluation."""
         weight_granularity: LayerOrChannel = PerChannel()
@@ -106,11 +109,14 @@ class EqNet(Method):
             deployed=Variant(options.symmetric, options.weight_granularity),
             zero_points=options.zero_points,
             channel_candidates=options.channel_candidates,
+            candidates=options.candidates,
         )
 
     def activation_quantizer(self) -> Quantizer:
         options = self.options
-        return ElasticActivationQuantizer(self.bitset, options.symmetric, options.zero_points)
+        return ElasticActivationQuantizer(
+            self.bitset, options.symmetric, options.zero_points, options.candidates
+        )
 
     def normalization(self, norm: _BatchNorm) -> nn.Module:
         return SharedBatchNorm(norm, self.bitset)

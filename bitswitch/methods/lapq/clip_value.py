@@ -1,8 +1,10 @@
 """Grids given by a clip value: the largest magnitude they reach."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from bitswitch.quant.grid import at_least_float32
@@ -17,6 +19,10 @@ from bitswitch.types import BitSet
 
 CANDIDATES = 100
 """Of the search for the clip value with the least error: 1 to 0.01 times the largest magnitude."""
+Candidates = Annotated[
+    int, Field(ge=1, le=CANDIDATES, exclude_if=lambda count: count == CANDIDATES)
+]
+"""How many of them are tried, the widest first."""
 _MOST_VALUES = 2**13
 """A clip value is searched on so many evenly spaced values."""
 
@@ -80,13 +86,16 @@ class ClipQuantizer(Quantizer):
             self.set_clip(bits, measured(at_least_float32(values.detach()).abs().amax()))
 
     @torch.no_grad()
-    def least_error_clip(self, values: Tensor, bits: int, power: float) -> Tensor:
+    def least_error_clip(
+        self, values: Tensor, bits: int, power: float, candidates: int = CANDIDATES
+    ) -> Tensor:
         """Return the clip value with the least mean |quantized - value| ^ power, 0-d.
 
         Args:
             values: Of the operand, any shape.
             bits: Bit-width of the grid.
             power: Exponent of the error.
+            candidates: How many are tried.
 
         Source: nahshan2021loss (least error of each layer).
         """
@@ -95,7 +104,7 @@ class ClipQuantizer(Quantizer):
         rows = sampled(rows, _MOST_VALUES)[None]
         ends = (-end if self.signed else torch.zeros_like(end)), end
         codes = 0.0, 2.0**bits - 1
-        found = search_range(rows, ends, codes, not self.signed, CANDIDATES, power)
+        found = search_range(rows, ends, codes, not self.signed, candidates, power)
         return (found.scale * codes[1] / (2 if self.signed else 1)).reshape(())
 
     def get_extra_state(self) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bitswitch.contracts.card import Card, ExamplePasses, Recipe, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
-from bitswitch.methods.lapq.clip_value import FittedClips, LearnedClip
+from bitswitch.methods.lapq.clip_value import CANDIDATES, Candidates, FittedClips, LearnedClip
 from bitswitch.methods.lapq.lapq import evaluations, fit_clips
 from bitswitch.methods.lapq.powell import Budget
 from bitswitch.nn.norms.shared import SharedBatchNorm
@@ -77,6 +77,9 @@ class Kure(Method):
         converges."""
         evaluations: PositiveInt | None = None
         """Powell's method stops after so many measurements of the loss; None: no limit."""
+        candidates: Candidates = CANDIDATES
+        """Clip values that are tried for the least error of each operand, before Powell's method:
+        1 to 0.01 times the largest magnitude, the widest first."""
 
     options: Options
 
@@ -115,7 +118,7 @@ class Kure(Method):
         if self._post_training:
             pairs = ((batch.inputs, batch.targets) for batch in batches())
             budget = Budget(options.iterations, options.evaluations)
-            fit_clips(model, pairs, options.images, budget, self.task.loss_sum)
+            fit_clips(model, pairs, options.images, budget, self.task.loss_sum, options.candidates)
 
     def finish_work(self, extent: Workload) -> ExamplePasses:
         if not self._post_training:

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bitswitch.contracts.card import Card, ExamplePasses, Workload
 from bitswitch.contracts.data import Batch
 from bitswitch.contracts.method import Method, Pass, PassContext, StepInfo
-from bitswitch.methods.lapq.clip_value import FittedClips
+from bitswitch.methods.lapq.clip_value import CANDIDATES, Candidates, FittedClips
 from bitswitch.methods.lapq.lapq import evaluations, fit_clips, reach_values
 from bitswitch.methods.lapq.powell import Budget
 from bitswitch.nn.norms.shared import SharedBatchNorm
@@ -65,6 +65,9 @@ class L1Regularization(Method):
         converges."""
         evaluations: PositiveInt | None = None
         """Powell's method stops after so many measurements of the loss; None: no limit."""
+        candidates: Candidates = CANDIDATES
+        """Clip values that are tried for the least error of each operand, before Powell's method:
+        1 to 0.01 times the largest magnitude, the widest first."""
 
     options: Options
 
@@ -114,7 +117,7 @@ class L1Regularization(Method):
             reach_values(model, pairs, options.images)
         else:
             budget = Budget(options.iterations, options.evaluations)
-            fit_clips(model, pairs, options.images, budget, self.task.loss_sum)
+            fit_clips(model, pairs, options.images, budget, self.task.loss_sum, options.candidates)
 
     def finish_work(self, extent: Workload) -> ExamplePasses:
         options = self.options

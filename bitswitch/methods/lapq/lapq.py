@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.contracts.task import ROWS
-from bitswitch.methods.lapq.clip_value import ClipQuantizer
+from bitswitch.methods.lapq.clip_value import CANDIDATES, ClipQuantizer
 from bitswitch.methods.lapq.powell import Budget, Point, interpolated_minimum, powell
 from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.model import QuantizedModel
@@ -41,6 +41,7 @@ def fit_clips(
     images: int,
     budget: Budget,
     loss_sum: LossSum = ROWS.loss_sum,
+    candidates: int = CANDIDATES,
 ) -> None:
     """Set the clip values of every bit-width to those with the least loss on some images.
 
@@ -54,6 +55,7 @@ def fit_clips(
         images: How many are used, the first ones.
         budget: Of Powell's method, for each bit-width.
         loss_sum: Of the task.
+        candidates: Clip values that are tried for the least error.
 
     Source: nahshan2021loss and its public code; but the start is chosen by the loss on
         these images, not by accuracy on those that the result is tested on.
@@ -63,7 +65,7 @@ def fit_clips(
         operands = _operands(model, [images for images, _ in kept])
         for bits in model.bitset:
             with model.at(bits):
-                _fit_bits(model, operands, kept, bits, budget, loss_sum)
+                _fit_bits(model, operands, kept, bits, budget, loss_sum, candidates)
 
 
 def evaluations(layers: int, budget: Budget) -> float:
@@ -143,6 +145,7 @@ def _fit_bits(
     bits: int,
     budget: Budget,
     loss_sum: LossSum,
+    candidates: int,
 ) -> None:
     """Set the clip values of one bit-width, which is in use."""
 
@@ -152,7 +155,7 @@ def _fit_bits(
         return _loss(model, batches, loss_sum)
 
     def least_error(power: float) -> tuple[float, Point]:
-        clips = [one.least_error_clip(values, bits, power) for one, values in operands]
+        clips = [one.least_error_clip(values, bits, power, candidates) for one, values in operands]
         point = np.array(transfers.to_host(torch.stack(clips).double()))
         return loss(point), point
 

@@ -138,6 +138,9 @@ def test_options_reach_the_quantizers(symmetric, granularity):
         layer.weight_quantizer.zero_points == layer.activation_quantizer.zero_points == "magnitude"
     )
     assert method(channel_candidates=5).weight_quantizer(layer.weight).channel_candidates == 5
+    few = method(candidates=1)
+    assert few.weight_quantizer(layer.weight).candidates == 1
+    assert few.activation_quantizer().candidates == 1
 
 
 def test_separate_updates_follow_every_subnet():

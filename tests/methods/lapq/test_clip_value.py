@@ -94,6 +94,11 @@ def test_least_error_clip_is_least(bits, signed):
         assert error(found, power) == pytest.approx(least.item(), rel=1e-3)
 
 
+def test_the_widest_candidate_is_tried_first():
+    found = FittedClips(BITSET, VALUES).least_error_clip(VALUES, 2, 2.0, candidates=1)
+    assert found == pytest.approx(VALUES.abs().max().item())
+
+
 def test_larger_powers_clip_less():
     quantize = FittedClips(BITSET, VALUES)
     clips = [quantize.least_error_clip(VALUES, 2, power).item() for power in (1.0, 2.0, 5.0)]
