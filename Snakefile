@@ -22,6 +22,7 @@ from bitswitch.report.claims import needs
 from bitswitch.runtime import allocation, scheduler, stopping
 from bitswitch.errors import BitswitchError, hint
 from bitswitch.runtime.cache import digest
+from bitswitch.suite import gpus
 from bitswitch.suite.parts import part
 from bitswitch.suite.suite import load_suite, suite_path
 
@@ -47,6 +48,7 @@ try:
     for absence in feasibility.absent(SUITE).values():
         print(absence, file=sys.stderr)
     SUITE = feasibility.present(SUITE)
+    GPUS = gpus.per_run(SUITE, config["gpus_per_run"])
 except BitswitchError as error:
     raise WorkflowError(str(error)) from None
 

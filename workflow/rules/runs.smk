@@ -17,17 +17,25 @@ JOB_PARAMS = {
     "device": config["device"],
     "share": config["runs_per_gpu"],
 }
-# What a training run takes that several GPUs share: so many times as much.
-GPUS = config["gpus_per_run"]
-RUN_THREADS = min(workflow.cores, JOB_THREADS * GPUS)
-RUN_RESOURCES = {
-    "mem_mb": JOB_RESOURCES["mem_mb"] * GPUS,
-    "gpu": JOB_RESOURCES["gpu"] * GPUS,
-}
 JOB_ARGUMENTS = (
     "--data={params.data:q} --device={params.device:q} --runs-per-gpu={params.share:q}"
     " -- {params.suite:q}"
 )
+
+
+def gpus_of(wildcards):
+    """Return how many GPUs share a run, which takes so many times as much."""
+    return GPUS[named("runs", wildcards.run).run_id]
+
+
+def run_threads(wildcards):
+    """Return the share of --cores that a run takes."""
+    return min(workflow.cores, JOB_THREADS * gpus_of(wildcards))
+
+
+def of_each_gpu(amount):
+    """Return a function that gives a resource of a run: so much for each of its GPUs."""
+    return lambda wildcards: amount * gpus_of(wildcards)
 
 
 def result_of(spec):
@@ -63,12 +71,12 @@ rule train:
     log:
         "results/runs/{run}/log",
     priority: urgency("train")
-    threads: RUN_THREADS
+    threads: run_threads
     resources:
-        **RUN_RESOURCES,
+        **{name: of_each_gpu(amount) for name, amount in JOB_RESOURCES.items()},
     params:
         **JOB_PARAMS,
-        processes=GPUS,
+        processes=gpus_of,
     shell:
         "exec bitswitch train --processes={params.processes:q} "
         + JOB_ARGUMENTS
