@@ -1,8 +1,10 @@
 """Commands that make tables, figures and documents."""
 
+import os
+import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +18,13 @@ from bitswitch.cli.arguments import (
     load,
     load_collected,
 )
+from bitswitch.errors import SpecError
+
+if TYPE_CHECKING:
+    from bitswitch.suite.suite import Suite
+
+WATCH_NICENESS = 10
+"""Of a process that makes a report while jobs run."""
 
 OneName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them; default: all.")]
 
@@ -75,16 +84,26 @@ def report(
     ] = (Document.ALL),
     results: Results = Path("results"),
     allow_mixed: AllowMixed = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Make the page again as jobs end, until all have.")
+    ] = False,
 ) -> None:
     """Build the report of SUITE from the runs that are there; the others become dashes.
 
-    Of a PACK it is built from what that holds, in the folder RESULTS/SUITE.
+    Of a PACK it is built from what that holds, in the folder RESULTS/SUITE. With --watch the page
+    is RESULTS/SUITE/so-far/report.html, and what runs meanwhile is left alone.
     """
     from bitswitch.report.collect import collect
     from bitswitch.report.collect.frames import Frames
     from bitswitch.report.document import html, parts, pdf
+    from bitswitch.report.document.progress import progress_of
     from bitswitch.report.figures import figures
 
+    if watch:
+        if is_pack(suite) or document is Document.PDF:
+            raise SpecError("--watch makes the page of a suite whose jobs are running, not this.")
+        _watch(load(suite), results, allow_mixed)
+        return
     loaded, folder = load_collected(suite, results)
     if document is Document.ALL:
         if not is_pack(suite):
@@ -94,9 +113,26 @@ def report(
         for name in figures.names(loaded):
             figures.write(name, folder, frames)
     if document is not Document.PDF:
-        typer.echo(html.write(loaded, folder))
+        progress = None if is_pack(suite) else progress_of(loaded, results)
+        typer.echo(html.write(loaded, folder, progress))
     if document is not Document.HTML:
         typer.echo(pdf.write(loaded, folder))
+
+
+def _watch(suite: "Suite", results: Path, allow_mixed: bool) -> None:
+    """Make the page of ``suite`` as jobs end, in time that these leave over."""
+    from bitswitch.report.document.watching import Watch
+
+    os.nice(WATCH_NICENESS)
+    watch = Watch(suite, results, allow_mixed)
+    typer.echo(f"{watch.page}: made again as jobs end; Ctrl-C stops it")
+    try:
+        for progress in watch:
+            at = time.strftime("%H:%M:%S")
+            typer.echo(f"{at}  {progress.done} of {progress.total} jobs are done")
+    except KeyboardInterrupt:
+        watch.stop()
+        typer.echo("stopped; the page stays as it is")
 
 
 def errata(

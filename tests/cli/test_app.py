@@ -436,3 +436,35 @@ def test_documents_use_the_present_names(capsys):
         for command in re.findall(r"\bbitswitch ((?:[a-z-]+ ?)+)", file.read_text()):
             renamed(command.split())
             assert capsys.readouterr().err == "", f"{file}: {command}"
+
+
+@pytest.mark.parametrize("arguments", [["mini.tar.xz"], ["smoke", "pdf"]])
+def test_only_the_page_of_running_jobs_is_watched(bitswitch, arguments):
+    code, _, messages = bitswitch("report", *arguments, "--watch")
+    assert code != 0
+    assert "--watch makes the page of a suite whose jobs are running" in messages
+
+
+def test_a_watch_that_is_stopped_ends_well(bitswitch, monkeypatch):
+    class Stopped:
+        page = "results/smoke/so-far/report.html"
+        stops = iter((1,))
+
+        def __init__(self, *arguments):
+            pass
+
+        def stop(self):
+            next(self.stops)
+
+        def __iter__(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("bitswitch.report.document.watching.Watch", Stopped)
+    monkeypatch.setattr("bitswitch.cli.reports.load", lambda name: None)
+    monkeypatch.setattr("os.nice", lambda more: more)
+    code, out, _ = bitswitch("report", "smoke", "--watch")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].startswith(f"{Stopped.page}: made again as jobs end")
+    assert lines[1:] == ["stopped; the page stays as it is"]
+    assert next(Stopped.stops, None) is None

@@ -24,13 +24,15 @@ OUTPUTS = ("suite.yaml", EXPANSION, *(f"{name}.csv" for name in TABLES), RESULT)
 """Files that ``write`` makes in ``results/<suite>/``."""
 
 
-def write(suite: Suite, results: Path, allow_mixed: bool = False) -> Path:
-    """Write the tables of ``suite`` and return their folder, ``results/<suite>``.
+def write(
+    suite: Suite, results: Path, allow_mixed: bool = False, folder: Path | None = None
+) -> Path:
+    """Write the tables of ``suite`` and return their folder, ``results/<suite>`` if none is given.
 
     Raises:
         RecordError: see ``collect``.
     """
-    folder, expansion = results / suite.name, Expansion.of(suite)
+    folder, expansion = folder or results / suite.name, Expansion.of(suite)
     collect(suite, results, allow_mixed, expansion).write(folder, expansion)
     return folder
 

@@ -11,6 +11,7 @@ from bitswitch.report.claims import scorecard as claims
 from bitswitch.report.collect.columns import TABLES
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.document import exact, pdf, scorecard
+from bitswitch.report.document.progress import Progress
 from bitswitch.report.figures import figures
 from bitswitch.report.render import marks, page
 from bitswitch.report.tables import tables
@@ -20,12 +21,13 @@ from bitswitch.suite.suite import Suite
 PAGE = "report.html"
 
 
-def write(suite: Suite, folder: Path) -> Path:
+def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
     """Write ``report.html`` below ``folder`` and return its path.
 
     Args:
         suite: Whose tables and figures lie in ``folder``.
         folder: ``results/<suite>``.
+        progress: How many jobs are done, which the page says while some are not.
 
     Raises:
         ReportError: a table or figure is missing.
@@ -35,6 +37,7 @@ def write(suite: Suite, folder: Path) -> Path:
     text = page.document(
         "report.html.j2",
         suite=suite,
+        progress=progress,
         scorecard=_content(folder / scorecard.PAGE),
         exact=_content(folder / exact.PAGE),
         tables={name: _content(folder / f"tables/{name}.html") for name in tables.names(suite)},

@@ -28,16 +28,31 @@ kinds of other packages come after them."""
 
 def of(suite: Suite) -> dict[str, Drawing]:
     """Return a suite's figures by name, in their order: those of further networks come last."""
-    found: dict[str, Drawing] = {}
+    # Figures 7 to 12 stand behind Figure 5, before those without a number.
+    drawings = (drawn for _, drawn in _named(suite).values())
+    ordered = sorted(drawings, key=lambda one: (one.is_further, *_number(one.name)))
+    return {one.name: one for one in ordered}
+
+
+def experiments(suite: Suite) -> dict[str, tuple[str, ...]]:
+    """Return by the name of each figure the experiments that it shows."""
+    shown: dict[str, tuple[str, ...]] = {}
+    for name, (experiment, _) in _named(suite).items():
+        beside = suite.experiments[experiment].beside
+        shown[name] = (experiment, beside.experiment) if beside else (experiment,)
+    return shown
+
+
+def _named(suite: Suite) -> dict[str, tuple[str, Drawing]]:
+    """Return a suite's figures by names of their own, each with its experiment."""
+    found: dict[str, tuple[str, Drawing]] = {}
     for experiment, drawn in _drawings(suite):
         if drawn.name in found:
-            drawn = _told_apart(drawn, found[drawn.name], suite, experiment)
+            drawn = _told_apart(drawn, found[drawn.name][1], suite, experiment)
         while drawn.name in found:
             drawn = drawn._replace(name=f"{drawn.name}-{experiment}")
-        found[drawn.name] = drawn
-    # Figures 7 to 12 stand behind Figure 5, before those without a number.
-    ordered = sorted(found.values(), key=lambda one: (one.is_further, *_number(one.name)))
-    return {one.name: one for one in ordered}
+        found[drawn.name] = (experiment, drawn)
+    return found
 
 
 def _told_apart(drawn: Drawing, first: Drawing, suite: Suite, experiment: str) -> Drawing:
