@@ -36,7 +36,7 @@ case "$$PWD" in *:* | *\ *[\$$\`\"\\]* | *[\$$\`\"\\]*\ *) \
 endef
 
 .DEFAULT_GOAL := all
-.PHONY: all quick test env check tests long tinyllama smoke rehearsal test-slurm clean
+.PHONY: all quick test env check tests long tinyllama smoke rehearsal test-slurm site docs clean
 
 all: env
 	snakemake --cores "$$CORES" all $(if $(filter command% env%,$(origin SUITE)),--config suite="$$SUITE")
@@ -47,9 +47,9 @@ all: env
 quick: env
 	snakemake --cores "$$CORES" html --config cells="$$FIRST" $(if $(filter command% env%,$(origin SUITE)),suite="$$SUITE")
 
-# The checks keep one core busy at most, so they run beside the suite.
+# The checks and the site keep one core busy at most, so they run beside the suite.
 test: env
-	$(MAKE) --jobs 2 smoke check
+	$(MAKE) --jobs 2 smoke check site
 	$(MAKE) tests
 
 env: $(VENV)/installed
@@ -75,6 +75,19 @@ check: env
 # One process per core, so one thread each.
 tests: env
 	OMP_NUM_THREADS=1 pytest --numprocesses auto --dist worksteal --durations=50
+
+# The documentation as a site, with the gallery where its tables and figures have been rendered.
+site: env
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+
+# With the gallery; rendering it takes a minute or two, once.
+GALLERY := results/expected/mini/report.html
+docs: $(GALLERY)
+	$(MAKE) site
+	@echo "documents: $$PWD/site/index.html"
+
+$(GALLERY): results/reference/mini.tar.xz | env
+	bitswitch report $< --results results/expected
 
 # Every method through the real compiler: a minute each.
 long: env
@@ -105,4 +118,4 @@ smoke: env
 KEPT := data runs sensitivities searches reference
 clean:
 	find results -mindepth 1 -maxdepth 1 -type d $(KEPT:%=! -name %) -exec rm -r {} +
-	rm -rf .snakemake .cache build *.egg-info
+	rm -rf .snakemake .cache build site *.egg-info

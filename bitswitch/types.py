@@ -40,8 +40,11 @@ Policy = Mapping[str, LayerBits]
 FLOAT_BITS = 32
 """The bit-width that stands for full precision: quantizers are bypassed."""
 
-MIN_BITS, MAX_BITS = 2, 8
-"""Range of integer bit-widths that every quantizer supports."""
+MIN_BITS = 2
+"""The narrowest integers that every quantizer supports."""
+
+MAX_BITS = 8
+"""The widest integers that every quantizer supports."""
 
 
 def format_bitset(bitset: BitSet) -> str:

@@ -1,25 +1,17 @@
-"""What the guide to running the paper says can be typed, and it counts as the suites do."""
+"""What the guide to running the paper counts is what the suites hold."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 import yaml
-from click import Context, Group
-from snakemake.cli import get_argument_parser
-from typer.main import get_command
 
-from bitswitch.cli.app import app
 from bitswitch.suite.suite import load_suite, suite_path
 from tests.workflow.test_stranger import blocks
 
 GUIDE = Path("docs/howto/run-the-paper.md")
 TEXT = GUIDE.read_text()
 BLOCKS = blocks(GUIDE)
-LINES = [line for block in BLOCKS if block.language == "sh" for line in block.content.splitlines()]
-
-
 SUITES = {
     yaml.safe_load(block.content)["name"] + ".yaml": block.content
     for block in BLOCKS
@@ -34,45 +26,6 @@ def suites(tmp_path_factory):
     for name, content in SUITES.items():
         (folder / name).write_text(content)
     return {name: load_suite(folder / name) for name in SUITES}
-
-
-def lines_of(program):
-    return [line for line in LINES if line.split()[0] == program]
-
-
-def test_every_line_is_of_a_known_program():
-    known = ("bitswitch", "snakemake", "make")
-    others = [line for line in LINES if line.split()[0] not in known]
-    assert [line.split()[0] for line in others] == ["export"]
-
-
-@pytest.mark.parametrize("line", lines_of("bitswitch"))
-def test_commands_take_these_arguments(line):
-    command, words = get_command(app), shlex.split(line)[1:]
-    context = Context(command)
-    while isinstance(command, Group):
-        name, command, words = command.resolve_command(context, words)
-        context = Context(command, info_name=name, parent=context)
-    command.make_context(command.name, words)
-
-
-@pytest.mark.parametrize("line", lines_of("snakemake"))
-def test_builds_take_these_settings(line):
-    words = shlex.split(line)[1:]
-    plain = [word for word in words if not word.startswith(("--profile", "profiles/"))]
-    arguments = get_argument_parser().parse_args(plain)
-    settings = yaml.safe_load(Path("config/config.yaml").read_text())
-    given = dict(pair.split("=") for pair in words if "=" in pair)
-    assert arguments.cores is not None
-    assert given.keys() <= settings.keys()
-    assert given["suite"] in SUITES or suite_path(given["suite"]).exists()
-    for profile in [one for one in words if one.startswith("profiles/")]:
-        assert Path(profile, "config.yaml").exists()
-
-
-@pytest.mark.parametrize("line", lines_of("make"))
-def test_make_knows_these_targets(line):
-    assert re.search(rf"^{line.split()[1]}:", Path("Makefile").read_text(), flags=re.MULTILINE)
 
 
 def test_table_4_has_the_runs_that_are_said(suites):

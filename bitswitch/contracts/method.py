@@ -289,7 +289,7 @@ class Method(Plugin):
 
         Args:
             products: Inner products of the passes' gradients for the parameters that every
-                bit-width uses, [passes][passes].
+                bit-width uses, passes by passes.
         """
         return [1.0] * len(products)
 

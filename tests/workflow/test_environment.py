@@ -14,16 +14,13 @@ from packaging.requirements import Requirement
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 WANTED = {
     requirement.name: requirement
-    for requirement in map(
-        Requirement, PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
-    )
+    for requirement in map(Requirement, [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["docs"]])
+    if requirement.name != PROJECT["name"]
 }
-OPTIONAL = {
-    requirement.name: requirement
-    for requirement in map(Requirement, PROJECT["optional-dependencies"]["llm"])
-}
+OPTIONAL = {requirement.name: requirement for requirement in map(Requirement, EXTRAS["llm"])}
 PINS = {
     requirement.name: requirement
     for requirement in map(
@@ -45,6 +42,10 @@ def test_every_dependency_is_pinned_inside_its_range():
     assert set(WANTED) <= set(PINS)
     for name, wanted in WANTED.items():
         assert wanted.specifier.contains(exact(PINS[name])), name
+
+
+def test_developers_have_what_builds_the_documents():
+    assert f"{PROJECT['name']}[docs]" in EXTRAS["dev"]
 
 
 def test_pins_are_what_is_installed_here():
@@ -148,7 +149,8 @@ def test_folders_in_which_no_environment_works_are_refused(tmp_path, name):
 
 def test_make_test_checks_and_runs_everything():
     text = make("test")
-    for command in ("ruff check", "mypy", "lint-imports", "codespell", "pytest", "suite=smoke"):
+    commands = ("ruff check", "mypy", "lint-imports", "codespell", "pytest", "suite=smoke")
+    for command in (*commands, "mkdocs build"):
         assert command in text
 
 

@@ -41,6 +41,26 @@ def test_the_tutorial_works_as_written(project, follow):
 
 
 @pytest.mark.slow
+def test_the_tutorial_on_methods_works_as_written(project, follow, monkeypatch):
+    monkeypatch.setattr(Reader, "path", property(lambda _: project.folder / "bitswitch-mean-step"))
+    printed = follow("own-method.md")
+    assert "none failed" in printed["bitswitch plugins check mean-step"]
+    assert "headroom" not in printed["bitswitch plugins show mean-step"]  # as changed
+    rows = dict(line.split(maxsplit=1) for line in printed["python read.py"].splitlines()[2:])
+    assert rows.keys() == {"double-rounding", "float", "mean-step", "per-channel"}
+    assert "NaN" not in rows["mean-step"]
+
+
+@pytest.mark.long
+def test_the_tutorial_on_claims_works_as_written(project, follow):
+    (project.folder / "results").mkdir()
+    (project.folder / "results" / "reference").symlink_to(TOP / "results" / "reference")
+    (project.folder / "config" / "suites" / "mini.yaml").symlink_to(TOP / "config/suites/mini.yaml")
+    printed = follow("one-claim.md")
+    assert "0 exceptions" in printed["bitswitch claims mini --id C40"]
+
+
+@pytest.mark.slow
 def test_the_tutorial_on_language_models_works_as_written(project, follow):
     printed = follow("language-model.md")
     rows = pd.read_csv(project.folder / "results" / "decoder" / "metrics.csv")
