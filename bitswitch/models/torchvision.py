@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt
@@ -33,9 +33,8 @@ class _Torchvision(Model):
         from torchvision import models
 
         with seeded("model", seed):
-            net: nn.Module = models.get_model(
-                self.name, weights=None, num_classes=outputs, **self.arguments()
-            )
+            net: nn.Module = models.get_model(self.name, weights=None, num_classes=outputs)
+        self.change(net)
         file = self._file()
         self.pretrained = load_weights(net, self.options, lambda: _read(file), file)
         return net
@@ -56,9 +55,8 @@ class _Torchvision(Model):
         url = models.get_model_weights(self.name)[PUBLISHED].url
         return Download(url, kept_at(url.rpartition("/")[2]))
 
-    def arguments(self) -> dict[str, Any]:
-        """Return what the network is built with besides its number of outputs."""
-        return self.options.model_dump(exclude=set(WeightOptions.model_fields))
+    def change(self, net: nn.Module) -> None:
+        """Let ``net``, as torchvision builds it, be what the options say; default: it is."""
 
 
 def _read(file: Download) -> State:
@@ -79,27 +77,38 @@ def _read(file: Download) -> State:
     return state
 
 
-class ResNet18(_Torchvision):
-    """Residual network, 18 layers, 11.7 M weights."""
+class _ResNet(_Torchvision):
+    """Residual networks, which may be narrow."""
 
     source = "he2016deep"
+
+    class Options(WeightOptions):
+        """Where the weights come from, and how wide the network is."""
+
+        width: Annotated[
+            PositiveInt,
+            Field(le=PUBLISHED_WIDTH, exclude_if=lambda width: width == PUBLISHED_WIDTH),
+        ] = PUBLISHED_WIDTH
+        """Features of the first layer; all others have as many times fewer as it. Published weights
+        are for 64."""
+
+    options: Options
+
+    def change(self, net: nn.Module) -> None:
+        if self.options.width < PUBLISHED_WIDTH:
+            narrow(net, self.options.width, PUBLISHED_WIDTH)
+
+
+class ResNet18(_ResNet):
+    """Residual network, 18 layers, 11.7 M weights."""
+
     name = "resnet18"
 
 
-class ResNet50(_Torchvision):
+class ResNet50(_ResNet):
     """Residual network, 50 layers, 25.6 M weights."""
 
-    source = "he2016deep"
     name = "resnet50"
-
-    class Options(WeightOptions):
-        """Where the weights come from, and how wide blocks are inside."""
-
-        width_per_group: Annotated[
-            PositiveInt, Field(exclude_if=lambda width: width == PUBLISHED_WIDTH)
-        ] = PUBLISHED_WIDTH
-        """Features that the middle convolution of the first blocks has; published weights are for
-        64."""
 
 
 class MobileNetV2(_Torchvision):
@@ -107,3 +116,29 @@ class MobileNetV2(_Torchvision):
 
     source = "sandler2018mobilenetv2"
     name = "mobilenet_v2"
+
+
+@torch.no_grad()
+def narrow(net: nn.Module, width: int, of: int) -> None:
+    """Keep the first ``width`` in every ``of`` features of a residual network.
+
+    Args:
+        net: Is changed; what comes in and what goes out keep their size.
+        width: How many are kept.
+        of: Out of so many; divides the number of features of every layer.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            if module.in_channels % of == 0:
+                module.in_channels = module.in_channels * width // of
+            module.out_channels = module.out_channels * width // of
+            kept = module.weight[: module.out_channels, : module.in_channels]
+            module.weight = nn.Parameter(kept.clone())
+        elif isinstance(module, nn.BatchNorm2d):
+            module.num_features = module.num_features * width // of
+            for name, values in (*module.named_parameters(), *module.named_buffers()):
+                if values.dim():
+                    getattr(module, name).data = values[: module.num_features].clone()
+        elif isinstance(module, nn.Linear):
+            module.in_features = module.in_features * width // of
+            module.weight = nn.Parameter(module.weight[:, : module.in_features].clone())

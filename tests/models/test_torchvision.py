@@ -72,9 +72,12 @@ def test_a_damaged_copy_of_published_weights_is_named(tmp_path, monkeypatch):
         registry.create("models", "resnet18", {"weights": "imagenet"}).build(10, 0)
 
 
-def test_a_narrow_resnet50_is_as_deep_and_the_published_one_keeps_its_identity():
-    model = registry.create("models", "resnet50", {"width_per_group": 16})
-    net = model.build(3, seed=0)
-    assert net.layer4[2].conv2.weight.shape == (128, 128, 3, 3)
-    assert net.layer4[2].conv3.weight.shape == (2048, 128, 1, 1)
-    assert "width_per_group" not in registry.create("models", "resnet50", {}).options.model_dump()
+@pytest.mark.parametrize(("name", "last"), [("resnet18", 128), ("resnet50", 512)])
+def test_a_narrow_network_is_as_deep_and_the_published_one_keeps_its_identity(name, last):
+    whole = registry.create("models", name, {}).build(3, seed=0)
+    net = registry.create("models", name, {"width": 16}).build(3, seed=0)
+    assert [one for one, _ in net.named_modules()] == [one for one, _ in whole.named_modules()]
+    assert net.fc.weight.shape == (3, last)
+    assert net.bn1.running_mean.shape == (16,)
+    assert net(torch.zeros(2, 3, 36, 36)).shape == (2, 3)
+    assert "width" not in registry.create("models", name, {}).options.model_dump()

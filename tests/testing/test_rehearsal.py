@@ -61,7 +61,7 @@ def test_weights_have_the_names_of_the_published_ones_and_are_no_guess(suite, fi
     folder, _ = files
     monkeypatch.chdir(folder)
     state = torch.load(folder / WEIGHTS, weights_only=True)
-    assert state["layer4.1.bn2.running_var"].shape == (512,)
+    assert state["layer4.1.bn2.running_var"].shape == (128,)
     run = next(run for run in suite.runs.values() if run.model.name == "resnet18")
     parts = Parts.of(run)
     net, opened = parts.float_net(), parts.dataset.open(folder / "data", CPU)
