@@ -82,7 +82,7 @@ class _ResNet(_Torchvision):
 
     source = "he2016deep"
 
-    class Options(WeightOptions):
+    class Options(_Torchvision.Options):
         """Where the weights come from, and how wide the network is."""
 
         width: Annotated[
