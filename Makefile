@@ -13,6 +13,12 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 PYTHON := $(PYTHON)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
+# make all TORCH=cpu: torch without CUDA, a tenth of the download, where an index of such builds answers.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+ifneq ($(filter-out cpu,$(TORCH)),)
+$(error TORCH=$(TORCH) is no build of torch that is known here: TORCH=cpu, or none for the default)
+endif
+
 # Snakemake does not start for a user without a home, as containers have them.
 ifeq ($(HOME),)
 export HOME := $(CURDIR)/.cache/home
@@ -26,6 +32,7 @@ quick: export FIRST := $(FIRST)
 # They start hundreds of processes: none shall compile again what it imports.
 test tests smoke rehearsal: export PYTHONDONTWRITEBYTECODE :=
 $(VENV)/installed: export PYTHON := $(PYTHON)
+$(VENV)/installed: export TORCH_INDEX := $(TORCH_INDEX)
 
 # A virtual environment cannot hold commands in every folder: PATH ends a folder at a colon, and the
 # commands that pip writes below a folder with a space pass its name to a shell.
@@ -55,13 +62,16 @@ test: env
 env: $(VENV)/installed
 
 # Modules are compiled when they are imported, unless that would be each time: most never are.
+INSTALL = $(VENV)/bin/python -m pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile) \
+ --constraint constraints.txt
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(USABLE)
 	@"$$PYTHON" -c '$(NEEDED)' 2>/dev/null || { echo "error: bitswitch needs Python 3.11 or newer;\
 	 found: $$(python3 --version 2>&1). If it has another name: make all PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(VENV)/bin/python || "$$PYTHON" -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile) \
-	 --constraint constraints.txt --editable '.[dev]'
+	$(if $(TORCH),$(INSTALL) --no-deps --retries 0 --timeout 20 --index-url "$$TORCH_INDEX" torch torchvision || \
+	 echo "no build of torch without CUDA at $$TORCH_INDEX: the default one is installed (TORCH_INDEX=...)" >&2)
+	$(INSTALL) --editable '.[dev]'
 	touch $@
 
 check: env

@@ -1,16 +1,21 @@
 """The ways to install the package agree with each other and with what is installed here."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import urllib.parse
+import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 TOP = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
@@ -49,11 +54,10 @@ def test_developers_have_what_builds_the_documents():
 
 
 def test_pins_are_what_is_installed_here():
-    if version("torch") != exact(PINS["torch"]):
+    if Version(version("torch")).public != exact(PINS["torch"]):
         pytest.skip("this environment was not made by make")
-    assert {name: exact(pin) for name, pin in PINS.items()} == {
-        name: version(name) for name in PINS
-    }
+    installed = {name: Version(version(name)).public for name in PINS}  # 2.15.0, be it +cpu or not
+    assert {name: exact(pin) for name, pin in PINS.items()} == installed
 
 
 def test_whatever_snakemake_brings_for_plugins_is_pinned():
@@ -145,6 +149,88 @@ def test_folders_in_which_no_environment_works_are_refused(tmp_path, name):
     assert answer.returncode != 0
     assert "rename the folder" in answer.stderr
     assert not (folder / ".venv").exists()
+
+
+@pytest.fixture
+def installing(tmp_path):
+    """A clone whose Python says what it is asked, and installs torch beside it for real."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(TOP / name, tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f"""#!/bin/sh
+echo "$@" >> {tmp_path}/asked
+case "$*" in *--index-url*) exec {sys.executable} "$@" --target {tmp_path}/site; esac
+"""
+    )
+    python.chmod(0o755)
+
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    alone["PIP_CONFIG_FILE"] = os.devnull  # no other index than those that are named
+
+    def install(*arguments):
+        command = ["make", "env", f"PYTHON={sys.executable}", *arguments]
+        answer = subprocess.run(
+            command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False
+        )
+        asked = tmp_path / "asked"
+        return answer, asked.read_text().splitlines() if asked.exists() else []
+
+    return install
+
+
+def index(folder, *builds):
+    """Write an index of packages that hold nothing."""
+    for name, number in builds:
+        place = folder / name
+        place.mkdir(parents=True)
+        wheel = f"{name}-{number}-py3-none-any.whl"
+        about = f"{name}-{number}.dist-info"
+        with zipfile.ZipFile(place / wheel, "w") as file:
+            file.writestr(
+                f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n"
+            )
+            file.writestr(
+                f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
+            file.writestr(f"{about}/RECORD", "")
+        link = urllib.parse.quote(wheel)
+        (place / "index.html").write_text(f'<a href="{link}">{wheel}</a>')
+    return folder.as_uri()
+
+
+def test_torch_for_processors_alone_comes_from_an_index_of_its_own(installing, tmp_path):
+    pinned = [(name, f"{exact(PINS[name])}+cpu") for name in ("torch", "torchvision")]
+    address = index(tmp_path / "index", *pinned)
+    answer, asked = installing("TORCH=cpu", f"TORCH_INDEX={address}")
+    assert answer.returncode == 0, answer.stderr
+    assert "the default one is installed" not in answer.stderr
+    found = {path.name for path in (tmp_path / "site").glob("*.dist-info")}
+    assert found == {f"{name}-{number}.dist-info" for name, number in pinned}
+    assert asked[-1].endswith("--constraint constraints.txt --editable .[dev]")
+    assert f"--index-url {address} torch torchvision" in asked[0]
+
+
+def test_where_no_index_answers_the_default_torch_is_installed(installing, tmp_path):
+    answer, asked = installing("TORCH=cpu", f"TORCH_INDEX=file://{tmp_path}/nothing")
+    assert answer.returncode == 0, answer.stderr
+    assert "the default one is installed" in answer.stderr
+    assert asked[-1].endswith("--editable .[dev]")
+
+
+def test_by_default_no_other_index_is_asked(installing):
+    answer, asked = installing()
+    assert answer.returncode == 0, answer.stderr
+    assert len(asked) == 1
+    assert "--index-url" not in asked[0]
+
+
+def test_another_build_of_torch_is_refused(installing):
+    answer, asked = installing("TORCH=rocm")
+    assert answer.returncode != 0
+    assert "TORCH=rocm is no build of torch that is known here" in answer.stderr
+    assert not asked
 
 
 def test_make_test_checks_and_runs_everything():
