@@ -130,9 +130,8 @@ def _watch(suite: "Suite", results: Path, allow_mixed: bool) -> None:
         for progress in watch:
             at = time.strftime("%H:%M:%S")
             typer.echo(f"{at}  {progress.done} of {progress.total} jobs are done")
-    except KeyboardInterrupt:
+    finally:  # complete, or a signal that ends it in order
         watch.stop()
-        typer.echo("stopped; the page stays as it is")
 
 
 def errata(

@@ -67,7 +67,7 @@ class Watch:
 
     def stop(self) -> None:
         """Let the page that there is no longer say that it grows."""
-        if self._seen is not None:
+        if self._shown.growing:
             with suppress(BitswitchError):
                 html.write(self._suite, self.folder, self._shown._replace(growing=False))
 
