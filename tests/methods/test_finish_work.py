@@ -26,6 +26,7 @@ def images_through(subject):
         ("double-rounding", {}),
         ("kure", {"host": "lsq"}),
         ("eq-net", {"recalibration_batches": 3}),
+        ("zero-step", {"recalibration_batches": 3}),
         ("rfquant", {}),
         ("l1-regularization", {"clips": "max"}),
     ],
