@@ -10,7 +10,7 @@ from bitswitch.report.analysis.values import Network, Place, Sample, Values
 from bitswitch.report.collect import published
 from bitswitch.report.collect.headline import sentence
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, anchor
-from bitswitch.report.tables import conditions, entries
+from bitswitch.report.tables import conditions, entries, starts
 from bitswitch.report.tables.accuracy_grid import Grid, is_float, measured_at
 from bitswitch.report.tables.conditions import Conditions
 from bitswitch.report.tables.effects import Effects
@@ -163,7 +163,8 @@ class SectionBuilder:
             return Row((note,)) if self.grid.is_printed(variant) else None
         shown = self._with_marks(variant, self._measured(variant, self.grid.samples))
         shown = self._with_anchors(variant, self._with_dashes(variant, shown))
-        remarks = [ALONE if self.grid.stands_out(variant) else ""]
+        alone = ALONE if self.grid.stands_out(variant) else ""
+        remarks = [alone, starts.remark(self.grid, variant)]
         if self.conditions is None:
             return Row(shown, remarks=remarks)
         kept = self.conditions.storage(variant)
@@ -177,9 +178,16 @@ class SectionBuilder:
         return None if self.grid.is_run(variant) else ABSENT
 
     def _recalibrated(self, variant: str) -> Row | None:
+        """Return the row after recalibration where the experiment asks for it.
+
+        A network's own recipe may do so for all runs, so that experiments share them; then the
+        tables of others stay as they are.
+        """
         samples = self.grid.recalibrated
-        is_there = any(place.variant == variant for place in samples)
-        return Row(self._measured(variant, samples)) if is_there else None
+        if not any(place.variant == variant for place in samples):
+            return None
+        asked = any(one.training.get("recalibration") for one in self.variants.values())
+        return Row(self._measured(variant, samples)) if asked else None
 
     def _beside(self, variant: str) -> Iterator[tuple[Metric, Row]]:
         """Yield what the task prints beside its headline, of the same seeds."""
