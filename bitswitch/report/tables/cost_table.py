@@ -119,8 +119,8 @@ class _Section:
             gpus = f"{row.v100_gpus} V100" + ("s" if row.v100_gpus > 1 else "")
             recipe = f"{row.epochs} epochs, batch {row.batch_size}"
             parts.append(f"published: {data}, {recipe}, {gpus}")
-        if self.clock:
-            parts.append(f"reproduced: {self.clock.setup or f'{DASH} not run'}")
+        setup = self.clock.setup or f"{DASH} not run" if self.clock else f"{DASH} not in this suite"
+        parts.append(f"reproduced: {setup}")
         return " · ".join(parts)
 
     def _printed(self, bits: str) -> tuple[Entry, ...]:
@@ -136,7 +136,7 @@ class _Section:
     def _separate(self) -> tuple[Entry, ...]:
         """Return the mean over all bit-widths trained alone."""
         if self.clock is None:
-            return (Entry(f"{DASH} not in this suite", tone="note", span=WIDTH),)
+            return (Entry(),) * WIDTH
         each = self.clock.separate_times()
         if each is None:
             return (self._dash(SEPARATE_MISSING), *[Entry()] * (WIDTH - 1))
@@ -146,7 +146,7 @@ class _Section:
     def _joint(self, bitset: str) -> tuple[Entry, ...]:
         """Return the joint training of one bit set against the separate ones."""
         if self.clock is None:
-            return (Entry(f"{DASH} not in this suite", tone="note", span=WIDTH),)
+            return (Entry(),) * WIDTH
         times = self.clock.joint_times(bitset)
         if not times:
             return (self._dash("the joint training is not complete"), *[Entry()] * (WIDTH - 1))
