@@ -107,10 +107,12 @@ long: env
 tinyllama: env
 	OMP_NUM_THREADS=1 pytest -m long tests/workflow/test_tinyllama.py
 
-# Every job of suite paper in a few steps, on noise: before a GPU hour is spent.
+# Every job of suite paper in a few steps, on noise: before a GPU hour is spent. Two processes share the
+# runs of one network, unless there is one GPU.
+SHARED = python -c "from bitswitch.runtime.devices import gpus_for as g; print(min(2, len(g('auto')) or 2))"
 rehearsal: env
 	bitswitch data fake --suite rehearsal
-	snakemake --cores "$$CORES" all --config suite=rehearsal
+	snakemake --cores "$$CORES" all --config suite=rehearsal gpus_per_run="{deit: $$($(SHARED))}"
 
 # A suite through a real Slurm on this machine; root on Debian or Ubuntu. The plugin stays out of the
 # environment: it slows every start of Snakemake down where Slurm does not answer.

@@ -23,6 +23,10 @@ PROVENANCE = {
 """Title to column of ``runs.csv``."""
 
 
+SHOWN = 5
+"""Jobs that are not done, of one kind, by name."""
+
+
 class RunLine(NamedTuple):
     """One run, as text."""
 
@@ -51,11 +55,7 @@ class Fact(NamedTuple):
 def summary(frames: Frames) -> list[Fact]:
     """Return what became of the suite's runs, and what they cost."""
     runs = frames.runs
-    facts = [Fact("runs", _states(runs.status))]
-    if len(frames.sensitivities):
-        facts.append(Fact("scored networks", _states(frames.sensitivities.status)))
-    if len(frames.policies):
-        facts.append(Fact("sub-nets, one per search and budget", _states(frames.policies.status)))
+    facts = rehearsed(frames) if frames.suite.data == "made-up" else _counts(frames)
     if failed := _at_chance(frames.reproduced):
         measures = dict.fromkeys(one.measure for one in frames.headlines.values())
         facts.append(Fact(f"test {' or '.join(measures)} no better than guessing", failed))
@@ -73,6 +73,45 @@ def summary(frames: Frames) -> list[Fact]:
         facts.append(Fact("outside training and evaluation", f"{100 * other:.0f} % of the time"))
         facts.append(Fact("peak memory of a run", memory(measured.peak_memory_mib.max())))
     return facts
+
+
+def _counts(frames: Frames) -> list[Fact]:
+    """Return how many runs, scored networks and sub-nets there are, and what became of them."""
+    facts = [Fact("runs", _states(frames.runs.status))]
+    if len(frames.sensitivities):
+        facts.append(Fact("scored networks", _states(frames.sensitivities.status)))
+    if len(frames.policies):
+        facts.append(Fact("sub-nets, one per search and budget", _states(frames.policies.status)))
+    return facts
+
+
+def rehearsed(frames: Frames) -> list[Fact]:
+    """Return what was done of every kind of job: how many, in what time and memory, what failed."""
+    policies = frames.policies.assign(
+        wall_time_s=frames.policies[["search_time_s", "retraining_time_s"]].sum(axis=1)
+    )
+    kinds = [
+        *((f"training of {model}", jobs) for model, jobs in frames.runs.groupby("model")),
+        *((f"scores by {name}", jobs) for name, jobs in frames.sensitivities.groupby("plugin")),
+        *((f"sub-nets by {name}", jobs) for name, jobs in policies.groupby("plugin")),
+        ("deployments", frames.deployments.drop_duplicates("run")),
+    ]
+    return [Fact(title, _done(jobs)) for title, jobs in kinds if len(jobs)]
+
+
+def _done(jobs: pd.DataFrame) -> str:
+    """Return how many of ``jobs`` are done, what they took, and which failed, by first column."""
+    ended = jobs[jobs.status != "missing"]
+    parts = [f"{len(ended)} of {len(jobs)} done"]
+    if "wall_time_s" in jobs and len(ended):
+        times = ended.wall_time_s
+        parts.append(f"in {duration(times.sum())}, the longest in {duration(times.max())}")
+    if "peak_memory_mib" in jobs and len(ended):
+        parts.append(f"at most {memory(ended.peak_memory_mib.max())}")
+    bad = jobs[~jobs.status.isin(["complete", "collapsed"])]
+    lost = [f"{name} {status}" for name, status in zip(bad.iloc[:, 0], bad.status, strict=True)]
+    more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
+    return ", ".join(parts) + (f"; {', '.join(lost[:SHOWN])}{more}" if lost else "")
 
 
 def _at_chance(metrics: pd.DataFrame) -> str:

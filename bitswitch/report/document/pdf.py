@@ -25,7 +25,10 @@ BIBLIOGRAPHY, RESOLVED = "references.bib", "report.bbl"
 
 TIMEOUT_S = 300
 
-NEEDED = ("metrics", "tasks", "runs", "methods", "sensitivities", "policies", "repeats")
+NEEDED = (
+    *("metrics", "tasks", "runs", "methods", "sensitivities", "policies", "deployments"),
+    "repeats",
+)
 """Tables that documents read."""
 
 

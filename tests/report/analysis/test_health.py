@@ -7,7 +7,7 @@ from bitswitch.report.analysis import health
 from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.suite.suite import Suite
-from tests.report.conftest import write_run
+from tests.report.conftest import make_suite, write_run
 
 SUBNETS = "sub-nets, one per search and budget"
 
@@ -66,3 +66,22 @@ def test_scores_and_searches_are_counted_where_there_are_any(mixed_frames: Frame
     assert re.fullmatch(r"(\d+): \1 complete", facts["scored networks"])
     assert re.fullmatch(r"(\d+): \1 complete", facts[SUBNETS])
     assert SUBNETS not in {fact.title for fact in health.summary(Frames.read(folder))}
+
+
+def test_a_rehearsal_says_of_every_kind_of_job_what_it_took_and_what_failed(
+    mixed_frames: Frames, results: Path
+):
+    told = dict(health.rehearsed(mixed_frames))
+    assert {title.partition(" ")[0] for title in told} == {"training", "scores", "sub-nets"}
+    suite = make_suite(data="made-up")
+    missing, diverged, *good = suite.runs.values()
+    write_run(diverged, results, status="diverged", diagnosis="loss is nan")
+    for run in good:
+        write_run(run, results)
+    facts = dict(health.summary(collect.collect(suite, results)))
+    (text,) = (text for title, text in facts.items() if title.startswith("training of "))
+    assert re.match(rf"{len(good) + 1} of {len(good) + 2} done, in [\d.]+ \w+, the longest in", text)
+    assert ", at most 600 MiB; " in text
+    assert f"{missing.run_id} missing" in text
+    assert f"{diverged.run_id} diverged" in text
+    assert "runs" not in facts

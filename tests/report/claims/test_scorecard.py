@@ -89,7 +89,10 @@ def test_a_claim_of_a_stranger_is_judged_in_a_suite_of_its_own(results: Path):
 
 def test_noise_is_no_evidence_even_where_it_fits_a_claim(results: Path):
     rows = judged(own("made-up", right={"kind": "direction"}), results, gain=2.0)
-    assert rows["right"].verdict == REHEARSAL
+    row = rows["right"]
+    assert row.verdict == REHEARSAL
+    assert (row.estimate, row.seeds, row.found, row.why) == (None, 0, "", "")
+    assert row.runs, "what ran is told"
 
 
 def test_on_embedded_data_nothing_is_judged_but_what_was_seen_is_told(results: Path):
