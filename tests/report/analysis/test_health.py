@@ -80,7 +80,9 @@ def test_a_rehearsal_says_of_every_kind_of_job_what_it_took_and_what_failed(
         write_run(run, results)
     facts = dict(health.summary(collect.collect(suite, results)))
     (text,) = (text for title, text in facts.items() if title.startswith("training of "))
-    assert re.match(rf"{len(good) + 1} of {len(good) + 2} done, in [\d.]+ \w+, the longest in", text)
+    assert re.match(
+        rf"{len(good) + 1} of {len(good) + 2} done, in [\d.]+ \w+, the longest in", text
+    )
     assert ", at most 600 MiB; " in text
     assert f"{missing.run_id} missing" in text
     assert f"{diverged.run_id} diverged" in text
