@@ -109,7 +109,8 @@ class TrainingSpec(Strict):
     scale_guard: Literal["reflect", "stop"] = "reflect"
     """A scale that a step pushed below zero is mirrored there and counted, or ends the run."""
     recalibration: NonNegativeInt = 0
-    """Test once more after batch norm saw so many batches of held-out examples."""
+    """Test once more after batch norm saw so many batches of held-out examples. The tables of
+    experiments show it where a variant asks for it; a network's recipe may do so for all runs."""
     snapshots: Distinct[PositiveInt] = ()
     """Epochs after which the model is kept, for sensitivities; the trained one is kept anyway."""
     compile: bool = False
