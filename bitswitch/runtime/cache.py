@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -51,14 +52,16 @@ def remembered(name: str, key: str, compute: Callable[[], Any]) -> Any:
     cannot be read or written is as good as an empty one: nothing depends on it.
     """
     path = FOLDER.absolute() / f"{name}.jsonl"
-    values = _load(str(path))
-    if key not in values:
-        values[key] = compute()
+    store = _store(path)
+    if key not in store.values:
+        store.read_on()  # another process may have computed it, after this one was forked even
+    if key not in store.values:
+        store.values[key] = compute()
         with contextlib.suppress(OSError):
             path.parent.mkdir(exist_ok=True)
             with path.open("a") as file:
-                file.write(_line(key, values[key]))
-    return values[key]
+                file.write(_line(key, store.values[key]))
+    return store.values[key]
 
 
 def _line(key: str, value: Any) -> str:
@@ -67,21 +70,35 @@ def _line(key: str, value: Any) -> str:
     return f"{crc32(text.encode()):08x} {text}\n"
 
 
-@cache
-def _load(path: str) -> dict[str, Any]:
-    """Return what a store holds; lines that are damaged are passed over.
+class _Store:
+    """What a file of values holds, as far as it has been read; damaged lines are passed over.
 
-    A store that has grown large holds mostly what earlier versions of the code said: it is dropped.
+    One that has grown large holds mostly what earlier versions of the code said: it is dropped.
     """
-    values = {}
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        lines = Path(path).read_text().splitlines()
-        if len(lines) > MOST_LINES:
-            Path(path).unlink()
-            return {}
+
+    def __init__(self, path: Path) -> None:
+        self.values: dict[str, Any] = {}
+        self._path, self._read = path, 0
+        if self.read_on() > MOST_LINES:
+            self.values = {}
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def read_on(self) -> int:
+        """Read the lines that have been added since the last time; return how many."""
+        lines: list[bytes] = []
+        with contextlib.suppress(OSError), self._path.open("rb") as file:
+            if self._read > file.seek(0, os.SEEK_END):  # of another file
+                self._read = 0
+            file.seek(self._read)
+            *lines, unfinished = file.read().split(b"\n")
+            self._read = file.tell() - len(unfinished)
         for line in lines:
             with contextlib.suppress(ValueError, TypeError, RecursionError):
-                if f"{crc32(line[9:].encode()):08x}" == line[:8]:
+                if f"{crc32(line[9:]):08x}".encode() == line[:8]:
                     key, value = json.loads(line[9:])
-                    values[key] = value
-    return values
+                    self.values[key] = value
+        return len(lines)
+
+
+_store = cache(_Store)

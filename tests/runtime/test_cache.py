@@ -19,8 +19,25 @@ def test_a_value_is_computed_once():
 
 def test_a_value_outlives_the_process():
     cache.remembered("s", "key", lambda: {"a": 1})
-    cache._load.cache_clear()
+    cache._store.cache_clear()
     assert cache.remembered("s", "key", lambda: pytest.fail("computed again")) == {"a": 1}
+
+
+def test_what_another_process_has_computed_since_is_not_computed_again(folder):
+    """As jobs that are forked from one process, which knew nothing of it then."""
+    cache.remembered("s", "early", lambda: 1)
+    with (folder / "s.jsonl").open("a") as file:
+        file.write(cache._line("late", 2))
+        file.write(cache._line("unfinished", 3)[:-4])
+    assert cache.remembered("s", "late", lambda: pytest.fail("computed again")) == 2
+    assert cache.remembered("s", "unfinished", lambda: 4) == 4
+
+
+def test_a_store_that_was_deleted_begins_anew(folder):
+    for key in ("a", "b", "d"):
+        cache.remembered("s", key, lambda: 1)
+    (folder / "s.jsonl").write_text(cache._line("c", 2))
+    assert cache.remembered("s", "c", lambda: pytest.fail("computed again")) == 2
 
 
 @pytest.mark.parametrize(
@@ -34,7 +51,7 @@ def test_a_value_outlives_the_process():
 )
 def test_a_damaged_line_is_passed_over(folder, content):
     cache.remembered("s", "other", lambda: 5)
-    cache._load.cache_clear()
+    cache._store.cache_clear()
     with (folder / "s.jsonl").open("a") as file:
         file.write(f"{content}\n")
     assert cache.remembered("s", "key", lambda: 3) == 3
