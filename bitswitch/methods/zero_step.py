@@ -20,7 +20,7 @@ class ZeroStep(DoubleRounding):
     trains = False
     card: ClassVar[Card] = Card(
         title="Zero-step",
-        fidelity="equations",
+        fidelity="vectors",
         storage="codes",
         licence="none needed",
         left_open="What Double Rounding starts from: weights, and scales as it sets them. Batch "
