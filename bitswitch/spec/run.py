@@ -45,7 +45,9 @@ class Choice(Strict):
     """A plugin by name, with options; written ``name`` or ``{name: ..., options: {...}}``."""
 
     name: str
+    """Of an entry point; ``bitswitch plugins list`` has all of them."""
     options: dict[str, Any] = Field(default_factory=dict)
+    """What is other than the plugin's defaults."""
 
     @model_validator(mode="before")
     @classmethod

@@ -17,6 +17,7 @@ class Budget(Strict):
     """An upper bound on one cost of a policy; exactly one of the last three is given."""
 
     cost: CostName
+    """What is bounded."""
     at_most: PositiveFloat | None = None
     """In the cost's own unit: BitOps, bits, mean bits, milliseconds."""
     of_uniform: PositiveFloat | None = None

@@ -56,7 +56,9 @@ class TrainingSpec(Strict):
     """How one network is trained: a recipe of no method in particular."""
 
     epochs: Annotated[int, Field(gt=0, le=MOST)]
+    """How often all training examples are seen."""
     batch_size: Annotated[int, Field(gt=0, le=MOST)]
+    """Examples of one batch."""
     learning_rate: PositiveFloat
     """Of weights, at the start, after warm-up."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -77,6 +79,7 @@ class TrainingSpec(Strict):
     milestones: Distinct[Annotated[float, Field(gt=0, lt=1)]] = ()
     """Shares of the epochs."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Of ``step``."""
     warmup_epochs: NonNegativeFloat = 0.0
     """The learning rate rises linearly over so many epochs."""
     scale_learning_rate: PositiveFloat | None = None

@@ -113,9 +113,13 @@ class ClaimSpec(Strict):
     source: Title
     """Where it is said."""
     statement: Remark
+    """In one sentence."""
     kind: Kind
+    """What is said: see the table in ``docs/howto/check-a-claim.md``."""
     measure: Measure = "headline"
+    """Of what."""
     left: Selection
+    """The cells that it is about."""
     right: Selection | None = None
     """What left is compared with. Networks are the same on both sides; where both sides name
     variants, bit sets or policies, they are paired in order, one against all; else equal ones."""

@@ -38,7 +38,9 @@ class Beside(Strict):
     """A variant of another experiment of the suite."""
 
     experiment: Key
+    """Its key in the suite."""
     variant: Key
+    """Of that experiment."""
 
 
 def _installed_table(name: str) -> str:
@@ -71,6 +73,7 @@ class ExperimentSpec(Strict):
     """Variants compared on networks, and what shows them."""
 
     title: Title
+    """Of its table."""
     printed: str | None = None
     """Printed table that it reproduces, e.g. ``table1``."""
     table: Annotated[str, AfterValidator(_installed_table)] = "accuracy"
@@ -82,12 +85,15 @@ class ExperimentSpec(Strict):
     the sub-nets of a network beside its traces (``traces-and-subnets``). A shared experiment may
     name one that the suite leaves out."""
     networks: Annotated[Distinct[str], Field(min_length=1)]
+    """Of the suite, by name; the sections of its table."""
     variants: Annotated[dict[Key, VariantSpec], Field(min_length=1)]
+    """What is compared, by name; the rows of its table."""
     bitsets: BitSets | None = None
     """Overrides the networks'."""
     network_bitsets: dict[Key, BitSets] = Field(default_factory=dict)
     """Overrides ``bitsets`` on single networks."""
     seeds: Seeds | None = None
+    """Overrides those of networks and suite."""
 
 
 class Cell(NamedTuple):
@@ -134,13 +140,18 @@ class Suite(Strict):
     """A named set of experiments."""
 
     name: Key
+    """Of the folder of its results."""
     title: Title
+    """Of its report."""
     data: Literal["embedded", "published", "made-up"]
     """``embedded`` results are stamped and never mixed with published-scale ones; ``made-up`` ones
     mean nothing, and say so: a rehearsal."""
     seeds: Seeds
+    """Of all trainings, where nothing else is said: each row is trained once with each."""
     networks: dict[Key, NetworkSpec]
+    """What is trained on what, by name."""
     experiments: Annotated[dict[Key, ExperimentSpec], Field(min_length=1)]
+    """What is compared, by name: a shared experiment or one of its own."""
     claims: dict[Key, ClaimSpec] = Field(default_factory=dict)
     """What is said of its cells, besides the claims of the publication."""
     limits: dict[str, NonNegativeInt | dict[str, NonNegativeInt]] = Field(

@@ -36,14 +36,19 @@ class NetworkSpec(Strict):
     """A model on a dataset, and how it is trained at full precision and jointly."""
 
     title: Title
+    """As tables print it."""
     published: str
     """Model key of the published rows it stands beside, e.g. ``resnet20``."""
     model: Choice
+    """What is trained: a plugin of the group ``models``."""
     dataset: Choice
+    """What it is trained and tested on: a plugin of the group ``datasets``."""
     bitsets: BitSets
+    """Bit-widths that one network is to run at, widest first; a table has columns for each set."""
     float_training: TrainingSpec | None = None
     """None: start from the model's own pretrained weights."""
     training: TrainingSpec
+    """The recipe of all quantized networks, before what a variant changes."""
     recipe: str | None = None
     """Dataset whose recipe the preset ``published-recipe`` takes; None: the dataset's own."""
     seeds: Seeds | None = None
@@ -63,6 +68,7 @@ class StartSpec(Strict):
     """The network trained at several bit-widths that a variant starts from."""
 
     method: Choice = Choice(name="double-rounding")
+    """By which it is trained."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Changes to the network's training spec."""
 
@@ -71,6 +77,7 @@ class ScoreSpec(Strict):
     """How a variant finds out what its layers suffer."""
 
     sensitivity: Choice
+    """How layers are scored: a plugin of the group ``sensitivities``."""
     of: Literal["float", "start", "trained"] | StartSpec = "float"
     """Which network is scored: the full-precision one, the one that the variant's run starts from,
     the trained one, or one that is trained for it."""
@@ -90,16 +97,23 @@ class SearchVariantSpec(Strict):
     """How a variant gives every layer its own bit-width."""
 
     search: Choice
+    """How policies are found: a plugin of the group ``searches``."""
     budgets: Annotated[Distinct[Budget], Field(min_length=1)]
+    """One policy is looked for within each."""
     scores: ScoreSpec | None = None
     """Required by searches that read scores; unused by others, so that variants can share it."""
     first_last: FirstLastCosts = "excluded"
+    """Whether costs count the first and the last layer."""
     latency_table: Path | None = None
+    """CSV: layer, weight_bits, activation_bits, latency_ms; for budgets on latency."""
     tied: bool = True
+    """Weights and inputs of a layer share their bit-width."""
     evaluations: NonNegativeInt = 0
+    """How often a policy may be evaluated on held-out examples, for each budget."""
     examples: PositiveInt = 512
     """Held-out examples of one evaluation, at most."""
     recalibration: NonNegativeInt = 0
+    """Training batches that batch norms see at a policy before it is evaluated; 0: none."""
     retraining: dict[str, Any] | None = None
     """Changes to the network's training spec, to train the chosen policy on; None: it is not."""
     seeds: Seeds = (0,)
@@ -110,7 +124,9 @@ class VariantSpec(Strict):
     """One row of a comparison."""
 
     title: Title
+    """As tables print it."""
     method: Choice = Choice(name="double-rounding")
+    """What quantizes and trains: a plugin of the group ``methods``."""
     preset: Literal["equal", "published-recipe"] = "equal"
     """``equal``: the network's recipe, the same for every method; ``published-recipe``: the
     method's own published recipe over it."""
@@ -125,6 +141,7 @@ class VariantSpec(Strict):
     scores: tuple[ScoreSpec, ...] = ()
     """Scores that are reported."""
     search: SearchVariantSpec | None = None
+    """What finds policies of the trained network; its table shows these."""
     deploy: bool = False
     """Export every trained network as one integer model, and compare it with training."""
     networks: Distinct[str] | None = None
@@ -136,7 +153,9 @@ class VariantSpec(Strict):
     not_run: Remark | None = None
     """Why nobody can run it: only its printed row is shown."""
     epochs_factor: Factor = 1.0
+    """Multiplies the epochs of the recipe."""
     learning_rate_factor: Factor = 1.0
+    """Multiplies its learning rate."""
     bitsets: BitSets | None = None
     """Overrides the network's."""
     float_inputs: FloatInputs = None

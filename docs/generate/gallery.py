@@ -54,6 +54,7 @@ def _title(text: str) -> str:
 
 
 def _one_block(text: str) -> str:
-    """Return HTML that Markdown takes as one block: no id twice, no empty line within."""
+    """Return HTML that Markdown takes as one block: no id or title twice, no empty line."""
     text = re.sub(r'(<figure[^>]*?) id="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r"(<figcaption>).*?(<span|</figcaption>)", r"\1\2", text, count=1, flags=re.S)
     return re.sub(r"\n\s*\n", "\n", text)

@@ -28,7 +28,19 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w./-]+\.(?:py|yaml))`")
 SHELL = ("", "sh", "bash")
 ELSEWHERE = {
-    *("$EDITOR", "apptainer", "aws", "cd", "conda", "docker", "echo", "export", "git", "mkdir"),
+    *(
+        "$EDITOR",
+        "apptainer",
+        "aws",
+        "cd",
+        "conda",
+        "docker",
+        "echo",
+        "export",
+        "git",
+        "grep",
+        "mkdir",
+    ),
     *("nvidia-cuda-mps-control", "nvidia-smi", "rm", "sbatch", "sudo", "."),
 }
 """Programs of other projects; of those that start one of ours, that part is looked at."""

@@ -94,6 +94,14 @@ def test_every_plugin_and_option_is_documented():
                 assert f"| `{option}` |" in section
 
 
+def test_every_key_of_a_suite_is_explained():
+    """Nothing stands in its table without a meaning."""
+    keys = pytest.importorskip("docs.generate.keys")
+    rows = [line for line in keys.part().splitlines() if line.startswith("| `")]
+    assert len(rows) > 100
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
 def test_every_command_and_option_stands_on_its_page():
     from typer.main import get_command
 
