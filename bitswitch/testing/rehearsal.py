@@ -59,7 +59,11 @@ def write_files(suite: Suite, root: Path, tell: Tell) -> None:
         left_out = [run for run in runs if run.dataset.name == "text-files"]
         runs = [run for run in runs if run.dataset.name != "text-files"]
         if left_out:
-            tell("no texts and their networks without tokenizers: pip install 'bitswitch[llm]'")
+            named = ", ".join(dict.fromkeys(run.model.name for run in left_out))
+            tell(
+                f"left out: {len(left_out)} runs on texts ({named}), whose made-up tokenizer needs "
+                f"a package that is not here: pip install 'bitswitch[llm]', then this again"
+            )
     for choice in {run.dataset.identifier: run.dataset for run in runs}.values():
         _write_dataset(choice, root, tell)
     for named, run in {run.model.options.get("weights", "none"): run for run in runs}.items():
