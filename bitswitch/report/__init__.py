@@ -6,7 +6,7 @@ Data flow, one module per step; every step reads files and writes files:
 ``collect.write(suite, results, allow_mixed)``  run directories -> ``results/<suite>/*.csv``
 ``parts.write(frames, folder)``                 those -> scorecard, what is exact, all tables
 ``tables.write(name, folder)``                  those -> ``tables/<name>.tex`` and ``.html``
-``figures.write(name, folder)``                 those -> ``figures/<name>.pdf`` and ``.png``
+``figures.write(name, folder)``                 those -> ``figures/<name>.pdf``, png, svg
 ``html.write(suite, folder)``                   all of them -> ``report.html``
 ``pdf.write(suite, folder)``                    all of them -> ``report.pdf``, its sources as zip
 ``errata.write(path)``                          published numbers -> ``docs/errata.md``

@@ -149,7 +149,7 @@ def test_page_and_document_say_what_counts(suite: Suite, results: Path):
     folder = results / suite.name
     parts.write(frames, folder)
     for name in figures.names(suite):
-        for suffix in ("pdf", "png"):
+        for suffix in ("pdf", "svg"):
             path = folder / f"figures/{name}.{suffix}"
             path.parent.mkdir(exist_ok=True)
             path.touch()

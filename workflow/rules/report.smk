@@ -78,7 +78,7 @@ rule figures:
             "{report}/figures/{name}.{suffix}",
             report=REPORT,
             name=figures.names(SUITE),
-            suffix=("pdf", "png"),
+            suffix=("pdf", "png", "svg"),
         ),
     log:
         f"{REPORT}/logs/figures.log",

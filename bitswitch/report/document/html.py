@@ -1,6 +1,5 @@
 """The report as one self-contained page: tables, figures, methods, run health, provenance."""
 
-import base64
 from pathlib import Path
 
 from markupsafe import Markup
@@ -43,7 +42,7 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
         tables={name: _content(folder / f"tables/{name}.html") for name in tables.names(suite)},
         titles=dict(zip(tables.names(suite), suite.experiments.values(), strict=True)),
         figures=shown,
-        images={name: _data_uri(folder / f"figures/{name}.png") for name in shown},
+        images={name: _content(folder / f"figures/{name}.svg") for name in shown},
         methods=methods.listed(frames),
         definitions=frames.definitions,
         marks=[marks.Mark(word) for word in marks.SIGNS],
@@ -74,8 +73,3 @@ def _read(path: Path) -> bytes:
 def _content(path: Path) -> Markup:
     """Return a file of this package's own making, as it is."""
     return Markup(_read(path).decode())
-
-
-def _data_uri(path: Path) -> str:
-    """Return an image as text that a page can hold."""
-    return "data:image/png;base64," + base64.b64encode(_read(path)).decode()

@@ -6,6 +6,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bitswitch.report.figures.points import points, thinned
+from bitswitch.report.figures.vector import inlined
 from bitswitch.report.render.assets import asset
 from bitswitch.results.files import write_bytes
 
@@ -30,6 +32,7 @@ MARKERS = {8: "o", 6: "s", 4: "^", 3: "D", 2: "v"}
 _NO_DATES: dict[str, dict[str, str | None]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "png": {"Software": None},
+    "svg": {"Date": None},
 }
 
 
@@ -100,10 +103,15 @@ def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
         drawn.legend(shown, labels, loc="outside upper right", ncols=columns)
 
 
-def save(drawn: "Figure", path: Path) -> list[Path]:
-    """Write ``drawn`` as PDF and PNG beside each other; return their paths.
+def save(drawn: "Figure", path: Path, title: str = "") -> list[Path]:
+    """Write ``drawn`` as PDF, PNG and SVG beside each other; return their paths.
 
-    Both get the places of one layout, which takes most of the time.
+    All get the places of one layout, which takes most of the time.
+
+    Args:
+        drawn: What is written.
+        path: Of the files, any suffix.
+        title: What the figure shows, for those who cannot see it.
     """
     from matplotlib.text import Text
 
@@ -112,13 +120,17 @@ def save(drawn: "Figure", path: Path) -> list[Path]:
             text.set_parse_math(False)  # a dollar in a title is a dollar
     drawn.draw_without_rendering()
     drawn.set_layout_engine("none")
+    told = thinned(points(drawn))
     path.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     for suffix, metadata in _NO_DATES.items():
         content = BytesIO()
         drawn.savefig(content, format=suffix, metadata=metadata)
+        data = content.getvalue()
+        if suffix == "svg":
+            data = inlined(data.decode(), path.stem, title or path.stem, told).encode()
         paths.append(path.with_suffix(f".{suffix}"))
-        write_bytes(paths[-1], content.getvalue())
+        write_bytes(paths[-1], data)
     return paths
 
 

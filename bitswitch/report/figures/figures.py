@@ -73,7 +73,7 @@ def names(suite: Suite) -> list[str]:
 
 
 def write(name: str, folder: Path, frames: Frames | None = None) -> list[Path]:
-    """Draw ``figures/<name>.pdf`` and ``.png`` below ``folder``; return their paths.
+    """Draw ``figures/<name>.pdf``, ``.png`` and ``.svg`` below ``folder``; return their paths.
 
     Args:
         name: One of ``names(suite)``.
@@ -90,8 +90,9 @@ def write(name: str, folder: Path, frames: Frames | None = None) -> list[Path]:
             f"Suite '{frames.suite.name}' has no figure '{name}'.{hint(name, known)}\n"
             f"  it has: {', '.join(known) or 'none'}"
         )
+    drawn = known[name]
     with drawing.style():
-        return drawing.save(known[name].draw(frames), folder / "figures" / name)
+        return drawing.save(drawn.draw(frames), folder / "figures" / name, drawn.title)
 
 
 def _drawings(suite: Suite) -> Iterator[tuple[str, Drawing]]:

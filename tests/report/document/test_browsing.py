@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bitswitch.report.document import html
+from bitswitch.report.figures import figures
 from tests.report.conftest import know_plugins, make_suite
 from tests.report.document.browser import Page, browsing, find_chromium
 from tests.report.document.test_html import make_parts
@@ -53,6 +54,7 @@ def file(all_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         know_plugins(patch)
         suite = make_suite()
         make_parts(suite, folder)
+        figures.write("figure2", folder)
         return html.write(suite, folder)
 
 
@@ -127,6 +129,17 @@ def test_a_cell_tells_its_seeds_interval_and_runs(page: Page):
         assert f"{name}: {text} {run}" in told
     page.press("Escape")
     page.wait(f"!{shown}")
+
+
+def test_a_figure_tells_its_values(page: Page):
+    value = "#figure2 circle:last-child"  # above all others
+    tip = page.run(f"document.querySelector('{value}').dataset.tip")
+    shown = "document.querySelector('#bubble:popover-open')"
+    page.hover(value)
+    assert page.wait(f"{shown} && {shown}.innerText") == tip
+    page.run("document.querySelector('#figure2 circle').focus()")
+    page.press("ArrowRight")
+    assert page.run("document.activeElement.dataset.tip") == page.run(f"{shown}.innerText") != tip
 
 
 def test_the_keyboard_reaches_cells_and_what_is_behind_them(page: Page):

@@ -24,7 +24,7 @@ def make_parts(suite: Suite, folder: Path) -> None:
     parts.write(Frames.read(folder), folder)
     (folder / "figures").mkdir()
     for name in figures.names(suite):
-        (folder / f"figures/{name}.png").write_bytes(b"no picture")
+        (folder / f"figures/{name}.svg").write_text("<svg></svg>")
 
 
 @pytest.fixture(scope="module")

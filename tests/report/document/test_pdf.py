@@ -24,7 +24,7 @@ NASTY = r"LSQ_a & b% \o/ {x} #1 ~^ $5 — Größe µ " + "very-long-name-" * 5
 
 def make_parts(suite: Suite, folder: Path) -> None:
     parts.write(Frames.read(folder), folder)
-    drawn, _ = figures.write("figure2", folder)
+    drawn, *_ = figures.write("figure2", folder)
     for name in figures.names(suite)[1:]:
         shutil.copy(drawn, folder / f"figures/{name}.pdf")
 

@@ -138,7 +138,7 @@ def test_mixed_precision_without_runs_says_so(name: str, results: Path):
 @pytest.mark.parametrize("name", ["figure2", "figure3", "figure7"])
 def test_files_are_the_same_bytes_every_time(name: str, folder: Path):
     paths = figures.write(name, folder)
-    assert [path.name for path in paths] == [f"{name}.pdf", f"{name}.png"]
+    assert [path.name for path in paths] == [f"{name}.{suffix}" for suffix in ("pdf", "png", "svg")]
     before = [path.read_bytes() for path in paths]
     assert [path.read_bytes() for path in figures.write(name, folder)] == before
     assert before[0].startswith(b"%PDF")

@@ -11,7 +11,11 @@ def test_one_row_of_bars_per_policy(tmp_path):
     heights = [[bar.get_height() for bar in axes.patches] for axes in drawn.axes]
     assert heights == [[4, 2], [2, 4]]
     assert [axes.get_legend() is not None for axes in drawn.axes] == [True, False]
-    assert [path.suffix for path in drawing.save(drawn, tmp_path / "p")] == [".pdf", ".png"]
+    assert [path.suffix for path in drawing.save(drawn, tmp_path / "p")] == [
+        ".pdf",
+        ".png",
+        ".svg",
+    ]
 
 
 def test_policies_of_two_networks_are_refused():
