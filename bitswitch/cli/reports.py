@@ -55,18 +55,20 @@ def table(suite: Collected, name: OneName = None, results: Results = Path("resul
     tables.write_style(folder)
 
 
-def figure(suite: Collected, name: OneName = None, results: Results = Path("results")) -> None:
+def figure(
+    suite: Collected,
+    name: OneName = None,
+    results: Results = Path("results"),
+    processes: Annotated[int, typer.Option(min=1, help="How many draw at once.")] = 1,
+) -> None:
     """Draw the figure NAME of SUITE, as PDF and PNG; without a name, all of them."""
     from bitswitch.report.collect.frames import Frames
     from bitswitch.report.figures import figures
 
     loaded, folder = load_collected(suite, results)
-    known = figures.names(loaded)
     if name is not None:
-        check_name(name, known, f"Suite '{loaded.name}' has no figure")
-    frames = Frames.read(folder)
-    for one in known if name is None else [name]:
-        figures.write(one, folder, frames)
+        check_name(name, figures.names(loaded), f"Suite '{loaded.name}' has no figure")
+    figures.write_all(folder, Frames.read(folder), processes, None if name is None else [name])
 
 
 class Document(StrEnum):
@@ -98,6 +100,7 @@ def report(
     from bitswitch.report.document import html, parts, pdf
     from bitswitch.report.document.progress import progress_of
     from bitswitch.report.figures import figures
+    from bitswitch.runtime.devices import available_cpus
 
     if watch:
         if is_pack(suite) or document is Document.PDF:
@@ -110,8 +113,7 @@ def report(
             collect.write(loaded, results, allow_mixed)
         frames = Frames.read(folder)
         parts.write(frames, folder)
-        for name in figures.names(loaded):
-            figures.write(name, folder, frames)
+        figures.write_all(folder, frames, available_cpus())
     if document is not Document.PDF:
         progress = None if is_pack(suite) else progress_of(loaded, results)
         typer.echo(html.write(loaded, folder, progress))

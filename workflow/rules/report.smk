@@ -83,10 +83,11 @@ rule figures:
     log:
         f"{REPORT}/logs/figures.log",
     retries: 0
+    threads: 2
     params:
         suite=SUITE_FILE,
     shell:
-        "bitswitch figure -- {params.suite:q} > {log:q} 2>&1"
+        "bitswitch figure --processes={threads:q} -- {params.suite:q} > {log:q} 2>&1"
 
 
 rule html:

@@ -91,8 +91,7 @@ class Watch:
         collect.write(self._suite, self._results, self._allow_mixed, self.folder)
         frames = Frames.read(self.folder)
         parts.write(frames, self.folder)
-        for name in self._changed(now):
-            figures.write(name, self.folder, frames)
+        figures.write_all(self.folder, frames, chosen=self._changed(now))
         html.write(self._suite, self.folder, progress)
         self._seen, self._shown = now, progress
         ended = time.monotonic()

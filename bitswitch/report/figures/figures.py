@@ -1,6 +1,9 @@
 """The figures of a suite: which there are, what they show, and their files."""
 
-from collections.abc import Iterator
+import multiprocessing
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from bitswitch.errors import ReportError, hint
@@ -93,6 +96,42 @@ def write(name: str, folder: Path, frames: Frames | None = None) -> list[Path]:
     drawn = known[name]
     with drawing.style():
         return drawing.save(drawn.draw(frames), folder / "figures" / name, drawn.title)
+
+
+def write_all(
+    folder: Path, frames: Frames, processes: int = 1, chosen: Iterable[str] | None = None
+) -> None:
+    """Draw figures below ``folder``, several at once: they share nothing.
+
+    Args:
+        folder: Where ``collect.write`` left its files.
+        frames: What stands in them.
+        processes: How many draw; where processes cannot be forked safely, one does.
+        chosen: Of ``names(suite)``; default: all.
+
+    Raises:
+        ReportError: the suite has no such figure.
+    """
+    wanted = names(frames.suite) if chosen is None else list(chosen)
+    if processes == 1 or len(wanted) < 2 or sys.platform != "linux":
+        for name in wanted:
+            write(name, folder, frames)
+        return
+    forking = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, forking, _remember, (folder, frames)) as pool:
+        list(pool.map(_write_one, wanted))  # raises what one has raised
+
+
+_shared: list[tuple[Path, Frames]] = []
+"""What a process that draws has been forked with."""
+
+
+def _remember(folder: Path, frames: Frames) -> None:
+    _shared.append((folder, frames))
+
+
+def _write_one(name: str) -> None:
+    write(name, *_shared[-1])
 
 
 def _drawings(suite: Suite) -> Iterator[tuple[str, Drawing]]:

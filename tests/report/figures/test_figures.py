@@ -8,6 +8,7 @@ import pytest
 
 from bitswitch.errors import ReportError
 from bitswitch.report.collect import collect
+from bitswitch.report.collect.frames import Frames
 from bitswitch.report.figures import figures
 from bitswitch.suite.suite import Suite
 from tests.report import deployment_records
@@ -154,3 +155,21 @@ def test_without_runs_panels_say_so(name: str, suite: Suite, results: Path):
 def test_an_unknown_figure_has_a_nearest_name(folder: Path):
     with pytest.raises(ReportError, match=r"no figure 'figur7'\. Did you mean 'figure7'\?"):
         figures.write("figur7", folder)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_figures_are_drawn_by_several_processes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+):
+    def write(name: str, place: Path, frames: Frames) -> list[Path]:
+        if name == "figure7":
+            raise ReportError("nothing to draw")
+        (place / name).write_text(frames.suite.name)
+        return []
+
+    monkeypatch.setattr(figures, "write", write)
+    frames = Frames.read(folder)
+    figures.write_all(folder, frames, processes, ["figure2", "figure3"])
+    assert (folder / "figure2").read_text() == (folder / "figure3").read_text() == "tiny"
+    with pytest.raises(ReportError, match="nothing to draw"):
+        figures.write_all(folder, frames, processes)
