@@ -299,12 +299,15 @@ class Method(Plugin):
         return type(self).pass_weights is not Method.pass_weights
 
     def scale_learning_rate(
-        self, training: TrainingSpec, current: Pass, base: float, largest: Sequence[float]
-    ) -> float:
+        self, training: TrainingSpec, current: Pass, base: float, largest: Tensor
+    ) -> float | Tensor:
         """Return the learning rate of the scales in the update that follows a pass.
 
         Default: ``base``, or what ALRS makes of it where the recipe asks for that. Conventional
         training takes one update for all passes, at what is returned for the last one.
+
+        What follows from ``largest`` is best a tensor [] too: as a number of Python it would make
+        the training wait for the device.
 
         Args:
             training: The recipe.

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Literal
 
+import torch
+from torch import Tensor
+
 from bitswitch.spec.training import AlrsSpec, AlrsVariant
 from bitswitch.types import BitSet
 
@@ -39,8 +42,11 @@ def factors(
     return {bits: chosen[bits] if chosen else factor(bits, bitset[0]) for bits in bitset}
 
 
-def mean_clipped(largest: Sequence[float]) -> float:
-    """Return the gradient term of Eq. 6, in [0, 1].
+def mean_clipped(largest: Tensor) -> Tensor:
+    """Return the gradient term of Eq. 6, in [0, 1], float64 [].
+
+    Sums of float32 numbers are exact in float64, in whatever order a device adds them up, unless
+    some are smaller than the sum by a factor of more than 2^29.
 
     Args:
         largest: max |gradient| of every scale in use at one bit-width, [scales].
@@ -48,7 +54,7 @@ def mean_clipped(largest: Sequence[float]) -> float:
     Source: huang2025nearly, Eq. 6: (1/L) sum_i min(max |clip_grad(g_i, 1.0)|, 1.0). Clipping only
     enters the learning rate; the gradient that the optimizer uses is not changed.
     """
-    return sum(min(value, CLIP) for value in largest) / len(largest) if largest else 0.0
+    return largest.clamp(max=CLIP).sum(dtype=torch.float64) / max(1, len(largest))
 
 
 def factor_of_pass(factors: Mapping[int, float], bits: int | None, widths: Sequence[int]) -> float:
@@ -76,9 +82,11 @@ def scaled(
     bits: int | None,
     widths: Sequence[int],
     base: float,
-    largest: Sequence[float],
-) -> float:
+    largest: Tensor,
+) -> float | Tensor:
     """Return lambda_b, the learning rate of the scales in the update after one pass.
+
+    What follows from gradients stays on their device, float64 [].
 
     Args:
         alrs: Variant and factors.
@@ -89,28 +97,31 @@ def scaled(
         largest: max |gradient| of every scale in use, [scales].
     """
     eta = factor_of_pass(factors(bitset, alrs.factors), bits, widths or bitset[:1])
-    return learning_rate(alrs.variant, base, eta, mean_clipped(largest))
+    return learning_rate(alrs.variant, base, eta, largest)
 
 
-def learning_rate(variant: AlrsVariant, base: float, factor: float, mean_gradient: float) -> float:
+def learning_rate(
+    variant: AlrsVariant, base: float, factor: float, largest: Tensor
+) -> float | Tensor:
     """Return lambda_b, the learning rate of the scales of one bit-width.
 
     Args:
         variant: How Eq. 6 is read. ``literal`` is as printed and turns negative as soon as
-            ``mean_gradient`` exceeds ``base``; ``clamped`` is 0 there; ``relative`` takes the
+            ``mean_clipped`` exceeds ``base``; ``clamped`` is 0 there; ``relative`` takes the
             gradient term as a share; ``factor-only`` leaves it out.
         base: lambda, the scheduled learning rate.
         factor: eta of the bit-width.
-        mean_gradient: See ``mean_clipped``.
+        largest: See ``mean_clipped``.
 
     Source: huang2025nearly, Eq. 6.
     """
+    if variant == "factor-only":
+        return factor * base
+    mean = mean_clipped(largest)
     match variant:
-        case "factor-only":
-            return factor * base
         case "relative":
-            return factor * base * (1.0 - mean_gradient)
+            return factor * base * (1.0 - mean)
         case "clamped":
-            return factor * max(0.0, base - mean_gradient)
+            return factor * (base - mean).clamp(min=0.0)
         case "literal":
-            return factor * (base - mean_gradient)
+            return factor * (base - mean)

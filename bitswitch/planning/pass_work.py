@@ -24,7 +24,7 @@ RECOMPUTED = 4 / 3
 """Work of a trained example whose activations are computed again, for one without."""
 MOVED_BY_UPDATE = {"sgd": 5, "adam": 7, "adamw": 7}
 """Numbers per parameter that an update reads and writes: itself, its gradient, moments."""
-UPDATE_KERNELS = {"sgd": 6, "adam": 2, "adamw": 2}
+UPDATE_KERNELS = {"sgd": 2, "adam": 2, "adamw": 2}
 """Those of weights, and those of scales."""
 METHOD_RECIPE = {"update", "record_scale_gradients", "distillation", "scale_step", "scale_guard"}
 """Keys of a recipe whose values decide what a method adds."""

@@ -44,8 +44,8 @@ class OnePolicy(Method):
         return self.method.loss(context)
 
     def scale_learning_rate(
-        self, training: "TrainingSpec", current: Pass, base: float, largest: Sequence[float]
-    ) -> float:
+        self, training: "TrainingSpec", current: Pass, base: float, largest: Tensor
+    ) -> float | Tensor:
         return self.method.scale_learning_rate(training, current, base, largest)
 
     def needs_scale_gradients(self, training: "TrainingSpec") -> bool:

@@ -24,7 +24,7 @@ from bitswitch.runtime.ranks import Ranks
 from bitswitch.spec.training import TrainingSpec
 from bitswitch.training.health import all_positive, by_scales, check_loss
 from bitswitch.training.state import TrainState
-from bitswitch.training.updates.optimizers import Rates, drop_gradients
+from bitswitch.training.updates.optimizers import Rate, Rates, drop_gradients
 from bitswitch.training.updates.pass_gradients import PassGradients
 from bitswitch.training.updates.scale_gradients import ScaleGradients
 
@@ -84,20 +84,15 @@ class _Found:
     train_state: TrainState
     current: Pass
     step: int
-    rate: float
-    """lambda, the scheduled learning rate."""
+    scale_learning_rate: Rate
+    """Of the update that follows."""
     scales: Tensor | None
     """All of them as the pass used them; None: nothing changes them before it is read."""
     results: list[PassResult]
     """Of the passes of the step that have been read."""
 
-    @property
-    def needs_gradients(self) -> bool:
-        """Whether the update that follows does."""
-        return self.train_state.method.needs_scale_gradients(self.train_state.training)
-
     def receive(self, sent: list[float]) -> None:
-        """Take loss and headline; where there are other ranks, how many stop; max |gradient|.
+        """Take what ``_sent`` sends.
 
         Raises:
             Diverged: the loss is not finite.
@@ -107,17 +102,11 @@ class _Found:
             self.train_state.ranks.stopped = largest.pop(0) > 0
         place = f"at {self.current} in step {self.step}"
         check_loss(loss, place, self.train_state.model, self.scales)
-        mean = mean_clipped(largest) if self.train_state.gradients else None
-        rate = self.scale_learning_rate(largest)
+        rate = self.scale_learning_rate
+        rate = largest.pop() if isinstance(rate, Tensor) else rate
+        gradients = torch.tensor(largest, dtype=torch.float64)
+        mean = mean_clipped(gradients).item() if self.train_state.gradients else None
         self.results.append(PassResult(self.current.bits, loss, headline, mean, rate))
-
-    def scale_learning_rate(self, largest: Sequence[float]) -> float:
-        """Return that of the update that follows, from max |gradient| of every scale in use."""
-        train_state = self.train_state
-        base = train_state.scale_rate(self.rate)
-        return train_state.method.scale_learning_rate(
-            train_state.training, self.current, base, largest
-        )
 
 
 def train_step(
@@ -166,7 +155,7 @@ def queue_step(
     train_state.model.begin_step(recurring=uniform and train_state.ranks.alone)
     targets = train_state.distillation.targets(batch, step_info.epoch)
     step = _Step(batch, targets, rate, step_info, [], _last_readers(train_state, passes), [])
-    scale_rate = rate
+    scale_rate: Rate = rate
     for current in passes:
         scale_rate = _run_pass(train_state, step, current)
         if current.update:
@@ -198,7 +187,7 @@ def _last_readers(train_state: TrainState, passes: Sequence[Pass]) -> list[int]:
     return last
 
 
-def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> float:
+def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> Rate:
     """Add the gradients of one pass; its detached logits are kept as long as they are read.
 
     Returns:
@@ -212,24 +201,33 @@ def _run_pass(train_state: TrainState, step: _Step, current: Pass) -> float:
     tf32 = train_state.training.precision == "tf32"
     with multiplying(tf32=True) if tf32 else nullcontext():
         values, requests = _backward(train_state, step, current)
-    values = _counted(train_state.ranks, values, gradients, before)
+    values, largest = _counted(train_state.ranks, values, gradients, before)
+    rate = train_state.method.scale_learning_rate(
+        train_state.training, current, train_state.scale_rate(step.rate), largest
+    )
     if train_state.apart is not None:
         _keep_apart(train_state, train_state.apart, current)
         requests += [train_state.apart.request()] if step.is_done else []
 
-    found = _Found(train_state, current, step.info.step, step.rate, scales, step.results)
-    train_state.unread.add(values, found.receive)
+    found = _Found(train_state, current, step.info.step, rate, scales, step.results)
+    train_state.unread.add(_sent(values, largest, rate), found.receive)
     for request in requests:
         train_state.unread.add(*request)
-    if requests or found.needs_gradients or train_state.reads_at_once:
+    if requests or train_state.reads_at_once:
         train_state.unread.read()
-        return step.results[-1].scale_learning_rate
-    return found.scale_learning_rate([])
+    return rate
+
+
+def _sent(values: Tensor, largest: Tensor, rate: Rate) -> Tensor:
+    """Return what a pass found: ``values``; max |gradient|; a ``rate`` that is on the device."""
+    rates = [rate.reshape(1)] if isinstance(rate, Tensor) else []
+    more = [one for one in (largest, *rates) if len(one)]
+    return torch.cat([values, *more]) if more else values
 
 
 def _counted(
     ranks: Ranks, values: Tensor, gradients: ScaleGradients | None, before: Tensor | None
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Add up over the ranks what one pass gave, and count its scale gradients.
 
     Args:
@@ -239,18 +237,18 @@ def _counted(
         before: Their vector before the pass.
 
     Returns:
-        Loss and headline; where there are other ranks, how many were asked to stop; max |gradient|
-        of every scale.
+        Loss and headline; where there are other ranks, how many were asked to stop. And max
+        |gradient| of every scale in use, [scales]; [0] where nobody asks.
     """
     if not ranks.alone:
         values = torch.cat([values, values.new_full((1,), float(ranks.stopping))])
     if gradients is None or before is None:
         ranks.total([values])
-        return values
+        return values, values[:0]
     gradient = gradients.vector() - before
     ranks.total([values, gradient])
     gradients.add(gradient)
-    return torch.cat([values, gradients.largest(gradient)])
+    return values, gradients.largest(gradient)
 
 
 def _backward(
@@ -403,7 +401,7 @@ def _gradients(train_state: TrainState, current: Pass) -> ScaleGradients | None:
     return ScaleGradients(train_state.model.active_scales(), train_state.crossed.device)
 
 
-def _update(train_state: TrainState, current: Pass, rate: float, scale_rate: float) -> None:
+def _update(train_state: TrainState, current: Pass, rate: float, scale_rate: Rate) -> None:
     """Step after one pass; parameters of other bit-widths stay as they are."""
     known = train_state.idle.get(current.bits) if current.policy is None and current.bits else None
     drop_gradients(train_state.model.inactive_parameters() if known is None else known)

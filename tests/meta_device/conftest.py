@@ -6,7 +6,7 @@ there. ``transfers.to_host`` alone is replaced, and counted.
 
 import pytest
 import torch
-from torch.optim import Adam
+from torch.optim import adam, sgd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -15,7 +15,6 @@ from bitswitch.methods.lapq import clip_value
 from bitswitch.methods.ptmq import squared_error
 from bitswitch.quant.range_search import search_range
 from bitswitch.runtime import transfers
-from bitswitch.training.updates import optimizers
 
 META = torch.device("meta")
 
@@ -76,11 +75,22 @@ class Draw:
         return self
 
 
-class SeveralKernels(Adam):
-    """Adam without its fused kernel, which meta does not have."""
+def _fused(*lists, lr, **options):
+    """Stand for a fused kernel of an optimizer: a rate in memory is where and as GPUs read it."""
+    if isinstance(lr, torch.Tensor):
+        assert (lr.device, lr.dtype, lr.dim()) == (META, torch.float32, 0)
+    for parameters in lists:
+        assert {one.device for one in parameters} <= {META}
 
-    def __init__(self, groups, lr, betas, fused):
-        super().__init__(groups, lr=lr, betas=betas, foreach=True)
+
+@pytest.fixture(scope="module", autouse=True)
+def fused_kernels():
+    """Give the meta device the fused kernels of optimizers that it lacks."""
+    with torch.library._scoped_library("aten", "IMPL", "Meta") as kernels:
+        for name in ("_fused_adam_", "_fused_adamw_", "_fused_sgd_"):
+            kernels.impl(f"{name}.tensor_lr", _fused)
+        kernels.impl("_fused_sgd_", _fused)
+        yield
 
 
 def few(count):
@@ -95,7 +105,8 @@ def few(count):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Let every search of ranges try few of its candidates, all alike here."""
-    monkeypatch.setattr(optimizers, "Adam", SeveralKernels)
+    for optimizer in (adam, sgd):
+        monkeypatch.setattr(optimizer, "_device_dtype_check_for_fused", lambda *args: None)
     monkeypatch.setattr(clip_value, "search_range", few(2))
     monkeypatch.setattr(elastic_quantizers, "search_range", few(9))
     monkeypatch.setattr(squared_error, "_CANDIDATES", 2)

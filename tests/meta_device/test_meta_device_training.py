@@ -61,8 +61,7 @@ def test_meta_device_waits_for_what_the_next_update_needs_and_once_per_bit_width
     for step in steps:
         results = train_step(train_state, on_meta(step), 1e-3, step_info(step))
         assert host.since() <= len(results) + bool(train_state.scales) + remembered
-    needed = name in WAITING or train_state.method.needs_scale_gradients(train_state.training)
-    if not needed:
+    if name not in WAITING:
         found = []
         for step in range(2):
             queue_step(train_state, on_meta(step), 1e-3, step_info(step), found.append)
@@ -107,13 +106,37 @@ def check_codes(model):
                     assert {x.device for x in codes if isinstance(x, torch.Tensor)} == {META}
 
 
+def check_waits_once(train_state, host):
+    """Take two steps that wait for nothing, and read both at once."""
+    host.since()
+    found = []
+    for step in range(2):
+        queue_step(train_state, on_meta(step), 1e-3, step_info(step), found.append)
+    assert (host.since(), found) == (0, [])
+    train_state.unread.read()
+    assert (host.since(), len(found)) == (1, 2)
+
+
 @pytest.mark.parametrize("rule", SCALE_STEPS)
 def test_meta_device_moves_scales_by_every_rule(rule, host):
     recipe = {**SEPARATE, "scale_step": rule, "scale_optimizer": SCALE_STEPS[rule]}
-    train_state = learner_of("lsq", (recipe,))
-    host.since()
-    results = train_step(train_state, on_meta(), 1e-3, step_info())
-    assert host.since() <= len(results) + 1
+    check_waits_once(learner_of("lsq", (recipe,)), host)
+
+
+@pytest.mark.parametrize("variant", ["relative", "clamped", "literal", "factor-only"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-4},
+        {"optimizer": "sgd", "momentum": 0.0},
+        {"optimizer": "adam"},
+        {"optimizer": "adamw", "scale_optimizer": "sgd", "record_scale_gradients": True},
+    ],
+)
+def test_meta_device_scales_learning_rates_without_waiting(recipe, variant, host):
+    alrs = {"variant": variant, "target": "scales+weights"}
+    recipe = {**SEPARATE, **recipe, "alrs": alrs}
+    check_waits_once(learner_of("double-rounding", (recipe,)), host)
 
 
 @pytest.mark.parametrize("recipe", [SEPARATE, CONVENTIONAL])

@@ -238,9 +238,10 @@ def test_scales_take_the_rate_of_a_pass_s_bit_width_whatever_single_layers_take(
     train_state = make_learner(tiny_run(alrs={"variant": "factor-only"}))
     method, training = train_state.method, train_state.training
     policy = {name: train_state.model.bitset[0] for name in train_state.layers}
+    none = torch.zeros(0)
     for bits, factor in {8: 1.0, 4: 0.01, 2: 0.001}.items():
-        assert method.scale_learning_rate(training, Pass(bits, policy), 1.0, []) == factor
-    assert method.scale_learning_rate(training, Pass(None, policy), 1.0, []) == 1
+        assert method.scale_learning_rate(training, Pass(bits, policy), 1.0, none) == factor
+    assert method.scale_learning_rate(training, Pass(None, policy), 1.0, none) == 1
 
 
 @pytest.mark.parametrize(
@@ -287,14 +288,24 @@ class Halving(DoubleRounding):
     """Scales of narrower bit-widths learn half as fast, or not at all where gradients are zero."""
 
     def scale_learning_rate(self, training, current, base, largest):
-        return base / 2 ** self.bitset.index(current.bits) * (max(largest) > 0)
+        return base / 2 ** self.bitset.index(current.bits) * (largest.amax() > 0).double()
 
 
+class HalvingOnTheHost(Halving):
+    """The same in numbers of Python."""
+
+    def scale_learning_rate(self, training, current, base, largest):
+        return base / 2 ** self.bitset.index(current.bits) * (max(largest.tolist()) > 0)
+
+
+@pytest.mark.parametrize("rule", [Halving, HalvingOnTheHost])
 @pytest.mark.parametrize("update", ["conventional", "separate"])
-def test_a_method_may_have_a_rule_of_its_own(make_learner, tiny_run, batch, step_info, update):
+def test_a_method_may_have_a_rule_of_its_own(
+    make_learner, tiny_run, batch, step_info, update, rule
+):
     recipe = tiny_run(**PLAIN, update=update, alrs=None)
     train_state, reference = make_learner(recipe), make_learner(recipe)
-    method = Halving(train_state.method.options, train_state.method.bitset)
+    method = rule(train_state.method.options, train_state.method.bitset)
     train_state = type(train_state).of(
         method, train_state.model, train_state.training, train_state.distillation
     )

@@ -11,6 +11,7 @@ from bitswitch.training.unread import Unread
 RATE = 1e-3
 CONVENTIONAL = {"update": "conventional", "alrs": None}
 PLAIN = {"alrs": None, "record_scale_gradients": True}
+ALRS = {"alrs": {"variant": "relative"}}
 
 
 @pytest.fixture
@@ -61,13 +62,17 @@ def queued(train_state, batches, step_info, start=0):
         (CONVENTIONAL, 1),
         (PLAIN, 1),
         ({"bitset": (32,)}, 1),
-        ({"alrs": {"variant": "relative"}}, 10),  # the rate of every update, and the end
+        (ALRS, 1),
+        ({"alrs": {"variant": "literal", "target": "scales+weights"}, "optimizer": "adam"}, 1),
+        ({**ALRS, "scale_step": "lars"}, 1),
+        ({**ALRS, "scale_step": "lamb", "scale_optimizer": "adam"}, 1),
     ],
 )
 def test_reading_late_changes_no_number(
     make_learner, tiny_run, batch, step_info, transferred, recipe, most
 ):
-    there, late = (make_learner(tiny_run(optimizer="sgd", **recipe)) for _ in range(2))
+    run = tiny_run(**{"optimizer": "sgd", **recipe})
+    there, late = (make_learner(run) for _ in range(2))
     expected = [train_step(there, batch, RATE, step_info(step)) for step in range(3)]
     transferred.clear()
     found = queued(late, [batch] * 3, step_info)
@@ -86,19 +91,23 @@ def message_of(act):
     return str(error.value)
 
 
+@pytest.mark.parametrize("recipe", [CONVENTIONAL, ALRS])
 def test_a_loss_that_was_not_finite_is_named_when_it_is_read(
-    make_learner, tiny_run, batch, step_info
+    make_learner, tiny_run, batch, step_info, recipe
 ):
     broken = batch._replace(inputs=batch.inputs * math.nan)
-    late = make_learner(tiny_run(**CONVENTIONAL))
+    late = make_learner(tiny_run(**recipe))
     found = queued(late, [batch, broken, batch], step_info)
     assert message_of(late.unread.read) == "the loss is nan at 8 bit in step 1"
     assert len(found) == 1
 
 
-def test_the_scale_that_broke_first_is_named_as_at_once(make_learner, tiny_run, batch, step_info):
+@pytest.mark.parametrize("recipe", [PLAIN, ALRS])
+def test_the_scale_that_broke_first_is_named_as_at_once(
+    make_learner, tiny_run, batch, step_info, recipe
+):
     def learner():
-        train_state = make_learner(tiny_run(**PLAIN))
+        train_state = make_learner(tiny_run(**recipe))
         layer = train_state.model.net.get_submodule("stages.0.0.conv1")
         with torch.no_grad():
             layer.weight_quantizer.scale.zero_()
@@ -111,11 +120,11 @@ def test_the_scale_that_broke_first_is_named_as_at_once(make_learner, tiny_run, 
     assert "the weight scale of layer 'stages.0.0.conv1' at 8 bit is 0" in expected
 
 
-@pytest.mark.parametrize("update", ["conventional", "separate"])
+@pytest.mark.parametrize("recipe", [CONVENTIONAL, PLAIN, ALRS])
 def test_scales_that_a_step_broke_are_named_with_that_step_s_values(
-    make_learner, tiny_run, batch, step_info, update
+    make_learner, tiny_run, batch, step_info, recipe
 ):
-    recipe = {"alrs": None, "scale_guard": "stop", "update": update, "scale_learning_rate": 10.0}
+    recipe = {"scale_guard": "stop", "scale_learning_rate": 10.0, **recipe}
     there, late = (make_learner(tiny_run(**recipe)) for _ in range(2))
     expected = message_of(lambda: train_step(there, batch, RATE, step_info(5)))
     found = queued(late, [batch] * 3, step_info, start=5)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from math import ceil, cos, pi
 from typing import Any, NamedTuple, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from bitswitch.nn.model import QuantizedModel
@@ -33,17 +34,21 @@ def scheduled(training: TrainingSpec, step: int, steps: int) -> float:
             return rate * (training.final_share + (1 - training.final_share) * left)
 
 
+Rate = float | Tensor
+"""A learning rate; [], on the device of the model, where it follows from what is computed there."""
+
+
 class Rates(NamedTuple):
     """Learning rates of one step."""
 
-    weights: float
+    weights: Rate
     """Of convolutions and linear layers."""
-    others: float
+    others: Rate
     """Of batch norms and biases."""
-    scales: float
+    scales: Rate
 
     @classmethod
-    def of(cls, rate: float, scale_rate: float, alrs: AlrsSpec | None = None) -> Self:
+    def of(cls, rate: float, scale_rate: Rate, alrs: AlrsSpec | None = None) -> Self:
         """Return ``rate`` for all but scales, and ``scale_rate`` for what ALRS targets too."""
         target = alrs.target if alrs else "scales"
         weights = scale_rate if target == "scales+weights" else rate
@@ -76,9 +81,10 @@ class Optimizers(NamedTuple):
         ]
         learned = list(model.scale_parameters().values())
         scales = [{"params": learned, "weight_decay": 0.0}] if learned else []
+        fused_sgd = next(model.parameters()).device.type != "cpu"
         return cls(
-            _optimizer(training.optimizer, training, groups),
-            _optimizer(training.scale_optimizer or training.optimizer, training, scales)
+            _optimizer(training.optimizer, training, groups, fused_sgd),
+            _optimizer(training.scale_optimizer or training.optimizer, training, scales, fused_sgd)
             if scales
             else None,
         )
@@ -89,7 +95,7 @@ class Optimizers(NamedTuple):
         for optimizer, chosen in of_groups:
             if optimizer is not None:
                 for group, rate in zip(optimizer.param_groups, chosen, strict=True):
-                    group["lr"] = rate
+                    group["lr"] = _as_kernels_read(rate)
                 optimizer.step()
                 optimizer.zero_grad()
 
@@ -104,10 +110,22 @@ class Optimizers(NamedTuple):
                 one.load_state_dict(state[name])
 
 
-def _optimizer(name: str, training: TrainingSpec, groups: Iterable[dict[str, Any]]) -> Optimizer:
+def _as_kernels_read(rate: Rate) -> Rate:
+    """Return ``rate`` as the kernels of optimizers take it: those of accelerators read float32."""
+    return rate.float() if isinstance(rate, Tensor) and rate.device.type != "cpu" else rate
+
+
+def _optimizer(
+    name: str, training: TrainingSpec, groups: Iterable[dict[str, Any]], fused_sgd: bool
+) -> Optimizer:
     """Return one optimizer, in few kernels: a step of a small network is mostly overhead.
 
-    The fused kernel of SGD fails where some parameters get their first gradient later than others.
+    Args:
+        name: Which.
+        training: The recipe.
+        groups: Parameters, and how their weights decay.
+        fused_sgd: Whether SGD has one kernel, as Adam always has: it alone takes a rate from the
+            memory of an accelerator without waiting for it.
     """
     groups, rate = list(groups), training.learning_rate
     if name != "sgd":
@@ -115,8 +133,21 @@ def _optimizer(name: str, training: TrainingSpec, groups: Iterable[dict[str, Any
         return uncompiled(kind)(groups, lr=rate, betas=training.betas, fused=True)
     momentum = training.momentum
     nesterov = training.nesterov and momentum > 0
-    plain = uncompiled(SGD)
-    return plain(groups, lr=rate, momentum=momentum, nesterov=nesterov, foreach=True)
+    kernels = {"fused": True} if fused_sgd else {"foreach": True}
+    made = uncompiled(SGD)(groups, lr=rate, momentum=momentum, nesterov=nesterov, **kernels)
+    if fused_sgd and momentum > 0:
+        _start_momentum(made)
+    return made
+
+
+def _start_momentum(optimizer: Optimizer) -> None:
+    """Let momentum begin at zero, from which the first gradient leads to where it begins anyway.
+
+    The fused kernel of SGD fails where some parameters get their first gradient later than others.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def drop_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -15,7 +15,7 @@ AFTERWARDS = ("lamb", "relative")
 
 @contextmanager
 def scale_step(
-    rule: ScaleStep | None, scales: Sequence[nn.Parameter], rate: float
+    rule: ScaleStep | None, scales: Sequence[nn.Parameter], rate: float | Tensor
 ) -> Iterator[None]:
     """Step the optimizer of ``scales`` inside; those that have a gradient move by ``rule``.
 
@@ -45,7 +45,7 @@ def scale_step(
         _resize(rule, moving, before)
     yield
     if rule in AFTERWARDS:
-        _change_steps(rule, moving, before, abs(rate))
+        _change_steps(rule, moving, before, rate)
 
 
 def _resize(rule: ScaleStep | None, moving: Sequence[nn.Parameter], before: list[Tensor]) -> None:
@@ -64,14 +64,18 @@ def _resize(rule: ScaleStep | None, moving: Sequence[nn.Parameter], before: list
 
 @torch.no_grad()
 def _change_steps(
-    rule: ScaleStep | None, moving: Sequence[nn.Parameter], before: list[Tensor], rate: float
+    rule: ScaleStep | None,
+    moving: Sequence[nn.Parameter],
+    before: list[Tensor],
+    rate: float | Tensor,
 ) -> None:
     """Change the steps that were taken from ``before``; where there was none, there is none."""
     steps = torch._foreach_sub([scale.detach() for scale in moving], before)
     factors = before
     if rule == "lamb":
         norms = _norms(steps)
-        factors = list((rate * _norms(before) / norms).where(norms > 0, 0.0).unbind())
+        lengths = (rate * _norms(before) / norms).abs()  # a negative rate turned steps already
+        factors = list(lengths.where(norms > 0, 0.0).unbind())
     torch._foreach_mul_(steps, factors)
     torch._foreach_add_(before, steps)
     torch._foreach_copy_([scale.detach() for scale in moving], before)

@@ -5,7 +5,13 @@ from torch import nn
 
 from bitswitch.nn.model import QuantizedModel
 from bitswitch.spec.training import TrainingSpec
-from bitswitch.training.updates.optimizers import Optimizers, Rates, drop_gradients, scheduled
+from bitswitch.training.updates.optimizers import (
+    Optimizers,
+    Rates,
+    _optimizer,
+    drop_gradients,
+    scheduled,
+)
 
 
 def recipe(**changes):
@@ -159,3 +165,20 @@ def test_new_options_leave_the_names_of_old_runs_alone():
     assert not {"betas", "clip_norm", "final_share"} & recipe().model_dump(mode="json").keys()
     dumped = recipe(betas=(0.9, 0.95), clip_norm=1.0, final_share=0.02).model_dump(mode="json")
     assert TrainingSpec.model_validate(dumped).betas == (0.9, 0.95)
+
+
+@pytest.mark.parametrize("changes", [{}, {"nesterov": True}, {"momentum": 0.0}])
+def test_sgd_of_one_kernel_steps_as_that_of_several_whenever_gradients_begin(changes):
+    """Of one kernel is that of accelerators, which reads a rate from their memory."""
+    training, moved = recipe(optimizer="sgd", **changes), []
+    for fused in (False, True):
+        early, late = (nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
+        groups = [{"params": [early, late], "weight_decay": 0.1}]
+        optimizer = _optimizer("sgd", training, groups, fused_sgd=fused)
+        for step in range(4):
+            early.grad = torch.tensor([0.5, 1.0 + step])
+            late.grad = torch.tensor([0.25, 1.0]) if step > 1 else None
+            optimizer.param_groups[0]["lr"] = torch.tensor(0.1) if fused else 0.1
+            optimizer.step()
+        moved.append(torch.stack([early.detach(), late.detach()]))
+    torch.testing.assert_close(*moved)
