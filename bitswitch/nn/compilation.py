@@ -24,6 +24,9 @@ TRACED = (ste, grid, granularity)
 CAPTURING = ("cuda",)
 """Devices that can replay a compiled graph without launching its kernels one by one."""
 
+MOST_CAPTURED = 128
+"""Passes that are captured in a run; where there would be more, launching kernels costs less."""
+
 
 def compiler(net: nn.Module, captured: bool = False) -> str | Callable[..., object]:
     """Return the backend of ``torch.compile`` for a network.
@@ -59,7 +62,7 @@ def begin_captured_step() -> None:
     """Say that a training step begins, whose passes follow those before as in every step.
 
     What a replayed pass leaves, logits and gradients, stays valid until then, and is overwritten
-    afterwards. A pass is captured once for each place in the step, and for each bit-width there.
+    afterwards. A pass is captured once for each bit-width, and for those of the passes before it.
     """
     torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bitswitch.nn.calibration import observe_inputs
 from bitswitch.nn.compilation import (
     CAPTURING,
+    MOST_CAPTURED,
     begin_captured_step,
     compiler,
     prepare_compilation,
@@ -64,6 +65,8 @@ class QuantizedModel(nn.Module):
         self._has_scales = not any(map(_needs_scales, self.quantized_layers.values()))
         self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
         self._compiled = self._captured = False
+        self._kinds_of_passes: set[tuple[int, ...]] = set()
+        """Of which each is captured once: bit-widths of a pass and of those before in the step."""
         self._policy: int | Policy = bitset[0]
 
     @property
@@ -110,18 +113,23 @@ class QuantizedModel(nn.Module):
         self.net.compile(backend=backend_or_own, dynamic=False)
         self._compiled = True
 
-    def begin_step(self, recurring: bool) -> None:
+    def begin_step(self, passes: Sequence[int] | None) -> None:
         """Say that a training step begins.
 
         Args:
-            recurring: Whether its passes are those of every step, each at one of few bit-widths.
-                Once they are not, no pass is captured any more: nearly every one would be another.
+            passes: Bit-width of each; None: they are not for capturing, say because single layers
+                take bit-widths of their own and nearly every pass would be another. Once that is
+                so, or ``MOST_CAPTURED`` are captured, no pass is any more.
         """
-        if self._captured and recurring:
-            begin_captured_step()
-        elif self._captured:
+        if not self._captured:
+            return
+        if passes is not None:
+            self._kinds_of_passes |= {tuple(passes[: n + 1]) for n in range(len(passes))}
+        if passes is None or len(self._kinds_of_passes) > MOST_CAPTURED:
             self._captured = False
             self.net.compile(backend=compiler(self.net), dynamic=False)
+        else:
+            begin_captured_step()
 
     def cut_batches(self, parts: int) -> None:
         """Say in how many parts training batches come from now on, one after the other or not."""

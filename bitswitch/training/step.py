@@ -151,8 +151,7 @@ def queue_step(
             one before it.
     """
     passes = train_state.method.passes(train_state.training, step_info, train_state.layers)
-    uniform = all(current.policy is None for current in passes)
-    train_state.model.begin_step(recurring=uniform and train_state.ranks.alone)
+    train_state.model.begin_step(_capturable(train_state, passes))
     targets = train_state.distillation.targets(batch, step_info.epoch)
     step = _Step(batch, targets, rate, step_info, [], _last_readers(train_state, passes), [])
     scale_rate: Rate = rate
@@ -169,6 +168,18 @@ def queue_step(
         if logits is not None and current.bits == train_state.model.bitset[0]:
             train_state.distillation.remember(_whole(logits), step_info.epoch)
     _end_step(train_state, step, passes, receive)
+
+
+def _capturable(train_state: TrainState, passes: Sequence[Pass]) -> list[int] | None:
+    """Return the bit-width of every batch, or part of one, that passes the network in a step.
+
+    None: these are not for capturing. Single layers take bit-widths drawn anew, or several
+    processes share the run.
+    """
+    if not train_state.ranks.alone or any(current.policy is not None for current in passes):
+        return None
+    parts = range(train_state.training.accumulate)
+    return [current.bits for current in passes if current.bits is not None for _ in parts]
 
 
 def _last_readers(train_state: TrainState, passes: Sequence[Pass]) -> list[int]:

@@ -136,15 +136,30 @@ def test_passes_are_captured_where_kernels_can_be_replayed_and_steps_recur(model
     monkeypatch.setattr("bitswitch.nn.model.begin_captured_step", lambda: begun.append(1))
     monkeypatch.setattr(model.net, "compile", lambda backend, dynamic: compiled.append(backend))
     model.compile()
-    model.begin_step(recurring=True)
+    model.begin_step((8, 4))
     assert (compiled, begun) == (["inductor"], [])  # this is a processor
     monkeypatch.setattr("bitswitch.nn.model.CAPTURING", ("cpu",))
     model.compile()
-    model.begin_step(recurring=True)
-    model.begin_step(recurring=True)
+    model.begin_step((8, 4))
+    model.begin_step((8, 4))
     assert compiled[1].keywords["captured"]
     assert len(begun) == 2
     for _ in range(2):
-        model.begin_step(recurring=False)
-        model.begin_step(recurring=True)
+        model.begin_step(None)
+        model.begin_step((8, 4))
     assert (compiled[2:], len(begun)) == (["inductor"], 2)
+
+
+def test_no_more_passes_are_captured_than_the_bound(model, monkeypatch):
+    begun, compiled = [], []
+    monkeypatch.setattr("bitswitch.nn.model.begin_captured_step", lambda: begun.append(1))
+    monkeypatch.setattr("bitswitch.nn.model.CAPTURING", ("cpu",))
+    monkeypatch.setattr("bitswitch.nn.model.MOST_CAPTURED", 4)
+    monkeypatch.setattr(model.net, "compile", lambda backend, dynamic: compiled.append(backend))
+    model.compile()
+    for passes in ((8, 4), (8, 2), (8, 4), (8, 2, 4)):  # 8; 4, 2 after it; 4 after both
+        model.begin_step(passes)
+    assert (len(begun), len(compiled)) == (4, 1)
+    for passes in ((4, 8), (8, 4)):  # beyond, nothing is captured, whatever is known
+        model.begin_step(passes)
+    assert (len(begun), compiled[1:]) == (4, ["inductor"])

@@ -284,6 +284,24 @@ def test_recording_gradients_does_not_change_a_step(make_learner, tiny_run, batc
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+@pytest.mark.parametrize(
+    ("kind", "recipe", "expected"),
+    [
+        (DoubleRounding, {}, [8, 4, 2]),
+        (DoubleRounding, {"accumulate": 2}, [8, 8, 4, 4, 2, 2]),
+        (Mixing, {}, None),
+    ],
+)
+def test_a_step_says_which_passes_may_be_captured(
+    make_learner, tiny_run, batch, step_info, monkeypatch, kind, recipe, expected
+):
+    train_state, told = make_learner(tiny_run(**recipe)), []
+    train_state.method = kind(train_state.method.options, train_state.method.bitset)
+    monkeypatch.setattr(train_state.model, "begin_step", told.append)
+    train_step(train_state, batch, RATE, step_info())
+    assert told == [expected]
+
+
 class Halving(DoubleRounding):
     """Scales of narrower bit-widths learn half as fast, or not at all where gradients are zero."""
 
