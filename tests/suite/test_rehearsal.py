@@ -107,3 +107,10 @@ def test_its_runs_are_none_of_papers_and_its_data_are_made_up(suites):
     for run in rehearsal.runs.values():
         options = run.dataset.options
         assert "made_up" in options or all("made-up" in path for path in options["train"])
+
+
+def test_pictures_are_read_as_files_and_in_every_packed_form(suites):
+    _, rehearsal = suites
+    choices = [choice for choice in rehearsal.datasets.values() if choice.name == "imagenet"]
+    forms = {str(choice.options.get("packed", "files")).partition("-")[0] for choice in choices}
+    assert forms == {"files", "jpeg", "raw"}
