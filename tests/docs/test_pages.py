@@ -115,6 +115,13 @@ def test_every_command_and_option_stands_on_its_page():
             assert all(option in page for option in parameter.opts if option.startswith("--"))
 
 
+def test_every_page_is_in_the_navigation():
+    text = (TOP / "mkdocs.yml").read_text()
+    pages = {str(path.relative_to(TOP / "docs")) for path in (TOP / "docs").rglob("*.md")}
+    listed = {page for page in pages if f": {page}\n" in text}
+    assert {page for page in pages - listed if not page.startswith("decisions/0")} == set()
+
+
 def test_the_site_asks_nobody():
     """Fonts and search are its own; nothing of a repository's host is shown."""
     settings = yaml.safe_load((TOP / "mkdocs.yml").read_text())
