@@ -34,7 +34,7 @@ def run_threads(wildcards):
 
 
 def of_each_gpu(amount):
-    """Return a function that gives a resource of a run: so much for each of its GPUs."""
+    """Return a function that gives a resource of a run, so much for each of its GPUs."""
     return lambda wildcards: amount * gpus_of(wildcards)
 
 
