@@ -1,13 +1,25 @@
 """Print text and tables as LaTeX; plain pdflatex, no package beyond the standard ones."""
 
+from dataclasses import replace
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bitswitch.report.render.assets import asset
-from bitswitch.report.render.table import Entry, Section, Table
+from bitswitch.report.render.table import ABSENT, DASH, Entry, Line, Section, Table
 from bitswitch.text import latex
+
+ALONE = "Published rows without a reproduced one below them are not in this suite."
+
+SKIPPED = "skipped: "
+"""Begins the footnote to a row that a suite leaves out for a reason of its own."""
+
+TIGHT = 12
+"""Columns up to which a long table has letters of the usual size."""
+
+UNBROKEN = 8
+"""Letters up to which an entry stays on one line."""
 
 LONG_LABEL = 24
 """Letters from which the labels of rows are wrapped."""
@@ -81,7 +93,11 @@ def code(text: str) -> Markup:
 
 
 def table(content: Table) -> str:
-    """Return ``content`` in LaTeX: a float, or split over pages where TeX finds it too high."""
+    """Return ``content`` in LaTeX: a float, or split over pages where TeX finds it too high.
+
+    That printed numbers have none beside them, since the suite does not run the row, is said once.
+    """
+    content = _without_absent(content)
     lines = [line for section in content.sections for line in section.lines]
     longest = max((len(line.label) for line in lines), default=0)
     columns = _WRAPPED if longest > LONG_LABEL else "l"
@@ -89,8 +105,46 @@ def table(content: Table) -> str:
         longest = max(len(line.kind) for line in lines)
         columns += _WRAPPED_KIND if longest > LONG_KIND else "l"
     return render(
-        "tables/table.tex.j2", table=content, label_columns=Markup(columns), layout=_layout
+        "tables/table.tex.j2",
+        table=content,
+        label_columns=Markup(columns),
+        layout=_layout,
+        is_tight=content.width > TIGHT,
     )
+
+
+def _without_absent(content: Table) -> Table:
+    """Return a table without the rows that were never to be run; its notes name them."""
+    reasons = {letter: text for letter, text in content.footnotes if text.startswith(SKIPPED)}
+    skipped: dict[str, dict[str, None]] = {letter: {} for letter in reasons}
+    sections, notes = [], list(content.notes)
+    for section in content.sections:
+        kept = []
+        for line, span in section.spans:
+            if _is_absent(line):
+                notes.append(ALONE)
+            elif span == 1 and (letter := _only_mark(line)) in reasons:
+                skipped[letter][line.label] = None
+            else:
+                kept.append(line)
+        sections.append(replace(section, lines=tuple(kept)))
+    for letter, labels in skipped.items():
+        if labels:
+            notes.append(f"Rows left out, see {letter}: {'; '.join(labels)}.")
+    return replace(content, sections=tuple(sections), notes=tuple(dict.fromkeys(notes)))
+
+
+def _is_absent(line: Line) -> bool:
+    """Return whether a row says more of the one above it: that it is not in the suite."""
+    return not line.label and [entry.text for entry in line.entries if entry.text] == [ABSENT]
+
+
+def _only_mark(line: Line) -> str:
+    """Return the footnote that a row's dashes share, of a row without other marks; or nothing."""
+    marks = {entry.marks for entry in line.entries if entry.text == DASH}
+    numbers = [entry for entry in line.entries if entry.text and entry.text != DASH]
+    (only,) = marks if len(marks) == 1 else ((),)
+    return only[0] if len(only) == 1 and len(numbers) < 2 and not line.marks else ""
 
 
 def _layout(section: Section, has_kinds: bool) -> Markup:
@@ -125,6 +179,8 @@ def entry(content: Entry) -> Markup:
 def _number(content: Entry) -> str:
     """Return what a cell says, with its signs."""
     text = escape(content.text)
+    if len(content.text) <= UNBROKEN:
+        text = text.replace(" ", "~")
     if content.bold:
         text = rf"\textbf{{{text}}}"
     if content.mark:

@@ -14,6 +14,9 @@ WIDE = 8
 
 DASH = "\N{EN DASH}"
 
+ABSENT = f"{DASH} not in this suite"
+"""What stands in a row that a suite does not run."""
+
 
 def anchor(*place: str) -> str:
     """Return the name by which links find a cell: plain letters, for HTML and LaTeX.

@@ -9,7 +9,16 @@ from bitswitch.report.analysis import methods
 from bitswitch.report.analysis.values import Network, Place, Sample, Values
 from bitswitch.report.collect import published
 from bitswitch.report.collect.headline import sentence
-from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, anchor
+from bitswitch.report.render.table import (
+    ABSENT,
+    DASH,
+    Entry,
+    Footnotes,
+    Group,
+    Line,
+    Section,
+    anchor,
+)
 from bitswitch.report.tables import conditions, entries, starts
 from bitswitch.report.tables.accuracy_grid import Grid, is_float, measured_at
 from bitswitch.report.tables.conditions import Conditions
@@ -31,7 +40,7 @@ ALONE = "weights alone are quantized: inputs stay as they are computed (a16)"
 
 SLICED = "sliced: no step trains this bit-width"
 
-ABSENT, NOT_RUN = "not in this suite", "not run"
+NOT_RUN = "not run"
 
 
 class Row(NamedTuple):
@@ -74,7 +83,7 @@ class SectionBuilder:
         if network.published_data and network.published_data != network.data:
             parts.append(f"published: {network.published_data}")
         if network.name is None:
-            parts.append(f"reproduced: {DASH} {ABSENT}")
+            parts.append(f"reproduced: {ABSENT}")
         else:
             parts.append(f"reproduced: {network.data or f'{DASH} {NOT_RUN}'}")
         if self.is_mixed:
@@ -159,7 +168,7 @@ class SectionBuilder:
         if self.network.name is None:
             return None
         if reason := self._why_absent(variant):
-            note = Entry(f"{DASH} {reason}", tone="note", span=len(self.grid.places(variant)))
+            note = Entry(reason, tone="note", span=len(self.grid.places(variant)))
             return Row((note,)) if self.grid.is_printed(variant) else None
         shown = self._with_marks(variant, self._measured(variant, self.grid.samples))
         shown = self._with_anchors(variant, self._with_dashes(variant, shown))
@@ -174,7 +183,7 @@ class SectionBuilder:
     def _why_absent(self, variant: str) -> str | None:
         """Return why a variant has no reproduced row, or None."""
         if reason := self.variants[variant].not_run:
-            return f"not run: {reason}"
+            return f"{DASH} {NOT_RUN}: {reason}"
         return None if self.grid.is_run(variant) else ABSENT
 
     def _recalibrated(self, variant: str) -> Row | None:
@@ -234,7 +243,7 @@ class SectionBuilder:
     def _with_dashes(self, variant: str, row: Entries) -> Entries:
         """Return ``row`` with a dash where the suite leaves out what the publication prints."""
         return tuple(
-            Entry(DASH, marks=(self.footnotes.mark(ABSENT),))
+            Entry(DASH, marks=(self.footnotes.mark(ABSENT.removeprefix(f"{DASH} ")),))
             if not entry.text and place in self.grid.printed and not is_float(place)
             else entry
             for place, entry in zip(self.grid.places(variant), row, strict=True)

@@ -173,15 +173,7 @@ def test_without_an_engine_the_sources_have_the_bibliography(
     assert {"report.tex", "references.bib", "bitswitch.sty", "tables", "figures"} <= found
 
 
-PAPER = r"""
-\documentclass[%s]{article}
-\usepackage{bitswitch}
-\begin{document}
-Table~\ref{table:readings} is the second.
-\begin{table}\caption{Mine.}\end{table}
-\input{readings}
-\end{document}
-"""
+GUIDE = Path("docs/howto/put-a-table-in-a-paper.md")
 
 
 @needs_tex
@@ -190,14 +182,18 @@ Table~\ref{table:readings} is the second.
 def test_a_table_alone_is_typeset_in_the_paper_of_another(
     options: str, folder: Path, tmp_path: Path
 ):
-    table, _ = tables.write("readings", folder)
+    table, _ = tables.write("table4", folder)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     for path in (table, tables.write_style(folder)):
         shutil.copy(path, elsewhere)
-    (elsewhere / "paper.tex").write_text(PAPER % options)
+    (paper,) = re.findall(r"^```latex\n(.*?)^```", GUIDE.read_text(), re.M | re.S)
+    assert r"\documentclass{article}" in paper
+    paper = paper.replace(r"\documentclass", rf"\documentclass[{options}]")
+    (elsewhere / "paper.tex").write_text(paper)
     text = compiled(elsewhere, "paper.tex")
-    assert "Table 2 is the second." in text
-    assert "Table 2: Readings of Eq. 6. suite tiny · embedded digits 16x16" in text
+    assert "Table 1 shows what the scaled learning rates do." in text
+    caption = " ".join(text.split())
+    assert "Table 1: Table 4: adaptive learning-rate scaling. suite tiny · embedded" in caption
     assert "not testable" in text
-    assert re.search(r"relative \(default\) +reproduced", text)
+    assert re.search(r"w\. ALRS +published +92\.25", text)

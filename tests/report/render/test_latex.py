@@ -11,7 +11,7 @@ from bitswitch.report.document.pdf import find_engine
 from bitswitch.report.render import latex
 from bitswitch.report.render.assets import asset
 from bitswitch.report.render.marks import Mark
-from bitswitch.report.render.table import DASH, Entry, Group, Line, Section, Table
+from bitswitch.report.render.table import ABSENT, DASH, Entry, Group, Line, Section, Table
 
 
 def make_table(label: str = "LSQ_a & b%", entry: Entry | None = None) -> Table:
@@ -182,6 +182,30 @@ def test_long_notes_are_wrapped():
     note = Entry("because " * 8, tone="note", span=3)
     assert r"\parbox[t]{50mm}" in latex.entry(note)
     assert r"\parbox" not in latex.entry(Entry("short", tone="note", span=3))
+
+
+def test_rows_that_are_not_run_are_said_once():
+    group = (Group("{8,6}", ("w8a8", "w6a6")), Group("", ("FP",)))
+    printed = (Entry("69.1", tone="published"), Entry("68.5", tone="published"), Entry())
+    note = (Entry(ABSENT, tone="note", span=3),)
+    skipped, lost = (Entry(DASH, marks=(letter,)) for letter in "ab")
+    full = Entry("90.7")
+    lines = (
+        Line("Printed", "published", printed),
+        Line("", "reproduced", note),
+        Line("Alone", "reproduced", (skipped, skipped, full)),
+        Line("Lost", "reproduced", (lost, lost, full)),
+        Line("In part", "reproduced", (skipped, Entry("89.1"), full)),
+    )
+    reasons = (("a", "skipped: no recipe is published"), ("b", "collapsed"))
+    table = Table("t", "Title", "stamp", (Section("N", "", group, lines),), (), reasons)
+    text = latex.table(table)
+    assert "69.1" in text
+    assert text.count("not in this suite") == text.count(latex.ALONE) == 2  # once in either form
+    assert "Rows left out, see a: Alone." in text
+    assert "\nAlone\n" not in text
+    assert "\nLost\n" in text
+    assert "\nIn part\n" in text
 
 
 def test_an_undefined_variable_is_an_error():
