@@ -19,6 +19,7 @@ FOLLOWED = {
     "docs/howto/add-a-search.md": "tests/workflow/test_stranger.py",
     "docs/howto/add-a-table.md": "tests/workflow/test_stranger.py",
     "docs/howto/add-a-task.md": "tests/tasks/test_own_task.py",
+    "docs/howto/put-a-table-in-a-paper.md": "tests/report/document/test_pdf.py",
     "docs/howto/share-results.md": "tests/report/packs/test_pack.py",
     "docs/tutorial/language-model.md": "tests/workflow/test_tutorial.py",
     "docs/tutorial/own-method.md": "tests/workflow/test_tutorial.py",
