@@ -6,12 +6,15 @@
 `snakemake --cores 8 all --config cells=table1/resnet8` only some rows of a table.
 """
 
+import gc
 import os
+import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.enums import Quietness
 from snakemake.utils import min_version, validate
 
 from bitswitch.assets import asset
@@ -27,6 +30,9 @@ from bitswitch.suite.parts import part
 from bitswitch.suite.suite import load_suite, suite_path
 
 min_version("9.10")
+
+# Jobs stay until the end: looking for garbage among thousands of them takes a sixth of all time before the first.
+gc.set_threshold(100_000)
 
 # The folder of the Snakefile that was called, which may include this one.
 PROJECT = Path(workflow.basedir)
@@ -98,6 +104,24 @@ PRIORITIES = {} if workflow.remote_exec else order.priorities(SUITE, config["fir
 def urgency(rule):
     """Return what tells how urgent a job of a rule is."""
     return lambda wildcards: PRIORITIES.get(f"{rule} {next(iter(wildcards))}", 0)
+
+
+# To list thousands of jobs takes Snakemake most of the time that it takes to find them.
+MOST_LISTED = 1000
+output = workflow.output_settings
+if output.dryrun and len(SUITE.runs) > MOST_LISTED:
+    if not (output.quiet or output.printshellcmds or output.verbose):
+        output.quiet = {Quietness.PROGRESS, Quietness.RULES}
+        print(
+            f"{len(SUITE.runs)} runs: their jobs are counted, not listed; `--printshellcmds` lists them.",
+            file=sys.stderr,
+        )
+
+
+def literal(*arguments):
+    """Return arguments of a command as Snakemake takes them for text that has no placeholders."""
+    text = shlex.join(map(str, arguments))
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 include: "workflow/rules/data.smk"

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
-
-from bitswitch.contracts.data import Batch
 from bitswitch.errors import BitswitchError, DeviceError, Diverged, PluginError
+
+if TYPE_CHECKING:  # contracts import torch
+    from bitswitch.contracts.data import Batch
 
 
 @contextmanager
@@ -25,16 +26,18 @@ def plugin_errors(who: str, hook: str) -> Iterator[None]:
         yield
     except (BitswitchError, Diverged):
         raise
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"Out of GPU memory in {hook} of {who}: {str(error).partition('.')[0]}.\n"
-            f"  Let fewer runs share the GPU, or use a smaller training.batch_size."
-        ) from error
     except Exception as error:
+        import torch
+
+        if isinstance(error, torch.OutOfMemoryError):
+            raise DeviceError(
+                f"Out of GPU memory in {hook} of {who}: {str(error).partition('.')[0]}.\n"
+                f"  Let fewer runs share the GPU, or use a smaller training.batch_size."
+            ) from error
         raise PluginError(f"{hook} of {who} fails: {type(error).__name__}: {error}") from error
 
 
-def guarded_batches(batches: Iterator[Batch], who: str, hook: str) -> Iterator[Batch]:
+def guarded_batches(batches: "Iterator[Batch]", who: str, hook: str) -> "Iterator[Batch]":
     """Yield from ``batches``; see ``plugin_errors``."""
     while True:
         with plugin_errors(who, hook):

@@ -54,7 +54,7 @@ class Choice(Strict):
     def _from_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
-    @property
+    @cached_property
     def identifier(self) -> str:
         """The name, followed by eight hex digits of the options when there are any."""
         return f"{self.name}-{digest(self.options)[:8]}" if self.options else self.name

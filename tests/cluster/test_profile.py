@@ -6,8 +6,9 @@ import re
 import pytest
 import yaml
 
-from tests.cluster.conftest import PROFILES
+from tests.cluster.conftest import PROFILES, Folder
 from tests.workflow.commands import said
+from tests.workflow.conftest import SUITE
 
 SLURM = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())
 DEFAULT = yaml.safe_load((PROFILES / "default" / "config.yaml").read_text())
@@ -29,6 +30,23 @@ def test_it_agrees_with_the_default_profile_which_is_read_as_well():
     assert {key: SLURM[key] for key in DEFAULT if key in SLURM} == {
         key: value for key, value in DEFAULT.items() if key != "resources"
     }
+
+
+def test_scores_that_a_run_waits_for_share_no_job_with_scores_of_that_run(tmp_path):
+    again = {"scores": [{"sensitivity": "hessian-trace", "of": "trained"}]}
+    mixed = {"networks": ["resnet20"], "variants": {"hasb": again}}
+    content = {"experiments": {"mobilenetv2-mixed": mixed}, "seeds": [0, 1]}
+    folder = Folder(tmp_path / "guided", SUITE | content)
+    scores = set(folder.suite.sensitivities)
+    guides = {run.sensitivity.identifier for run in folder.suite.runs.values() if run.sensitivity}
+    assert guides
+    assert any(one.run.sensitivity for one in folder.suite.sensitivities.values())
+    profile = {"groups": SLURM["groups"], "group-components": {"score": len(scores)}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(profile))
+    text = dry_run(folder, "--profile", tmp_path)
+    (group,) = re.findall(r"Group job score .*?(?=\n\[|\nJob stats)", text, re.DOTALL)
+    assert set(re.findall(r"sensitivity=(\S+)", group)) == scores - guides
+    assert set(re.findall(r"sensitivity=(\S+)", text)) == scores
 
 
 def test_runs_ask_for_what_slurm_needs_whatever_the_login_node_has(tiny, tmp_path):

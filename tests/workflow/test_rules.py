@@ -84,6 +84,18 @@ def test_two_runs_share_a_gpu_if_asked(project):
     assert "--device=auto --runs-per-gpu=2 -- " in text
 
 
+def test_jobs_of_more_than_a_thousand_runs_are_counted_unless_a_list_is_asked_for(project):
+    only = {"networks": ["resnet20"], "variants": {"plain": {"title": "Plain", "training": {}}}}
+    project.change(experiments={"one": only | {"title": "One"}}, seeds=list(range(501)))
+    code, text = project.snakemake("--dry-run")
+    assert code == 0, text
+    assert "1002 runs: their jobs are counted, not listed; `--printshellcmds` lists them." in text
+    assert re.search(r"^train +1002$", text, re.MULTILINE)
+    assert "rule train:" not in text
+    text = project.snakemake("--dry-run", "--printshellcmds")[1]
+    assert text.count("rule train:") == 1002
+
+
 OWN = {
     "source": "a test",
     "statement": "adaptive rates help at eight bits",
@@ -147,9 +159,8 @@ def test_a_wrong_suite_stops_before_any_job(project):
 @pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)
 def test_every_value_in_a_shell_line_is_quoted(path):
     text = path.read_text()
-    shared = text.partition("JOB_ARGUMENTS = (")[2].partition("\n)")[0]
     rules = re.split(r"^(?=rule )", text, flags=re.MULTILINE)
-    for lines in (shared, *(rule.partition("    shell:")[2] for rule in rules)):
+    for lines in (rule.partition("    shell:")[2] for rule in rules):
         command = "".join(re.findall(r'"(.*)"', lines))
         forms = {form for _, value, form, _ in string.Formatter().parse(command) if value}
         assert forms <= {"q"}, command

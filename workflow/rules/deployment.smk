@@ -21,8 +21,6 @@ rule deploy:
     threads: JOB_THREADS
     resources:
         **JOB_RESOURCES,
-    params:
-        **JOB_PARAMS,
     shell:
         "bitswitch deploy "
         + JOB_ARGUMENTS

@@ -1,17 +1,10 @@
 """How sensitive layers are, and which policies searches find; both of trained networks."""
 
 
-def scored_runs(wildcards):
-    """Return the results of the runs whose network a sensitivity scores."""
-    return [
-        result_of(run) for run in named("sensitivities", wildcards.sensitivity).runs
-    ]
-
-
-def scored_data(wildcards):
-    """Return the marker of the dataset that a sensitivity sees, unless its runs wait for it."""
+def scored(wildcards):
+    """Return the results of the runs whose network a sensitivity scores, or else its dataset."""
     one = named("sensitivities", wildcards.sensitivity)
-    return [] if one.runs else f"{READY}/{one.run.dataset.identifier}.json"
+    return [result_of(run) for run in one.runs] or ancient(marker_of(one.run.dataset))
 
 
 def searched(wildcards):
@@ -22,21 +15,31 @@ def searched(wildcards):
     )
 
 
+# Scores that a run waits for, each a job of the cluster of its own: with scores of that run in the same
+# job, the job would wait for the run, and the run for the job.
+GUIDES = {run.sensitivity.identifier for run in SUITE.runs.values() if run.sensitivity}
+
+
+def sharing(wildcards):
+    """Return the group of a sensitivity, if `group-components` says how many share a job."""
+    shared = "score" in workflow.group_settings.group_components
+    return "score" if shared and wildcards.sensitivity not in GUIDES else None
+
+
 rule score:
     input:
-        runs=scored_runs,
-        data=ancient(scored_data),
+        scored,
     output:
         scores="results/sensitivities/{sensitivity}/scores.csv",
         result="results/sensitivities/{sensitivity}/result.json",
     log:
         "results/sensitivities/{sensitivity}/log",
     priority: urgency("score")
+    group:
+        sharing
     threads: JOB_THREADS
     resources:
         **JOB_RESOURCES,
-    params:
-        **JOB_PARAMS,
     shell:
         "bitswitch score "
         + JOB_ARGUMENTS
@@ -55,7 +58,5 @@ rule search:
     threads: JOB_THREADS
     resources:
         **JOB_RESOURCES,
-    params:
-        **JOB_PARAMS,
     shell:
         "bitswitch search " + JOB_ARGUMENTS + " {wildcards.search:q} >> {log:q} 2>&1"

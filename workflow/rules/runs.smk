@@ -11,15 +11,13 @@ SLOTS = training_slots(config["device"], config["runs_per_gpu"])
 JOB_THREADS = -(-workflow.cores // SLOTS)
 # Where jobs are submitted, this machine does not say what theirs will have: `auto` is a GPU there.
 JOB_RESOURCES = {"mem_mb": 1200, "gpu": int(config["device"] != "cpu")}
-JOB_PARAMS = {
-    "suite": SUITE_FILE,
-    "data": DATA,
-    "device": config["device"],
-    "share": config["runs_per_gpu"],
-}
-JOB_ARGUMENTS = (
-    "--data={params.data:q} --device={params.device:q} --runs-per-gpu={params.share:q}"
-    " -- {params.suite:q}"
+# Text where it can be, not params: Snakemake formats the command of every job three times.
+JOB_ARGUMENTS = literal(
+    f"--data={DATA}",
+    f"--device={config['device']}",
+    f"--runs-per-gpu={config['runs_per_gpu']}",
+    "--",
+    SUITE_FILE,
 )
 
 
@@ -48,23 +46,25 @@ def scores_of(spec):
     return f"results/sensitivities/{spec.identifier}/scores.csv"
 
 
-def start_of(wildcards):
-    """Return what a run needs before it starts: the run it starts from, scores that guide it."""
-    run = named("runs", wildcards.run)
-    start = [result_of(run.start)] if run.start else []
-    return start + ([scores_of(run.sensitivity)] if run.sensitivity else [])
-
-
-def data_of(wildcards):
-    """Return the marker of a run's dataset."""
-    dataset = named("runs", wildcards.run).dataset
+def marker_of(dataset):
+    """Return the marker of a dataset that is ready."""
     return f"{READY}/{dataset.identifier}.json"
+
+
+def needs_of(wildcards):
+    """Return what a run needs: the run it starts from, scores that guide it, its dataset.
+
+    Datasets that are made again make no result outdated.
+    """
+    run = named("runs", wildcards.run)
+    before = [result_of(run.start)] if run.start else []
+    before += [scores_of(run.sensitivity)] if run.sensitivity else []
+    return [*before, ancient(marker_of(run.dataset))]
 
 
 rule train:
     input:
-        start=start_of,
-        data=ancient(data_of),
+        needs_of,
     output:
         result="results/runs/{run}/result.json",
         metrics="results/runs/{run}/metrics.jsonl",
@@ -75,7 +75,6 @@ rule train:
     resources:
         **{name: of_each_gpu(amount) for name, amount in JOB_RESOURCES.items()},
     params:
-        **JOB_PARAMS,
         processes=gpus_of,
     shell:
         "exec bitswitch train --processes={params.processes:q} "
