@@ -148,6 +148,12 @@ def provenance(frames: Frames) -> list[Fact]:
     return [fact for fact in facts if fact.text]
 
 
+def provenance_of(row: "pd.Series[Any]") -> list[Fact]:
+    """Return what made one run, a row of ``runs.csv``."""
+    facts = [(title, row[column]) for title, column in PROVENANCE.items()]
+    return [Fact(title, str(value)) for title, value in facts if value == value and value]
+
+
 def lines(frames: Frames) -> list[RunLine]:
     """Return every run, those that went wrong first."""
     found = [_line(row) for _, row in frames.runs.iterrows()]

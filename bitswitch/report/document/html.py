@@ -9,7 +9,7 @@ from bitswitch.report.analysis import health, methods
 from bitswitch.report.claims import scorecard as claims
 from bitswitch.report.collect.columns import TABLES
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import exact, pdf, scorecard
+from bitswitch.report.document import exact, pdf, run_pages, scorecard
 from bitswitch.report.document.progress import Progress
 from bitswitch.report.figures import figures
 from bitswitch.report.render import marks, page
@@ -21,7 +21,7 @@ PAGE = "report.html"
 
 
 def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
-    """Write ``report.html`` below ``folder`` and return its path.
+    """Write ``report.html`` and the pages of runs below ``folder``; return the path of the first.
 
     Args:
         suite: Whose tables and figures lie in ``folder``.
@@ -31,7 +31,7 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
     Raises:
         ReportError: a table or figure is missing.
     """
-    frames = Frames.read(folder, *pdf.NEEDED)
+    frames = Frames.read(folder, *pdf.NEEDED, *run_pages.NEEDED)
     shown = figures.of(suite)
     text = page.document(
         "report.html.j2",
@@ -53,9 +53,11 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
         problems=health.problems(frames),
         provenance=health.provenance(frames),
         spec=(folder / "suite.yaml").read_text(),
+        pages=f"{run_pages.FOLDER}/",
         files=[*(f"{name}.csv" for name in TABLES), claims.NAME],
         document=pdf.output_name(),
     )
+    run_pages.write(frames, folder)
     write_bytes(folder / PAGE, text.encode())
     return folder / PAGE
 

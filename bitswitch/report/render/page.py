@@ -1,5 +1,7 @@
 """Print tables and documents as HTML."""
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,27 +20,42 @@ LIBRARIES = ("vendor/sortable-tablesort/sortable.js",)
 SCRIPTS = ("bubble", "cells", "points", "sorting", "filters", "copying", "printing", "pages")
 """In the order in which they run; each does nothing where a page has nothing for it."""
 
+OF_RUNS = ("here", "bubble", "points")
+"""Of pages of runs, which are many."""
+
 
 def render(template: str, **content: Any) -> str:
     """Return a template below ``report/`` filled in; every value is escaped unless ``Markup``."""
-    environment = Environment(
+    return _environment().get_template(template).render(**content)
+
+
+@cache
+def _environment() -> Environment:
+    """Return what knows the templates, each read once."""
+    return Environment(
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
         loader=FileSystemLoader(asset(".")),
     )
-    return environment.get_template(template).render(**content)
 
 
-def document(template: str, **content: Any) -> str:
-    """Return a page of its own, which loads nothing: a template that extends ``layout.html.j2``."""
-    scripts = (*LIBRARIES, *(f"scripts/{name}.js" for name in SCRIPTS))
+def document(template: str, scripts: Sequence[str] = SCRIPTS, **content: Any) -> str:
+    """Return a page of its own, which loads nothing.
+
+    Args:
+        template: One that extends ``layout.html.j2``.
+        scripts: Names of those that it needs.
+        content: Of the template.
+    """
+    libraries = LIBRARIES if scripts == SCRIPTS else ()
+    files = (*libraries, *(f"scripts/{name}.js" for name in scripts))
     return render(
         f"html/{template}",
         style=_asset("style.css"),
         early=_asset(EARLY),
-        scripts=Markup("\n").join(map(_asset, scripts)),
+        scripts=Markup("\n").join(map(_asset, files)),
         **content,
     )
 
@@ -48,6 +65,7 @@ def table(content: Table) -> str:
     return render("tables/table.html.j2", table=content, rows=rows, bits=bits, behind=_behind)
 
 
+@cache
 def _asset(name: str) -> Markup:
     """Return a file of ``report/html/``, as it is."""
     return Markup(asset("html", *name.split("/")).read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -96,6 +97,13 @@ class Page:
             "else setTimeout(look, 20); }; look(); })"
         )
 
+    def arrive(self, path: str) -> None:
+        """Wait until a page at this path is there, which a click has led to."""
+        end = time.monotonic() + PATIENCE_S
+        while self.run("document.readyState + location.pathname") != f"complete{path}":
+            assert time.monotonic() < end, f"{path} never came"
+            time.sleep(0.05)
+
     def middle(self, selector: str) -> tuple[float, float]:
         """Scroll to an element and return where its middle is."""
         x, y = self.run(
@@ -165,8 +173,6 @@ def browsing(program: str, folder: Path) -> Iterator[Page]:
 
 def _address(process: "subprocess.Popen[bytes]", errors: Path) -> str:
     """Return where the browser listens, once it says so."""
-    import time
-
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end and process.poll() is None:
         for line in errors.read_text(errors="replace").splitlines():

@@ -74,7 +74,7 @@ def page(browser: Page, file: Path) -> Iterator[Page]:
     yield browser
     assert browser.complaints == []
     loaded = {one for one in browser.requests if not one.startswith("data:")}
-    assert loaded <= {file.as_uri()}
+    assert loaded <= {file.as_uri(), *(one.as_uri() for one in file.parent.glob("runs/*.html"))}
 
 
 def test_a_click_on_a_heading_sorts_and_rows_of_one_method_stay_together(page: Page):
@@ -129,6 +129,28 @@ def test_a_cell_tells_its_seeds_interval_and_runs(page: Page):
         assert f"{name}: {text} {run}" in told
     page.press("Escape")
     page.wait(f"!{shown}")
+
+
+def test_a_cell_leads_to_the_pages_of_its_runs(page: Page, file: Path):
+    page.run(f"document.querySelector('{CELL}').focus()")
+    page.press("Enter")
+    run = page.run("document.activeElement.textContent")
+    page.press("Enter")
+    page.arrive(f"{file.parent}/runs/{run}.html")
+    assert page.run("document.querySelector('h1').textContent") == run
+    assert page.run("document.querySelectorAll('polyline').length") > 0
+
+
+def test_a_page_that_travels_alone_says_so(browser: Page, file: Path, tmp_path: Path):
+    alone = Path(shutil.copy(file, tmp_path))
+    browser.complaints.clear()
+    browser.open(alone)
+    assert browser.complaints == []
+    browser.run(f"document.querySelector('{CELL}').focus()")
+    browser.press("Enter")
+    browser.press("Enter")
+    browser.wait("document.body.innerText.includes('not beside this page')")
+    assert browser.run("location.pathname").endswith(alone.name)
 
 
 def test_a_figure_tells_its_values(page: Page):

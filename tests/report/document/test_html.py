@@ -62,7 +62,7 @@ def test_the_page_is_whole(text: str):
 
 def test_nothing_is_loaded_from_elsewhere(text: str):
     sources = re.findall(r'(?:src|href)="([^"#][^"]*)"', text)
-    assert all(source.startswith(("data:", "https://arxiv.org/")) for source in sources)
+    assert all(source.startswith(("data:", "runs/", "https://arxiv.org/")) for source in sources)
     assert not re.findall(r"<(?:script|link|img)[^>]* src=\"(?!data:)", text)
     assert "default-src 'none'" in text
     assert "@import" not in text
