@@ -23,7 +23,7 @@ from bitswitch.errors import SpecError
 if TYPE_CHECKING:
     from bitswitch.suite.suite import Suite
 
-WATCH_NICENESS = 10
+WATCH_NICENESS = 5
 """Of a process that makes a report while jobs run."""
 
 OneName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them; default: all.")]

@@ -106,20 +106,22 @@ class _Asked(NamedTuple):
 def _times(suite: Suite) -> _Times:
     """Return how long jobs take, roughly; every seed of a row takes as long as its first one."""
     made = _Times({}, {}, {}, {})
-    for like, cell in _beside_first(suite):
-        for first, job in zip(_asked(like, made), _asked(cell, made), strict=True):
-            if first.key not in first.times:
-                first.times[first.key] = first.ask().time_s
-            job.times[job.key] = first.times[first.key]
+    for first, *others in _places(suite):
+        asked = list(_asked(first, made))
+        for one in asked:
+            if one.key not in one.times:
+                one.times[one.key] = one.ask().time_s
+        for cell in others:
+            for like, one in zip(asked, _asked(cell, made), strict=True):
+                one.times[one.key] = like.times[like.key]
     return made
 
 
-def _beside_first(suite: Suite) -> Iterator[tuple[Cell, Cell]]:
-    """Yield all cells, each after the one in its place of the row's first seed."""
+def _places(suite: Suite) -> Iterator[tuple[Cell, ...]]:
+    """Yield the cells of all seeds in one place of a row, the first seed's first."""
     for _, row in groupby(suite.run_cells, key=lambda cell: cell[: Cell._fields.index("seed")]):
         seeds = [list(cells) for _, cells in groupby(row, key=lambda cell: cell.seed)]
-        for cells in seeds:
-            yield from zip(seeds[0], cells, strict=True)
+        yield from zip(*seeds, strict=True)
 
 
 def _asked(cell: Cell, made: _Times) -> Iterator[_Asked]:
