@@ -88,7 +88,7 @@ tests: env
 
 # The documentation as a site, with the gallery where its tables and figures have been rendered.
 site: env
-	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 # With the gallery; rendering it takes a minute or two, once.
 GALLERY := results/expected/mini/report.html

@@ -53,7 +53,8 @@ class Reader:
 
     def environment(self):
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {"PATH": path, "PYTHONPATH": str(self.target)}
+        packages = [*self.project.folder.glob("bitswitch-*"), self.target]  # the former as edited
+        return {"PATH": path, "PYTHONPATH": os.pathsep.join(map(str, packages))}
 
     def type(self, line):
         """Run one command line; return what it prints."""

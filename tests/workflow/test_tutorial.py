@@ -41,8 +41,7 @@ def test_the_tutorial_works_as_written(project, follow):
 
 
 @pytest.mark.slow
-def test_the_tutorial_on_methods_works_as_written(project, follow, monkeypatch):
-    monkeypatch.setattr(Reader, "path", property(lambda _: project.folder / "bitswitch-mean-step"))
+def test_the_tutorial_on_methods_works_as_written(follow):
     printed = follow("own-method.md")
     assert "none failed" in printed["bitswitch plugins check mean-step"]
     assert "headroom" not in printed["bitswitch plugins show mean-step"]  # as changed
