@@ -9,7 +9,7 @@
       const end = (found) => { removeEventListener("message", hear); frame.remove(); tell(found); };
       const hear = (event) => { if (event.source === frame.contentWindow) end(true); };
       addEventListener("message", hear);
-      setTimeout(() => end(false), 3000);
+      setTimeout(() => end(false), 10000);
       frame.addEventListener("load", () => setTimeout(() => end(false), 300));
       document.body.append(frame);
     });
