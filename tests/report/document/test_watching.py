@@ -37,9 +37,9 @@ def be_quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Wait for nothing and draw nothing; return the names of the figures, as they are asked for."""
     names: list[str] = []
 
-    def write(name: str, folder: Path, frames: object) -> None:
+    def write(name: str, folder: Path, frames: object, suffixes: object = ()) -> None:
         (folder / "figures").mkdir(exist_ok=True)
-        (folder / f"figures/{name}.png").write_bytes(b"no picture")
+        (folder / f"figures/{name}.svg").write_text("<svg></svg>")
         names.append(name)
 
     monkeypatch.setattr(figures, "write", write)
