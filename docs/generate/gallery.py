@@ -40,6 +40,7 @@ def files() -> dict[str, Path]:
     return {
         "gallery/report.html": folder / "report.html",
         **{f"gallery/figures/{path.name}": path for path in drawn},
+        **{f"gallery/runs/{path.name}": path for path in (RENDERED / "runs").glob("*.html")},
     }
 
 

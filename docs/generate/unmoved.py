@@ -9,6 +9,7 @@ from . import TOP
 SOURCES = {
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
+    "examples.md": "examples/README.md",
     "reference/results.md": "results/README.md",
     "reference/settings.md": "config/README.md",
 }
