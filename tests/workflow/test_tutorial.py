@@ -47,7 +47,7 @@ def test_the_tutorial_on_methods_works_as_written(follow):
     assert "headroom" not in printed["bitswitch plugins show mean-step"]  # as changed
     rows = dict(line.split(maxsplit=1) for line in printed["python read.py"].splitlines()[2:])
     assert rows.keys() == {"double-rounding", "float", "mean-step", "per-channel"}
-    assert "NaN" not in rows["mean-step"]
+    assert rows["mean-step"].split().count("NaN") == 1  # it has no 32 bits
 
 
 @pytest.mark.long
