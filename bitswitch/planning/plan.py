@@ -5,11 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bitswitch.errors import DeviceError
-from bitswitch.planning.devices import DEFAULT, roofline_note
+from bitswitch.planning.devices import DEFAULT, known, roofline_note
 from bitswitch.planning.estimates import (
-    GPU_FLOPS,
-    GPU_FLOPS_16,
-    GPU_PASS_S,
     Assumed,
     Clock,
     Cost,
@@ -247,11 +244,9 @@ def _notes(suite: Suite, gpu: bool) -> list[str]:
             notes.append(f"{said}: {', '.join(sorted(named))}")
     notes += _network_notes(suite)
     if not gpu:
-        short = any(run.training.precision == "bfloat16" for run in suite.runs.values())
-        halved = f" ({GPU_FLOPS_16 / 1e12:.0f} in training with 16 bits)" if short else ""
         notes.append(
-            f"GPU time is assumed, not measured: {GPU_FLOPS / 1e12:.0f} TFLOP/s sustained{halved}, "
-            f"and at least {GPU_PASS_S * 1e3:.0f} ms per forward and backward pass"
+            f"hours of a GPU that is not here: bitswitch plan {suite.name} --device cuda, or "
+            f"--assume and one of {', '.join(known().devices)}"
         )
     return notes
 
@@ -343,10 +338,7 @@ def _hour_columns(plan: Plan) -> _HourColumns:
     """Return what lines say of time: of a modelled GPU, hours for every way to use it."""
     found = plan.gpu_hours
     if found is None:
-        return _HourColumns(
-            ("time", "GPU hours"),
-            lambda name, cost: (duration(cost.time_s), f"{cost.gpu_time_s / 3600:.1f}"),
-        )
+        return _HourColumns(("time",), lambda name, cost: (duration(cost.time_s),))
     count = found.runs_per_gpu
     head = ("hours eager", "captured", f"eager x{count}", f"captured x{count}", "bound by", "from")
 

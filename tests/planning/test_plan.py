@@ -101,7 +101,9 @@ def test_the_text_names_tables_totals_and_assumptions():
     for part in made.parts.values():
         assert part.title in text
     assert "each run once" in text
-    assert "GPU time is assumed" in text
+    assert "GPU hours" not in text
+    assert "hours of a GPU that is not here: bitswitch plan paper --device cuda" in text
+    assert "h100" in text
     assert "resnet50 on imagenet" in text
 
 
