@@ -25,6 +25,8 @@ QUIET_S = 3.0
 """Jobs that end together are shown together: so long nothing more has ended."""
 LONGEST_S = 15.0
 """But no longer than so long after the first."""
+PICTURES = ("svg",)
+"""Files of a figure that the page shows."""
 REST = 4.0
 """Times as long as making the report took, nothing is made: training needs the processor."""
 
@@ -91,7 +93,8 @@ class Watch:
         collect.write(self._suite, self._results, self._allow_mixed, self.folder)
         frames = Frames.read(self.folder)
         parts.write(frames, self.folder)
-        figures.write_all(self.folder, frames, chosen=self._changed(now))
+        for name in self._changed(now):
+            figures.write(name, self.folder, frames, PICTURES)
         html.write(self._suite, self.folder, progress)
         self._seen, self._shown = now, progress
         ended = time.monotonic()

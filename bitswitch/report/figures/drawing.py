@@ -1,6 +1,6 @@
 """What all figures share: style, colours, stamp, files with the same bytes every time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +34,8 @@ _NO_DATES: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None},
 }
+SUFFIXES = tuple(_NO_DATES)
+"""Of the files of a figure."""
 
 
 def colour(bits: int) -> str:
@@ -103,7 +105,9 @@ def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
         drawn.legend(shown, labels, loc="outside upper right", ncols=columns)
 
 
-def save(drawn: "Figure", path: Path, title: str = "") -> list[Path]:
+def save(
+    drawn: "Figure", path: Path, title: str = "", suffixes: Collection[str] = SUFFIXES
+) -> list[Path]:
     """Write ``drawn`` as PDF, PNG and SVG beside each other; return their paths.
 
     All get the places of one layout, which takes most of the time.
@@ -112,6 +116,7 @@ def save(drawn: "Figure", path: Path, title: str = "") -> list[Path]:
         drawn: What is written.
         path: Of the files, any suffix.
         title: What the figure shows, for those who cannot see it.
+        suffixes: Of the files that are wanted.
     """
     from matplotlib.text import Text
 
@@ -123,9 +128,9 @@ def save(drawn: "Figure", path: Path, title: str = "") -> list[Path]:
     told = thinned(points(drawn))
     path.parent.mkdir(parents=True, exist_ok=True)
     paths = []
-    for suffix, metadata in _NO_DATES.items():
+    for suffix in suffixes:
         content = BytesIO()
-        drawn.savefig(content, format=suffix, metadata=metadata)
+        drawn.savefig(content, format=suffix, metadata=_NO_DATES[suffix])
         data = content.getvalue()
         if suffix == "svg":
             data = inlined(data.decode(), path.stem, title or path.stem, told).encode()

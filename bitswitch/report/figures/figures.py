@@ -2,7 +2,7 @@
 
 import multiprocessing
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -75,13 +75,19 @@ def names(suite: Suite) -> list[str]:
     return list(of(suite))
 
 
-def write(name: str, folder: Path, frames: Frames | None = None) -> list[Path]:
+def write(
+    name: str,
+    folder: Path,
+    frames: Frames | None = None,
+    suffixes: Collection[str] = drawing.SUFFIXES,
+) -> list[Path]:
     """Draw ``figures/<name>.pdf``, ``.png`` and ``.svg`` below ``folder``; return their paths.
 
     Args:
         name: One of ``names(suite)``.
         folder: Where ``collect.write`` left its files.
         frames: What stands in them, if it has been read.
+        suffixes: Of the files that are wanted.
 
     Raises:
         ReportError: the suite has no such figure.
@@ -95,7 +101,7 @@ def write(name: str, folder: Path, frames: Frames | None = None) -> list[Path]:
         )
     drawn = known[name]
     with drawing.style():
-        return drawing.save(drawn.draw(frames), folder / "figures" / name, drawn.title)
+        return drawing.save(drawn.draw(frames), folder / "figures" / name, drawn.title, suffixes)
 
 
 def write_all(
