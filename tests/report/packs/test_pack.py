@@ -155,6 +155,7 @@ def test_the_reference_renders_without_torch(tmp_path: Path, bare: dict[str, str
 def test_the_reference_renders_by_one_command(tmp_path: Path, bare: dict[str, str]):
     code = "from bitswitch.cli.app import app; import sys; app(['report', sys.argv[1]])"
     assert "report.html" in run([code, str(REFERENCE)], tmp_path, bare)
+    assert (tmp_path / "results/mini/report.html").stat().st_size <= 3_000_000
 
 
 def test_the_reference_is_as_it_was_written(bitswitch: Callable[..., tuple[int | str, str, str]]):
