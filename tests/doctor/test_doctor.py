@@ -2,7 +2,6 @@
 
 import errno
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -356,4 +355,4 @@ def test_a_checkup_imports_nothing_heavy():
 
 
 def test_readme_names_the_command():
-    assert re.search(r"^bitswitch doctor +#", (TOP / "README.md").read_text(), re.MULTILINE)
+    assert "`bitswitch doctor`" in (TOP / "README.md").read_text()
