@@ -110,9 +110,9 @@ def test_figures_take_dollars_for_dollars(tmp_path):
         axes.plot([1, 2], [1, 1000], label=ODD)
         axes.set(title=ODD, yscale="log")
         axes.legend()
-        pdf, png = save(drawn, tmp_path / "figure")
-    assert pdf.stat().st_size
-    assert png.stat().st_size
+        files = save(drawn, tmp_path / "figure")
+    assert [file.suffix for file in files] == [".pdf", ".png", ".svg"]
+    assert all(file.stat().st_size for file in files)
 
 
 def test_terminals_show_brackets_as_they_are():

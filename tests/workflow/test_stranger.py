@@ -152,7 +152,7 @@ def test_the_how_to_works_as_written(project, tmp_path_factory):
 
 def has_row(table, label):
     """Return whether an HTML table has one row of this label, with numbers."""
-    row = rf"<th[^>]*>{label}</th>.*?</tr>"
+    row = rf"<th[^>]*><span>{label}</span></th>.*?</tr>"
     (found,) = re.findall(row, table, flags=re.DOTALL)
     return bool(re.search(r"\d+\.\d\d", found))
 
@@ -209,7 +209,7 @@ def test_the_how_to_on_tables_works_as_written(project, tmp_path_factory):
     assert table in (report / "report.html").read_text()
     assert 'id="figure-drop"' in (report / "report.html").read_text()
     assert (report / "figures" / "figure-drop.pdf").read_bytes().startswith(b"%PDF")
-    (source,) = reader.target.glob("bitswitch_drop.py")
+    (source,) = project.folder.glob("*/bitswitch_drop.py")
     source.write_text(source.read_text().replace("points lost", "points that are lost"))
     planned = reader.type("snakemake --cores 8 all --config suite=drop.yaml --dry-run")
     assert "rule figures" in planned

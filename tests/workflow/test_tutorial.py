@@ -40,7 +40,7 @@ def test_the_tutorial_works_as_written(project, follow):
     assert (project.folder / "mixed.onnx").stat().st_size > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tutorial_on_methods_works_as_written(follow):
     printed = follow("own-method.md")
     assert "none failed" in printed["bitswitch plugins check mean-step"]

@@ -57,7 +57,7 @@ def test_the_wheel_makes_tables_and_a_report_in_an_empty_folder(installed, tmp_p
     report = tmp_path / "results" / "my-suite"
     table = (report / "tables" / "methods.html").read_text()
     for variant in content["experiments"]["methods"]["variants"].values():
-        assert f">{variant['title']}</th>" in table
+        assert f">{variant['title']}</span></th>" in table
     assert "<style>" in (report / "report.html").read_text()
     for provenance in tmp_path.glob("results/runs/*/provenance.json"):
         assert json.loads(provenance.read_text())["commit"] is None

@@ -33,6 +33,7 @@ def frames(folder: Path) -> Frames:
 def test_every_method_of_a_suite_is_listed_in_order(results: Path):
     frames = collect.collect(make_shared("table2", "resnet18"), results)
     assert [about.name for about in methods.listed(frames)] == [
+        "zero-step",
         "bit-mixer",
         "vertical-layer",
         "double-rounding",
