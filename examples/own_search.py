@@ -1,4 +1,4 @@
-"""A search of your own: one that trades bits between layers, within a budget and a number of tries.
+"""A search of your own: one that widens layers one by one, within a budget and a number of tries.
 
 In a package with an entry point a suite poses the problem (docs/howto/add-a-search.md); here it is
 posed by hand, on a network that is not trained.
@@ -80,8 +80,9 @@ class Judge:
     def __call__(self, policy: bs.Policy, model: bs.QuantizedModel | None = None) -> bs.Evaluation:
         """Return how good ``policy`` is."""
         self.left -= 1
-        with torch.no_grad(), (model or self.model).at(policy):
-            apart = float((self.model(self.inputs) - self.wanted).abs().mean())
+        model = model or self.model
+        with torch.no_grad(), model.at(policy):
+            apart = float((model(self.inputs) - self.wanted).abs().mean())
         found = bs.Found({"distance": apart, "loss": apart}, len(self.inputs))
         return bs.Evaluation.of(found, self.metric)
 

@@ -29,6 +29,13 @@ FLOPS = 2e10
 """Operations per second of one core in a training pass of a small network."""
 LAYER_S = 1e-3
 """Of a training pass, for every layer, whatever its size."""
+RULES = {
+    "runs": "train",
+    "sensitivities": "score",
+    "searches": "search",
+    "deployments": "deploy",
+}
+"""Which make what lies in each folder of results."""
 PREPARATION_S = 5.0
 """Of a dataset."""
 
@@ -83,15 +90,7 @@ def priorities(suite: Suite, first: str = "") -> dict[str, int]:
 
 def _needed_by(cells: Iterable[Cell]) -> set[str]:
     """Return the jobs that fill ``cells``."""
-    found = set()
-    for cell in cells:
-        found |= {f"train {run.run_id}" for run in cell.runs}
-        found |= {f"score {one.identifier}" for one in cell.sensitivities}
-        if cell.search:
-            found.add(f"search {cell.search.identifier}")
-        if cell.deploy:
-            found.add(f"deploy {cell.run.run_id}")
-    return found
+    return {f"{RULES[kind]} {name}" for cell in cells for kind, name in cell.jobs}
 
 
 class _Asked(NamedTuple):

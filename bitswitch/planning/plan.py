@@ -220,9 +220,7 @@ def _job(place: int, key: str) -> str:
 def _jobs_of(suite: Suite, experiment: str) -> set[str]:
     """Return the ids of all runs, sensitivities and searches that one experiment needs."""
     cells = [cell for cell in suite.run_cells if cell.experiment == experiment]
-    runs = {run.run_id for cell in cells for run in cell.runs}
-    scores = {one.identifier for cell in cells for one in cell.sensitivities}
-    return runs | scores | {cell.search.identifier for cell in cells if cell.search}
+    return {name for cell in cells for kind, name in cell.jobs if kind != "deployments"}
 
 
 def _deployed_in(suite: Suite, experiment: str) -> set[str]:

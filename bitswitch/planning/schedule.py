@@ -1,6 +1,6 @@
 """How long jobs take that wait for each other: so many at once, as the workflow runs them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -108,25 +108,9 @@ def simulate(jobs: Mapping[str, Job], slots: int) -> Schedule:
             missing[name].discard(done)
             if not missing[name]:
                 heappush(ready, (order[name], name))
-    chain = _longest(jobs)
-    return Schedule(now, sum(jobs[name].time_s for name in chain), chain)
-
-
-def _longest(jobs: Mapping[str, Job]) -> tuple[str, ...]:
-    """Return the chain of jobs that takes longest, each waiting for the one before."""
-    ends: dict[str, float] = {}
-    before: dict[str, str | None] = {}
-
-    def end(name: str) -> float:
-        if name not in ends:
-            before[name] = max(jobs[name].needs, key=end, default=None)
-            last = before[name]
-            ends[name] = jobs[name].time_s + (0.0 if last is None else end(last))
-        return ends[name]
-
-    name = max(jobs, key=end, default=None)
-    chain: list[str] = []
-    while name is not None:
-        chain.append(name)
-        name = before[name]
-    return tuple(reversed(chain))
+    chain = []
+    following: Iterable[str] = jobs
+    while link := max(following, key=left.__getitem__, default=None):
+        chain.append(link)
+        following = after[link]
+    return Schedule(now, max(left.values(), default=0.0), tuple(chain))

@@ -135,6 +135,16 @@ class Cell(NamedTuple):
         scored = [run for score in self.sensitivities for run in score.runs]
         return [*self.trained, *scored]
 
+    @property
+    def jobs(self) -> list[tuple[str, str]]:
+        """All jobs that fill the cell: the folder where each leaves its result, its name there."""
+        return [
+            *(("runs", run.run_id) for run in self.runs),
+            *(("sensitivities", one.identifier) for one in self.sensitivities),
+            *([("searches", self.search.identifier)] if self.search else []),
+            *([("deployments", self.run.run_id)] if self.deploy else []),
+        ]
+
 
 class Suite(Strict):
     """A named set of experiments."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from . import TOP
 
 RENDERED = TOP / "results" / "expected" / "mini"
-"""What ``make gallery`` leaves."""
+"""What ``make docs`` renders."""
 
 
 def part() -> str:
@@ -17,12 +17,11 @@ def part() -> str:
     from bitswitch.report.figures import figures
     from bitswitch.report.tables import tables
 
-    folder = RENDERED
-    suite = Frames.read(folder).suite
+    suite = Frames.read(RENDERED).suite
     parts = ["[The whole report](report.html){ .md-button .md-button--primary }\n"]
     parts += ["## Tables\n"]
     for name in tables.names(suite):
-        text = (folder / "tables" / f"{name}.html").read_text()
+        text = (RENDERED / "tables" / f"{name}.html").read_text()
         parts += [f"### {_title(text)} {{ #{name} }}\n", _one_block(text) + "\n"]
     parts += ["## Figures\n"]
     for name, drawn in figures.of(suite).items():
@@ -35,10 +34,9 @@ def files() -> dict[str, Path]:
     """Return what the page shows or links, by place."""
     if not _is_there():
         return {}
-    folder = RENDERED
-    drawn = sorted((folder / "figures").glob("*.p[dn]*"))
+    drawn = sorted((RENDERED / "figures").glob("*.p[dn]*"))
     return {
-        "gallery/report.html": folder / "report.html",
+        "gallery/report.html": RENDERED / "report.html",
         **{f"gallery/figures/{path.name}": path for path in drawn},
         **{f"gallery/runs/{path.name}": path for path in (RENDERED / "runs").glob("*.html")},
     }

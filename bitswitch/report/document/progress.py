@@ -28,11 +28,8 @@ def results_of(suite: Suite, results: Path) -> dict[str, list[Path]]:
     """Return the files that the jobs of every experiment leave last, below ``results``."""
     found: dict[str, dict[Path, None]] = {name: {} for name in suite.experiments}
     for cell in suite.run_cells:
-        made = [f"runs/{run.run_id}" for run in cell.runs]
-        made += [f"sensitivities/{one.identifier}" for one in cell.sensitivities]
-        made += [f"searches/{cell.search.identifier}"] if cell.search else []
-        made += [f"deployments/{cell.run.run_id}"] if cell.deploy else []
-        found[cell.experiment] |= dict.fromkeys(results / folder / NAME for folder in made)
+        made = (results / folder / name / NAME for folder, name in cell.jobs)
+        found[cell.experiment] |= dict.fromkeys(made)
     return {name: list(files) for name, files in found.items()}
 
 

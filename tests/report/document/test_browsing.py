@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bitswitch.report.document import html
-from bitswitch.report.figures import figures
-from tests.report.conftest import know_plugins, make_suite
 from tests.report.document.browser import Page, browsing, find_chromium
-from tests.report.document.test_html import make_parts
+from tests.report.document.test_html import written
 
 CHROMIUM = find_chromium()
 
@@ -48,14 +45,7 @@ def choose(page: Page, name: str, value: str) -> None:
 
 @pytest.fixture(scope="module")
 def file(all_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page") / "tiny"
-    shutil.copytree(all_results / "tiny", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        know_plugins(patch)
-        suite = make_suite()
-        make_parts(suite, folder)
-        figures.write("figure2", folder)
-        return html.write(suite, folder)
+    return written(all_results, tmp_path_factory.mktemp("page") / "tiny", "figure2")
 
 
 @pytest.fixture(scope="module")

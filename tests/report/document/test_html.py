@@ -27,15 +27,21 @@ def make_parts(suite: Suite, folder: Path) -> None:
         (folder / f"figures/{name}.svg").write_text("<svg></svg>")
 
 
-@pytest.fixture(scope="module")
-def text(all_results: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("page") / "tiny"
+def written(all_results: Path, folder: Path, *drawn: str) -> Path:
+    """Write the page of all results, with these figures as they are; return its path."""
     shutil.copytree(all_results / "tiny", folder)
     with pytest.MonkeyPatch.context() as patch:
         know_plugins(patch)
         suite = make_suite()
         make_parts(suite, folder)
-        return html.write(suite, folder).read_text()
+        for name in drawn:
+            figures.write(name, folder)
+        return html.write(suite, folder)
+
+
+@pytest.fixture(scope="module")
+def text(all_results: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return written(all_results, tmp_path_factory.mktemp("page") / "tiny").read_text()
 
 
 class Nesting(HTMLParser):
