@@ -1,6 +1,6 @@
-"""A suite through the profile and a real Slurm, which warns one of its training runs.
+"""Suites through the profile and a real Slurm, which warns one of their training runs.
 
-Beside it, the same suite on this machine alone, as ``snakemake --cores 8 all`` builds it.
+Beside each, the same suite on this machine alone, as ``snakemake --cores 8 all`` builds it.
 """
 
 import os
@@ -16,11 +16,12 @@ import pytest
 import yaml
 
 from bitswitch.cli.client import SOCKET_VARIABLE
+from bitswitch.report.collect.columns import TABLES
 from bitswitch.results.files import read_json
 from bitswitch.runtime import allocation
 from bitswitch.runtime.gpus import VISIBLE
 from bitswitch.runtime.stopping import SCHEDULER_VARIABLE
-from tests.cluster.conftest import PROFILES, SUITE, Folder
+from tests.cluster.conftest import PROFILES, SUITE, TOP, Folder
 
 pytestmark = pytest.mark.slurm
 
@@ -45,19 +46,8 @@ CONTENT = SUITE | {
     },
 }
 """A float run, three that start from it, three sensitivities of one of these."""
-NUMBERS = (
-    "metrics",
-    "tasks",
-    "methods",
-    "correct_examples",
-    "curves",
-    "scale_gradients",
-    "scores",
-    "needs",
-)
-"""Tables without anything measured, such as times."""
-MEASURED = r"time_s$|memory|energy|^started$|^finished$|^commit$"
-"""Columns of the others that say when, and how long."""
+MEASURED = r"time_s$|^switch_s$|memory_mib$|energy|^started$|^finished$|^commit$"
+"""Columns of tables that say when, how long, and how much."""
 
 
 @pytest.fixture(scope="module")
@@ -152,26 +142,46 @@ def test_a_suite_is_what_it_is_on_one_machine_although_a_run_is_warned(slurm, tm
     listed = (slurm / "log" / "jobcomp.txt").read_text()
     assert len(set(re.findall(r"JobId=(\d+)", listed))) == 4 + 1  # sensitivities are one
 
+    compare(cluster, local, runs=4)
+
+
+def test_smoke_is_what_it_is_on_one_machine_although_a_run_is_warned(slurm, tmp_path):
+    """Every rule, method, search and sensitivity."""
+    smoke = yaml.safe_load((TOP / "config" / "suites" / "smoke.yaml").read_text())
+    cluster, local = Folder(tmp_path / "cluster", smoke), Folder(tmp_path / "local", smoke)
+    runs = cluster.suite.runs
+    long = {name for name, spec in runs.items() if spec.training.epochs > 5}
+    snakemake = build(cluster, "--profile", small_profile(tmp_path / "profile"))
+
+    def at_work():
+        return [job for run, job in jobs(cluster).items() if run in long and step_of(cluster, run)]
+
+    number = until(at_work, snakemake)[0]["SLURM_JOB_ID"]
+    subprocess.run(["scancel", "--signal=USR1", number], check=True)
+    until(lambda: restarts(number) == 1, snakemake)
+    said, _ = snakemake.communicate()
+    assert snakemake.returncode == 0, said
+    assert "Error" not in said
+    compare(cluster, local, runs=len(runs))
+
+
+def compare(cluster, local, runs):
+    """Assert that ``local``, built now, gives the numbers that ``cluster`` has."""
     alone = build(local)
     said, _ = alone.communicate()
     assert alone.returncode == 0, said
-    compare(cluster.path / "results", local.path / "results")
 
-
-def compare(ours, theirs):
-    """Assert that two folders of results hold the same numbers."""
+    ours, theirs = (folder.path / "results" for folder in (cluster, local))
     records = sorted(path.relative_to(theirs) for path in theirs.glob("runs/*/metrics.jsonl"))
-    assert len(records) == 4
+    assert len(records) == runs
     for record in records:
         assert (ours / record).read_bytes() == (theirs / record).read_bytes(), record
-    for name in NUMBERS:
-        table = f"tiny/{name}.csv"
-        assert (ours / table).read_bytes() == (theirs / table).read_bytes(), name
-    for name in ("runs", "sensitivities"):
+    name = local.suite.name
+    for table in TABLES:
         both = [
-            pd.read_csv(folder / "tiny" / f"{name}.csv", dtype=str) for folder in (ours, theirs)
+            pd.read_csv(folder / name / f"{table}.csv", dtype=str, keep_default_na=False)
+            for folder in (ours, theirs)
         ]
-        kept = [table.loc[:, ~table.columns.str.contains(MEASURED)] for table in both]
-        assert len(kept[0])
-        pd.testing.assert_frame_equal(*kept)
-    assert (ours / "tiny" / "report.html").exists()
+        kept = [frame.loc[:, ~frame.columns.str.contains(MEASURED)] for frame in both]
+        pd.testing.assert_frame_equal(*kept, obj=table)
+    assert (ours / name / "report.html").exists()
