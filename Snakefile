@@ -22,7 +22,7 @@ from bitswitch.runtime.devices import training_slots
 from bitswitch.planning import feasibility, order
 from bitswitch.cli import client, fork_server
 from bitswitch.report.claims import needs
-from bitswitch.runtime import allocation, scheduler, stopping
+from bitswitch.runtime import allocation, instructions, scheduler, stopping
 from bitswitch.errors import BitswitchError, hint
 from bitswitch.runtime.cache import digest
 from bitswitch.suite import gpus
@@ -74,6 +74,7 @@ DATA = Path(os.path.expanduser(config["data"]))
 # Jobs call the `bitswitch` beside this Snakemake; threads that wait leave the processor to others.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+instructions.pin()
 
 REPORT = f"results/{SUITE.name}"
 

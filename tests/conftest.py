@@ -9,7 +9,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bitswitch.plugins.resolve import resolved, resolved_choice
+from bitswitch.runtime import instructions
 from bitswitch.spec.run import Choice, RunSpec
+
+# As commands do, and before anything here uses torch.
+instructions.pin()
 
 TINY = {"name": "digits", "options": {"size": 8, "train": 48, "held_out": 20, "test": 40}}
 

@@ -9,7 +9,7 @@ process cannot be reached, on another node say, the command runs here.
 import os
 import sys
 
-from bitswitch.runtime import stopping
+from bitswitch.runtime import instructions, stopping
 
 HEAVY = ("data", "train", "score", "search", "export", "deploy")
 """Commands that import torch."""
@@ -18,6 +18,7 @@ HEAVY = ("data", "train", "score", "search", "export", "deploy")
 def main() -> None:
     """Run the command line and exit; a signal ends it in order from here on."""
     stopping.listen()
+    instructions.pin()
     try:
         stopping.follow(os.environ.get(stopping.SCHEDULER_VARIABLE, ""))
         with stopping.exit_kept():

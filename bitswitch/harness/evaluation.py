@@ -17,6 +17,7 @@ from bitswitch.harness.tasks import groups, leaves, require_answerable
 from bitswitch.results.evaluations import Answers, Evaluation, TaskFacts
 from bitswitch.results.provenance import collect, installed
 from bitswitch.runtime.devices import product_name
+from bitswitch.runtime.instructions import used_on
 from bitswitch.types import Policy
 
 LIBRARIES = ("lm_eval", "datasets", "tokenizers")
@@ -64,7 +65,12 @@ def evaluate(
     require_answerable(tasks, decoder.context)
     place = decoder.device
     made = collect(
-        decoder.modules, str(place), product_name(place), torch.get_num_threads(), "evaluate"
+        decoder.modules,
+        str(place),
+        product_name(place),
+        used_on(place),
+        torch.get_num_threads(),
+        "evaluate",
     )
     facts: dict[str, TaskFacts] = {}
     answers = []

@@ -156,6 +156,8 @@ class Provenance(Record):
     device: str | None = None
     device_name: str | None = None
     """What it is sold as."""
+    instructions: str | None = None
+    """With which torch computes where the device is the processor, e.g. ``AVX2``."""
     threads: int | None = None
     processes: int | None = None
     """That shared every batch; None: one."""
@@ -195,6 +197,7 @@ def collect(
     modules: Iterable[str],
     device: str,
     device_name: str,
+    instructions: str | None,
     threads: int,
     stage: Stage = "train",
     data: Mapping[str, str] = MappingProxyType({}),
@@ -205,6 +208,7 @@ def collect(
         modules: Modules of the plugins in use.
         device: Of the model, e.g. ``cpu``.
         device_name: What it is sold as.
+        instructions: With which torch computes on the processor; None: it does so elsewhere.
         threads: Processor threads of torch.
         stage: Whose code decides the numbers.
         data: What the dataset says of its files.
@@ -220,6 +224,7 @@ def collect(
         torchvision=installed("torchvision"),
         device=device,
         device_name=device_name,
+        instructions=instructions,
         threads=threads,
         platform=platform.platform(),
         started=now(),

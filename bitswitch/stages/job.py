@@ -15,7 +15,7 @@ from bitswitch.results.files import write_bytes
 from bitswitch.results.provenance import Provenance
 from bitswitch.results.record import Record
 from bitswitch.results.result import write_result
-from bitswitch.runtime import devices
+from bitswitch.runtime import devices, instructions
 from bitswitch.runtime.drafts import remove_lost
 from bitswitch.spec import yaml_text
 from bitswitch.stages.execution import Execution
@@ -103,8 +103,15 @@ class Job(ABC):
             data: What the dataset says of its files.
         """
         device = self.execution.device
-        name, threads = devices.product_name(device), self.execution.threads
-        return provenance.collect(modules, str(device), name, threads, self.stage, data)
+        return provenance.collect(
+            modules,
+            str(device),
+            devices.product_name(device),
+            instructions.used_on(device),
+            self.execution.threads,
+            self.stage,
+            data,
+        )
 
     def identify(self, facts: Provenance) -> None:
         """Write what makes the numbers from now on."""

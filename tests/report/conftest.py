@@ -288,6 +288,7 @@ PROVENANCE = {
     "torchvision": "0.29.2",
     "device": "cpu",
     "device_name": "Xeon",
+    "instructions": "AVX2",
     "threads": 1,
     "platform": "Linux",
     "started": "2026-01-01T00:00:00+00:00",

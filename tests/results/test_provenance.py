@@ -216,10 +216,11 @@ def test_commit_is_unknown_without_git(repository, monkeypatch):
 def test_provenance_names_versions_and_machine():
     import torch
 
-    facts = collect([], "cpu", "a processor", threads=2)
+    facts = collect([], "cpu", "a processor", "AVX2", threads=2)
     assert facts.torch == torch.__version__.partition("+")[0]
     assert facts.python == sys.version.split()[0]
     assert facts.device_name == "a processor"
+    assert facts.instructions == "AVX2"
     assert facts.threads == 2
     assert facts.started.endswith("+00:00")
     assert facts.finished is None

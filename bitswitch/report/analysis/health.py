@@ -17,6 +17,7 @@ PROVENANCE = {
     "torch": "torch",
     "torchvision": "torchvision",
     "device": "device_name",
+    "instructions": "instructions",
     "threads": "threads",
     "platform": "platform",
 }

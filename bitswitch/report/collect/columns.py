@@ -119,6 +119,7 @@ RUNS = (
     "parameters",
     "threads",
     "device_name",
+    "instructions",
     "negative_share",
     "reflections",
     "data_stamp",
@@ -139,7 +140,7 @@ of, and ``energy_shared``, whether it holds that of others too; ``no_energy``: w
 
 LATER = (
     *("energy_j", "train_energy_j", "energy_source", "energy_shared", "no_energy"),
-    *("embedding_and_head", "switch_s"),
+    *("embedding_and_head", "switch_s", "instructions"),
 )
 """Columns that tables of earlier versions lack; they are read as empty."""
 
@@ -311,7 +312,7 @@ TYPES = dict.fromkeys(NUMBERS, "Int64") | dict.fromkeys(
         *("bitset", "policy", "run", "commit", "code_hash", "variant", "network"),
         *("search", "sensitivity", "budget", "diagnosis", "unit", "sliced", "job", "packed"),
         *("kept", "repeated"),
-        *("energy_source", "no_energy"),
+        *("energy_source", "no_energy", "instructions"),
     ),
     "str",
 )

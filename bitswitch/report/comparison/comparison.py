@@ -1,13 +1,14 @@
 """Cells of two collections of results that differ, and whether beyond what noise explains."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import erfc, hypot, sqrt
 from statistics import fmean
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.errors import ReportError
+from bitswitch.report.analysis import health
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.comparison.cells import Cell, Place, Seed, Value, cells
 from bitswitch.report.statistics import LEVEL, Discordance, discordant, holm, interval, student
@@ -22,6 +23,9 @@ MEANINGS: Mapping[Outcome, str] = {
     "not testable": "of one seed, and how large its noise is was not kept; or of other data",
 }
 """What outcomes say, those first that ask for attention."""
+
+ORIGINS = ("torch", "torchvision", "device", "instructions", "threads")
+"""Facts of the provenance of runs."""
 
 NO_CELL = "no such cell"
 """What is wrong with a side whose suite does not have what the other one has."""
@@ -58,12 +62,22 @@ class Difference:
     why: str = ""
 
 
+class Origin(NamedTuple):
+    """Something that the sides were made with, and that is not the same."""
+
+    title: str
+    left: str
+    right: str
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two collections of results."""
 
     rows: tuple[Difference, ...]
     """Each number once, however many tables show it; what asks for attention first."""
+    origins: tuple[Origin, ...] = ()
+    """What alone may move last digits, and training all others; not the code."""
 
     def of(self, outcome: Outcome) -> list[Difference]:
         """Return the cells with this outcome."""
@@ -104,7 +118,15 @@ def compare(left: Frames, right: Frames) -> Comparison:
     order = list(MEANINGS)
     found = _adjusted([row for row in rows if row is not None])
     found.sort(key=lambda row: (order.index(row.outcome), row.p or 0.0))
-    return Comparison(tuple(found))
+    return Comparison(tuple(found), tuple(_origins(left, right)))
+
+
+def _origins(left: Frames, right: Frames) -> Iterator[Origin]:
+    """Yield what the runs of both sides say they were made with, where they disagree."""
+    ours, theirs = (dict(health.provenance(side)) for side in (left, right))
+    for title in ORIGINS:
+        if title in ours and title in theirs and ours[title] != theirs[title]:
+            yield Origin(title, ours[title], theirs[title])
 
 
 def _states(found: Mapping[Place, Cell]) -> States:

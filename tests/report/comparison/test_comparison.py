@@ -22,7 +22,7 @@ from bitswitch.report.packs import pack
 from bitswitch.spec.run import RunSpec
 from bitswitch.suite.suite import Suite
 from tests.report.claims.test_scorecard import own
-from tests.report.conftest import alrs_of, write_run
+from tests.report.conftest import PROVENANCE, alrs_of, write_run
 
 Command = Callable[..., tuple[int | str, str, str]]
 
@@ -132,6 +132,7 @@ def cell(
 
 def compared(monkeypatch: pytest.MonkeyPatch, left: Cell, right: Cell) -> Difference:
     monkeypatch.setattr(comparing, "cells", lambda side: {side.cell.place: side.cell})
+    monkeypatch.setattr(comparing.health, "provenance", lambda side: [])
     suite = SimpleNamespace(data="embedded")
     sides: list[Any] = [SimpleNamespace(suite=suite, cell=one) for one in (left, right)]
     (row,) = compare(*sides).rows
@@ -229,6 +230,25 @@ def test_a_suite_is_compared_with_a_pack(
         "one side only": 0, "not testable": 0,
     }  # fmt: skip
     assert {"experiment", "outcome", "change", "adjusted"} <= content["cells"][0].keys()
+
+
+def test_what_the_sides_were_made_with_is_said_where_it_differs(
+    bitswitch: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    suite, files = own(seeds=SEEDS), []
+    for name in ("AVX512", "AVX2"):
+        monkeypatch.setitem(PROVENANCE, "instructions", name)
+        monkeypatch.setitem(PROVENANCE, "commit", name)  # of the code, and so no reason
+        made(suite, tmp_path / name, spread)
+        files.append(tmp_path / f"{name}.tar.xz")
+        pack.write(suite, tmp_path / name, files[-1])
+    said = "not made alike: instructions AVX512 on the left, AVX2 on the right"
+    assert said in bitswitch("compare", *files)[1].splitlines()
+    bitswitch("compare", *files, "-o", tmp_path / "page.html")
+    assert said.removeprefix("not ") in (tmp_path / "page.html").read_text()
+    (origin,) = json.loads(bitswitch("compare", *files, "--json")[1])["origins"]
+    assert origin == {"title": "instructions", "left": "AVX512", "right": "AVX2"}
+    assert "made alike" not in bitswitch("compare", files[0], files[0])[1]
 
 
 def test_a_page_shows_what_differs(bitswitch: Command, packs: tuple[Path, Path], tmp_path: Path):
