@@ -26,6 +26,6 @@ def test_every_error_class_has_an_exit_code_of_its_own():
 
 
 def test_the_documented_exit_codes_are_those_of_the_classes():
-    text = (TOP / "docs/howto/interrupted-runs.md").read_text()
+    text = (TOP / "docs/reference/commands.md").read_text()
     listed = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
     assert listed == sorted({kind.exit_code for kind in errors_with_codes()} | {1})
