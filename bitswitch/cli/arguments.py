@@ -18,6 +18,7 @@ SuiteName = Annotated[
 ]
 LISTED_BY = "Identifier, as `bitswitch plan SUITE --json` lists them."
 RunName = Annotated[str, typer.Argument(metavar="RUN", help=LISTED_BY)]
+BegunRun = Annotated[str, typer.Argument(metavar="RUN", help="Name of its folder in RESULTS/runs.")]
 Collected = Annotated[
     str,
     typer.Argument(

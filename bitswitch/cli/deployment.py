@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli.arguments import Results, RunName, find_run
+from bitswitch.cli.arguments import BegunRun, Results, find_run
 
 
 def export(
-    run: RunName,
+    run: BegunRun,
     output: Annotated[Path, typer.Option("--output", "-o", help="File, .safetensors.")],
     results: Results = Path("results"),
 ) -> None:

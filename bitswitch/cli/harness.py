@@ -18,7 +18,7 @@ def lm_eval(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="Identifier, or a model as `bitswitch export` wrote it."
+            metavar="RUN", help="Folder in RESULTS/runs, or a model as `bitswitch export` wrote it."
         ),
     ],
     tasks: Annotated[

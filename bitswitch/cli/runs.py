@@ -14,6 +14,7 @@ import typer
 from bitswitch.cli.arguments import (
     LISTED_BY,
     AsJson,
+    BegunRun,
     Data,
     Device,
     Results,
@@ -225,7 +226,7 @@ def deploy(
         typer.echo(stages.deploy(spec, results, data, device=device))
 
 
-def show(run: RunName, results: Results = Path("results")) -> None:
+def show(run: BegunRun, results: Results = Path("results")) -> None:
     """Print the spec of RUN and how far it is."""
     from bitswitch.runtime import progress
 
