@@ -1,6 +1,7 @@
 """The command line, from the commands themselves."""
 
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any
 
 from typer.main import get_command
@@ -44,8 +45,9 @@ def _section(command: Any, path: str) -> str:
 
 
 def _usage(argument: Any) -> str:
+    words = _words(argument).removesuffix("...")
     several = "..." if argument.nargs != 1 else ""
-    return _words(argument) + several if argument.required else f"[{_words(argument)}]{several}"
+    return words + several if argument.required else f"[{words}]{several}"
 
 
 def _words(parameter: Any) -> str:
@@ -62,5 +64,5 @@ def _default(parameter: Any) -> str:
     value = parameter.default
     if parameter.required:
         return "required"
-    shown = isinstance(value, str | int | float) and value not in ("", False)
+    shown = isinstance(value, str | int | float | PurePath) and value not in ("", False)
     return f"`{value}`" if shown else ""

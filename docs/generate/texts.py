@@ -11,6 +11,8 @@ from typing import Any
 import griffe
 from pydantic import BaseModel
 
+from bitswitch.quant.granularity import Granularity
+
 BOUNDS = {
     "exclusiveMinimum": "> {}",
     "minimum": "≥ {}",
@@ -89,7 +91,7 @@ def keys(schema: dict[str, Any], model: type[BaseModel], linked: frozenset[str])
     rows = []
     for name, about in schema.get("properties", {}).items():
         described = any(key in about for key in ("default", "$ref")) or name not in required
-        default = literal(about["default"]) if "default" in about else ""
+        default = literal(_default(model, name, about)) if "default" in about else ""
         rows.append(
             (
                 f"`{name}`",
@@ -99,6 +101,13 @@ def keys(schema: dict[str, Any], model: type[BaseModel], linked: frozenset[str])
             )
         )
     return table(("key", "value", "default", "meaning"), rows)
+
+
+def _default(model: type[BaseModel], name: str, about: dict[str, Any]) -> object:
+    """Return a default as a suite writes it: the schema knows no words for granularities."""
+    field = model.model_fields.get(name)
+    is_word = field is not None and isinstance(field.default, Granularity)
+    return str(field.default) if is_word else about["default"]
 
 
 @cache

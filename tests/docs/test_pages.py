@@ -92,6 +92,8 @@ def test_every_plugin_and_option_is_documented():
             (section,) = re.findall(rf"^##+ {name}\n(.*?)(?=^##+ |\Z)", page, re.M | re.S)
             for option in registry.load(group, name).Options.model_fields:
                 assert f"| `{option}` |" in section
+    assert '| `weight_granularity` | string | `"per-tensor"` |' in pages["methods"]
+    assert "`{}`" not in pages["methods"]
 
 
 def test_every_key_of_a_suite_is_explained():
@@ -109,6 +111,8 @@ def test_every_command_and_option_stands_on_its_page():
 
     commands = pytest.importorskip("docs.generate.commands")
     page = commands.part()
+    assert "bitswitch validate SUITE...\n" in page
+    assert "| `--results RESULTS` | `results` |" in page
     for name, command in get_command(app).commands.items():
         assert f"### bitswitch {name}" in page
         for parameter in command.params:
