@@ -94,7 +94,7 @@ site: env
 GALLERY := results/expected/mini/report.html
 docs: $(GALLERY)
 	$(MAKE) site
-	@echo "documents: $$PWD/site/index.html"
+	@echo "documents: $$PWD/site/index.html; with search: python -m http.server --directory site"
 
 $(GALLERY): results/reference/mini.tar.xz | env
 	bitswitch report $< --results results/expected
