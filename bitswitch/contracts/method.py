@@ -125,7 +125,7 @@ class PassContext:
 
     current: Pass
     logits: Tensor
-    """[n, outputs], or what else the network gives."""
+    """[n, outputs], or what else the network gives; float32 at least, whatever the precision."""
     targets: Tensor
     """As the task reads them; of a classification class indices [n], or soft targets
     [n, classes]."""

@@ -19,6 +19,7 @@ from bitswitch.contracts.method import (
 from bitswitch.errors import SpecError
 from bitswitch.nn.alrs import mean_clipped
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.quant.grid import at_least_float32
 from bitswitch.runtime.products import multiplying
 from bitswitch.runtime.ranks import Ranks
 from bitswitch.spec.training import TrainingSpec
@@ -281,7 +282,7 @@ def _backward(
     requests: list[HostRequest] = []
     for some, learned, earlier in _parts(parts, step):
         with _products(train_state.training, some.inputs.device):
-            logits = train_state.model(some.inputs)
+            logits = at_least_float32(train_state.model(some.inputs))
         before = EarlierLogits(earlier)
         context = PassContext(
             current,

@@ -159,6 +159,32 @@ def test_products_of_16_bits_leave_weights_scales_and_gradients_in_32(step_info,
     alike(found, plain, 0.05)
 
 
+def test_convolutions_of_16_bits_follow_those_of_32_for_some_steps(step_info):
+    """At four bit-widths, an update after each; 1 % is allowed at first, 5 % later.
+
+    Products round to three digits. What that moves to the next code is carried on by updates.
+    """
+
+    def losses(precision):
+        spec = spec_of(model="resnet8", alrs={"variant": "relative"}, precision=precision)
+        parts = Parts.of(spec.model_copy(update={"bitset": (8, 6, 4, 2)}))
+        model = parts.quantized(parts.float_net(), CPU).train()
+        batch = parts.example(32)
+        model.calibrate([batch.inputs])
+        state = parts.train_state(model, 32)
+        found = [train_step(state, batch, 3e-3, step_info(step)) for step in range(6)]
+        assert {one.dtype for one in model.state_dict().values() if one.is_floating_point()} == {
+            torch.float32
+        }
+        return torch.tensor([[one.loss for one in step] for step in found])
+
+    whole, short = losses("float32"), losses("bfloat16")
+    assert whole[-1, 0] < whole[0, 0] - 0.3  # it learns something to follow
+    assert not torch.equal(short, whole)
+    torch.testing.assert_close(short[0], whole[0], rtol=0.01, atol=0)
+    torch.testing.assert_close(short, whole, rtol=0.05, atol=0)
+
+
 def test_products_of_10_bits_are_those_of_forward_and_backward_on_a_gpu(step_info, plain):
     """A processor has none, and keeps all bits."""
     matmul, seen = torch.backends.cuda.matmul, []

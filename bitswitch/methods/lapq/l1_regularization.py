@@ -15,6 +15,7 @@ from bitswitch.methods.lapq.clip_value import CANDIDATES, Candidates, FittedClip
 from bitswitch.methods.lapq.lapq import evaluations, fit_clips, reach_values
 from bitswitch.methods.lapq.powell import Budget
 from bitswitch.nn.norms.shared import SharedBatchNorm
+from bitswitch.quant.grid import at_least_float32
 from bitswitch.quant.quantizer import Quantizer
 from bitswitch.types import FLOAT_BITS, Strict
 
@@ -105,7 +106,7 @@ class L1Regularization(Method):
             return loss
         # The graph of the first backward pass is kept, and so can be differentiated.
         gradients = torch.autograd.grad(loss, [*weights, *inputs], create_graph=True)
-        norms = torch.stack([gradient.abs().sum() for gradient in gradients])
+        norms = torch.stack([at_least_float32(gradient.abs()).sum() for gradient in gradients])
         pairs = ((weights, options.weight_strength), (inputs, options.activation_strength))
         strengths = [norms.new_full((len(some),), strength) for some, strength in pairs]
         return loss + norms @ torch.cat(strengths)

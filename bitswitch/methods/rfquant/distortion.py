@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bitswitch.quant.grid import at_least_float32
+
 
 class OutputDistortion:
     """Squared differences between the outputs of one pass and those of a kept one.
@@ -56,4 +58,5 @@ class OutputDistortion:
             # A copy: what follows may change the output in place.
             self._kept[name] = output.detach().clone()
         elif name in self._compared and name in self._kept:
-            self._differences.append((output - self._kept[name]).square().mean())
+            squares = (output - self._kept[name]).square()
+            self._differences.append(at_least_float32(squares).mean())

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bitswitch.quant.grid import at_least_float32
 from bitswitch.runtime import transfers
 from bitswitch.runtime.ranks import Ranks
 
@@ -40,8 +41,9 @@ def batch_norm(
         )
     axes = [axis for axis in range(x.dim()) if axis != 1]
     count = x.numel() // x.shape[1] * ranks.count
-    center = ranks.summed(x.sum(axes)) / count
-    moved = x - _spread(center, x)
+    wide = at_least_float32(x)  # sums of 16 bits would lose all but two digits
+    center = ranks.summed(wide.sum(axes)) / count
+    moved = wide - _spread(center, x)
     spread = ranks.summed(moved.square().sum(axes)) / count
     if mean is not None and variance is not None:
         with torch.no_grad():
@@ -50,7 +52,7 @@ def batch_norm(
     result = moved * _spread((spread + eps).rsqrt(), x)
     if weight is not None and bias is not None:
         result = result * _spread(weight, x) + _spread(bias, x)
-    return result
+    return result.to(x.dtype)
 
 
 def _spread(values: Tensor, x: Tensor) -> Tensor:
