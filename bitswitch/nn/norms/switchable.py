@@ -1,14 +1,15 @@
 """Batch normalisation with statistics and affine parameters for every bit-width."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.nn.norms.together import batch_norm
+from bitswitch.nn.switch import ALIGNED
 from bitswitch.quant.per_bit import Key, PerBit, Switchable
 from bitswitch.runtime import transfers
 from bitswitch.runtime.ranks import Ranks
@@ -65,6 +66,7 @@ class SwitchableBatchNorm(Switchable):
             value = getattr(norm, name)
             stacked = None if value is None else torch.stack([value] * len(self.copies))
             self.register_buffer(name, stacked)
+        self._align()
         self._measured: int | None = None  # batches of a recalibration, which goes on
         self.use(self.copies[0])
         self.train(norm.training)
@@ -84,6 +86,13 @@ class SwitchableBatchNorm(Switchable):
         index = self.copies.index(self.copy)
         tables = (getattr(self, name) for name in STATISTICS)
         self._statistics = Statistics(*(None if t is None else t[index] for t in tables))
+
+    def _align(self) -> None:
+        """Let the statistics of every copy begin where a graph may read them."""
+        for name in STATISTICS[:2]:
+            table = getattr(self, name)
+            if table is not None:
+                setattr(self, name, _aligned(table))
 
     def begin_recalibration(self) -> None:
         """Reset the statistics in use; from now on, average evenly over the batches seen.
@@ -129,12 +138,31 @@ class SwitchableBatchNorm(Switchable):
             return 0.0 if batches is None else 1.0 / transfers.to_host(batches)
         return self.momentum
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or cast as every module does, which leaves out what lies between the copies."""
+        super()._apply(fn, recurse)
+        self._align()
+        self.pick()
+        return self
+
     def _load_from_state_dict(
         self, state_dict: MutableMapping[str, Any], prefix: str, *args: Any
     ) -> None:
         """Load as every module does, also what was saved under former names."""
         rename_copies(state_dict, prefix, self.former_names)
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self._align()  # those of a state dict may have been put in their place
+        self.pick()
+
+
+def _aligned(table: Tensor) -> Tensor:
+    """Return ``table`` [copies, channels], or a copy with its rows apart; see ``ALIGNED``."""
+    step = ALIGNED // table.itemsize
+    if table.stride(0) % step == 0:
+        return table
+    channels = table.shape[1]
+    rows = table.new_zeros(len(table), -(-channels // step) * step)[:, :channels]
+    return rows.copy_(table)
 
 
 def rename_copies(

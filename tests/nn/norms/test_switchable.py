@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from bitswitch.nn.norms.switchable import SwitchableBatchNorm
+from bitswitch.nn.switch import ALIGNED
 from tests.nn.small_network import BITSET
 
 NORMS = {
@@ -63,3 +64,31 @@ def test_statistics_in_use_survive_loading_by_assignment():
     torch.testing.assert_close(norm.eval()(x), expected)
     norm.train()(x)
     assert norm.num_batches_tracked.tolist() == [3, 2, 2]
+
+
+@pytest.mark.parametrize("channels", [5, 8, 58])
+def test_what_a_graph_reads_of_statistics_is_aligned_at_every_bit_width(channels):
+    """Kernels for GPUs that are compiled for such an address read any other wrongly."""
+    norm = SwitchableBatchNorm(nn.BatchNorm2d(channels), BITSET)
+
+    def check():
+        assert norm.running_mean.shape == (len(BITSET), channels)
+        for bits in BITSET:
+            norm.switch(bits)
+            mean, variance, _ = norm._statistics
+            assert mean.data_ptr() % ALIGNED == variance.data_ptr() % ALIGNED == 0
+            assert mean.is_contiguous()
+
+    check()
+    norm.running_mean.copy_(torch.arange(len(BITSET) * channels).view(len(BITSET), channels))
+    state = norm.state_dict()
+    norm.to(torch.float64).to(torch.float32)
+    check()
+    assert torch.equal(norm.running_mean, state["running_mean"])
+    plain = {name: value.clone().contiguous() for name, value in state.items()}
+    before = plain["running_mean"].clone()
+    norm.load_state_dict(plain, assign=True)
+    check()
+    norm(torch.randn(4, channels, 2, 2))
+    changed = (norm.running_mean != before).any(1)
+    assert changed.tolist() == [bits == norm.copy for bits in BITSET]
