@@ -72,6 +72,8 @@ def prepare_compilation() -> None:
 
     - Compiled code is kept in a folder of the user's own.
     - The straight-through function is handed to the compiler whole, which traces it faster.
+    - Kernels for GPUs divide as eager ones do. By itself the compiler takes an approximation, off
+      by up to two units in the last place, and a tie between two codes hangs on the last place.
     - The instruction sets that the processor reports are believed; trying each with a program
       of its own takes a third of a cold start. ``TORCHINDUCTOR_VEC_ISA_OK`` overrides that.
     """
@@ -82,5 +84,7 @@ def prepare_compilation() -> None:
     source = "".join(map(inspect.getsource, TRACED))
     name = f"{ste.on_grid.__module__}.{ste.on_grid.__name__}"
     config.unsafe_marked_cacheable_functions[name] = hashlib.sha256(source.encode()).hexdigest()
+    if hasattr(config, "eager_numerics"):  # releases of torch before have no such choice
+        config.eager_numerics.division_rounding = True
     if config.cpp.vec_isa_ok is None:
         config.cpp.vec_isa_ok = True
