@@ -159,6 +159,17 @@ def resolve(device: str) -> "torch.device":
     return found
 
 
+def make_current(device: "torch.device") -> None:
+    """Let what names no device mean this one: pinned memory, pickled messages, counted memory.
+
+    Does nothing where ``device`` is the processor, or has no index: then it is current already.
+    """
+    if device.type == "cuda" and device.index is not None:
+        import torch
+
+        torch.cuda.set_device(device)
+
+
 def _resolved(device: str) -> "torch.device":
     """Return the device that ``device`` names, for ``resolve``."""
     import torch
@@ -181,11 +192,15 @@ def _unusable(why: str, count: int) -> DeviceError:
     """Return the error for a GPU that is wanted and that torch cannot use."""
     import torch
 
+    cuda = torch.version.cuda
+    built = (
+        f"it is, for CUDA {cuda}: a driver older than that hides all GPUs" if cuda else "it is not"
+    )
     return DeviceError(
         f"{why}, but torch {torch.__version__} sees "
         f"{count or 'no'} GPU{'s' if count > 1 else ''} here.\n"
         f"  Check nvidia-smi, {VISIBLE} ({os.environ.get(VISIBLE, 'not set')}) and that this "
-        f"torch is built for CUDA (it is {'' if torch.version.cuda else 'not '}so);\n"
+        f"torch is built for CUDA ({built});\n"
         f"  or use the processor: --device cpu, for Snakemake --config device=cpu"
     )
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bitswitch.errors import RanksError, SpecError
+from bitswitch.runtime.devices import make_current
 
 PATIENCE = timedelta(minutes=30)
 """For another rank, which may be writing a checkpoint."""
@@ -49,8 +50,7 @@ class Ranks:
             yield cls()
             return
         kind = "nccl" if device.type == "cuda" else "gloo"
-        if kind == "nccl":
-            torch.cuda.set_device(device)  # where torch puts what has no device: pickled messages
+        make_current(device)
         torch.distributed.init_process_group(kind, timeout=PATIENCE)
         try:
             yield cls(torch.distributed.get_rank(), torch.distributed.get_world_size())

@@ -48,6 +48,7 @@ class Job(ABC):
         self, folder: Path, spec: Strict | None, execution: Execution, began: Instant
     ) -> None:
         torch.set_num_threads(execution.threads)
+        devices.make_current(execution.device)
         self.folder = folder
         self.spec_file = spec
         self.execution = execution

@@ -43,6 +43,7 @@ class Clock:
     """
 
     def __init__(self, device: "torch.device", began: Instant) -> None:
+        self.device = device
         self.on_gpu = device.type == "cuda"
         self.kind = "wall" if self.on_gpu else "cpu"
         self.spent: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "other": 0.0, "wall": 0.0}
@@ -80,7 +81,7 @@ class Clock:
 
     def peak_memory_mib(self) -> float:
         """Return the peak so far: of allocated GPU memory, or of the process."""
-        self._peak_mib = max(self._peak_mib, _peak_memory_mib(self.on_gpu))
+        self._peak_mib = max(self._peak_mib, _peak_memory_mib(self.device))
         return self._peak_mib
 
     def state_dict(self) -> dict[str, Any]:
@@ -96,10 +97,10 @@ class Clock:
             self.spent[phase] += state[phase]
 
 
-def _peak_memory_mib(on_gpu: bool) -> float:
-    if on_gpu:
+def _peak_memory_mib(device: "torch.device") -> float:
+    if device.type == "cuda":
         import torch
 
-        return torch.cuda.max_memory_allocated() / 2**20
+        return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / KIB_PER_MIB if sys.platform != "darwin" else peak / 2**20

@@ -15,3 +15,15 @@ def test_only_what_is_held_at_once_counts():
 
     assert round(peak_memory_mib(one_after_the_other, CPU)) == 4
     assert round(peak_memory_mib(all_at_once, CPU)) == 12
+
+
+def test_a_gpu_is_asked_for_its_own_peak(monkeypatch):
+    held = {torch.device("cuda:1"): 2**20}
+    for name in ("memory_allocated", "max_memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda device=None: held[device])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device=None: held[device])
+
+    def work():
+        held[torch.device("cuda:1")] += 5 * 2**20
+
+    assert peak_memory_mib(work, torch.device("cuda:1")) == 5

@@ -12,7 +12,13 @@ import torch
 
 from bitswitch.errors import DeviceError, LockError
 from bitswitch.runtime import devices
-from bitswitch.runtime.devices import claimed_gpus, product_name, resolve, training_slots
+from bitswitch.runtime.devices import (
+    claimed_gpus,
+    make_current,
+    product_name,
+    resolve,
+    training_slots,
+)
 from bitswitch.runtime.gpus import VISIBLE
 from bitswitch.runtime.locks import try_lock
 
@@ -71,6 +77,16 @@ def test_an_absent_gpu_says_what_to_do(monkeypatch, device):
         resolve(device)
 
 
+@pytest.mark.parametrize(
+    ("cuda", "said"), [("13.2", "it is, for CUDA 13.2: a driver older"), (None, "it is not")]
+)
+def test_a_torch_that_sees_no_gpu_says_what_driver_it_needs(monkeypatch, cuda, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    with pytest.raises(DeviceError, match=re.escape(said)):
+        resolve("cuda")
+
+
 @pytest.mark.usefixtures("exact")
 def test_an_index_too_high_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -97,6 +113,16 @@ def test_auto_never_leaves_a_gpu_that_is_meant_for_the_processor(monkeypatch, gp
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match=rf"{re.escape(why)}.*sees no GPU(.*\n)*.*--device cpu"):
         resolve("auto")
+
+
+@pytest.mark.parametrize(
+    ("device", "current"), [("cpu", None), ("meta", None), ("cuda", None), ("cuda:1", 1)]
+)
+def test_a_gpu_with_an_index_is_what_no_name_means(monkeypatch, device, current):
+    found = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: found.append(device.index))
+    make_current(torch.device(device))
+    assert found == ([] if current is None else [current])
 
 
 def test_processors_have_a_name():

@@ -47,6 +47,13 @@ def test_a_gpu_run_is_timed_by_the_wall():
     assert clock.read()["train"] >= 0.05
 
 
+def test_peak_memory_is_that_of_the_gpu_of_the_run(monkeypatch):
+    """Not of the one that torch takes where none is named, which is the first."""
+    peaks = {torch.device("cuda:1"): 3 * 2**20}
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: peaks[device])
+    assert Clock(torch.device("cuda:1"), Instant.now()).peak_memory_mib() == 3
+
+
 def test_time_before_the_clock_counts_from_the_beginning():
     began = Instant.now()
     spin(0.03)

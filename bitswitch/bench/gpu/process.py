@@ -146,12 +146,11 @@ def main(name: str, device: str, deadline: str, file: str) -> None:
     import torch
 
     from bitswitch.bench.gpu.setting import Finding, Setting
-    from bitswitch.runtime.devices import resolve
+    from bitswitch.runtime.devices import make_current, resolve
 
     torch.set_num_threads(1)  # as the workflow trains
     setting = Setting(resolve(device), float(deadline))
-    if setting.device.index is not None:
-        torch.cuda.set_device(setting.device)
+    make_current(setting.device)
     module = importlib.import_module(f"bitswitch.bench.gpu.{name}")
     measure: Callable[[Setting], Iterator[Finding]] = module.measure
     with Path(file).open("a") as lines:
