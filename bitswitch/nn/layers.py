@@ -1,10 +1,9 @@
 """Convolution and linear layers that quantize their weight and their input."""
 
-import torch
 from torch import Tensor, nn
 
 from bitswitch.nn.kinds import shape_of
-from bitswitch.nn.recompute import quantized_again_in_backward
+from bitswitch.nn.recompute import quantized_again_in_backward, quantized_input
 from bitswitch.nn.switch import BitSwitch
 from bitswitch.quant import per_bit
 from bitswitch.quant.quantizer import Quantizer
@@ -71,9 +70,7 @@ class QuantizedLayer(nn.Module):
         width = self.activation_switch.width
         if width is None:
             return self.apply_weight(x, weight)
-        # Where products take 16 bits, codes and scales do not: 8 bits of code need more.
-        x = x.float() if x.dtype is torch.bfloat16 else x
-        quantized = self.activation_quantizer(x, width)
+        quantized = quantized_input(self.activation_quantizer, x, width)
         with quantized_again_in_backward(self.activation_quantizer, x, width, quantized):
             return self.apply_weight(quantized, weight)
 

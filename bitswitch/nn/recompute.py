@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from bitswitch.nn.norms.switchable import STATISTICS
 from bitswitch.quant.quantizer import Quantizer, Width
 
-_whole_block: ContextVar[bool] = ContextVar("whole_block", default=False)
-"""Whether a whole block is computed again, so that its layers keep nothing of their own."""
+_once: ContextVar[bool] = ContextVar("once", default=False)
+"""Whether layers keep what they have quantized, say because a whole block is computed again."""
 
 
 def checkpoint_blocks(net: nn.Module, names: Iterable[str]) -> None:
@@ -51,11 +51,18 @@ class _Again:
         return output
 
     def _alone(self, x: Tensor, *rest: Any) -> Tensor:
-        token = _whole_block.set(True)
-        try:
+        with quantized_once():
             return self.plain(x, *rest)
-        finally:
-            _whole_block.reset(token)
+
+
+@contextmanager
+def quantized_once() -> Iterator[None]:
+    """Let layers inside keep what they have quantized, as compiled ones with convolutions do."""
+    token = _once.set(True)
+    try:
+        yield
+    finally:
+        _once.reset(token)
 
 
 @contextmanager
@@ -73,6 +80,27 @@ def _uncounted(block: nn.Module) -> Iterator[None]:
             data.copy_(before)
 
 
+def quantized_input(quantizer: Quantizer, x: Tensor, width: Width) -> Tensor:
+    """Return ``x`` on its grid, in the precision in which it will be multiplied.
+
+    Where products take 16 bits, codes and scales do not: 8 bits of code need more. For the gradient
+    autograd saves the 16 bits of ``x``, which the layer before usually keeps anyway.
+
+    Args:
+        quantizer: Of the input.
+        x: Input of a layer.
+        width: At which width.
+    """
+    if x.dtype is not torch.bfloat16:
+        return quantizer(x, width)
+    wide = x.float()
+    if torch.compiler.is_compiling():
+        return quantizer(wide, width)
+    with _in_place_of(wide, x.detach().float):
+        quantized: Tensor = quantizer(wide, width)
+    return quantized.to(x.dtype) if _multiplies_in_16_bits(x.device) else quantized
+
+
 def quantized_again_in_backward(
     quantizer: Quantizer, x: Tensor, width: Width, quantized: Tensor
 ) -> AbstractContextManager[Any]:
@@ -85,22 +113,37 @@ def quantized_again_in_backward(
         quantizer: Deterministic; it is called again in backward.
         x: What was quantized.
         width: At which width.
-        quantized: ``quantizer(x, width)``.
+        quantized: ``quantized_input(quantizer, x, width)``.
     """
     if torch.compiler.is_compiling() or not torch.is_grad_enabled() or quantized is x:
         return nullcontext()
-    if _whole_block.get():
+    if _once.get():
         return nullcontext()
-    copy, source = quantized.data_ptr(), x.detach()
+    source, dtype = x.detach(), quantized.dtype
+
+    @torch.no_grad()
+    def again() -> Tensor:
+        wide = source.float() if source.dtype is torch.bfloat16 else source
+        found: Tensor = quantizer(wide, width)
+        return found.to(dtype)
+
+    return _in_place_of(quantized, again)
+
+
+def _in_place_of(value: Tensor, make: Callable[[], Tensor]) -> AbstractContextManager[Any]:
+    """Return a context in which autograd saves nothing of ``value``, which ``make`` gives again."""
+    copy = value.data_ptr()
 
     def pack(saved: Tensor) -> Tensor | tuple[torch.Size, tuple[int, ...]]:
         return (saved.shape, saved.stride()) if saved.data_ptr() == copy else saved
 
     def unpack(kept: Tensor | tuple[torch.Size, tuple[int, ...]]) -> Tensor:
-        if isinstance(kept, Tensor):
-            return kept
-        with torch.no_grad():
-            again: Tensor = quantizer(source, width)
-        return again.as_strided(*kept)
+        return kept if isinstance(kept, Tensor) else make().as_strided(*kept)
 
     return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+
+
+def _multiplies_in_16_bits(device: torch.device) -> bool:
+    """Return whether products on ``device`` would round their operands to 16 bits by themselves."""
+    kind = device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from bitswitch.conversion import quantized_layer
-from bitswitch.nn.recompute import checkpoint_blocks, quantized_again_in_backward
+from bitswitch.nn.recompute import checkpoint_blocks, quantized_once
 from bitswitch.testing.subject import CLASSES, IMAGES, PICTURES, Subject, quantized, take_step
 from bitswitch.training.distillation import Distillation
 from bitswitch.training.state import TrainState
@@ -41,16 +41,51 @@ def test_gradients_are_those_of_keeping_the_copy(kind, channels_last, monkeypatc
     assert all(a is k is None or torch.equal(a, k) for a, k in zip(again, kept, strict=True))
 
 
-def test_only_the_input_is_kept():
-    make, shape = LAYERS["convolution"]
-    layer, x = make(), torch.rand(shape, requires_grad=True)
-    quantized = layer.activation_quantizer(x, layer.activation_switch.width)
-    width = layer.activation_switch.width
-    kept = []
-    outer = torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t)
-    with outer, quantized_again_in_backward(layer.activation_quantizer, x, width, quantized):
-        layer.apply_weight(quantized, layer.weight)
-    assert all(t.data_ptr() != quantized.data_ptr() for t in kept)
+def held(layer, x):
+    """Return what a layer gives, and the bytes that are held for its gradient.
+
+    Hooks of autograd would not tell: of several only the innermost are called.
+    """
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=kinds, profile_memory=True) as profiler:
+        output = layer(x)
+    events = profiler.profiler.kineto_results.events()
+    moved = sum(event.nbytes() for event in events if event.name() == "[memory]")
+    return output, moved - output.numel() * output.element_size()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_only_the_input_is_kept(kind):
+    make, shape = LAYERS[kind]
+    layer, x = make(), torch.rand((512, *shape[1:]), requires_grad=True)
+    weights = 4 * layer.weight.numel() + 1024
+    assert held(layer, x)[1] <= weights < 4 * x.numel()
+    with quantized_once():
+        assert held(layer, x)[1] >= 4 * x.numel()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_products_of_16_bits_keep_no_more_than_the_16_bits_of_the_input(kind):
+    make, shape = LAYERS[kind]
+    torch.manual_seed(0)
+    layer = make()
+    x = torch.rand((512, *shape[1:])).bfloat16().requires_grad_()
+    parameters = [x, *(p for p in layer.parameters() if p.requires_grad)]
+    weights = 6 * layer.weight.numel() + 1024  # what was quantized of them, in 32 and in 16 bits
+
+    def autocast():
+        return torch.autocast("cpu", torch.bfloat16)
+
+    with autocast():
+        output, kept = held(layer, x)
+    assert kept <= weights < x.numel()
+    found = torch.autograd.grad(output.float().square().sum(), parameters, allow_unused=True)
+    with autocast(), quantized_once():
+        whole, more = held(layer, x)
+    assert more >= kept + 2 * x.numel()
+    expected = torch.autograd.grad(whole.float().square().sum(), parameters, allow_unused=True)
+    assert torch.equal(output, whole)
+    assert all(f is e is None or torch.equal(f, e) for f, e in zip(found, expected, strict=True))
 
 
 def test_nothing_happens_without_gradients():
