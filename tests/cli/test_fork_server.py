@@ -14,6 +14,7 @@ from bitswitch.cli import client as clients
 from bitswitch.cli import fork_server
 from bitswitch.spec.run import Choice
 
+TOP = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are served on Linux alone")
 
 SERVER = """
@@ -232,3 +233,29 @@ print([name for name in {slow} if name in sys.modules])
 def test_what_is_called_lean_needs_no_slow_library():
     command = [sys.executable, "-c", IMPORTS.format(slow=fork_server.SLOW)]
     assert subprocess.check_output(command, text=True) == "[]\n"
+
+
+UNTOUCHED = """
+import os
+import torch
+asked = []
+for name in ("_cuda_init", "_cuda_getDeviceCount"):
+    setattr(torch._C, name, lambda name=name: asked.append(name) or 0)
+torch.cuda._lazy_init = lambda: asked.append("_lazy_init")
+from importlib import import_module
+from pathlib import Path
+from bitswitch.cli import fork_server
+for name in fork_server.PRELOADED:
+    import_module(name)
+runs = import_module("bitswitch.suite.suite").load_suite(Path("config/suites/mini.yaml")).runs
+for name in {*fork_server.libraries(list(runs.values())), *fork_server.SLOW}:
+    import_module(name)
+print(asked)
+"""
+
+
+@pytest.mark.slow
+def test_the_server_never_asks_for_a_gpu():
+    """A child of a process that has looked at a GPU cannot use any."""
+    command = [sys.executable, "-c", UNTOUCHED]
+    assert subprocess.check_output(command, text=True, cwd=TOP) == "[]\n"
