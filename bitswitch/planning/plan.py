@@ -243,8 +243,8 @@ def _notes(suite: Suite, gpu: bool) -> list[str]:
     notes += _network_notes(suite)
     if not gpu:
         notes.append(
-            f"hours of a GPU that is not here: bitswitch plan {suite.name} --device cuda, or "
-            f"--assume and one of {', '.join(known().devices)}"
+            "hours of a GPU that is not here: the same command with --assume and one of "
+            f"{', '.join(known().devices)}"
         )
     return notes
 

@@ -102,7 +102,7 @@ def test_the_text_names_tables_totals_and_assumptions():
         assert part.title in text
     assert "each run once" in text
     assert "GPU hours" not in text
-    assert "hours of a GPU that is not here: bitswitch plan paper --device cuda" in text
+    assert "hours of a GPU that is not here: the same command with --assume and one of t4" in text
     assert "h100" in text
     assert "resnet50 on imagenet" in text
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -79,7 +80,9 @@ class ClaimRow:
     """What that takes, in words; nothing where it is not known."""
 
 
-def scorecard(frames: Frames, names: Collection[str] = ()) -> list[ClaimRow]:
+def scorecard(
+    frames: Frames, names: Collection[str] = (), suite: str | None = None
+) -> list[ClaimRow]:
     """Return the claims of the publication and of the suite with their verdicts, in order.
 
     All are judged together, whichever are returned.
@@ -87,8 +90,9 @@ def scorecard(frames: Frames, names: Collection[str] = ()) -> list[ClaimRow]:
     Args:
         frames: Collected results.
         names: Identifiers of those to return; none: all.
+        suite: What commands call the suite, a path say; None: its name.
     """
-    card = _Card(frames)
+    card = _Card(frames, suite or frames.suite.name)
     known = known_claims(frames.suite)
     return [row for row in card.rows(known) if not names or row.id in names]
 
@@ -103,8 +107,9 @@ def table(rows: list[ClaimRow]) -> pd.DataFrame:
 class _Card:
     """Judges all claims about one suite."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: Frames, called: str) -> None:
         self.suite = frames.suite
+        self._called = called
         self._measures = Measures(frames)
         self._ended = costs.Ended.of(frames)
 
@@ -147,7 +152,7 @@ class _Card:
         unit = "" if isinstance(found, str) else found.scale.unit
         other = None if covered else covering(name, self.suite)
         cost = self._cost(name, claim) if covered else costs.elsewhere(name, claim, other)
-        command = _command(name, self.suite.name if covered else other)
+        command = _command(name, self._called if covered else other)
         return replace(row, unit=unit, missing=len(pairs), command=command, cost=cost)
 
     def _measured(self, name: str, claim: ClaimSpec, found: Finding, judged: Judgement) -> ClaimRow:
@@ -179,7 +184,7 @@ class _Card:
             cells=tuple(map(_path, spots)),
             runs=tuple(dict.fromkeys(run for some in runs for run in some)),
             missing=len(found.missing),
-            command=_command(name, self.suite.name) if waiting else None,
+            command=_command(name, self._called) if waiting else None,
             cost=self._cost(name, claim) if waiting else "",
         )
 
@@ -301,7 +306,7 @@ def _path(spot: Spot) -> str:
 
 def _command(name: str, suite: str | None) -> str | None:
     """Return what runs all that a claim needs."""
-    return suite and f"snakemake --cores 2 --config suite={suite} claims={name}"
+    return suite and f"snakemake --cores 2 --config suite={quote(suite)} claims={name}"
 
 
 def as_json(row: ClaimRow) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_a_seed_that_is_missing_can_be_run(bitswitch: Command, measured: Path, r
     out = bitswitch("claims", measured, "--results", results, "--json", "--id", "right")[1]
     (row,) = json.loads(out)["claims"]
     assert row["seeds"] == 11
-    assert row["command"].endswith("--config suite=tiny claims=right")
+    assert row["command"].endswith(f"--config suite={measured} claims=right")
     assert row["cost"] == "1 run of 3 epochs in all"
 
 
