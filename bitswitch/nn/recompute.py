@@ -91,13 +91,13 @@ def quantized_input(quantizer: Quantizer, x: Tensor, width: Width) -> Tensor:
         x: Input of a layer.
         width: At which width.
     """
-    if x.dtype is not torch.bfloat16:
-        return quantizer(x, width)
-    wide = x.float()
-    if torch.compiler.is_compiling():
-        return quantizer(wide, width)
-    with _in_place_of(wide, x.detach().float):
+    is_short = x.dtype is torch.bfloat16
+    wide = x.float() if is_short else x
+    if not is_short or torch.compiler.is_compiling():
         quantized: Tensor = quantizer(wide, width)
+        return quantized
+    with _in_place_of(wide, x.detach().float):
+        quantized = quantizer(wide, width)
     return quantized.to(x.dtype) if _multiplies_in_16_bits(x.device) else quantized
 
 
