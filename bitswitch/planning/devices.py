@@ -35,6 +35,8 @@ class Work(NamedTuple):
     fused_kernels: float = 0.0
     host_kernels: float = 0.0
     """Of the fused ones, those that no graph captures."""
+    host_s: float = 0.0
+    """What Python takes besides launching these, where passes are captured."""
 
     def __add__(self, other: object) -> "Work":
         """Return both, one after the other."""
@@ -70,6 +72,10 @@ class Attainable(Strict):
     """What the host takes to launch a kernel."""
     captured_kernel_s: PositiveFloat
     """Of the shortest kernel, on the device."""
+    captured_layer_s: PositiveFloat
+    """What Python takes for a layer that may be quantized, in a pass that a graph replays."""
+    captured_switch_s: PositiveFloat
+    """The same besides, for one whose bit-width switches."""
 
 
 class Device(Strict):
@@ -136,20 +142,25 @@ def roofline(on: Device, work: Work, precision: str, mode: Mode) -> Duration:
     """Return how long ``work`` takes at least: its operations, its bytes, or its launches.
 
     Where several runs share the GPU, the time is that of one, divided by what they overlap: hosts
-    launch side by side, but the device does one thing at a time.
+    launch side by side, but the device does one thing at a time. While it replays what was
+    captured, the host prepares the next pass; so it takes no longer than launching all by itself.
     """
     left = known().attainable
     share = HALF if precision == "bfloat16" else 1.0
-    other, kernels, launched = work.other_bytes, work.kernels, work.kernels
+    other, kernels = work.other_bytes, work.kernels
+    launch_s = max(left.eager_kernel_s / mode.runs, left.captured_kernel_s)
+    launches_s = kernels * launch_s
     if mode.captured:
         other, kernels = min(other, work.fused_bytes), min(kernels, work.fused_kernels)
         launched = min(kernels, work.host_kernels)
-    host_s = max(left.eager_kernel_s / mode.runs, left.captured_kernel_s)
+        replayed_s = (kernels - launched) * left.captured_kernel_s
+        replayed_s = max(replayed_s, work.host_s / mode.runs)
+        launches_s = min(launches_s, launched * launch_s + replayed_s)
     rate = on.flops.get(precision, on.flops["float32"])
     terms: dict[Bound, float] = {
         "flop": work.flops / (rate * left.flops),
         "bytes": (work.product_bytes * share + other) / (on.bandwidth * left.bandwidth),
-        "launches": launched * host_s + (kernels - launched) * left.captured_kernel_s,
+        "launches": launches_s,
     }
     bound = max(terms, key=lambda name: terms[name])
     return Duration(terms[bound], bound)
@@ -163,5 +174,7 @@ def roofline_note(on: Device) -> str:
         f"roofline: the longest of flop, bytes and launches of a pass, at {left.flops:.0%} of "
         f"{rates} TFLOP/s and {left.bandwidth:.0%} of {on.bandwidth / 1e12:.2f} TB/s "
         f"({on.source}); {left.eager_kernel_s * 1e6:.0f} us for the host to launch a kernel, "
-        f"{left.captured_kernel_s * 1e6:.0f} us for the device to run the shortest"
+        f"{left.captured_kernel_s * 1e6:.0f} us for the device to run the shortest; of a captured "
+        f"pass, {left.captured_layer_s * 1e6:.0f} us of Python for a layer, and "
+        f"{left.captured_switch_s * 1e6:.0f} more where it switches"
     )

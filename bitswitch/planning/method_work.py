@@ -14,6 +14,7 @@ from bitswitch.contracts.method import StepInfo
 from bitswitch.conversion import quantize
 from bitswitch.nn.dataflow import FirstLast
 from bitswitch.nn.model import QuantizedModel
+from bitswitch.nn.recompute import quantized_once
 from bitswitch.planning.devices import Work
 from bitswitch.planning.probe import tell
 from bitswitch.planning.traffic import EXAMPLES, Traffic
@@ -75,7 +76,23 @@ class _Step(NamedTuple):
 
     @classmethod
     def of(cls, run: RunSpec, linear: bool, layers: int) -> "_Step":
-        """Take a step of ``run`` on a stand-in of so many switchable layers."""
+        """Take a step of ``run`` on a stand-in of so many switchable layers.
+
+        Where convolutions are compiled, what was quantized is kept for the backward pass; eager
+        layers, and compiled networks without convolutions, quantize it again.
+        """
+        eager = cls._taken(run, linear, layers)
+        if linear:
+            return eager
+        with quantized_once():
+            compiled = cls._taken(run, linear, layers)
+        return eager._replace(
+            weights=_compiled_as(eager.weights, compiled.weights),
+            values=_compiled_as(eager.values, compiled.values),
+        )
+
+    @classmethod
+    def _taken(cls, run: RunSpec, linear: bool, layers: int) -> "_Step":
         parts = Parts.of(run)
         batch = _batch(parts)
         net = _stand_in(parts, batch, linear, layers)
@@ -99,6 +116,15 @@ class _Step(NamedTuple):
             one.policy is None for one in parts.method.passes(run.training, info, state.layers)
         )
         return cls(weights, values, flops, updates.steps / passes, recurs)
+
+
+def _compiled_as(eager: Work, compiled: Work) -> Work:
+    """Return ``eager`` with what a compiler fuses as in ``compiled``."""
+    return eager._replace(
+        fused_bytes=compiled.fused_bytes,
+        fused_kernels=compiled.fused_kernels,
+        host_kernels=compiled.host_kernels,
+    )
 
 
 def method_work(run: RunSpec, linear: bool) -> MethodWork:

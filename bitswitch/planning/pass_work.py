@@ -4,7 +4,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bitswitch.errors import BitswitchError
-from bitswitch.planning.devices import Work
+from bitswitch.planning.devices import Work, known
 from bitswitch.planning.networks import (
     built,
     dataset_facts,
@@ -24,8 +24,10 @@ RECOMPUTED = 4 / 3
 """Work of a trained example whose activations are computed again, for one without."""
 MOVED_BY_UPDATE = {"sgd": 5, "adam": 7, "adamw": 7}
 """Numbers per parameter that an update reads and writes: itself, its gradient, moments."""
-UPDATE_KERNELS = {"sgd": 2, "adam": 2, "adamw": 2}
-"""Those of weights, and those of scales."""
+UPDATE_KERNELS = {"sgd": 1, "adam": 2, "adamw": 2}
+"""For each group of parameters: the fused one, and where steps are counted, one for that."""
+WEIGHT_GROUPS, SCALE_GROUPS = 2, 1
+"""Weights decay, biases and batch norms do not; see ``training.updates.optimizers``."""
 METHOD_RECIPE = {"update", "record_scale_gradients", "distillation", "scale_step", "scale_guard"}
 """Keys of a recipe whose values decide what a method adds."""
 METHOD_SWITCHES = ("alrs", "label_smoothing", "clip_value", "clip_norm")
@@ -69,8 +71,23 @@ def pass_work(run: RunSpec, trained: bool = True) -> Work:
     if not trained:
         return work
     work = work.times(RECOMPUTED) if training.checkpoint_activations else work
+    work = work._replace(host_s=parts * _python_s(run))
     size = 4 * network_size(run)["parameters"] * MOVED_BY_UPDATE[training.optimizer]
-    return work + Work.moving(size, UPDATE_KERNELS[training.optimizer]).times(updates)
+    return work + Work.moving(size, _update_kernels(run)).times(updates)
+
+
+def _python_s(run: RunSpec) -> float:
+    """Return what the host does in a captured pass besides launching kernels."""
+    layers, left = float_layers(run), known().attainable
+    switched = 0 if run.is_float else len(layers.quantized)
+    return len(layers.quantized) * left.captured_layer_s + switched * left.captured_switch_s
+
+
+def _update_kernels(run: RunSpec) -> int:
+    """Return the kernels of one update, which no graph captures."""
+    weights, scales = run.training.optimizer, run.training.scale_optimizer
+    kernels = WEIGHT_GROUPS * UPDATE_KERNELS[weights]
+    return kernels + (0 if run.is_float else SCALE_GROUPS * UPDATE_KERNELS[scales or weights])
 
 
 def is_bare(run: RunSpec) -> bool:

@@ -35,6 +35,19 @@ def test_the_host_launches_what_no_graph_captures():
     assert roofline(H100, work, "float32", Mode()).time_s == 1000 * LEFT.eager_kernel_s
 
 
+def test_python_takes_its_time_while_the_device_replays():
+    """Not longer than it takes to launch every kernel of an eager pass."""
+    work = Work(kernels=1000, fused_kernels=100, host_kernels=30, host_s=3e-3)
+    launched = 30 * LEFT.eager_kernel_s
+    assert roofline(H100, work, "float32", CAPTURED).time_s == pytest.approx(launched + 3e-3)
+    four = roofline(H100, work, "float32", Mode(True, 4)).time_s
+    assert four == pytest.approx((launched + 3e-3) / 4)
+    assert roofline(H100, work._replace(host_s=1.0), "float32", CAPTURED).time_s == pytest.approx(
+        1000 * LEFT.eager_kernel_s
+    )
+    assert roofline(H100, work, "float32", Mode()).time_s == 1000 * LEFT.eager_kernel_s
+
+
 def test_hosts_launch_side_by_side_and_the_device_does_one_thing_at_a_time():
     work = Work(kernels=1000)
     two, many = (roofline(H100, work, "float32", Mode(runs=runs)).time_s for runs in (2, 1000))
