@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bitswitch.report.figures.drawing import colour
+from bitswitch.report.figures.points import Point, compressed
 
 WIDTH, HEIGHT = 440, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 38
@@ -12,25 +13,23 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 38
 Curve = Sequence[tuple[float, float]]
 
 
-class Spot(NamedTuple):
-    """One value, where it is drawn."""
-
-    x: float
-    y: float
-    text: str
-
-
 class Line(NamedTuple):
     """One curve."""
 
     label: str
     colour: str
-    spots: tuple[Spot, ...]
+    spots: tuple[Point, ...]
+    """Where values are drawn."""
 
     @property
     def path(self) -> str:
         """As ``points`` of an SVG polyline."""
         return " ".join(f"{spot.x:.1f},{spot.y:.1f}" for spot in self.spots)
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """What all values say, and where each stands and what it says itself."""
+        return next(compressed(self.spots))
 
 
 class Tick(NamedTuple):
@@ -70,7 +69,8 @@ def chart(title: str, curves: Mapping[int, Curve]) -> Chart | None:
 
     def line(bits: int, curve: Curve) -> Line:
         name = f"{bits} bits"
-        spots = (Spot(across(x), up(y), f"{name} · epoch {x:g} · {y:.4g}") for x, y in curve)
+        tip = f"{name} · epoch {{}} · {{}}"
+        spots = (Point(across(x), up(y), tip, (f"{x:g}", f"{y:.4g}")) for x, y in curve)
         return Line(name, colour(bits), tuple(spots))
 
     return Chart(

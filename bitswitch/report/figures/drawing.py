@@ -106,7 +106,11 @@ def share_legend(drawn: "FigureBase", panels: Iterable["Axes"]) -> None:
 
 
 def save(
-    drawn: "Figure", path: Path, title: str = "", suffixes: Collection[str] = SUFFIXES
+    drawn: "Figure",
+    path: Path,
+    title: str = "",
+    suffixes: Collection[str] = SUFFIXES,
+    about: str = "",
 ) -> list[Path]:
     """Write ``drawn`` as PDF, PNG and SVG beside each other; return their paths.
 
@@ -117,6 +121,7 @@ def save(
         path: Of the files, any suffix.
         title: What the figure shows, for those who cannot see it.
         suffixes: Of the files that are wanted.
+        about: How to read it, for the same.
     """
     from matplotlib.text import Text
 
@@ -133,7 +138,7 @@ def save(
         drawn.savefig(content, format=suffix, metadata=_NO_DATES[suffix])
         data = content.getvalue()
         if suffix == "svg":
-            data = inlined(data.decode(), path.stem, title or path.stem, told).encode()
+            data = inlined(data.decode(), path.stem, title or path.stem, told, about).encode()
         paths.append(path.with_suffix(f".{suffix}"))
         write_bytes(paths[-1], data)
     return paths

@@ -101,7 +101,8 @@ def write(
         )
     drawn = known[name]
     with drawing.style():
-        return drawing.save(drawn.draw(frames), folder / "figures" / name, drawn.title, suffixes)
+        figure, path = drawn.draw(frames), folder / "figures" / name
+        return drawing.save(figure, path, drawn.title, suffixes, drawn.caption)
 
 
 def write_all(

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 ROW_IN, PANEL_IN, REST_IN = 0.17, 0.4, 0.95
 """Height of a row, of what surrounds a panel, and of the names of layers, inches."""
 
+SHADE = 0.75
+"""Of a colour on white."""
+
+INK = "#111111"
+"""Of numbers on a colour: black is what follows the page, which may be dark."""
+
 CAPTION = (
     "Bit-width of every layer from the input, one row per sub-net, of the first training seed and "
     "the first seed of each search; on the right what it reaches on the test split, or that it is "
@@ -97,16 +103,15 @@ def draw(frames: Frames, experiment: str, network: str) -> "Figure":
 
 def _draw_panel(axes: "Axes", panel: Panel) -> None:
     """Draw one row of coloured cells per sub-net, its bit-widths printed in them."""
-    from matplotlib.colors import to_rgb
-
-    axes.imshow([[to_rgb(drawing.colour(b)) for b in row.bits] for row in panel.rows], alpha=0.75)
+    axes.imshow([[_shade(bits) for bits in row.bits] for row in panel.rows])
     axes.set_aspect("auto")
     axes.grid(visible=False)
     if len(panel.layers) <= NAMED_LAYERS:
         axes.set_xticks(range(len(panel.layers)), panel.layers, rotation=90, fontsize=5.5)
         for at, row in enumerate(panel.rows):
             for layer, bits in enumerate(row.bits):
-                axes.text(layer, at, str(bits), ha="center", va="center", fontsize=6)
+                number = axes.text(layer, at, str(bits), ha="center", va="center", color=INK)
+                number.set_fontsize(6)
     else:
         axes.set_xlabel("layer, from the input")
     axes.set_yticks(range(len(panel.rows)), [row.title for row in panel.rows])
@@ -116,12 +121,20 @@ def _draw_panel(axes: "Axes", panel: Panel) -> None:
         axes.text(place, at, row.found, va="center", fontsize=6.5, clip_on=False)
 
 
+def _shade(bits: int) -> tuple[float, float, float]:
+    """Return the colour of a bit-width, light enough for ``INK`` on it."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = (1 - SHADE * (1 - part) for part in to_rgb(drawing.colour(bits)))
+    return red, green, blue
+
+
 def _add_legend(figure: "Figure", shown: list[Panel]) -> None:
     """Say which colour is which bit-width."""
     from matplotlib.patches import Patch
 
     used = sorted({bits for panel in shown for row in panel.rows for bits in row.bits})
-    handles = [Patch(color=drawing.colour(b), alpha=0.75, label=f"{b} bits") for b in used[::-1]]
+    handles = [Patch(color=_shade(b), label=f"{b} bits") for b in used[::-1]]
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
 
 

@@ -1,10 +1,19 @@
-"""A figure as SVG that a page can hold: text as text, colours of the page, values to point at."""
+"""A figure as SVG that a page can hold: text as text, colours of the page, values to point at.
 
-import re
-from collections.abc import Iterable
+What matplotlib writes is four times as long as it needs to be: places are relative ones on a grid
+that is finer than a screen shows, looks that are used again are classes, names are short.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from string import ascii_lowercase
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
+from zlib import crc32
 
-from bitswitch.report.figures.points import Point
+from bitswitch.report.figures.points import Point, compressed
+from bitswitch.report.figures.svg_paths import DIGITS, coarse, relative
 
 COLOURS = {
     "#000000": "currentColor",
@@ -19,56 +28,163 @@ COLOURS = {
 FONTS = "DejaVu Sans, Verdana, sans-serif"
 """Verdana has the same widths."""
 
-RADIUS = 3.5
-"""Of what can be pointed at, in points."""
+PLACES = {"x": DIGITS, "y": DIGITS, "width": DIGITS, "height": DIGITS, "transform": DIGITS + 1}
+"""Attributes of numbers, besides paths, and their digits behind the point."""
 
-_INSIDE = re.compile(r"<svg [^>]*viewBox=\"0 0 ([\d.]+) ([\d.]+)\"[^>]*>(.*)</svg>", re.DOTALL)
-_LEFT_OUT = re.compile(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", re.DOTALL)
-_IDENTIFIER = re.compile(r' id="([^"]*)"')
-_REFERENCE = re.compile(r'(url\(#|href="#)([^")]+)')
-_COLOUR = re.compile("|".join(COLOURS))
-_FONT = re.compile(r"; font-family: 'DejaVu Sans'")
-_USED = re.compile(r"<use [^>]*>")
-_STROKE = re.compile(r"stroke[a-z-]*: [^;\"]*(?:; )?")
-"""What is used has it of its own."""
-_LONG = re.compile(r"-?\d+\.\d{3,}")
-_STYLE = re.compile(r'style="[^"]*"')
-_UNTURNED = re.compile(r' transform="rotate\(-?0 [^)]*\)"')
-_SPACE = re.compile(r"\s*\n\s*")
+SHAPES = 2
+"""Digits behind the point of what is drawn many times, e.g. markers: it is small."""
+
+_LEFT_OUT = ("metadata", "style")
 
 
-def inlined(drawn: str, name: str, title: str, points: Iterable[Point]) -> str:
+def inlined(drawn: str, name: str, title: str, points: Iterable[Point], about: str = "") -> str:
     """Return an SVG element that may stand beside others in one page, or alone in a file.
 
     Args:
         drawn: SVG as matplotlib writes it, text as text.
-        name: Of the figure; no other has it. All identifiers begin with it.
+        name: Of the figure; no other has it. All identifiers begin with a checksum of it.
         title: What it shows.
         points: Places with a text for whoever points at them.
+        about: How to read it, for those who cannot see it.
     """
-    found = _INSIDE.search(drawn)
-    assert found is not None, "matplotlib writes an SVG element with a viewBox"
-    width, height, content = float(found[1]), float(found[2]), _LEFT_OUT.sub("", found[3])
-    used = {target for _, target in _REFERENCE.findall(content)}
-    content = _IDENTIFIER.sub(
-        lambda one: f' id="{name}-{one[1]}"' if one[1] in used else "", content
+    root = ElementTree.fromstring(drawn)
+    width, height = (float(size) for size in root.attrib["viewBox"].split()[2:])
+    scope = f"s{crc32(name.encode()):x}"
+    _strip(root)
+    _rename(root, scope)
+    for element in root.iter():
+        _shorten(element)
+    shapes = {path for defined in root.iter("defs") for path in defined.iter("path")}
+    for path in root.iter("path"):
+        path.set("d", relative(path.attrib["d"], SHAPES if path in shapes else DIGITS))
+    _unwrap(root)
+    rules = _classed(root, scope)
+    content = "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
+    content = content.replace(" />", "/>")
+    told = "".join(
+        f"<g data-tip={quoteattr(tip)} data-at={quoteattr(places)}/>\n"
+        for tip, places in compressed(points, width, height)
     )
-    content = _REFERENCE.sub(rf"\g<1>{name}-\g<2>", content)
-    content = _COLOUR.sub(lambda one: COLOURS[one[0]], content)
-    content = _FONT.sub("", content).replace("xlink:href", "href")
-    content = _USED.sub(lambda one: _STROKE.sub("", one[0]), content)
-    content = _LONG.sub(lambda one: f"{float(one[0]):.2f}", content)
-    content = _SPACE.sub("\n", _UNTURNED.sub("", content))
-    content = _STYLE.sub(lambda one: one[0].replace("; ", ";").replace(": ", ":"), content)
-    targets = "".join(
-        f'<circle cx="{width * one.x:.1f}" cy="{height * one.y:.1f}" r="{RADIUS}" '
-        f"data-tip={quoteattr(one.text)}/>\n"
-        for one in points
-    )
+    described = f"<desc>{escape(about)}</desc>" if about else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="group" '
-        f'aria-label={quoteattr(title)} fill="currentColor" font-family="{FONTS}" '
-        f'stroke-linejoin="round">\n'
-        f'<title>{escape(title)}</title><g aria-hidden="true">{content}</g>'
-        f'<g class="points" fill-opacity="0">\n{targets}</g>\n</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" id="{scope}" '
+        f'viewBox="0 0 {width:g} {height:g}" role="group" aria-label={quoteattr(title)} '
+        f'fill="currentColor" font-family="{FONTS}" stroke-linejoin="round">\n'
+        f"<title>{escape(title)}</title>{described}\n<style>{rules}</style>\n"
+        f'<g aria-hidden="true">{content}</g>\n'
+        f'<g class="points" fill-opacity="0">\n{told}</g>\n</svg>\n'
     )
+
+
+def _strip(root: Element) -> None:
+    """Remove namespaces, what describes the file, and space between elements."""
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        attributes = {_local(key): value for key, value in element.attrib.items()}
+        element.attrib.clear()
+        element.attrib.update(attributes)
+        for child in [one for one in element if _local(one.tag) in _LEFT_OUT]:
+            element.remove(child)
+        if not (element.text or "").strip():
+            element.text = None
+        element.tail = None
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def _rename(root: Element, scope: str) -> None:
+    """Give short names to what is used, and none to what is not."""
+    used: dict[str, str] = {}
+
+    def renamed(found: str) -> str:
+        return used.setdefault(found, f"{scope}-{len(used)}")
+
+    for element in root.iter():
+        if (target := element.get("href", "")).startswith("#"):
+            element.set("href", f"#{renamed(target[1:])}")
+        if clip := element.get("clip-path"):
+            element.set("clip-path", f"url(#{renamed(clip[5:-1])})")
+    for element in root.iter():
+        if (found := element.attrib.pop("id", None)) in used:
+            element.set("id", used[found])
+
+
+def _shorten(element: Element) -> None:
+    """Shorten the look and the place of one element."""
+    for key in PLACES.keys() & element.attrib:
+        element.set(key, coarse(element.attrib[key], PLACES[key]))
+    if element.get("transform", "").startswith(("rotate(0 ", "rotate(-0 ")):
+        del element.attrib["transform"]
+    if style := element.get("style"):
+        element.set("style", _look(style, is_copy=element.tag == "use"))
+
+
+def _look(style: str, is_copy: bool) -> str:
+    """Return a look in the colours of the page.
+
+    Args:
+        style: As matplotlib writes it.
+        is_copy: Of something that is used, which has its own strokes.
+    """
+    kept = []
+    for part in style.split(";"):
+        key, _, value = (text.strip() for text in part.partition(":"))
+        if not key or key == "font-family" or (is_copy and key.startswith("stroke")):
+            continue
+        for colour, own in COLOURS.items():
+            value = value.replace(colour, own)
+        kept.append(f"{key}:{coarse(value)}")
+    return ";".join(kept)
+
+
+def _unwrap(parent: Element) -> None:
+    """Let what stands in groups that say nothing stand by itself."""
+    for child in parent:
+        _unwrap(child)
+    parent[:] = [one for child in parent for one in _opened(child)]
+
+
+def _opened(child: Element) -> Iterator[Element]:
+    if child.tag != "g" or child.attrib:
+        yield child
+    else:
+        yield from child
+
+
+def _classed(root: Element, scope: str) -> str:
+    """Turn looks that are used again into classes; return the rules for them.
+
+    Args:
+        root: Whose elements are changed.
+        scope: Identifier of what the rules are for.
+    """
+    looks = Counter(style for element in root.iter() if (style := element.get("style")))
+    again = (style for style, count in looks.most_common() if count > 1)
+    names = {style: _letters(at) for at, style in enumerate(again)}
+    for element in root.iter():
+        style = element.attrib.pop("style", "")
+        if style in names:
+            element.set("class", names[style])
+        elif style:
+            element.set("style", style)
+    for group in root.iter("g"):
+        if "class" not in group.attrib and len({one.get("class") for one in group}) == 1:
+            _lift(group)
+    return "".join(f"#{scope} .{name}{{{style}}}" for style, name in names.items())
+
+
+def _lift(group: Element) -> None:
+    """Give the look that all elements of a group share to the group."""
+    look = group[0].get("class")
+    if look and all(one.tag == "use" for one in group):
+        group.set("class", look)
+        for one in group:
+            del one.attrib["class"]
+
+
+def _letters(number: int) -> str:
+    """Return a, b, ..., z, ba, bb, ... for 0, 1, ..."""
+    rest, last = divmod(number, len(ascii_lowercase))
+    return (_letters(rest) if rest else "") + ascii_lowercase[last]

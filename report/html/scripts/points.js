@@ -1,13 +1,31 @@
 // The values in a figure: pointed at, or reached by the tab key, from where arrows go on.
 {
-  bubble.on("[data-tip]", (point) => [bubble.element("p", point.dataset.tip)]);
-  for (const group of document.querySelectorAll("g.points")) group.firstElementChild?.setAttribute("tabindex", 0);
-  const steps = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" };
+  // A line says what all its values say, then where each stands and what it says itself.
+  for (const line of document.querySelectorAll(".points > [data-at]")) {
+    const words = line.dataset.tip.split("{}");
+    const fields = line.dataset.at.split("|");
+    for (let at = 0; at < fields.length; at += words.length + 1) {
+      const [x, y, ...values] = fields.slice(at, at + words.length + 1);
+      const point = document.createElementNS(line.namespaceURI, "circle");
+      const text = words.map((word, number) => word + (values[number] ?? "")).join("");
+      const told = { cx: x, cy: y, r: 3.5, role: "img", "aria-label": text, tabindex: -1 };
+      for (const [name, value] of Object.entries(told)) point.setAttribute(name, value);
+      point.dataset.tip = text;
+      line.append(point);
+    }
+    delete line.dataset.at;
+    delete line.dataset.tip;
+  }
+  bubble.on("circle[data-tip]", (point) => [bubble.element("p", point.dataset.tip)]);
+  for (const group of document.querySelectorAll("g.points")) group.querySelector("circle")?.setAttribute("tabindex", 0);
+  const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 };
   addEventListener("keydown", (event) => {
-    const point = event.target.closest?.("[data-tip]");
-    const next = point?.[steps[event.key]];
-    if (!next) return;
+    const point = event.target.closest?.("circle[data-tip]");
+    if (!point || !steps[event.key]) return;
+    const all = [...point.closest(".points").querySelectorAll("circle")];
+    const next = all[all.indexOf(point) + steps[event.key]];
     event.preventDefault();
+    if (!next) return;
     point.setAttribute("tabindex", -1);
     next.setAttribute("tabindex", 0);
     next.focus();

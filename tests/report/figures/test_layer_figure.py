@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from bitswitch.report.analysis import subnets
 from bitswitch.report.collect.frames import Frames
@@ -39,6 +41,17 @@ def test_operands_that_differ_have_a_row_each(frames: Frames):
     )[0].rows
     assert [row.title for row in rows[:2]] == ["ILP, w", "ILP, a"]
     assert rows[1].bits == [8, 8, 8, 8]
+
+
+def luminance(colour) -> float:
+    parts = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in colour]
+    return float(np.dot((0.2126, 0.7152, 0.0722), parts))
+
+
+@pytest.mark.parametrize("bits", [8, 7, 6, 4, 3, 2])
+def test_numbers_stand_out_from_the_colour_below_them_on_any_page(bits: int):
+    ink, shade = luminance(to_rgb(layer_figure.INK)), luminance(layer_figure._shade(bits))
+    assert (shade + 0.05) / (ink + 0.05) >= 4.5
 
 
 def test_the_figure_names_layers_and_suite(frames: Frames):
