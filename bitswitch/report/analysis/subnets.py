@@ -6,7 +6,7 @@ import pandas as pd
 
 from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.effort import Effort
-from bitswitch.report.analysis.values import Sample
+from bitswitch.report.analysis.values import Origin, Sample
 from bitswitch.report.collect.columns import COSTS
 from bitswitch.report.collect.frames import Frames
 
@@ -125,20 +125,23 @@ def sample_of(rows: pd.DataFrame, role: str, metric: Metric) -> Sample:
         metric: The headline.
     """
     values: dict[int, float] = {}
-    failed = []
-    names = ["status", "where", "images", role, *(f"{role}_{one}" for one in ABOUT)]
-    told = rows[names].astype(object)
+    failed, origins = [], []
+    about = [role, *(f"{role}_{one}" for one in ABOUT)]
+    told = rows[["seed", "search_seed", "search", "status", "where", "images", *about]]
+    told = told.astype(object)
     blank = told.where(told.notna(), None).to_dict("records")
     any_has_it = rows[f"{role}_status"].notna().any()
     for at, row in enumerate(blank if any_has_it else ()):
         status = row[f"{role}_status"] or row["status"]
-        if row[role] is not None:
-            values[at] = float(row[role])
+        value = None if row[role] is None else float(row[role])
+        origins.append(Origin.of(row, value, status))
+        if value is not None:
+            values[at] = value
         elif status != "complete":
             why = row[f"{role}_where"] or row["where"] or ""
             failed.append((status, why, row[f"{role}_measured"]))
     images = next((int(row["images"]) for row in blank if row["images"] is not None), None)
-    return Sample(values, tuple(failed), images, metric, unit="sub-nets")
+    return Sample(values, tuple(failed), images, metric, "sub-nets", tuple(origins))
 
 
 def values_of(rows: pd.DataFrame, column: str) -> Sequence[float]:

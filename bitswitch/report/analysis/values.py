@@ -48,12 +48,35 @@ class Place(NamedTuple):
 class Origin(NamedTuple):
     """One value of a sample, and where it comes from."""
 
-    seed: int
+    seeds: str
+    """Of the training, and of the search that found the sub-net."""
     value: float | None
-    """None where the run has none that counts."""
+    """None where the job has none that counts."""
     status: str
-    run: str
-    """Identifier."""
+    job: str
+    """Identifier of the run, or of the search."""
+
+    @classmethod
+    def of(cls, row: "Row", value: float | None, status: str) -> "Origin":
+        """Return that of a value.
+
+        Args:
+            row: Has seed and run; search and search_seed where a search found it.
+            value: See above.
+            status: Likewise.
+        """
+        return cls(seeds_of(row), value, status, str(row.get("search") or row["run"]))
+
+
+def seeds_of(row: "Row") -> str:
+    """Return what tells a job from those that differ in seeds or in the epoch alone.
+
+    >>> seeds_of({"seed": 1, "search_seed": None}), seeds_of({"seed": 0, "search_seed": 2})
+    ('seed 1', 'seed 0, search seed 2')
+    """
+    further = {"search seed": row.get("search_seed"), "epoch": row.get("epoch")}
+    told = (f"{name} {int(value)}" for name, value in further.items() if not pd.isna(value))
+    return ", ".join((f"seed {int(row['seed'])}", *told))
 
 
 @dataclass(frozen=True)
@@ -353,4 +376,4 @@ def _sample(rows: list[Row], images: Mapping[Any, int], metric: Metric) -> Sampl
 
 def _origin(row: Row) -> Origin:
     value = row["value"] if row["status"] == "complete" else None
-    return Origin(int(row["seed"]), value, row["status"], row["run"])
+    return Origin.of(row, value, row["status"])

@@ -9,7 +9,7 @@ from bitswitch.report.analysis import health, methods
 from bitswitch.report.claims import scorecard as claims
 from bitswitch.report.collect.columns import TABLES
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.document import exact, pdf, run_pages, scorecard
+from bitswitch.report.document import exact, job_lists, pdf, run_pages, scorecard
 from bitswitch.report.document.progress import Progress
 from bitswitch.report.figures import figures
 from bitswitch.report.render import marks, page
@@ -49,8 +49,7 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
         interval=marks.INTERVAL,
         material=frames.material,
         summary=health.summary(frames),
-        runs=health.lines(frames),
-        problems=health.problems(frames),
+        jobs=job_lists.lists(frames),
         provenance=health.provenance(frames),
         spec=(folder / "suite.yaml").read_text(),
         pages=f"{run_pages.FOLDER}/",

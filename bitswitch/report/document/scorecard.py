@@ -13,7 +13,7 @@ from bitswitch.report.claims.evidence import ALLOWED, EXCEPTIONS, TIMES
 from bitswitch.report.claims.scorecard import ClaimRow
 from bitswitch.report.claims.vocabulary import EMBEDDED, MEANINGS, NO_EVIDENCE
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.render import latex, page
+from bitswitch.report.render import behind, latex, page
 from bitswitch.report.render.scorecard import Group, Link, Row, Scorecard, style
 from bitswitch.report.render.table import Footnotes, anchor
 from bitswitch.report.statistics import VERDICTS
@@ -64,7 +64,15 @@ def write(frames: Frames, folder: Path) -> list[Path]:
 
 def as_html(card: Scorecard) -> str:
     """Return a scorecard as a section of a page."""
-    return page.render("scorecard/scorecard.html.j2", card=card, style=style)
+    runs = dict.fromkeys(name for row in card.rows for name in row.runs)
+    numbers = {name: number for number, name in enumerate(runs)}
+    return page.render(
+        "scorecard/scorecard.html.j2",
+        card=card,
+        style=style,
+        runs=behind.coded(runs),
+        numbered=lambda some: behind.spans(map(numbers.__getitem__, some)),
+    )
 
 
 def as_latex(card: Scorecard) -> list[str]:

@@ -8,8 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bitswitch.report.render.assets import asset
+from bitswitch.report.render.behind import Behind
 from bitswitch.report.render.rows import bits, rows
-from bitswitch.report.render.table import Entry, Table
+from bitswitch.report.render.table import Table
 
 EARLY = "scripts/theme.js"
 """Runs before anything is shown."""
@@ -17,7 +18,10 @@ EARLY = "scripts/theme.js"
 LIBRARIES = ("vendor/sortable-tablesort/sortable.js",)
 """See ``report/html/vendor/README.md``."""
 
-SCRIPTS = ("bubble", "cells", "points", "sorting", "filters", "copying", "printing", "pages")
+SCRIPTS = (
+    *("bubble", "jobs", "cells", "points", "sorting", "filters", "copying", "printing", "pages"),
+    "watching",
+)
 """In the order in which they run; each does nothing where a page has nothing for it."""
 
 OF_RUNS = ("here", "bubble", "points")
@@ -62,22 +66,12 @@ def document(template: str, scripts: Sequence[str] = SCRIPTS, **content: Any) ->
 
 def table(content: Table) -> str:
     """Return ``content`` as an HTML ``figure`` element without style."""
-    return render("tables/table.html.j2", table=content, rows=rows, bits=bits, behind=_behind)
+    return render(
+        "tables/table.html.j2", table=content, rows=rows, bits=bits, behind=Behind.of(content)
+    )
 
 
 @cache
 def _asset(name: str) -> Markup:
     """Return a file of ``report/html/``, as it is."""
     return Markup(asset("html", *name.split("/")).read_text(encoding="utf-8"))
-
-
-def _behind(entry: Entry) -> Markup:
-    """Return the attributes by which a script tells what is behind a cell."""
-    if entry.detail is None:
-        return Markup()
-    about = entry.detail
-    values = "|".join(f"{one.name};{one.text};{one.run}" for one in about.values)
-    told = {"n": about.count, "interval": about.interval, "values": values}
-    return Markup().join(
-        Markup(' data-{}="{}"').format(name, text) for name, text in told.items() if text
-    )

@@ -32,8 +32,9 @@ class Row:
     """Of the line itself, or of the one above that it says more of."""
     is_first: bool
     """Whether it bears the label."""
-    keys: tuple[str, ...]
-    """What it is sorted by, per column after the labels; rows that stay together have the same."""
+    keys: tuple[str, ...] | None
+    """What it is sorted by, per column after the labels; None: by that of the row above, with which
+    it stays together."""
     is_run: bool
     """Whether any of the rows that stay together shows what this suite ran."""
 
@@ -74,7 +75,8 @@ def rows(section: Section) -> Iterator[Row]:
         lines = [section.lines[at] for at in together]
         keys, is_run = _keys(lines, section.width), any(map(_is_run, lines))
         for at, line in zip(together, lines, strict=True):
-            yield Row(line, labels[at], starts[at], keys, is_run)
+            own = keys if at == together[0] else None
+            yield Row(line, labels[at], starts[at], own, is_run)
 
 
 def _is_run(line: Line) -> bool:

@@ -38,7 +38,7 @@ class Value(NamedTuple):
     text: str
     """What was measured, or what became of it."""
     run: str
-    """Identifier of the run."""
+    """Identifier of the job: a run, a search or a sensitivity."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Detail:
     """What is behind a cell, for readers who ask."""
 
     count: str
-    """How many values there are, and of what."""
+    """How many values there are, and of what, e.g. ``3 seeds``."""
     interval: str = ""
     """Of the mean, 95 %."""
     values: tuple[Value, ...] = ()
@@ -96,6 +96,8 @@ class Line:
     """Title of the method, by which pages filter; empty: they never hide the line for it."""
     distilled: bool | None = None
     """Whether it learns from soft targets; None: that is no question here."""
+    detail: Detail | None = None
+    """What is behind all entries that have none of their own."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,17 @@ from bitswitch.report.analysis.training_times import Clock, Saving
 from bitswitch.report.analysis.values import paired, printed_title
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
-from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.render.table import (
+    DASH,
+    Detail,
+    Entry,
+    Footnotes,
+    Group,
+    Line,
+    Section,
+    Table,
+)
+from bitswitch.report.tables import entries
 from bitswitch.report.tables.energy_entry import KWH_J, WH_J, energy
 from bitswitch.report.tables.kind import TableKind
 
@@ -104,12 +114,20 @@ class _Section:
         bitsets = dict.fromkeys(map(published.bitset_title, printed))
         if self.clock:
             bitsets |= dict.fromkeys(self.clock.bitsets)
-        lines = [Line("separate", "", (*self._printed("separate"), *self._separate()))]
-        lines += [
-            Line(bitset, "", (*self._printed(bitset.strip("{}")), *self._joint(bitset)))
-            for bitset in bitsets
-        ]
+        shown = (*self._printed("separate"), *self._separate())
+        alone = entries.jobs(self.clock.separate, "run", "runs") if self.clock else None
+        lines = [Line("separate", "", shown, detail=alone)]
+        for bitset in bitsets:
+            shown = (*self._printed(bitset.strip("{}")), *self._joint(bitset))
+            lines.append(Line(bitset, "", shown, detail=self._behind(bitset)))
         return Section(self.title, self._about(), self.groups, tuple(lines), network=self.title)
+
+    def _behind(self, bitset: str) -> Detail | None:
+        """Return the joint trainings of a bit set."""
+        if self.clock is None:
+            return None
+        joint = self.clock.joint
+        return entries.jobs(joint[joint.bitset == bitset], "run", "runs")
 
     def _about(self) -> str:
         parts = []

@@ -1,6 +1,7 @@
 """Deployed networks by their place in a suite, and the sections of tables about them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import pandas as pd
 
@@ -8,6 +9,7 @@ from bitswitch.report.analysis.subnets import PLACE
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section
+from bitswitch.report.tables import entries
 
 Groups = Callable[[Network], tuple[Group, ...]]
 Lines = Callable[[pd.DataFrame], Iterable[Line]]
@@ -40,7 +42,9 @@ def sections(values: Values, groups_of: Groups, lines: Lines) -> Iterator[Sectio
                     title = Entry(values.recipe.variants[str(variant)].title, tone="note", span=1)
                     blank = [Entry()] * (sum(len(one.columns) for one in groups) - 1)
                     listed.append(Line("", "", (title, *blank), rule=True))
-                listed += lines(group)
+                statuses = values.frames.deployments[["run", "status"]].drop_duplicates("run")
+                behind = entries.jobs(group.merge(statuses, on="run"), "run", "deployed networks")
+                listed += (replace(line, detail=behind) for line in lines(group))
             yield Section(
                 f"{network.title}, {bitset}",
                 network.data,

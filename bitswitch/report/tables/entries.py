@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+import pandas as pd
+
 from bitswitch.contracts.metric import Metric
 from bitswitch.report import statistics
-from bitswitch.report.analysis.values import Place, Sample
+from bitswitch.report.analysis.values import Place, Sample, seeds_of
 from bitswitch.report.collect import published
 from bitswitch.report.collect.headline import number
 from bitswitch.report.render.marks import Mark
@@ -48,17 +50,30 @@ def detail(sample: Sample) -> Detail | None:
     ends = [number(sample.metric, sample.metric.unscaled(end)) for end in found or ()]
     values = (
         Value(
-            f"seed {one.seed}",
+            one.seeds,
             one.status if one.value is None else number(sample.metric, one.value),
-            one.run,
+            one.job,
         )
         for one in sample.origins
     )
     return Detail(
-        f"n = {len(sample.values)}{of} {sample.unit}",
+        f"{len(sample.values)}{of} {sample.unit}",
         f"[{', '.join(ends)}]" if ends else "",
         tuple(values),
     )
+
+
+def jobs(rows: pd.DataFrame, identifier: str, unit: str) -> Detail | None:
+    """Return what is behind a line of numbers about jobs; None without any.
+
+    Args:
+        rows: With columns seed and status, and search_seed where there is one.
+        identifier: Column that names the jobs, each of which is told once.
+        unit: What they are.
+    """
+    found = rows.dropna(subset=identifier).drop_duplicates(identifier).to_dict("records")
+    values = tuple(Value(seeds_of(row), str(row["status"]), str(row[identifier])) for row in found)
+    return Detail(f"{len(values)} {unit}", values=values) if values else None
 
 
 def spread(deviation: float | None, count: str, metric: Metric) -> str:

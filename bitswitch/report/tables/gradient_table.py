@@ -8,6 +8,7 @@ from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect import published
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.tables import entries
 from bitswitch.report.tables.kind import TableKind, table_of
 
 CLAIM = "C31"
@@ -111,11 +112,14 @@ def _lines(
         yield Line(recipe.title, "", (missing, *[Entry()] * (len(columns) - 1)))
         return
     sizes = {int(str(bits)): float(one.mean_abs.mean()) for bits, one in rows.groupby("bits")}
+    statuses = values.frames.runs[["run", "status"]]
+    behind = entries.jobs(rows[["seed", "run"]].merge(statuses, on="run"), "run", "runs")
     seeds = f"({rows.seed.nunique()})"
     for factor in (True,) if as_printed else (True, False):
         found = ratios(sizes, factor)
         cells = tuple(Entry(f"{ratio:.3g}", below=seeds) for ratio in found.values())
-        yield Line(recipe.title if factor else "the same, divided by 2^(h-b)", "", cells)
+        title = recipe.title if factor else "the same, divided by 2^(h-b)"
+        yield Line(title, "", cells, detail=behind)
 
 
 KIND = TableKind(build)

@@ -10,6 +10,7 @@ from bitswitch.report.analysis.health import memory
 from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_table import metric_words
 from bitswitch.report.tables.kind import TableKind, table_of
 from bitswitch.text import duration
@@ -76,13 +77,15 @@ def _lines(values: Values, network: Network, footnotes: Footnotes) -> Iterator[L
         trained = [_training_times(values, network, one) for one in (str(variant), "float")]
         joint, alone = trained
         cells = _scoring(values.frames, rows, footnotes)
+        behind = entries.jobs(rows, "sensitivity", "scored networks")
         if cells is None:
             missing = Entry(DASH, marks=(footnotes.mark("not run to the end"),))
-            yield Line(label, str(plugin), (missing, *[Entry()] * 9))
+            yield Line(label, str(plugin), (missing, *[Entry()] * 9), detail=behind)
             continue
         time = fmean(rows.time_s.dropna())
         shares = (_share(time, times) for times in (alone, joint))
-        yield Line(label, str(plugin), (*cells, _time(alone), _time(joint), *shares))
+        shown = (*cells, _time(alone), _time(joint), *shares)
+        yield Line(label, str(plugin), shown, detail=behind)
 
 
 def _scoring(frames: Frames, rows: pd.DataFrame, footnotes: Footnotes) -> Entries | None:

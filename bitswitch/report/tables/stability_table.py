@@ -10,6 +10,7 @@ from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
 from bitswitch.report.statistics import interval
+from bitswitch.report.tables import entries
 from bitswitch.report.tables.kind import TableKind, table_of
 
 NOTES = (
@@ -56,7 +57,8 @@ def _section(values: Values, network: Network, footnotes: Footnotes) -> Section:
     compared = stability(found, frames.scores)
     names = tuple("trained" if epoch == TRAINED else f"epoch {epoch}" for epoch in epochs)
     groups = (Group("rank correlation with epoch 0", names), Group("", ("layers",)))
-    lines = tuple(_lines(values, uses.merge(found, on="sensitivity"), compared, epochs, footnotes))
+    scored = uses.merge(found.drop(columns=["bitset", "seed"]), on="sensitivity")
+    lines = tuple(_lines(values, scored, compared, epochs, footnotes))
     return Section(network.title, network.data, groups, lines, network=network.title)
 
 
@@ -73,7 +75,12 @@ def _lines(
         numbers = own.epoch.fillna(TRAINED)
         cells = [_entry(own[numbers == epoch], footnotes) for epoch in epochs]
         layers = "/".join(str(count) for count in dict.fromkeys(own.layers))
-        yield Line(values.recipe.variants[str(variant)].title, str(plugin), (*cells, Entry(layers)))
+        yield Line(
+            values.recipe.variants[str(variant)].title,
+            str(plugin),
+            (*cells, Entry(layers)),
+            detail=entries.jobs(rows, "sensitivity", "scored networks"),
+        )
 
 
 def _entry(rows: pd.DataFrame, footnotes: Footnotes) -> Entry:

@@ -10,7 +10,7 @@ from bitswitch.report.analysis.health import memory
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
-from bitswitch.report.tables import deployed
+from bitswitch.report.tables import deployed, entries
 from bitswitch.report.tables.energy_entry import WH_J, energy
 from bitswitch.report.tables.kind import TableKind, table_of
 from bitswitch.results.deployments import SWITCHES
@@ -170,7 +170,13 @@ def _training(values: Values, footnotes: Footnotes) -> Iterator[Section]:
         for bitset, group in found[found.network == network.name].groupby("bitset", sort=False):
             both = [frames.runs[frames.runs.run.isin(set(ids))] for ids in (floats, group.run)]
             cells = (*map(_peak, both), *(energy(one, WH_J, footnotes) for one in both))
-            lines.append(Line(f"{network.title}, {bitset}", "", cells))
+            trained = rows.loc[rows.run.isin(set(group.run)), ["seed", "run"]].drop_duplicates(
+                "run"
+            )
+            behind = entries.jobs(
+                trained.merge(both[1][["run", "status"]], on="run"), "run", "runs"
+            )
+            lines.append(Line(f"{network.title}, {bitset}", "", cells, detail=behind))
     if lines:
         yield Section("training", "", TRAINING, tuple(lines))
 

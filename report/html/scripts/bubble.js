@@ -67,5 +67,5 @@ const bubble = (() => {
   function element(name, text, settings = {}) {
     return Object.assign(document.createElement(name), { textContent: text }, settings);
   }
-  return { on, element, hide };
+  return { on, element, hide, isOpen: () => place !== null };
 })();

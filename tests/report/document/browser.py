@@ -73,6 +73,15 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=path.resolve().as_uri())
+        self.loaded()
+
+    def reload(self) -> None:
+        """Load the same page anew, as a reader does."""
+        self.call("Page.reload")
+        self.loaded()
+
+    def loaded(self) -> None:
+        """Wait until the next page is there."""
         while self._hear().get("method") != "Page.loadEventFired":
             pass
 
@@ -87,6 +96,17 @@ class Page:
         )
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
+
+    def accessible(self, script: str) -> dict[str, str]:
+        """Return role, name and description that aids are told of the element of an expression."""
+        found = self.call("Runtime.evaluate", expression=script)["result"]["objectId"]
+        nodes = self.call("Accessibility.getPartialAXTree", objectId=found, fetchRelatives=False)
+        return _said(nodes["nodes"][0])
+
+    def all_accessible(self) -> list[dict[str, str]]:
+        """Return the same of all that aids are told of."""
+        nodes = self.call("Accessibility.getFullAXTree")["nodes"]
+        return [_said(node) for node in nodes if not node["ignored"]]
 
     def wait(self, script: str) -> Any:
         """Return the value of an expression as soon as it is true."""
@@ -141,6 +161,10 @@ class Page:
     def picture(self) -> bytes:
         """Return what is in sight, as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot")["data"])
+
+
+def _said(node: dict[str, Any]) -> dict[str, str]:
+    return {key: node.get(key, {}).get("value", "") for key in ("role", "name", "description")}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 
 from tests.report.document.browser import Page, browsing, find_chromium
 from tests.report.document.test_html import written
+from tests.report.render.test_behind import decoded
 
 CHROMIUM = find_chromium()
 
@@ -41,6 +42,21 @@ def choose(page: Page, name: str, value: str) -> None:
         f"(() => {{ const one = document.forms[0].elements['{name}']; one.value = '{value}';"
         "one.dispatchEvent(new Event('input', { bubbles: true })); })()"
     )
+
+
+def behind(page: Page, selector: str) -> list[tuple[str, str, str]]:
+    """Return name, text and job of every value behind a cell, as its attributes say."""
+    cell, jobs = page.run(
+        f"(() => {{ const one = document.querySelector('{selector}');"
+        "return [one.dataset.values, one.closest('figure').dataset.jobs]; })()"
+    )
+    names, number, found = decoded(jobs), -1, []
+    for value in cell.split("|"):
+        given, _, text = value.rpartition("=")
+        number = int(given) if given else number + 1
+        run, _, name = names[number].partition(" ")
+        found.append((name, text, run))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +128,11 @@ def test_a_cell_tells_its_seeds_interval_and_runs(page: Page):
     page.hover(CELL)
     shown = "document.querySelector('#bubble:popover-open')"
     told = page.wait(f"{shown} && {shown}.innerText")
-    values = page.run(f"document.querySelector('{CELL}').dataset.values").split("|")
+    values = behind(page, CELL)
+    assert len(values) == 3
     assert "w/o ALRS · reproduced · w8a8" in told
     assert "n = 3 seeds, 95 % interval [94.25, 95.01]" in told
-    for name, text, run in (value.split(";") for value in values):
+    for name, text, run in values:
         assert f"{name}: {text} {run}" in told
     page.press("Escape")
     page.wait(f"!{shown}")
@@ -144,7 +161,7 @@ def test_a_page_that_travels_alone_says_so(browser: Page, file: Path, tmp_path: 
 
 
 def test_a_figure_tells_its_values(page: Page):
-    value = "#figure2 circle:last-child"  # above all others
+    value = "#figure2 .points > g:last-child circle:last-child"  # above all others
     tip = page.run(f"document.querySelector('{value}').dataset.tip")
     shown = "document.querySelector('#bubble:popover-open')"
     page.hover(value)
@@ -225,6 +242,57 @@ def test_paper_shows_all_rows_and_no_controls(page: Page, tmp_path: Path):
         assert "ResNet-50" in text
         assert "hide what was not run" not in text
         assert "Markdown" not in text
+
+
+def test_a_page_that_is_loaded_anew_keeps_what_was_chosen(page: Page):
+    choose(page, "network", "ResNet-20")
+    heading = f"{TABLE} thead tr:nth-child(2) th:nth-child(3)"
+    sort = f"document.querySelector('{heading}').getAttribute('aria-sort')"
+    for order in ("descending", "ascending"):
+        page.click(f"{heading} button")
+        page.wait(f"{sort} === '{order}' && !document.querySelector('#table4 .back').hidden")
+    shown = page.run(f"{SHOWN}.length")
+    page.run("[...document.querySelectorAll('details')].at(-1).open = true")
+    page.run("document.querySelector('#table5').scrollIntoView({ behavior: 'instant' })")
+    top = "Math.round(document.querySelector('#table5').getBoundingClientRect().top)"
+    before = page.run(top)
+    page.reload()
+    page.wait(f"Math.abs({top} - {before}) < 3 && scrollY > 500")
+    assert page.run("document.forms[0].elements.network.value") == "ResNet-20"
+    assert page.run(f"{SHOWN}.length") == shown
+    assert page.run(sort) == "ascending"
+    assert page.run("[...document.querySelectorAll('details')].at(-1).open")
+
+
+def test_a_page_that_grows_is_loaded_anew_unless_it_is_being_read(
+    browser: Page, file: Path, tmp_path: Path
+):
+    growing = tmp_path / "growing.html"
+    text = file.read_text()
+    growing.write_text(text.replace("<main ", '<p id="progress" data-growing></p><main ', 1))
+    quick = (
+        "setInterval = (tick) => { window.tick = tick; };performance.now = () => window.now ?? 1e6;"
+    )
+    script = browser.call("Page.addScriptToEvaluateOnNewDocument", source=quick)["identifier"]
+    browser.open(growing)
+    browser.run("window.isOld = true")
+    for busy, free in (
+        (
+            "getSelection().selectAllChildren(document.querySelector('h1'))",
+            "getSelection().empty()",
+        ),
+        ("document.querySelector('td[data-n]').focus()", "document.activeElement.blur()"),
+        ("dispatchEvent(new Event('wheel'))", ""),
+    ):
+        browser.run(busy)
+        browser.run("tick()")
+        assert browser.run("window.isOld")
+        browser.run(free)
+        browser.wait("!document.querySelector('#bubble:popover-open')")
+    browser.run("setTimeout(() => { window.now = 2e6; tick(); }, 100)")
+    browser.loaded()
+    assert browser.run("window.isOld") is None
+    browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
 
 
 def test_it_fits_a_narrow_screen(page: Page, file: Path):

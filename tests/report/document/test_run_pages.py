@@ -46,7 +46,7 @@ def test_a_page_says_what_a_run_is_what_it_found_and_what_made_it(written: Path)
     assert text.count("<polyline") == curves.bits.nunique() * (
         1 + int(curves.held_out_headline.notna().any())
     )
-    assert f'href="../report.html#run-{run}"' in text
+    assert f'href="../report.html#job-{run}"' in text
     assert "default-src 'none'" in text
 
 

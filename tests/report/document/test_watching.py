@@ -14,7 +14,7 @@ from bitswitch.report.figures import figures
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import EXPERIMENTS, know_plugins, make_suite, write_run
 
-RELOADS = "location.reload()"
+RELOADS = 'id="progress" data-growing>'
 
 
 def make_small() -> Suite:

@@ -20,12 +20,13 @@ def test_markup_in_names_is_printed_literally():
 
 
 def test_a_cell_tells_what_is_behind_it():
-    about = Detail("n = 2 seeds", "[1.0, 2.0]", (Value("seed 0", "1.5", 'run-"0"'),))
+    values = (Value("seed 0", "1.5", 'run-"0"'), Value("seed 1", "1.7", 'run-"1"'))
+    about = Detail("2 seeds", "[1.0, 2.0]", values)
     line = Line("l", "", (Entry("1.5", detail=about), Entry("2.5")))
     text = page.table(Table("t", "t", "s", (Section("s", "", (Group("", ("x", "y")),), (line,)),)))
     assert text.count("data-n=") == 1
-    assert 'data-n="n = 2 seeds" data-interval="[1.0, 2.0]"' in text
-    assert 'data-values="seed 0;1.5;run-&#34;0&#34;"' in text
+    assert 'data-n="2 seeds" data-interval="[1.0, 2.0]" data-values="0=1.5|1.7"' in text
+    assert 'data-jobs="0~run-&#34;0&#34; seed 0|5~1&#34; seed 1"' in text
 
 
 def test_code_of_others_is_as_published_and_licensed():

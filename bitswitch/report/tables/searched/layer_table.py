@@ -13,7 +13,16 @@ from bitswitch.report.analysis.equal_costs import CLOSE, Pair
 from bitswitch.report.analysis.values import Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import heading, number
-from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.render.table import (
+    DASH,
+    Detail,
+    Entry,
+    Footnotes,
+    Group,
+    Line,
+    Section,
+    Table,
+)
 from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_table import metric_words
 from bitswitch.report.tables.entries import signed
@@ -115,8 +124,15 @@ def _subnet_lines(
         label = budgets.title(budget)
         for row in first[first.budget == name].to_dict("records"):
             cells = _subnet(values.frames, row, footnotes, metric)
-            yield Line(label, values.recipe.variants[row["variant"]].title, cells, rule=bool(label))
+            title = values.recipe.variants[row["variant"]].title
+            behind = _searches(pd.DataFrame([row]))
+            yield Line(label, title, cells, rule=bool(label), detail=behind)
             label = ""
+
+
+def _searches(*found: pd.DataFrame) -> Detail | None:
+    """Return what is behind a line about some sub-nets."""
+    return entries.jobs(pd.concat(found), "search", "searches")
 
 
 def _subnet(
@@ -154,7 +170,8 @@ def _pair_lines(
             if pair is not None:
                 p = _adjusted(frames, pairs, metric)[pairs.index(pair)]
                 cells = (*_pair(pair, cost, metric), pair_cells.adjusted(p, footnotes))
-                yield Line(label, _kind(values, pair), cells)
+                behind = _searches(pd.DataFrame([pair.better, pair.worse]))
+                yield Line(label, _kind(values, pair), cells, detail=behind)
                 label = ""
 
 
@@ -185,7 +202,8 @@ def _rival_lines(
         cells = pair_cells.cells(compared, p, metric, footnotes)
         label = "" if budget == before else budgets.title(budget)
         shown = (*costs, Entry(_span(pair.layers)), *cells)
-        yield Line(label, " / ".join(titles), shown, rule=bool(label))
+        behind = _searches(*sides)
+        yield Line(label, " / ".join(titles), shown, rule=bool(label), detail=behind)
         before = budget
 
 

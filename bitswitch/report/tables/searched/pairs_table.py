@@ -12,6 +12,7 @@ from bitswitch.report.analysis.values import Network, Values
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.collect.headline import heading
 from bitswitch.report.render.table import Entry, Footnotes, Group, Line, Section, Table
+from bitswitch.report.tables import entries
 from bitswitch.report.tables.accuracy_table import metric_words, protocols
 from bitswitch.report.tables.kind import TableKind, table_of
 from bitswitch.report.tables.searched import pair_cells
@@ -137,7 +138,8 @@ class _Builder:
                         self.compared[place], self.adjusted[place], network.metric, self.footnotes
                     )
                 title = _title(self.values, str(variant))
-                yield Line(label, title, tuple(cells), rule=bool(label))
+                behind = entries.jobs(group, "search", "searches")
+                yield Line(label, title, tuple(cells), rule=bool(label), detail=behind)
                 label = ""
 
 

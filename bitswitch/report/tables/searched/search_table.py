@@ -203,7 +203,8 @@ class _Builder:
                 for columns in self.groups.values()
                 for column in columns
             )
-            yield Line(label, self.titles[str(variant)], cells, rule=bool(label))
+            behind = entries.jobs(group, "search", "searches")
+            yield Line(label, self.titles[str(variant)], cells, rule=bool(label), detail=behind)
             label = ""
 
     def _entry(self, column: Column, rows: pd.DataFrame, metric: Metric, best: bool) -> Entry:

@@ -1,0 +1,121 @@
+"""All jobs of a suite as lines of text: a page unfolds them into tables, with links."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from bitswitch.report.analysis import health
+from bitswitch.report.analysis.health import RunLine
+from bitswitch.report.collect.frames import Frames
+from bitswitch.text import duration
+
+Line = tuple[str, ...]
+
+ABOUT = ("status", "what went wrong")
+"""Columns of all lists, behind the name."""
+
+RUNS = ("bit set", "ALRS", "epochs", "training", "memory", "λ < 0", "mirrored")
+
+MISSING = "not run to the end"
+
+
+class JobList(NamedTuple):
+    """Jobs of one kind."""
+
+    title: str
+    lines: tuple[Line, ...]
+    """Names of columns first."""
+    is_open: bool = False
+    """Whether a reader has to see it."""
+
+    @property
+    def text(self) -> str:
+        """One line per job, tabs between its columns."""
+        return "\n".join("\t".join(map(_plain, line)).rstrip("\t") for line in self.lines)
+
+
+def lists(frames: Frames) -> list[JobList]:
+    """Return runs that are not complete, those that are, scored networks and searches."""
+    found = health.lines(frames)
+    bad, good = (
+        [line for line in found if (line.status == "complete") is is_good]
+        for is_good in (False, True)
+    )
+    listed = [
+        _list("Runs that are not complete", ("run", *ABOUT, *RUNS), map(_run, bad), True),
+        _list("Complete runs", ("run", *ABOUT, *RUNS), map(_run, good)),
+        _list(
+            "Scored networks",
+            ("sensitivity", *ABOUT, "examples", "time", "memory"),
+            _scored(frames.sensitivities),
+        ),
+        _list(
+            "Searches",
+            ("search", *ABOUT, "budgets", "search", "tuning"),
+            _searched(frames.policies),
+        ),
+    ]
+    return [one for one in listed if len(one.lines) > 1]
+
+
+def ended(frames: Frames) -> Iterator[str]:
+    """Yield the identifiers of all jobs that have a page."""
+    yield from sorted(frames.ended)
+    for table, column in ((frames.sensitivities, "sensitivity"), (frames.policies, "search")):
+        yield from table.loc[table.status != "missing", column].drop_duplicates()
+
+
+def _list(what: str, columns: Line, lines: Iterable[Line], is_open: bool = False) -> JobList:
+    shown = tuple(lines)
+    return JobList(f"{what}: {len(shown)}", (columns, *shown), is_open)
+
+
+def _plain(text: str) -> str:
+    """Return a text in one line."""
+    return " ".join(text.split())
+
+
+def _run(line: RunLine) -> Line:
+    return (
+        line.run,
+        line.status,
+        line.diagnosis,
+        line.bitset,
+        line.alrs,
+        line.epochs,
+        line.train,
+        line.memory,
+        line.negative,
+        line.reflections,
+    )
+
+
+def _scored(rows: pd.DataFrame) -> Iterator[Line]:
+    """Yield a line per sensitivity."""
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        missing = row["status"] == "missing"
+        about = (row["sensitivity"], row["status"], MISSING if missing else row["diagnosis"] or "")
+        if missing:
+            yield about
+            continue
+        yield (
+            *about,
+            f"{row['images']:.0f}",
+            duration(row["time_s"]),
+            health.memory(row["peak_memory_mib"]),
+        )
+
+
+def _searched(rows: pd.DataFrame) -> Iterator[Line]:
+    """Yield a line per search, all of its budgets in one."""
+    for search, budgets in rows.groupby("search", sort=False):
+        statuses = list(dict.fromkeys(budgets.status))
+        worst = next((one for one in statuses if one != "complete"), "complete")
+        reasons = dict.fromkeys(budgets.diagnosis.dropna())
+        if worst == "missing":
+            yield (str(search), worst, MISSING)
+            continue
+        times = (budgets[name].sum() for name in ("search_time_s", "retraining_time_s"))
+        told = (duration(float(time)) if time else "" for time in times)
+        yield (str(search), worst, "; ".join(reasons), f"{len(budgets)}", *told)
