@@ -1,5 +1,7 @@
 """The report as one self-contained page: tables, figures, methods, run health, provenance."""
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 from markupsafe import Markup
@@ -19,6 +21,9 @@ from bitswitch.suite.suite import Suite
 
 PAGE = "report.html"
 
+_LINK = re.compile(r'href="#([^"]+)"')
+_NAMED = re.compile(r'(<td[^>]*?) id="([^"]+)"')
+
 
 def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
     """Write ``report.html`` and the pages of runs below ``folder``; return the path of the first.
@@ -33,14 +38,17 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
     """
     frames = Frames.read(folder, *pdf.NEEDED, *run_pages.NEEDED)
     shown = figures.of(suite)
+    names = tables.names(suite)
+    first = {name: _content(folder / name) for name in (scorecard.PAGE, exact.PAGE)}
+    wanted = {name for part in first.values() for name in _LINK.findall(part)}
     text = page.document(
         "report.html.j2",
         suite=suite,
         progress=progress,
-        scorecard=_content(folder / scorecard.PAGE),
-        exact=_content(folder / exact.PAGE),
-        tables={name: _content(folder / f"tables/{name}.html") for name in tables.names(suite)},
-        titles=dict(zip(tables.names(suite), suite.experiments.values(), strict=True)),
+        scorecard=first[scorecard.PAGE],
+        exact=first[exact.PAGE],
+        tables={name: _linked(_content(folder / f"tables/{name}.html"), wanted) for name in names},
+        titles=dict(zip(names, suite.experiments.values(), strict=True)),
         figures=shown,
         images={name: _content(folder / f"figures/{name}.svg") for name in shown},
         methods=methods.listed(frames),
@@ -59,6 +67,11 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
     run_pages.write(frames, folder)
     write_bytes(folder / PAGE, text.encode())
     return folder / PAGE
+
+
+def _linked(table: Markup, wanted: Collection[str]) -> Markup:
+    """Return a table whose cells have no names but those that the page leads to."""
+    return Markup(_NAMED.sub(lambda one: one[0] if one[2] in wanted else one[1], table))
 
 
 def _read(path: Path) -> bytes:

@@ -77,7 +77,11 @@ def test_nothing_is_loaded_from_elsewhere(text: str):
 def test_every_link_leads_somewhere_and_every_name_is_given_once(text: str):
     names = re.findall(r' id="([^"]+)"', text)
     assert len(names) == len(set(names))
-    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(names)
+    links = set(re.findall(r'href="#([^"]+)"', text))
+    assert links <= set(names)
+    cells = set(re.findall(r'<td[^>]* id="([^"]+)"', text))
+    assert cells
+    assert cells <= links
 
 
 def test_the_scorecard_comes_first_with_a_row_per_claim_and_its_evidence(suite: Suite, text: str):
