@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bitswitch.quant.per_bit import Switchable
+from bitswitch.quant.per_bit import Switchable, put
 from bitswitch.quant.quantizer import Width
 from bitswitch.types import FLOAT_BITS, BitSet
 
@@ -25,6 +25,10 @@ class BitSwitch(Switchable):
     """float32 [bit-widths, fields of Width, 4]; the first of the last axis counts."""
     positions: Tensor
     """int64 [bit-widths, 2]; likewise."""
+    is_float: bool
+    """Whether the operand is not quantized."""
+    _numbers: Width
+    _tensors: Width
 
     def __init__(self, bitset: BitSet) -> None:
         super().__init__()
@@ -38,10 +42,11 @@ class BitSwitch(Switchable):
 
     def switch(self, bits: int) -> None:
         """Use ``bits`` from now on; ``FLOAT_BITS`` bypasses quantization."""
-        self.bits = bits
-        self.is_float = bits == FLOAT_BITS
-        if not self.is_float:
-            self._numbers, self._tensors = self._known[bits]
+        is_float = bits == FLOAT_BITS
+        put(self, bits=bits, is_float=is_float)
+        if not is_float:
+            numbers, tensors = self._known[bits]
+            put(self, _numbers=numbers, _tensors=tensors)
 
     def pick(self) -> None:
         rows = zip(self._widths, self.table, self.positions, strict=True)

@@ -72,6 +72,10 @@ class PerBit(Switchable, ScaleHolder):
         value: Initial value of all of them, which are scales if it is a ``Scale``.
     """
 
+    key: Key
+    """Of the parameter in use."""
+    _active: tuple[Tensor]
+
     def __init__(self, keys: Sequence[Key], value: Tensor) -> None:
         super().__init__()
         self.keys = tuple(keys)
@@ -85,11 +89,11 @@ class PerBit(Switchable, ScaleHolder):
 
     def use(self, key: Key) -> None:
         """Use the parameter of ``key`` from now on."""
-        self.key = key
+        put(self, key=key)
         self.pick()
 
     def pick(self) -> None:
-        self._active: tuple[Tensor] = (self.of(self.key),)  # a tuple, so not registered
+        put(self, _active=(self.of(self.key),))  # a tuple, so not registered
 
     @property
     def active(self) -> Tensor:
@@ -105,7 +109,17 @@ class PerBit(Switchable, ScaleHolder):
 
     def of(self, key: Key) -> nn.Parameter:
         """Return the parameter of ``key``."""
-        return self.get_parameter(str(key))
+        parameter = self._parameters[str(key)]
+        assert isinstance(parameter, nn.Parameter)
+        return parameter
+
+
+def put(module: nn.Module, **values: Any) -> None:
+    """Set attributes of ``module`` that are no parameters, buffers or modules.
+
+    An assignment asks each time whether they are, which is most of what a switch takes.
+    """
+    vars(module).update(values)
 
 
 def read_offsets(state: dict[str, Any], prefix: str) -> None:

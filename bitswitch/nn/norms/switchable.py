@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitswitch.nn.norms.together import batch_norm
 from bitswitch.nn.switch import ALIGNED
-from bitswitch.quant.per_bit import Key, PerBit, Switchable
+from bitswitch.quant.per_bit import Key, PerBit, Switchable, put
 from bitswitch.runtime import transfers
 from bitswitch.runtime.ranks import Ranks
 from bitswitch.types import BitSet
@@ -47,6 +47,9 @@ class SwitchableBatchNorm(Switchable):
     """[copies, channels], as the next two [copies, ...]."""
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    copy: Key
+    """Which of ``copies`` is in use."""
+    _statistics: Statistics
     ranks: Ranks | None = None
     """Whose batches are normalised together; None: every part of a batch on its own."""
     former_names: Mapping[str, Key] = MappingProxyType({})
@@ -76,7 +79,7 @@ class SwitchableBatchNorm(Switchable):
 
     def use(self, copy: Key) -> None:
         """Use one of ``copies`` from now on."""
-        self.copy = copy
+        put(self, copy=copy)
         self.pick()
 
     def pick(self) -> None:
@@ -84,8 +87,8 @@ class SwitchableBatchNorm(Switchable):
             if values is not None:
                 values.use(self.copy)
         index = self.copies.index(self.copy)
-        tables = (getattr(self, name) for name in STATISTICS)
-        self._statistics = Statistics(*(None if t is None else t[index] for t in tables))
+        tables = (self._buffers[name] for name in STATISTICS)
+        put(self, _statistics=Statistics(*(None if t is None else t[index] for t in tables)))
 
     def _align(self) -> None:
         """Let the statistics of every copy begin where a graph may read them."""
