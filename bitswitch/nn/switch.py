@@ -15,7 +15,8 @@ compiled for one that does read any other wrongly."""
 class BitSwitch(Switchable):
     """Holds one bit-width of a bit set, as Python numbers and as data.
 
-    Eager code reads the numbers. A compiled graph reads 0-d tensors, and so knows no bit-width.
+    Eager code reads the numbers. A compiled graph knows no bit-width: it takes them out of two
+    tensors, and no more, since each is an input that every pass has to hand over.
 
     Args:
         bitset: Bit-widths, widest first; the widest is in use at first.
@@ -28,7 +29,10 @@ class BitSwitch(Switchable):
     is_float: bool
     """Whether the operand is not quantized."""
     _numbers: Width
-    _tensors: Width
+    _row: Tensor
+    """float32 [fields of Width]."""
+    _position: Tensor
+    """int64, 0-d."""
 
     def __init__(self, bitset: BitSet) -> None:
         super().__init__()
@@ -45,13 +49,13 @@ class BitSwitch(Switchable):
         is_float = bits == FLOAT_BITS
         put(self, bits=bits, is_float=is_float)
         if not is_float:
-            numbers, tensors = self._known[bits]
-            put(self, _numbers=numbers, _tensors=tensors)
+            numbers, row, position = self._known[bits]
+            put(self, _numbers=numbers, _row=row, _position=position)
 
     def pick(self) -> None:
         rows = zip(self._widths, self.table, self.positions, strict=True)
         self._known = {
-            bits: (numbers, _as_data(row, position))
+            bits: (numbers, row[:, 0], position[0])
             for bits, (numbers, row, position) in zip(self.bitset, rows, strict=True)
         }
         self.switch(self.bits)
@@ -61,7 +65,9 @@ class BitSwitch(Switchable):
         """The width in use; None at full precision."""
         if self.is_float:
             return None
-        return self._tensors if torch.compiler.is_compiling() else self._numbers
+        if torch.compiler.is_compiling():
+            return _as_data(self._row, self._position)
+        return self._numbers
 
 
 def _apart(values: Tensor) -> Tensor:
@@ -70,11 +76,6 @@ def _apart(values: Tensor) -> Tensor:
 
 
 def _as_data(row: Tensor, position: Tensor) -> Width:
-    """Return a width whose numbers are tensors on the device of ``row`` [fields, copies].
-
-    Args:
-        row: See ``BitSwitch.table``.
-        position: [copies].
-    """
-    value, _, *bounds = row[:, 0].unbind()
-    return Width(value, position[0], *bounds)
+    """Return a width whose fields are 0-d tensors, those of ``row`` [fields] and ``position``."""
+    value, _, *bounds = row.unbind()
+    return Width(value, position, *bounds)

@@ -32,6 +32,21 @@ def test_a_graph_reads_tensors():
     assert values == [255, 15, 3]
 
 
+def test_a_graph_is_handed_two_tensors_of_a_bit_width():
+    switch, handed = BitSwitch(BITSET), []
+
+    def backend(graph, inputs):
+        handed.append(inputs)
+        return graph
+
+    def read(x):
+        width = switch.width
+        return x * width.unsigned_high + width.index + width.signed_low
+
+    torch.compile(read, backend=backend, fullgraph=True)(torch.ones(3))
+    assert sorted(tuple(one.shape) for one in handed[0]) == [(), (3,), (len(Width._fields),)]
+
+
 def test_what_a_graph_reads_is_aligned_at_every_bit_width(monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     switch = BitSwitch(BITSET)
