@@ -170,7 +170,7 @@ def test_the_how_to_on_searches_works_as_written(project, tmp_path_factory):
     (scores,) = (text for line, text in printed.items() if "noise-*/scores.csv" in line)
     assert scores.startswith("layer,operand,bits,value,standard_error\n")
     (row,) = re.findall(
-        "<tr>(?:(?!</tr>).)*full precision.*?</tr>",
+        "<tr[^>]*>(?:(?!</tr>).)*full precision.*?</tr>",
         scored := (tables / "own-scores.html").read_text(),
         re.DOTALL,
     )

@@ -56,7 +56,8 @@ def inlined(drawn: str, name: str, title: str, points: Iterable[Point], about: s
         _shorten(element)
     shapes = {path for defined in root.iter("defs") for path in defined.iter("path")}
     for path in root.iter("path"):
-        path.set("d", relative(path.attrib["d"], SHAPES if path in shapes else DIGITS))
+        if line := path.get("d"):  # an empty one has none
+            path.set("d", relative(line, SHAPES if path in shapes else DIGITS))
     _unwrap(root)
     rules = _classed(root, scope)
     content = "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
