@@ -224,14 +224,14 @@ def test_locks_that_keep_nobody_out_are_found(monkeypatch):
 @pytest.mark.parametrize(("names", "stops"), [("", False), ("0", True)])
 def test_without_a_private_folder_no_gpu_can_be_claimed(monkeypatch, names, stops):
     def refuse():
-        raise LockError("/tmp/bitswitch-0 is no folder that only you can open.\n  Look at it.")
+        raise LockError("bitswitch-0 is no folder that only you can open.\n  Look at it.")
 
     assert only(machine.private_locks()).state == "ok"
     monkeypatch.setenv(VISIBLE, names)
     monkeypatch.setattr(machine, "private_folder", refuse)
     finding = only(machine.private_locks())
     assert (finding.state, finding.stops) == ("broken", stops)
-    assert finding.found == "/tmp/bitswitch-0 is no folder that only you can open."
+    assert finding.found == "bitswitch-0 is no folder that only you can open."
     assert "TMPDIR" in finding.mend
 
 
