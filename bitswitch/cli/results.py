@@ -96,7 +96,7 @@ def compare(
         page.write(found, names, output)
     if as_json:
         rows = [text.as_json(row) for row in found.rows]
-        origins = [one._asdict() for one in found.origins]
-        typer.echo(json.dumps({"counts": found.counts, "origins": origins, "cells": rows}))
+        provenance = [one._asdict() for one in found.provenance]
+        typer.echo(json.dumps({"counts": found.counts, "provenance": provenance, "cells": rows}))
     else:
         typer.echo(text.listed(found, everything))

@@ -24,6 +24,9 @@ PROVENANCE = {
 """Title to column of ``runs.csv``."""
 
 
+MISSING = "not run to the end"
+"""In place of a diagnosis."""
+
 SHOWN = 5
 """Jobs that are not done, of one kind, by name."""
 
@@ -173,7 +176,7 @@ def _line(row: "pd.Series[Any]") -> RunLine:
     line = RunLine(
         run=blank["run"],
         status=blank["status"],
-        diagnosis="not run to the end" if missing else blank["diagnosis"] or "",
+        diagnosis=MISSING if missing else blank["diagnosis"] or "",
         bitset=blank["bitset"],
     )
     return line if missing else line._replace(**_measured(blank))

@@ -24,7 +24,7 @@ MEANINGS: Mapping[Outcome, str] = {
 }
 """What outcomes say, those first that ask for attention."""
 
-ORIGINS = ("torch", "torchvision", "device", "instructions", "threads")
+TOLD = ("torch", "torchvision", "device", "instructions", "threads")
 """Facts of the provenance of runs."""
 
 NO_CELL = "no such cell"
@@ -62,7 +62,7 @@ class Difference:
     why: str = ""
 
 
-class Origin(NamedTuple):
+class Disagreement(NamedTuple):
     """Something that the sides were made with, and that is not the same."""
 
     title: str
@@ -76,7 +76,7 @@ class Comparison:
 
     rows: tuple[Difference, ...]
     """Each number once, however many tables show it; what asks for attention first."""
-    origins: tuple[Origin, ...] = ()
+    provenance: tuple[Disagreement, ...] = ()
     """What alone may move last digits, and training all others; not the code."""
 
     def of(self, outcome: Outcome) -> list[Difference]:
@@ -118,15 +118,15 @@ def compare(left: Frames, right: Frames) -> Comparison:
     order = list(MEANINGS)
     found = _adjusted([row for row in rows if row is not None])
     found.sort(key=lambda row: (order.index(row.outcome), row.p or 0.0))
-    return Comparison(tuple(found), tuple(_origins(left, right)))
+    return Comparison(tuple(found), tuple(_provenance(left, right)))
 
 
-def _origins(left: Frames, right: Frames) -> Iterator[Origin]:
+def _provenance(left: Frames, right: Frames) -> Iterator[Disagreement]:
     """Yield what the runs of both sides say they were made with, where they disagree."""
     ours, theirs = (dict(health.provenance(side)) for side in (left, right))
-    for title in ORIGINS:
+    for title in TOLD:
         if title in ours and title in theirs and ours[title] != theirs[title]:
-            yield Origin(title, ours[title], theirs[title])
+            yield Disagreement(title, ours[title], theirs[title])
 
 
 def _states(found: Mapping[Place, Cell]) -> States:

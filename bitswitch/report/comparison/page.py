@@ -43,7 +43,7 @@ def table(comparison: Comparison, sides: tuple[str, str]) -> Table:
             "Change: right minus left, seeds paired; [low, high]: its 95 % confidence interval; "
             "n: seeds that both sides have.",
             *(f"{count} {one}: {MEANINGS[one]}." for one, count in comparison.counts.items()),
-            *(f"Sides were {text.origin(one)}." for one in comparison.origins),
+            *(f"Sides were {text.unlike(one)}." for one in comparison.provenance),
         ),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bitswitch.report.collect.headline import number
-from bitswitch.report.comparison.comparison import NO_CELL, Comparison, Difference, Origin
+from bitswitch.report.comparison.comparison import NO_CELL, Comparison, Difference, Disagreement
 from bitswitch.text import aligned
 
 HEAD = ("cell", "left", "right", "change", "n", "p", "outcome")
@@ -24,7 +24,7 @@ def listed(comparison: Comparison, everything: bool) -> str:
     counts = ", ".join(
         f"{count} {outcome}" for outcome, count in comparison.counts.items() if count
     )
-    parts += ["\n".join(map(origin, comparison.origins))] if comparison.origins else []
+    parts += ["\n".join(map(unlike, comparison.provenance))] if comparison.provenance else []
     return "\n\n".join([*parts, counts or "no cell has a number on either side"])
 
 
@@ -55,7 +55,7 @@ def _line(row: Difference) -> tuple[str, ...]:
     return (name(row), *sides, change(row), str(row.seeds), p_text(row), outcome)
 
 
-def origin(one: Origin) -> str:
+def unlike(one: Disagreement) -> str:
     """Return what the two sides were made with, where it is not the same."""
     return f"not made alike: {one.title} {one.left} on the left, {one.right} on the right"
 

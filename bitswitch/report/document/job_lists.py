@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from bitswitch.report.analysis import health
-from bitswitch.report.analysis.health import RunLine
+from bitswitch.report.analysis.health import MISSING, RunLine
 from bitswitch.report.collect.frames import Frames
 from bitswitch.text import duration
 
@@ -16,8 +16,6 @@ ABOUT = ("status", "what went wrong")
 """Columns of all lists, behind the name."""
 
 RUNS = ("bit set", "ALRS", "epochs", "training", "memory", "λ < 0", "mirrored")
-
-MISSING = "not run to the end"
 
 
 class JobList(NamedTuple):

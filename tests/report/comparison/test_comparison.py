@@ -246,8 +246,8 @@ def test_what_the_sides_were_made_with_is_said_where_it_differs(
     assert said in bitswitch("compare", *files)[1].splitlines()
     bitswitch("compare", *files, "-o", tmp_path / "page.html")
     assert said.removeprefix("not ") in (tmp_path / "page.html").read_text()
-    (origin,) = json.loads(bitswitch("compare", *files, "--json")[1])["origins"]
-    assert origin == {"title": "instructions", "left": "AVX512", "right": "AVX2"}
+    (told,) = json.loads(bitswitch("compare", *files, "--json")[1])["provenance"]
+    assert told == {"title": "instructions", "left": "AVX512", "right": "AVX2"}
     assert "made alike" not in bitswitch("compare", files[0], files[0])[1]
 
 
