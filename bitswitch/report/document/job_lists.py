@@ -64,6 +64,16 @@ def ended(frames: Frames) -> Iterator[str]:
         yield from table.loc[table.status != "missing", column].drop_duplicates()
 
 
+def outcome(budgets: pd.DataFrame) -> tuple[str, list[str]]:
+    """Return the status of a search, that of its first budget which is not complete, and why.
+
+    Args:
+        budgets: Its rows of ``policies.csv``.
+    """
+    status = next((one for one in budgets.status if one != "complete"), "complete")
+    return status, list(dict.fromkeys(budgets.diagnosis.dropna()))
+
+
 def _list(what: str, columns: Line, lines: Iterable[Line], is_open: bool = False) -> JobList:
     shown = tuple(lines)
     return JobList(f"{what}: {len(shown)}", (columns, *shown), is_open)
@@ -108,12 +118,10 @@ def _scored(rows: pd.DataFrame) -> Iterator[Line]:
 def _searched(rows: pd.DataFrame) -> Iterator[Line]:
     """Yield a line per search, all of its budgets in one."""
     for search, budgets in rows.groupby("search", sort=False):
-        statuses = list(dict.fromkeys(budgets.status))
-        worst = next((one for one in statuses if one != "complete"), "complete")
-        reasons = dict.fromkeys(budgets.diagnosis.dropna())
-        if worst == "missing":
-            yield (str(search), worst, MISSING)
+        status, reasons = outcome(budgets)
+        if status == "missing":
+            yield (str(search), status, MISSING)
             continue
         times = (budgets[name].sum() for name in ("search_time_s", "retraining_time_s"))
         told = (duration(float(time)) if time else "" for time in times)
-        yield (str(search), worst, "; ".join(reasons), f"{len(budgets)}", *told)
+        yield (str(search), status, "; ".join(reasons), f"{len(budgets)}", *told)

@@ -1,7 +1,6 @@
 """A page for each job that ended: what it is, what it found, its curves, what made it, its log."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +69,11 @@ class _Pages:
         self._measured = _split(measured[measured.search.isna()], "run")
         self._tested = _split(measured, "search")
         self._deployed = _split(frames.deployments, "run")
+        self._curves = _split(frames.curves, "run")
+        self._scores = _split(frames.scores, "sensitivity")
+        self._layers = _split(frames.policy_layers, "search")
+        self._storage = _split(frames.storage, "run")
+        self._rounding = _split(frames.rounding, "run")
         self._ended = set(job_lists.ended(frames))
         self._needs = {job: list(rows.needs) for job, rows in frames.needs.groupby("job")}
 
@@ -85,26 +89,6 @@ class _Pages:
         for search, rows in self.frames.policies.groupby("search", sort=False):
             if (rows.status != "missing").any():
                 yield self._searched(str(search), rows)
-
-    @cached_property
-    def _curves(self) -> dict[str, pd.DataFrame]:
-        return _split(self.frames.curves, "run")
-
-    @cached_property
-    def _scores(self) -> dict[str, pd.DataFrame]:
-        return _split(self.frames.scores, "sensitivity")
-
-    @cached_property
-    def _layers(self) -> dict[str, pd.DataFrame]:
-        return _split(self.frames.policy_layers, "search")
-
-    @cached_property
-    def _storage(self) -> dict[str, pd.DataFrame]:
-        return _split(self.frames.storage, "run")
-
-    @cached_property
-    def _rounding(self) -> dict[str, pd.DataFrame]:
-        return _split(self.frames.rounding, "run")
 
     def _run(self, row: "pd.Series[Any]", line: health.RunLine) -> JobPage:
         """Return the page of a run, its deployment on it."""
@@ -147,9 +131,8 @@ class _Pages:
 
     def _searched(self, name: str, rows: pd.DataFrame) -> JobPage:
         """Return the page of a search: all of its budgets."""
-        worst = next((one for one in rows.status if one != "complete"), "complete")
         first = rows.iloc[0]
-        reasons = dict.fromkeys(rows.diagnosis.dropna())
+        status, reasons = job_lists.outcome(rows)
         found = [
             grids.measured(self._tested.get(name), "On the test split"),
             grids.budgets(rows),
@@ -157,7 +140,7 @@ class _Pages:
         ]
         return JobPage(
             name=name,
-            status=worst,
+            status=status,
             lead=" · ".join((f"search by {first['plugin']}", *reasons)),
             grids=tuple(filter(None, found)),
             facts=tuple(grids.facts(first[list(grids.OF_SEARCH)])),
