@@ -79,7 +79,7 @@ def compare(
         Path | None, typer.Option("-o", metavar="FILE.html", help="Write a page, too.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="List cells within noise as well.")
+        bool, typer.Option("--all", help="List every cell that is not equal.")
     ] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,

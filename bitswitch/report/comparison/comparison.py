@@ -29,6 +29,10 @@ TOLD = ("torch", "torchvision", "device", "instructions", "threads")
 
 NO_CELL = "no such cell"
 """What is wrong with a side whose suite does not have what the other one has."""
+
+NOT_RUN = "missing"
+"""What is wrong with a side that has the cell, of which nothing has been run."""
+
 Row = tuple[str, str, str, str]
 """Experiment, network, variant, bit set."""
 States = Mapping[Row, Set[str]]

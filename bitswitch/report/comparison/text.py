@@ -2,13 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from bitswitch.report.collect.headline import number
-from bitswitch.report.comparison.comparison import NO_CELL, Comparison, Difference, Disagreement
+from bitswitch.report.comparison.comparison import (
+    NO_CELL,
+    NOT_RUN,
+    Comparison,
+    Difference,
+    Disagreement,
+)
 from bitswitch.text import aligned
 
 HEAD = ("cell", "left", "right", "change", "n", "p", "outcome")
+SIDES = ("left", "right")
+
+LACKS = {NO_CELL: "not in the suite", NOT_RUN: "not run"}
+"""What a side without a number is said to be, where that asks for no attention."""
 
 
 def listed(comparison: Comparison, everything: bool) -> str:
@@ -16,7 +27,8 @@ def listed(comparison: Comparison, everything: bool) -> str:
 
     Args:
         comparison: What was found.
-        everything: Whether cells within noise are listed too; equal ones never are.
+        everything: Whether cells within noise are listed too, and those that one side does not have
+            or has not run, which are counted else; equal ones never are.
     """
     shown = [row for row in comparison.rows if _is_listed(row, everything)]
     parts = ["\n".join(aligned([HEAD, *map(_line, shown)]))] if shown else []
@@ -35,18 +47,18 @@ def _is_listed(row: Difference, everything: bool) -> bool:
 
 
 def _is_lacking(row: Difference) -> bool:
-    """Return whether the suite of one side does not have this cell."""
-    return row.why.endswith(NO_CELL)
+    """Return whether one side does not have this cell, or has not run it."""
+    return row.why in {f"{side}: {why}" for side in SIDES for why in LACKS}
 
 
 def _lacking(comparison: Comparison) -> Iterator[str]:
-    """Yield of each side which cells of the other one it does not have, counted by experiment."""
-    for side in ("left", "right"):
-        rows = [row for row in comparison.rows if row.why == f"{side}: {NO_CELL}"]
+    """Yield of each side which cells of the other one it lacks, counted by experiment."""
+    for side, why in product(SIDES, LACKS):
+        rows = [row for row in comparison.rows if row.why == f"{side}: {why}"]
         counts = Counter(row.place.experiment for row in rows)
         if counts:
             listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
-            yield f"not in the suite on the {side}: {listed}"
+            yield f"{LACKS[why]} on the {side}: {listed}"
 
 
 def _line(row: Difference) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,6 +93,22 @@ def test_a_side_without_numbers_says_why(tmp_path: Path):
         "one side only", "right: missing", 80.0, None,
     )  # fmt: skip
     assert at(compare(part, whole), "other", "8").why == "left: missing"
+    shown = text.listed(compare(part, whole), everything=False)
+    assert "not run on the left: one (2)" in shown
+    assert "one/net/other" not in shown
+    assert "one/net/other/{8,2}/8" in text.listed(compare(part, whole), everything=True)
+
+
+def test_a_side_that_was_run_and_has_no_number_is_listed(tmp_path: Path):
+    suite = own(seeds=[0])
+    whole, part = made(suite, tmp_path / "a", spread), made(suite, tmp_path / "b", spread)
+    rows = part.metrics
+    lost = rows.variant == "other"
+    changed = {"status": rows.status.mask(lost, "diverged"), "value": rows.value.mask(lost)}
+    part = replace(part, metrics=rows.assign(**changed))
+    shown = text.listed(compare(whole, part), everything=False)
+    assert "one/net/other/{8,2}/8" in shown
+    assert "one side only (right: diverged)" in shown
 
 
 def test_what_one_suite_does_not_have_is_counted_by_table(tmp_path: Path):
