@@ -76,6 +76,13 @@ def measured(name: str, results: Path) -> "Iterator[Frames]":
     yield Frames.read(folder) if (folder / NAME).exists() else collect(suite, results)
 
 
+def called(name: str) -> str | None:
+    """Return what commands call a suite that a user has named; None of a pack: none runs it."""
+    from bitswitch.suite.suite import called, suite_path
+
+    return None if is_pack(name) else called(suite_path(name))
+
+
 def load(name: str) -> "Suite":
     """Return the suite ``name``."""
     from bitswitch.suite.suite import load_suite, suite_path

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bitswitch.cli.arguments import AsJson, Collected, Results, is_pack, measured
+from bitswitch.cli.arguments import AsJson, Collected, Results, called, measured
 
 
 def claims(
@@ -22,7 +22,7 @@ def claims(
 
     with measured(suite, results) as frames:
         wanted = () if names is None else needs.chosen(frames.suite, names)
-        rows = scorecard.scorecard(frames, wanted, None if is_pack(suite) else suite)
+        rows = scorecard.scorecard(frames, wanted, called(suite))
     if as_json:
         typer.echo(json.dumps({"claims": [scorecard.as_json(row) for row in rows]}))
     else:

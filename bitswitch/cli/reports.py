@@ -4,7 +4,7 @@ import os
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,15 +13,13 @@ from bitswitch.cli.arguments import (
     Collected,
     Results,
     SuiteName,
+    called,
     check_name,
     is_pack,
     load,
     load_collected,
 )
 from bitswitch.errors import SpecError
-
-if TYPE_CHECKING:
-    from bitswitch.suite.suite import Suite
 
 WATCH_NICENESS = 5
 """Of a process that makes a report while jobs run."""
@@ -48,7 +46,7 @@ def table(suite: Collected, name: OneName = None, results: Results = Path("resul
 
     loaded, folder = load_collected(suite, results)
     if name is None:
-        parts.write(Frames.read(folder), folder)
+        parts.write(Frames.read(folder), folder, called(suite))
         return
     check_name(name, tables.names(loaded), f"Suite '{loaded.name}' has no table")
     tables.write(name, folder, Frames.read(folder))
@@ -105,14 +103,14 @@ def report(
     if watch:
         if is_pack(suite) or document is Document.PDF:
             raise SpecError("--watch makes the page of a suite whose jobs are running, not this.")
-        _watch(load(suite), results, allow_mixed)
+        _watch(suite, results, allow_mixed)
         return
     loaded, folder = load_collected(suite, results)
     if document is Document.ALL:
         if not is_pack(suite):
             collect.write(loaded, results, allow_mixed)
         frames = Frames.read(folder)
-        parts.write(frames, folder)
+        parts.write(frames, folder, called(suite))
         figures.write_all(folder, frames, available_cpus())
     if document is not Document.PDF:
         progress = None if is_pack(suite) else progress_of(loaded, results)
@@ -121,12 +119,12 @@ def report(
         typer.echo(pdf.write(loaded, folder))
 
 
-def _watch(suite: "Suite", results: Path, allow_mixed: bool) -> None:
-    """Make the page of ``suite`` as jobs end, in time that these leave over."""
+def _watch(suite: str, results: Path, allow_mixed: bool) -> None:
+    """Make the page of a suite as jobs end, in time that these leave over."""
     from bitswitch.report.document.watching import Watch
 
     os.nice(WATCH_NICENESS)
-    watch = Watch(suite, results, allow_mixed)
+    watch = Watch(load(suite), results, allow_mixed, called(suite))
     typer.echo(f"{watch.page}: made again as jobs end; Ctrl-C stops it")
     try:
         for progress in watch:

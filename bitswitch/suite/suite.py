@@ -6,6 +6,7 @@ table that one ``RunSpec`` fills.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -358,6 +359,20 @@ def _entries(variant: VariantSpec, bitset: BitSet) -> int:
     scores = sum(1 + len(score.epochs) for score in variant.scores)
     searches = len(variant.search.seeds) if variant.search else 1
     return (len(bitset) if variant.one_network_per_bitwidth else 1) * (searches + scores)
+
+
+def called(path: Path, folder: Path = Path("config/suites")) -> str:
+    """Return what commands call the suite in a file: its name where that finds it, else its path.
+
+    Args:
+        path: Of the file; relative to the working directory it stays so.
+        folder: Where suites are looked for first.
+    """
+    with suppress(SpecError):
+        if suite_path(path.stem, folder).samefile(path):
+            return path.stem
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def load_suite(path: Path, experiments: Path | None = None) -> Suite:

@@ -6,7 +6,7 @@ import yaml
 from bitswitch.contracts.card import Recipe
 from bitswitch.errors import SpecError, UnknownPluginError
 from bitswitch.methods.double_rounding import DoubleRounding
-from bitswitch.suite.suite import load_suite, suite_path
+from bitswitch.suite.suite import called, load_suite, suite_path
 
 SUITES = sorted(Path("config/suites").glob("*.yaml"))
 
@@ -485,3 +485,15 @@ def test_layers_that_a_network_keeps_float_reach_all_that_is_quantized(write):
     starts = {run.start.run_id for run in suite.runs.values() if run.start}
     before = load_suite(write(**with_variant(search=search)))
     assert starts == {run.run_id for run in before.runs.values() if run.is_float}
+
+
+def test_commands_call_a_suite_by_its_name_or_by_its_path(write, tmp_path, monkeypatch):
+    assert called(Path("config/suites/mini.yaml")) == "mini"
+    assert called(Path("config/suites/mini.yaml").resolve()) == "mini"
+    own = write(name="mini")
+    namesake = own.rename(own.with_name("mini.yaml"))
+    assert called(namesake) == str(namesake)
+    monkeypatch.chdir(namesake.parent)
+    assert called(namesake) == "mini.yaml"
+    monkeypatch.chdir(tmp_path)
+    assert called(namesake) == "mini"

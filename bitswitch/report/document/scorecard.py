@@ -47,14 +47,15 @@ NUMBER = re.compile(r" \(([^()]+ = [^()]+)\)")
 """What a reason says of its claim alone."""
 
 
-def write(frames: Frames, folder: Path) -> list[Path]:
+def write(frames: Frames, folder: Path, called: str | None = None) -> list[Path]:
     """Write ``OUTPUTS`` below ``folder``; return their paths.
 
     Args:
         frames: All collected tables.
         folder: ``results/<suite>``.
+        called: What commands call the suite, a path say; None: its name.
     """
-    rows = claims.scorecard(frames)
+    rows = claims.scorecard(frames, suite=called)
     card = build(rows, frames)
     texts = (claims.table(rows).to_csv(index=False), as_html(card), *as_latex(card))
     for name, text in zip(OUTPUTS, texts, strict=True):

@@ -38,12 +38,16 @@ class Watch:
         suite: What is watched.
         results: Folder that holds ``runs/``.
         allow_mixed: Accept runs of different code versions.
+        called: What commands call the suite, a path say; None: its name.
     """
 
-    def __init__(self, suite: Suite, results: Path, allow_mixed: bool = False) -> None:
+    def __init__(
+        self, suite: Suite, results: Path, allow_mixed: bool = False, called: str | None = None
+    ) -> None:
         self.folder = results / suite.name / FOLDER
         self.page = self.folder / html.PAGE
         self._suite, self._results, self._allow_mixed = suite, results, allow_mixed
+        self._called = called
         self._files = results_of(suite, results)
         self._all = list(dict.fromkeys(file for made in self._files.values() for file in made))
         self._shown_in = figures.experiments(suite)
@@ -92,7 +96,7 @@ class Watch:
         progress = Progress(len(now), len(self._all), growing=len(now) < len(self._all))
         collect.write(self._suite, self._results, self._allow_mixed, self.folder)
         frames = Frames.read(self.folder)
-        parts.write(frames, self.folder)
+        parts.write(frames, self.folder, self._called)
         for name in self._changed(now):
             figures.write(name, self.folder, frames, PICTURES)
         html.write(self._suite, self.folder, progress)

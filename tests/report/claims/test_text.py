@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from bitswitch.report.claims.vocabulary import MEANINGS
+from bitswitch.report.document import scorecard
 from bitswitch.report.packs import pack
-from bitswitch.suite.suite import Suite
+from bitswitch.suite.suite import Suite, load_suite
 from tests.report.claims.test_scorecard import judged, own
 
 Command = Callable[..., tuple[int | str, str, str]]
@@ -78,6 +80,20 @@ def test_a_seed_that_is_missing_can_be_run(bitswitch: Command, measured: Path, r
     assert row["seeds"] == 11
     assert row["command"].endswith(f"--config suite={measured} claims=right")
     assert row["cost"] == "1 run of 3 epochs in all"
+
+
+def test_a_report_calls_a_suite_of_its_own_file_by_its_path(
+    bitswitch: Command, measured: Path, results: Path
+):
+    next((results / "runs").glob("double-*-s11-*/result.json")).unlink()
+    folder = results / load_suite(measured).name
+    for command in ("collect", "table"):
+        bitswitch(command, measured, "--results", results)
+    page = (folder / scorecard.PAGE).read_text()
+    assert f"--config suite={measured} claims=right<" in page
+    commands = pd.read_csv(folder / "claims.csv").set_index("id").command
+    assert commands["right"].endswith(f"suite={measured} claims=right")
+    assert commands["C08"].endswith("suite=paper claims=C08")
 
 
 def test_an_unknown_claim_is_one_error(bitswitch: Command, measured: Path, results: Path):
