@@ -145,6 +145,15 @@ def save(
 
 
 def say_nothing_to_show(axes: "Axes", reason: str) -> None:
-    """Say in an empty panel why it is empty."""
+    """Say in the middle of an empty panel why it is empty, whatever becomes of its axes."""
     axes.set_axis_off()
-    axes.text(0.5, 0.5, reason, ha="center", va="center", color="#666666", wrap=True)
+    axes.text(
+        0.5,
+        0.5,
+        reason,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color="#666666",
+        wrap=True,
+    )

@@ -194,7 +194,7 @@ def draw_overview(frames: Frames, experiment: str, network: str) -> "Figure":
     _draw_curves(bottom[0], study, "loss", "training loss")
     bottom[0].set_title("(c) training loss")
     _draw_curves(bottom[1], study, "held_out_headline", f"held-out {label(study.headline.metric)}")
-    if study.headline.chance is not None:
+    if study.headline.chance is not None and bottom[1].has_data():
         bottom[1].axhline(study.headline.chance, color="#999999", linestyle=":", linewidth=0.8)
     bottom[1].set_title(f"(d) held-out {study.headline.measure}")
     drawing.share_legend(above, top)

@@ -1,5 +1,6 @@
 """Tests of ``bitswitch.report.figures.drawing``."""
 
+import pytest
 from matplotlib import rcParams
 
 from bitswitch.report.figures import drawing
@@ -47,3 +48,17 @@ def test_a_long_legend_takes_more_lines_and_stays_within_the_figure():
         heights = {round(text.get_window_extent().y0) for text in legend.get_texts()}
         assert len(heights) == lines
         assert legend.get_window_extent().x0 > 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_empty_panel_says_so_in_its_middle_whatever_its_axes_span():
+    figure = drawing.figure(2.0, "stamp")
+    axes = figure.subplots()
+    drawing.say_nothing_to_show(axes, "not run yet")
+    axes.set(yscale="log", ylim=(1e-9, 1e-6))
+    figure.draw_without_rendering()
+    (text,) = axes.texts
+    said, panel = text.get_window_extent(), axes.bbox
+    assert panel.contains(*said.min)
+    assert panel.contains(*said.max)
+    assert (said.x0 + said.x1) / 2 == pytest.approx((panel.x0 + panel.x1) / 2, abs=1)

@@ -130,6 +130,7 @@ def test_the_first_figure_4_is_of_a_network_that_has_sub_nets():
     assert panels == {"figure4": 3, "figure4-one": 2}
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", MIXED)
 def test_mixed_precision_without_runs_says_so(name: str, results: Path):
     folder = collect.write(make_mixed("hmt", "fronts", "searched-layers", "limited-share"), results)
@@ -146,6 +147,7 @@ def test_files_are_the_same_bytes_every_time(name: str, folder: Path):
     assert before[1].startswith(b"\x89PNG")
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["figure3", "figure8"])
 def test_without_runs_panels_say_so(name: str, suite: Suite, results: Path):
     folder = collect.write(suite, results)
