@@ -212,26 +212,63 @@ def test_nothing_of_a_table_is_cut_on_paper(page: Page, file: Path, tmp_path: Pa
     assert "https://arxiv.org/abs/2502.01199" in text
 
 
-def test_the_widest_table_fits_on_a_sheet(page: Page, tmp_path: Path):
-    columns = tuple(f"w{at}a{at}" for at in range(20))
+WIDEST = tuple(f"w{at}a{at}" for at in range(20))
+
+
+def section(title: str, rows: range) -> Section:
+    """Return a section of the widest table: in row 7, 0 stands as 700.25."""
     lines = tuple(
         Line(
             f"A method of some length {row}",
             "reproduced, recalibrated",
-            tuple(Entry(f"{row}{at:02d}.25", below="±0.15 (3)") for at in range(20)),
+            tuple(Entry(f"{row}{at:02d}.25", below="±0.15 (3)") for at in range(len(WIDEST))),
         )
-        for row in range(1, 60)
+        for row in rows
     )
-    table = Table("wide", "Wide", "s", (Section("Network", "", (Group("{8,6}", columns),), lines),))
-    path = tmp_path / "wide.html"
-    content = pages.table(table)
-    path.write_text(
-        pages.document("comparison.html.j2", table=pages.Markup(content), left="a", right="b")
-    )
-    page.open(path)
+    return Section(title, "", (Group("{8,6}", WIDEST),), lines)
+
+
+def laid_out(folder: Path, *sections: Section) -> Path:
+    """Write a page with one table; return its path."""
+    table = Table("wide", "Wide", "s", sections)
+    path, content = folder / "wide.html", pages.Markup(pages.table(table))
+    path.write_text(pages.document("comparison.html.j2", table=content, left="a", right="b"))
+    return path
+
+
+def sheets(text: str) -> list[list[str]]:
+    """Return the lines of every sheet that has some."""
+    return [sheet.splitlines() for sheet in text.split("\f") if sheet.strip()]
+
+
+def test_the_widest_table_fits_on_a_sheet(page: Page, tmp_path: Path):
+    page.open(laid_out(tmp_path, section("Network", range(1, 60))))
     found = words(printed(page, tmp_path))
-    assert not {f"{row}{at:02d}.25" for row in range(1, 60) for at in range(20)} - found.keys()
-    assert found["w19a19"]
+    shown = {f"{row}{at:02d}.25" for row in range(1, 60) for at in range(20)}
+    assert not shown - found.keys()
+
+
+def test_every_sheet_of_a_table_has_its_header(page: Page, tmp_path: Path):
+    page.open(laid_out(tmp_path, section("Network", range(1, 60))))
+    with_rows = [
+        lines
+        for lines in sheets(printed(page, tmp_path))
+        if any(re.search(r"\d00\.25", line) for line in lines)
+    ]
+    assert len(with_rows) > 3
+    for lines in with_rows:
+        head = [at for at, line in enumerate(lines) if line.split()[-20:] == [*WIDEST]]
+        first = next(at for at, line in enumerate(lines) if ".25" in line)
+        assert len(head) == 1
+        assert head[0] < first
+
+
+def test_the_title_of_a_section_stays_with_its_rows(page: Page, tmp_path: Path):
+    parts = [section(f"Network {at}", range(10 * at, 10 * at + 1 + at % 3)) for at in range(1, 60)]
+    page.open(laid_out(tmp_path, *parts))
+    titled = [lines for lines in sheets(printed(page, tmp_path)) if "Network " in "".join(lines)]
+    assert len(titled) > 3
+    assert not [lines[-1] for lines in titled if lines[-1].startswith("Network ")]
 
 
 def test_paper_is_light(page: Page, file: Path):
