@@ -111,6 +111,8 @@
     const bar = bubble.element("div", "", { className: "tools" });
     const told = bubble.element("span", "");
     told.setAttribute("role", "status");
+    bar.setAttribute("role", "group");
+    bar.setAttribute("aria-label", `Copy ${figure.getAttribute("aria-label")}`);
     for (const [name, write] of Object.entries({ LaTeX: latex, CSV: csv, Markdown: markdown })) {
       const button = bubble.element("button", name, { type: "button" });
       button.setAttribute("aria-label", `Copy this table as ${name}`);

@@ -45,7 +45,7 @@ for (const form of document.querySelectorAll("form.filters")) {
       const isEmpty = !figure.querySelector(".scroll:not(.off)");
       figure.classList.toggle("empty", isEmpty);
     }
-    told.textContent = shown === all ? "" : `${shown} of ${all} rows`;
+    told.textContent = shown === all ? `all ${all} rows` : `${shown} of ${all} rows`;
   }
 
   function hideColumns(table, isOff) {

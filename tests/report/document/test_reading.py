@@ -12,6 +12,7 @@ import pytest
 from bitswitch.report.render import page as pages
 from bitswitch.report.render.table import Entry, Group, Line, Section, Table
 from tests.report.document.browser import Page, browsing, find_chromium
+from tests.report.document.test_browsing import SHOWN, choose
 from tests.report.document.test_html import written
 
 CHROMIUM = find_chromium()
@@ -112,32 +113,82 @@ def test_the_page_has_a_language_and_headings_in_order(page: Page, file: Path):
         assert all(two - one <= 1 for one, two in pairwise(levels))
 
 
-def test_what_aids_are_told_of_has_a_name(page: Page, file: Path):
+NAMED = {
+    *("table", "columnheader", "rowheader", "figure", "button", "combobox", "checkbox", "link"),
+    *("navigation", "region", "form", "heading"),
+}
+"""Roles of what has to have a name."""
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_what_aids_are_told_of_has_a_name(page: Page, file: Path, width: int):
+    for path in (file, first_run(file)):
+        page.open(path, width=width)
+        page.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        page.wait("!document.querySelector('pre.jobs')")
+        seen = [one for one in page.all_accessible() if one["role"] in NAMED]
+        assert [one for one in seen if not one["name"].strip()] == []
+        assert {"table", "columnheader", "link", "heading"} <= {one["role"] for one in seen}
+        if path == file:
+            heads = {one["name"] for one in seen if one["role"] == "columnheader"}
+            assert {"claim", "printed", "reproduced", "verdict", "evidence"} <= heads
+
+
+def test_landmarks_lead_to_contents_filters_and_the_page_itself(page: Page, file: Path):
+    page.open(file)
+    roles = Counter(one["role"] for one in page.all_accessible())
+    assert [roles[one] for one in ("main", "navigation", "form")] == [1, 1, 1]
+    assert not roles.keys() & {"banner", "complementary", "contentinfo"}
+    assert roles["note"] == 1
+
+
+ALONE = """[...document.querySelectorAll("table")].flatMap((table) => {
+  const isHeaded = [];
+  for (const row of table.tHead.rows) {
+    let at = 0;
+    for (const cell of row.cells) {
+      const says = cell.matches("th[scope]") && cell.textContent.trim() !== "";
+      for (let end = at + cell.colSpan; at < end; at += 1) isHeaded[at] ||= says;
+    }
+  }
+  return [...table.tBodies].flatMap((body) => [...body.rows]).flatMap((row) => {
+    let at = 0;
+    return [...row.cells].filter((cell) => !cell.hidden).filter((cell) => {
+      const from = at;
+      at += cell.colSpan;
+      if (cell.matches("th[scope]") || cell.textContent.trim() === "") return false;
+      return !isHeaded.slice(from, at).includes(true) || !row.querySelector("th[scope='row']");
+    }).map((cell) => `${table.caption.textContent}: ${cell.textContent}`);
+  });
+})"""
+"""Cells that say something below no header of a column, or beside none of a row."""
+
+
+def test_every_cell_has_the_headers_of_its_row_and_column(page: Page, file: Path):
     for path in (file, first_run(file)):
         page.open(path)
         page.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
         page.wait("!document.querySelector('pre.jobs')")
-        named = {
-            "table",
-            "figure",
-            "button",
-            "combobox",
-            "checkbox",
-            "link",
-            "navigation",
-            "region",
-        }
-        seen = [one for one in page.all_accessible() if one["role"] in named | {"heading", "group"}]
-        nameless = [one for one in seen if not one["name"] and one["role"] != "group"]
-        assert nameless == []
-        assert {"table", "link", "heading"} <= {one["role"] for one in seen}
+        assert page.run(ALONE) == []
+        assert page.run("document.querySelectorAll('th:not([scope])').length") == 0
+        assert page.run("[...document.querySelectorAll('table')].every(one => one.caption)")
+    heads = "document.querySelectorAll('.table thead th, .runs thead th')"
+    page.run(f"{heads}.forEach(one => one.removeAttribute('scope'))")
+    assert page.run(ALONE) != []
 
 
-def test_every_heading_of_a_table_says_of_what_it_is_one(page: Page, file: Path):
+def test_how_many_rows_are_left_is_announced(page: Page, file: Path):
     page.open(file)
-    assert page.run("document.querySelectorAll('th:not([scope])').length") == 0
-    unnamed = "[...document.querySelectorAll('table')].filter(one => !one.caption).length"
-    assert page.run(unnamed) == 0
+    told = "document.querySelector('.filters output').textContent"
+    found = page.accessible("document.querySelector('.filters output')")
+    assert found["role"] == "status"
+    every = page.run("document.querySelectorAll('.table tbody.rows tr').length")
+    choose(page, "network", "ResNet-20")
+    shown = page.run(f"{SHOWN}.length")
+    assert 0 < shown < every
+    assert page.run(told) == f"{shown} of {every} rows"
+    page.click(".filters [type=reset]")
+    assert page.wait(f"{told}.startsWith('all') && {told}") == f"all {every} rows"
 
 
 def test_figures_say_what_they_show(page: Page, file: Path):
