@@ -1,14 +1,16 @@
 """A figure as SVG that a page can hold: text as text, colours of the page, values to point at.
 
 What matplotlib writes is four times as long as it needs to be: places are relative ones on a grid
-that is finer than a screen shows, looks that are used again are classes, names are short.
+that is finer than a screen shows, looks that are used again are classes, names are short, and what
+is drawn in many places is the marker of one path through them.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from string import ascii_lowercase
 from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 from xml.sax.saxutils import escape, quoteattr
 from zlib import crc32
 
@@ -34,7 +36,14 @@ PLACES = {"x": DIGITS, "y": DIGITS, "width": DIGITS, "height": DIGITS, "transfor
 SHAPES = 2
 """Digits behind the point of what is drawn many times, e.g. markers: it is small."""
 
+MANY = 4
+"""Copies of one look that are worth a marker."""
+
 _LEFT_OUT = ("metadata", "style")
+
+
+Look = tuple[str, str]
+"""What is copied, and its style."""
 
 
 def inlined(drawn: str, name: str, title: str, points: Iterable[Point], about: str = "") -> str:
@@ -54,6 +63,7 @@ def inlined(drawn: str, name: str, title: str, points: Iterable[Point], about: s
     _rename(root, scope)
     for element in root.iter():
         _shorten(element)
+    _mark(root, scope)
     shapes = {path for defined in root.iter("defs") for path in defined.iter("path")}
     for path in root.iter("path"):
         if line := path.get("d"):  # an empty one has none
@@ -138,6 +148,39 @@ def _look(style: str, is_copy: bool) -> str:
             value = value.replace(colour, own)
         kept.append(f"{key}:{coarse(value)}")
     return ";".join(kept)
+
+
+def _mark(root: Element, scope: str) -> None:
+    """Draw many copies in a row as markers of a path that leads from one to the next."""
+    markers: dict[Look, str] = {}
+    for group in [one for one in root.iter() if one.find("use") is not None]:
+        shown: list[Element] = []
+        for look, found in groupby(list(group), key=_look_of_copy):
+            copies = list(found)
+            if look and len(copies) >= MANY:
+                name = markers.setdefault(look, f"{scope}-m{len(markers)}")
+                copies = [_path_through(copies, name)]
+            shown += copies
+        group[:] = shown
+    defined = SubElement(root, "defs") if markers else root
+    for (target, style), name in markers.items():
+        about = {"id": name, "overflow": "visible", "markerUnits": "userSpaceOnUse"}
+        marker = SubElement(defined, "marker", about | ({"style": style} if style else {}))
+        SubElement(marker, "use", {"href": target})
+
+
+def _look_of_copy(element: Element) -> Look | None:
+    """Return what is copied and in which style; None of anything that is more than that."""
+    if element.tag != "use" or element.attrib.keys() - {"href", "x", "y", "style"}:
+        return None
+    return element.attrib["href"], element.get("style", "")
+
+
+def _path_through(copies: Iterable[Element], marker: str) -> Element:
+    """Return a path that is not seen itself, with a marker wherever a copy stood."""
+    places = (f"{one.get('x', '0')} {one.get('y', '0')}" for one in copies)
+    look = {"fill": "none", "style": f"marker:url(#{marker})"}
+    return Element("path", {"d": "M" + "L".join(places), **look})
 
 
 def _unwrap(parent: Element) -> None:
