@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bitswitch.cli.arguments import AsJson, check_name
+from bitswitch.doctor.finding import Finding
 from bitswitch.errors import SpecError
 
 
@@ -24,8 +25,19 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for one in findings:
             typer.echo("\n".join(one.lines()))
+        typer.echo(f"\n{_summary(findings)}")
     if stopped:
         raise typer.Exit(1)
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    """Return whether `make all` can run, and what that leaves to mend."""
+    stops = [one.what for one in findings if one.stops]
+    if stops:
+        return f"make all cannot run before this is mended: {', '.join(stops)}"
+    lacking = sum(one.state != "ok" for one in findings)
+    optional = f"; what is missing ({lacking}) is optional" if lacking else ""
+    return f"ready for make all{optional}"
 
 
 def schema() -> None:

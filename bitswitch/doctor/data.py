@@ -56,7 +56,9 @@ def _of_dataset(name: str, made_up: bool, suites: list[str], data: Path) -> Find
         return Finding(what, "ok", f"passed its check below {data}", needed_by)
     verb, folder = ("fake", "--to") if made_up else ("prepare", "--data")
     mend = shlex.join(["bitswitch", "data", verb, "--suite", suites[0], folder, str(data)])
-    return Finding(what, "missing", f"not checked below {data}", needed_by, mend)
+    return Finding(
+        what, "missing", f"not prepared below {data}/, or not checked there", needed_by, mend
+    )
 
 
 def _suites() -> list[Path]:

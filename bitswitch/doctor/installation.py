@@ -20,7 +20,9 @@ COMMANDS = (NAME, "snakemake")
 """Jobs call the ones beside the Python of Snakemake."""
 EXTRAS = {
     "dev": "make test",
+    "docs": "make docs",
     "energy": "energies measured on GPUs",
+    "kubernetes": "snakemake --profile profiles/kubernetes",
     "llm": "bitswitch lm-eval, decoders with tokenizers of their own",
     "slurm": "snakemake --profile profiles/slurm",
 }

@@ -85,9 +85,9 @@ def test_only_what_is_always_needed_stops(monkeypatch):
     assert "bitswitch lm-eval" in finding.needed_by
 
 
-def test_only_extras_that_exist_are_said_to_be_needed():
+def test_what_needs_an_extra_is_said_of_each():
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-    assert set(installation.EXTRAS) <= set(project["optional-dependencies"])
+    assert set(installation.EXTRAS) == set(project["optional-dependencies"])
 
 
 def test_jobs_find_their_commands_beside_python(monkeypatch, working_folder):
@@ -324,13 +324,20 @@ OPTIONAL = Finding("two", "missing", "no two", "some", "get two")
 FATAL = Finding("three", "broken", "no three", "all", "get three", stops=True)
 
 
-@pytest.mark.parametrize(("findings", "code"), [([FINE, OPTIONAL], 0), ([OPTIONAL, FATAL], 1)])
-def test_only_what_stops_make_all_is_a_failure(bitswitch, monkeypatch, findings, code):
+@pytest.mark.parametrize(
+    ("findings", "code", "said"),
+    [
+        ([FINE, OPTIONAL], 0, "ready for make all; what is missing (1) is optional"),
+        ([OPTIONAL, FATAL], 1, "make all cannot run before this is mended: three"),
+    ],
+)
+def test_only_what_stops_make_all_is_a_failure(bitswitch, monkeypatch, findings, code, said):
     monkeypatch.setattr(doctor, "examine", lambda: findings)
     found, out, _ = bitswitch("doctor")
     assert found == code
     assert "missing  two: no two\n         needed by some\n         get two\n" in out
     assert ("stops make all" in out) == (code == 1)
+    assert out.splitlines()[-1] == said
     found, out, _ = bitswitch("doctor", "--json")
     assert found == code
     answer = json.loads(out)
