@@ -1,6 +1,7 @@
-"""All jobs of a suite as lines of text: a page unfolds them into tables, with links."""
+"""All jobs of a suite, column by column: a page unfolds them into tables, with links."""
 
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from bitswitch.report.analysis import health
 from bitswitch.report.analysis.health import MISSING, RunLine
 from bitswitch.report.collect.frames import Frames
+from bitswitch.report.render.behind import SEPARATOR, coded, repeated
 from bitswitch.text import duration
 
 Line = tuple[str, ...]
@@ -27,10 +29,16 @@ class JobList(NamedTuple):
     is_open: bool = False
     """Whether a reader has to see it."""
 
+    file: str = ""
+    """Where all of it stands, beside the page."""
+
     @property
-    def text(self) -> str:
-        """One line per job, tabs between its columns."""
-        return "\n".join("\t".join(map(_plain, line)).rstrip("\t") for line in self.lines)
+    def packed(self) -> str:
+        """One line per column, first its name: what repeats itself takes no room."""
+        names, *others = zip_longest(*self.lines, fillvalue="")
+        packed = [(names[0], coded(map(_plain, names[1:])))]
+        packed += [(title, repeated(map(_plain, texts))) for title, *texts in others]
+        return "\n".join(map(SEPARATOR.join, packed))
 
 
 def lists(frames: Frames) -> list[JobList]:
@@ -41,17 +49,19 @@ def lists(frames: Frames) -> list[JobList]:
         for is_good in (False, True)
     )
     listed = [
-        _list("Runs that are not complete", ("run", *ABOUT, *RUNS), map(_run, bad), True),
-        _list("Complete runs", ("run", *ABOUT, *RUNS), map(_run, good)),
+        _list("Runs that are not complete", ("run", *ABOUT, *RUNS), map(_run, bad), "runs", True),
+        _list("Complete runs", ("run", *ABOUT, *RUNS), map(_run, good), "runs"),
         _list(
             "Scored networks",
             ("sensitivity", *ABOUT, "examples", "time", "memory"),
             _scored(frames.sensitivities),
+            "sensitivities",
         ),
         _list(
             "Searches",
             ("search", *ABOUT, "budgets", "search", "tuning"),
             _searched(frames.policies),
+            "policies",
         ),
     ]
     return [one for one in listed if len(one.lines) > 1]
@@ -74,14 +84,16 @@ def outcome(budgets: pd.DataFrame) -> tuple[str, list[str]]:
     return status, list(dict.fromkeys(budgets.diagnosis.dropna()))
 
 
-def _list(what: str, columns: Line, lines: Iterable[Line], is_open: bool = False) -> JobList:
+def _list(
+    what: str, columns: Line, lines: Iterable[Line], table: str, is_open: bool = False
+) -> JobList:
     shown = tuple(lines)
-    return JobList(f"{what}: {len(shown)}", (columns, *shown), is_open)
+    return JobList(f"{what}: {len(shown)}", (columns, *shown), is_open, f"{table}.csv")
 
 
 def _plain(text: str) -> str:
-    """Return a text in one line."""
-    return " ".join(text.split())
+    """Return a text in one line, without what stands between texts."""
+    return " ".join(text.replace(SEPARATOR, "/").split())
 
 
 def _run(line: RunLine) -> Line:

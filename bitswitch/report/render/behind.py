@@ -5,6 +5,7 @@ The same runs are behind many cells: a table names each once, and cells count th
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from markupsafe import Markup
 
@@ -74,6 +75,18 @@ def coded(names: Iterable[str]) -> str:
         found.append(f"{same}~{name[same:]}")
         before = name
     return SEPARATOR.join(found)
+
+
+def repeated(texts: Iterable[str]) -> str:
+    """Return texts one after another, neighbours that are the same as their number and one of them.
+
+    >>> repeated(["complete", "complete", "", "2*3"])
+    '2*complete||1*2*3'
+    """
+    runs = ((text, sum(1 for _ in same)) for text, same in groupby(texts))
+    return SEPARATOR.join(
+        f"{count}*{text}" if count > 1 or "*" in text else text for text, count in runs
+    )
 
 
 def _shared(one: str, other: str) -> int:

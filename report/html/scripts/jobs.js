@@ -2,41 +2,50 @@
 const jobs = (() => {
   const { element } = bubble;
   const folder = document.body.dataset.pages;
-  const lists = new Map([...document.querySelectorAll("pre.jobs")].map((list) => [list, list.textContent]));
-  const read = (text) => text.trimEnd().split("\n").map((line) => line.split("\t"));
 
-  let known = null;
-  function statuses() {
-    known ??= new Map([...lists.values()].flatMap((text) => read(text).slice(1)));
-    return known;
+  // Names, of which only what they do not share with the one before is written, and the number of letters that they do.
+  function whole(names) {
+    let last = "";
+    return names.map((one) => {
+      const [shared] = one.split("~", 1);
+      last = last.slice(0, Number(shared)) + one.slice(shared.length + 1);
+      return last;
+    });
   }
+  // Texts, each written once with the number of times that it stands there.
+  const spread = (texts) => texts.flatMap((one) => {
+    const [, times = 1, text] = one.match(/^(?:(\d+)\*)?(.*)$/s);
+    return Array(Number(times)).fill(text);
+  });
+
+  // A list, written column by column, as lines; names of columns first.
+  function read(list) {
+    const [names, ...others] = list.dataset.list.split("\n").map((column) => column.split("|"));
+    const columns = [[names[0], ...whole(names.slice(1))], ...others.map(([title, ...texts]) => [title, ...spread(texts)])];
+    return columns[0].map((_, at) => columns.map((column) => column[at]));
+  }
+  const lists = new Map([...document.querySelectorAll(".jobs")].map((list) => [list, read(list)]));
+  const known = new Map([...lists.values()].flatMap((lines) => lines.slice(1)));
 
   // A link to the page of a job that ended; the name alone of any other.
   function link(name) {
-    const hasEnded = folder && (statuses().get(name) ?? "missing") !== "missing";
+    const hasEnded = folder && (known.get(name) ?? "missing") !== "missing";
     return hasEnded ? element("a", name, { href: `${folder}${name}.html` }) : element("code", name);
   }
 
-  // Names as an element lists them: how many letters each shares with the last one, and the rest.
+  // Names as an element lists them.
   const decoded = new Map();
   function names(place) {
-    let last = "";
-    if (!decoded.has(place)) {
-      decoded.set(place, place.dataset.jobs.split("|").map((one) => {
-        const [shared] = one.split("~", 1);
-        last = last.slice(0, Number(shared)) + one.slice(shared.length + 1);
-        return last;
-      }));
-    }
+    if (!decoded.has(place)) decoded.set(place, whole(place.dataset.jobs.split("|")));
     return decoded.get(place);
   }
 
   // A list becomes a table with links when it comes in sight.
   function unfold(list) {
-    const [head, ...rows] = read(lists.get(list));
+    const [head, ...rows] = lists.get(list);
     const table = element("table", "", { className: "runs" });
     const caption = table.createCaption();
-    [caption.className, caption.textContent] = ["unseen", list.getAttribute("aria-label")];
+    [caption.className, caption.textContent] = ["unseen", list.dataset.title];
     const shown = head.filter((_, at) => at !== 2); // what went wrong stands below the name
     table.createTHead().insertRow().append(...shown.map((text) => element("th", text, { scope: "col" })));
     const body = table.createTBody();
@@ -64,7 +73,7 @@ const jobs = (() => {
   // An address that names a job leads to its row.
   function goTo() {
     const name = decodeURIComponent(location.hash).replace(/^#job-/, "");
-    const found = [...lists].find(([list, text]) => list.isConnected && text.includes(`\n${name}\t`));
+    const found = [...lists].find(([list, lines]) => list.isConnected && lines.some(([job]) => job === name));
     if (!location.hash.startsWith("#job-") || !found) return;
     found[0].closest("details").open = true;
     unfold(found[0]);

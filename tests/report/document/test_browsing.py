@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.report.document.browser import Page, browsing, find_chromium
@@ -146,6 +147,20 @@ def test_a_cell_leads_to_the_pages_of_its_runs(page: Page, file: Path):
     page.arrive(f"{file.parent}/runs/{run}.html")
     assert page.run("document.querySelector('h1').textContent") == run
     assert page.run("document.querySelectorAll('polyline').length") > 0
+
+
+def test_a_list_of_jobs_unfolds_and_an_address_leads_to_one(page: Page, file: Path):
+    runs = pd.read_csv(file.with_name("runs.csv"))[["run", "status"]].values.tolist()
+    assert page.run("document.querySelectorAll('#runs table').length") == 0
+    page.run(f"location.hash = 'job-{runs[-1][0]}'")
+    page.wait("document.querySelector('#runs tr:target')")
+    lines = page.run(
+        "[...document.querySelectorAll('#runs tbody tr')].map("
+        "row => [row.cells[0].textContent, row.cells[1].textContent])"
+    )
+    assert lines == runs
+    page.click("#runs tr:target a")
+    page.arrive(f"{file.parent}/runs/{runs[-1][0]}.html")
 
 
 def test_a_page_that_travels_alone_says_so(browser: Page, file: Path, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from html import unescape as html_text
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.document import html, parts
 from bitswitch.report.figures import figures
+from bitswitch.report.render.behind import SEPARATOR
 from bitswitch.report.statistics import VERDICTS
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import EXPERIMENTS, NETWORK, know_plugins, make_suite
+from tests.report.render.test_behind import decoded
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -116,9 +119,19 @@ def test_a_rehearsal_is_no_result(tmp_path: Path):
     assert "Embedded data" not in text
 
 
+def unpacked(text: str) -> list[tuple[str, ...]]:
+    """Return the lines of a list of jobs from its attribute; names of columns first."""
+    (title, *names), *others = (line.split(SEPARATOR) for line in html_text(text).split("\n"))
+    columns = [[title, *(name for name in decoded(SEPARATOR.join(names)))]]
+    for title, *texts in others:
+        found = (re.fullmatch(r"(?:(\d+)\*)?(.*)", one) for one in texts)
+        columns += [[title, *(one[2] for one in found if one for _ in range(int(one[1] or 1)))]]
+    return list(zip(*columns, strict=True))
+
+
 def test_tables_runs_and_origin_are_there(text: str, folder: Path):
-    listed = re.findall(r'<pre class="jobs"[^>]*>\n(.*?)\n</pre>', text, re.DOTALL)
-    lines = [line.split("\t") for one in listed for line in one.splitlines()]
+    lists = re.findall(r'<p class="jobs"[^>]* data-list="([^"]*)"', text)
+    lines = [line for one in lists for line in unpacked(one)]
     assert {line[0]: line[1] for line in lines if line[0] != "run"} == dict(
         Frames.read(folder).runs[["run", "status"]].itertuples(index=False)
     )

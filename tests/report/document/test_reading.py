@@ -60,7 +60,7 @@ def test_every_text_stands_out_from_what_is_behind_it(
     for path in (file, first_run(file)):
         page.open(path, width=width, dark=dark)
         page.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        page.wait("!document.querySelector('pre.jobs')")
+        page.wait("!document.querySelector('.jobs')")
         found = page.run(CONTRAST)
         assert found["bad"] == []
         assert found["count"] > 100
@@ -125,7 +125,7 @@ def test_what_aids_are_told_of_has_a_name(page: Page, file: Path, width: int):
     for path in (file, first_run(file)):
         page.open(path, width=width)
         page.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        page.wait("!document.querySelector('pre.jobs')")
+        page.wait("!document.querySelector('.jobs')")
         seen = [one for one in page.all_accessible() if one["role"] in NAMED]
         assert [one for one in seen if not one["name"].strip()] == []
         assert {"table", "columnheader", "link", "heading"} <= {one["role"] for one in seen}
@@ -168,7 +168,7 @@ def test_every_cell_has_the_headers_of_its_row_and_column(page: Page, file: Path
     for path in (file, first_run(file)):
         page.open(path)
         page.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        page.wait("!document.querySelector('pre.jobs')")
+        page.wait("!document.querySelector('.jobs')")
         assert page.run(ALONE) == []
         assert page.run("document.querySelectorAll('th:not([scope])').length") == 0
         assert page.run("[...document.querySelectorAll('table')].every(one => one.caption)")
