@@ -1,7 +1,8 @@
 """The report as one self-contained page: tables, figures, methods, run health, provenance."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from html import unescape
 from pathlib import Path
 
 from markupsafe import Markup
@@ -15,6 +16,7 @@ from bitswitch.report.document import exact, job_lists, pdf, run_pages, scorecar
 from bitswitch.report.document.progress import Progress
 from bitswitch.report.figures import figures
 from bitswitch.report.render import marks, page
+from bitswitch.report.render.behind import coded, decoded
 from bitswitch.report.tables import tables
 from bitswitch.results.files import write_bytes
 from bitswitch.suite.suite import Suite
@@ -22,6 +24,7 @@ from bitswitch.suite.suite import Suite
 PAGE = "report.html"
 
 _LINK = re.compile(r'href="#([^"]+)"')
+_JOBS = re.compile(r'data-jobs="([^"]*)"')
 _NAMED = re.compile(r'(<td[^>]*?) id="([^"]+)"')
 
 
@@ -39,7 +42,12 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
     frames = Frames.read(folder, *pdf.NEEDED, *run_pages.NEEDED)
     shown = figures.of(suite)
     names = tables.names(suite)
-    first = {name: _content(folder / name) for name in (scorecard.PAGE, exact.PAGE)}
+    jobs = job_lists.lists(frames)
+    listed = [line[0] for one in jobs for line in one.lines[1:]]
+    numbers = {name: number for number, name in enumerate(listed)}
+    first = {
+        name: _counted(_content(folder / name), numbers) for name in (scorecard.PAGE, exact.PAGE)
+    }
     wanted = {name for part in first.values() for name in _LINK.findall(part)}
     text = page.document(
         "report.html.j2",
@@ -47,7 +55,10 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
         progress=progress,
         scorecard=first[scorecard.PAGE],
         exact=first[exact.PAGE],
-        tables={name: _linked(_content(folder / f"tables/{name}.html"), wanted) for name in names},
+        tables={
+            name: _counted(_linked(_content(folder / f"tables/{name}.html"), wanted), numbers)
+            for name in names
+        },
         titles=dict(zip(names, suite.experiments.values(), strict=True)),
         figures=shown,
         images={name: _content(folder / f"figures/{name}.svg") for name in shown},
@@ -57,7 +68,7 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
         interval=marks.INTERVAL,
         material=frames.material,
         summary=health.summary(frames),
-        jobs=job_lists.lists(frames),
+        jobs=jobs,
         provenance=health.provenance(frames),
         spec=(folder / "suite.yaml").read_text(),
         pages=f"{run_pages.FOLDER}/",
@@ -72,6 +83,22 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
 def _linked(table: Markup, wanted: Collection[str]) -> Markup:
     """Return a table whose cells have no names but those that the page leads to."""
     return Markup(_NAMED.sub(lambda one: one[0] if one[2] in wanted else one[1], table))
+
+
+def _counted(part: Markup, numbers: Mapping[str, int]) -> Markup:
+    """Return a part of the page that counts jobs in its lists instead of naming them.
+
+    Args:
+        part: As it stands beside the page, with names.
+        numbers: Of the jobs in the lists.
+    """
+
+    def counted(found: re.Match[str]) -> str:
+        names = (one.partition(" ") for one in decoded(unescape(found[1])))
+        shown = (f"{numbers.get(job, job)} {value}".rstrip() for job, _, value in names)
+        return Markup('data-jobs="{}"').format(coded(shown))
+
+    return Markup(_JOBS.sub(counted, part))
 
 
 def _read(path: Path) -> bytes:

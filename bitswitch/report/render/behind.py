@@ -77,6 +77,20 @@ def coded(names: Iterable[str]) -> str:
     return SEPARATOR.join(found)
 
 
+def decoded(text: str) -> list[str]:
+    """Return the names that ``coded`` has written.
+
+    >>> decoded("0~sort-resnet8-s0|14~1|0~random")
+    ['sort-resnet8-s0', 'sort-resnet8-s1', 'random']
+    """
+    before, found = "", []
+    for one in text.split(SEPARATOR):
+        shared, _, rest = one.partition("~")
+        before = before[: int(shared)] + rest
+        found.append(before)
+    return found
+
+
 def repeated(texts: Iterable[str]) -> str:
     """Return texts one after another, neighbours that are the same as their number and one of them.
 

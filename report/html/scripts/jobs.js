@@ -33,10 +33,14 @@ const jobs = (() => {
     return hasEnded ? element("a", name, { href: `${folder}${name}.html` }) : element("code", name);
   }
 
-  // Names as an element lists them.
+  // Names as an element lists them; a number is that of a job in the lists of the page.
+  const listed = [...known.keys()];
   const decoded = new Map();
   function names(place) {
-    if (!decoded.has(place)) decoded.set(place, whole(place.dataset.jobs.split("|")));
+    if (!decoded.has(place)) {
+      const found = whole(place.dataset.jobs.split("|"));
+      decoded.set(place, found.map((one) => one.replace(/^\d+(?= |$)/, (number) => listed[number])));
+    }
     return decoded.get(place);
   }
 

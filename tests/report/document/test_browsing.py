@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bitswitch.report.render.behind import decoded
 from tests.report.document.browser import Page, browsing, find_chromium
-from tests.report.document.test_html import written
-from tests.report.render.test_behind import decoded
+from tests.report.document.test_html import jobs_of, written
 
 CHROMIUM = find_chromium()
 
@@ -51,12 +51,13 @@ def behind(page: Page, selector: str) -> list[tuple[str, str, str]]:
         f"(() => {{ const one = document.querySelector('{selector}');"
         "return [one.dataset.values, one.closest('figure').dataset.jobs]; })()"
     )
+    listed = jobs_of(Path(page.run("decodeURI(location.pathname)")).read_text())
     names, number, found = decoded(jobs), -1, []
     for value in cell.split("|"):
         given, _, text = value.rpartition("=")
         number = int(given) if given else number + 1
-        run, _, name = names[number].partition(" ")
-        found.append((name, text, run))
+        job, _, name = names[number].partition(" ")
+        found.append((name, text, listed[int(job)]))
     return found
 
 

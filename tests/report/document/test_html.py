@@ -14,11 +14,10 @@ from bitswitch.report.collect import collect
 from bitswitch.report.collect.frames import Frames
 from bitswitch.report.document import html, parts
 from bitswitch.report.figures import figures
-from bitswitch.report.render.behind import SEPARATOR
+from bitswitch.report.render.behind import SEPARATOR, decoded
 from bitswitch.report.statistics import VERDICTS
 from bitswitch.suite.suite import Suite
 from tests.report.conftest import EXPERIMENTS, NETWORK, know_plugins, make_suite
-from tests.report.render.test_behind import decoded
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -97,9 +96,11 @@ def test_the_scorecard_comes_first_with_a_row_per_claim_and_its_evidence(suite: 
     assert "embedded: not evidence for or against" in row
     assert 'href="#alrs/resnet20/with-alrs/8-6-4-2/8"' in row
     assert '<details class="behind" data-runs="0-11"><summary>12 runs</summary>' in row
-    first = re.search(r'<section id="scorecard" data-jobs="0~([^|]+)', text)
-    assert first is not None
-    assert first[1] in suite.runs
+    counted = re.search(r'<section id="scorecard" data-jobs="([^"]+)', text)
+    assert counted is not None
+    behind = {jobs_of(text)[int(number)] for number in decoded(counted[1])}
+    assert behind <= suite.runs.keys()
+    assert len(behind) >= 12
     assert "<b>36</b> <span>not run</span>" in card
     row = card.partition('<tr id="claim-C08">')[2].partition("</tr>")[0]
     assert re.search(r"<small>takes \d+ runs, about \d+ GPU hours; 1 seed, [^<]+</small>", row)
@@ -129,10 +130,19 @@ def unpacked(text: str) -> list[tuple[str, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def test_tables_runs_and_origin_are_there(text: str, folder: Path):
+def lines_of(text: str) -> list[tuple[str, ...]]:
+    """Return the lines of all lists of jobs of a page."""
     lists = re.findall(r'<p class="jobs"[^>]* data-list="([^"]*)"', text)
-    lines = [line for one in lists for line in unpacked(one)]
-    assert {line[0]: line[1] for line in lines if line[0] != "run"} == dict(
+    return [line for one in lists for line in unpacked(one)[1:]]
+
+
+def jobs_of(text: str) -> list[str]:
+    """Return the names of all jobs, as other parts of a page count them."""
+    return [line[0] for line in lines_of(text)]
+
+
+def test_tables_runs_and_origin_are_there(text: str, folder: Path):
+    assert {job: line[0] for job, *line in lines_of(text)} == dict(
         Frames.read(folder).runs[["run", "status"]].itertuples(index=False)
     )
     assert "0123456789abcdef" in text

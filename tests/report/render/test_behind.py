@@ -4,23 +4,13 @@ import re
 from itertools import product
 
 from bitswitch.report.render import page
-from bitswitch.report.render.behind import Behind, coded
+from bitswitch.report.render.behind import Behind, coded, decoded
 from bitswitch.report.render.marks import Mark
 from bitswitch.report.render.table import Detail, Entry, Group, Line, Section, Table, Value
 
 
 def table_of(*lines: Line) -> Table:
     return Table("t", "t", "s", (Section("s", "", (Group("", ("x", "y")),), lines),))
-
-
-def decoded(text: str) -> list[str]:
-    """Return names as a page reads them."""
-    found, last = [], ""
-    for one in text.split("|"):
-        shared, _, rest = one.partition("~")
-        last = last[: int(shared)] + rest
-        found.append(last)
-    return found
 
 
 def test_names_are_told_once_and_in_full():
