@@ -23,6 +23,10 @@ from bitswitch.suite.suite import Suite
 
 PAGE = "report.html"
 
+LIMIT = 3_000_000
+"""Bytes; a page that would be larger leads to the figures of further networks, beside it."""
+
+_BESIDE = Markup('<p>Drawn beside this page: <a href="{0}">{0}</a></p>')
 _LINK = re.compile(r'href="#([^"]+)"')
 _JOBS = re.compile(r'data-jobs="([^"]*)"')
 _NAMED = re.compile(r'(<td[^>]*?) id="([^"]+)"')
@@ -48,6 +52,7 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
     first = {
         name: _counted(_content(folder / name), numbers) for name in (scorecard.PAGE, exact.PAGE)
     }
+    images = {name: _content(folder / f"figures/{name}.svg") for name in shown}
     wanted = {name for part in first.values() for name in _LINK.findall(part)}
     text = page.document(
         "report.html.j2",
@@ -61,7 +66,7 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
         },
         titles=dict(zip(names, suite.experiments.values(), strict=True)),
         figures=shown,
-        images={name: _content(folder / f"figures/{name}.svg") for name in shown},
+        images=images,
         methods=methods.listed(frames),
         definitions=frames.definitions,
         marks=[marks.Mark(word) for word in marks.SIGNS],
@@ -75,6 +80,9 @@ def write(suite: Suite, folder: Path, progress: Progress | None = None) -> Path:
         files=[*(f"{name}.csv" for name in TABLES), claims.NAME],
         document=pdf.output_name(),
     )
+    if len(text.encode()) > LIMIT:
+        for name in (name for name, drawn in shown.items() if drawn.is_further):
+            text = text.replace(images[name], _BESIDE.format(f"figures/{name}.svg"), 1)
     run_pages.write(frames, folder)
     write_bytes(folder / PAGE, text.encode())
     return folder / PAGE

@@ -6,6 +6,7 @@ from html import unescape as html_text
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bitswitch.errors import ReportError
@@ -17,7 +18,7 @@ from bitswitch.report.figures import figures
 from bitswitch.report.render.behind import SEPARATOR, decoded
 from bitswitch.report.statistics import VERDICTS
 from bitswitch.suite.suite import Suite
-from tests.report.conftest import EXPERIMENTS, NETWORK, know_plugins, make_suite
+from tests.report.conftest import EXPERIMENTS, NETWORK, know_plugins, make_suite, write_run
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -167,11 +168,15 @@ def test_a_missing_part_is_named(suite: Suite, folder: Path):
         html.write(suite, folder)
 
 
-def test_figures_of_further_networks_stand_below_those_of_the_first(results: Path):
+def with_further_networks() -> Suite:
     network = {**NETWORK, "title": "Other", "published": "none"}
     networks = {"resnet20": {**NETWORK, "title": "First", "published": "resnet20"}}
     alrs = EXPERIMENTS["alrs"] | {"networks": ["resnet20", "other"]}
-    suite = make_suite(networks=networks | {"other": network}, experiments={"alrs": alrs})
+    return make_suite(networks=networks | {"other": network}, experiments={"alrs": alrs})
+
+
+def test_figures_of_further_networks_stand_below_those_of_the_first(results: Path):
+    suite = with_further_networks()
     folder = collect.write(suite, results)
     make_parts(suite, folder)
     text = html.write(suite, folder).read_text()
@@ -179,3 +184,36 @@ def test_figures_of_further_networks_stand_below_those_of_the_first(results: Pat
     assert places == sorted(places)
     heading = text.index("<h2>Figures of further networks</h2>")
     assert [place > heading for place in places] == [False] * 3 + [True] * 3
+
+
+def test_a_page_that_is_too_large_leads_to_figures_of_further_networks(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+):
+    suite = with_further_networks()
+    folder = collect.write(suite, results)
+    make_parts(suite, folder)
+    for name in figures.names(suite):
+        (folder / f"figures/{name}.svg").write_text(f"<svg><title>{name}</title></svg>")
+    whole = html.write(suite, folder).read_text()
+    monkeypatch.setattr(html, "LIMIT", len(whole.encode()) - 1)
+    text = html.write(suite, folder).read_text()
+    for name, drawn in figures.of(suite).items():
+        assert f"<title>{name}</title>" in whole
+        assert (f"<title>{name}</title>" in text) is not drawn.is_further
+        assert (f'<a href="figures/{name}.svg">' in text) is drawn.is_further
+
+
+def test_a_further_run_takes_few_bytes(tmp_path: Path):
+    counts, sizes = [], []
+    for seeds in (3, 13):
+        suite, results = make_suite(seeds=range(seeds)), tmp_path / f"{seeds}"
+        rng = np.random.default_rng(0)
+        for run in suite.runs.values():
+            measured = {"train_time_s": rng.lognormal(9, 1), "peak_memory_mib": rng.lognormal(7, 1)}
+            write_run(run, results, **measured)
+        folder = collect.write(suite, results)
+        make_parts(suite, folder)
+        counts.append(len(suite.runs))
+        sizes.append(html.write(suite, folder).stat().st_size)
+    per_run = (sizes[1] - sizes[0]) / (counts[1] - counts[0])
+    assert 40 < per_run < 120, per_run
