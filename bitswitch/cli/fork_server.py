@@ -27,7 +27,7 @@ from bitswitch.results.provenance import code_hash, plugin_hashes
 from bitswitch.runtime import stopping
 from bitswitch.runtime.drafts import is_alive
 from bitswitch.runtime.locks import keep_compiled_code_private, private_folder
-from bitswitch.spec.run import RunSpec
+from bitswitch.suite.suite import Suite, load_suite
 
 PRELOADED = (
     "torch",
@@ -220,11 +220,18 @@ def _code() -> tuple[str, dict[str, str]]:
     return code_hash("explore"), plugin_hashes(registry.modules())
 
 
-def libraries(runs: list[RunSpec]) -> tuple[str, ...]:
-    """Return what to preload for ``runs`` beside torch; import the methods that they name."""
-    for name in {run.method.name for run in runs}:
-        with suppress(BitswitchError):  # its own job says it
-            registry.load("methods", name)
+def libraries(suite: Suite) -> tuple[str, ...]:
+    """Return what to preload for ``suite`` beside torch; import the plugins that do its work."""
+    runs = suite.runs.values()
+    working = {
+        "methods": {run.method.name for run in runs},
+        "sensitivities": {one.sensitivity.name for one in suite.sensitivities.values()},
+        "searches": {one.search.name for one in suite.searches.values()},
+    }
+    for group, names in working.items():
+        for name in names:
+            with suppress(BitswitchError):  # its own job says it
+                registry.load(group, name)
     named = {choice.name for run in runs for choice in (run.model, run.dataset)}
     return SLOW if named - LEAN or any(run.training.compile for run in runs) else ()
 
@@ -274,8 +281,7 @@ def main() -> None:
     for name in PRELOADED:
         import_module(name)
     # Its children remember it.
-    suite = import_module("bitswitch.suite.suite").load_suite(Path(suite_file))
-    for name in libraries(list(suite.runs.values())):
+    for name in libraries(load_suite(Path(suite_file))):
         import_module(name)
     server.serve()
 
