@@ -137,7 +137,6 @@ RECIPES = {
     ("table1", "resnet8", "adabits"): ("conventional", None, "none", False),
     ("table1", "resnet8", "double-rounding-kd"): ("separate", "relative", "neighbour", False),
     ("table6", "resnet8", "lsq"): ("conventional", None, "none", False),
-    ("published-recipes", "resnet8", "adabits"): ("conventional", None, "none", False),
     ("published-recipes", "resnet8", "any-precision-kd"): ("conventional", None, "none", False),
     ("other-methods-alrs", "resnet8", "adabits"): ("separate", None, "none", True),
     ("other-methods-alrs", "resnet8", "adabits-alrs"): ("separate", "relative", "none", False),
