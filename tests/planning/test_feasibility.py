@@ -9,7 +9,7 @@ from bitswitch.errors import BitswitchError, BitWidthError, PluginError, SpecErr
 from bitswitch.planning import feasibility
 from bitswitch.plugins import registry
 from bitswitch.runtime import cache
-from bitswitch.suite.suite import load_suite, read_suite, suite_path
+from bitswitch.suite.suite import Suite, load_suite, read_suite, suite_path
 
 DIGITS = {"name": "digits", "options": {"size": 32, "train": 64, "held_out": 20, "test": 40}}
 VIT = {"img_size": 32, "patch_size": 16, "depth": 1, "embed_dim": 24, "num_heads": 1}
@@ -128,11 +128,10 @@ def test_budgets_that_a_search_cannot_meet_are_refused(check, search, cost, mess
 
 def test_made_up_weights_that_are_not_there_say_how_to_make_them(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "FOLDER", cache.FOLDER.absolute())
-    suite = read_suite(suite_path("rehearsal"))
+    content = read_suite(suite_path("rehearsal")).model_dump(exclude_unset=True)
     monkeypatch.chdir(tmp_path)
-    table = suite.experiments["conventional-rate"]
-    table = table.model_copy(update={"networks": ("resnet18",)})
-    suite = suite.model_copy(update={"experiments": {"conventional-rate": table}})
+    table = content["experiments"]["conventional-rate"] | {"networks": ["resnet18"]}
+    suite = Suite.model_validate(content | {"experiments": {"conventional-rate": table}})
     with pytest.raises(SpecError) as error:
         feasibility.check(suite)
     assert "no weights at data/made-up/weights/resnet18-f37072fd.pth" in str(error.value)
