@@ -235,7 +235,10 @@ def _sum(costs: Iterable[Cost]) -> Cost:
 
 def _notes(suite: Suite, gpu: bool) -> list[str]:
     """Return what a reader must know about the numbers."""
-    notes = ["time: one step per kind of run, measured here on made-up examples"]
+    notes = [
+        "time: one step per kind of run, measured here on made-up examples; without the making of "
+        "data, tables and report"
+    ]
     for said, holds in () if gpu else _SMALLER:
         named = {f"{r.model.name} on {r.dataset.name}" for r in suite.runs.values() if holds(r)}
         if named:
@@ -297,6 +300,7 @@ def render(plan: Plan) -> str:
         counts = (str(part.entries), str(part.runs), str(part.shared))
         rows.append((part.title, *counts, *_row(part.cost, hours.of(name, part.cost))))
     shared = sum(1 for run_id in plan.runs if run_id in plan.starts)
+    starting = sum(plan.starts.values())
     total = _row(plan.total, hours.of(None, plan.total))
     rows.append(("each run once", "", str(len(plan.runs)), "", *total))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
@@ -317,7 +321,7 @@ def render(plan: Plan) -> str:
         f"{wall} with {plan.slots} jobs at once on {device}; at least {longest} with any "
         f"number, as jobs wait for each other:",
         f"  {', then '.join(plan.schedule.chain)}",
-        f"{shared} full-precision runs serve {sum(plan.starts.values())} others",
+        f"full-precision networks: {shared}; runs that start from them: {starting}",
         f"datasets: about {plan.data_bytes / 2**20:,.0f} MiB uncompressed",
         *plan.notes,
     ]
