@@ -20,4 +20,6 @@ def export(
     from bitswitch import stages
 
     stages.export(spec, results, output)
-    typer.echo(f"{output}: {output.stat().st_size} bytes")
+    widths = ", ".join(map(str, spec.bitset))
+    compared = f"weights at {widths} bits as in training, bit for bit"
+    typer.echo(f"{output}: {output.stat().st_size} bytes; {compared}")

@@ -153,7 +153,11 @@ def test_the_command(trained, tmp_path, monkeypatch, capsys):
         return ended.value.code or 0, capsys.readouterr()
 
     code, written = bitswitch("export", run.run_id, "-o", path, "--results", results)
-    assert (code, written.out) == (0, f"{path}: {path.stat().st_size} bytes\n")
+    assert (code, written.out) == (
+        0,
+        f"{path}: {path.stat().st_size} bytes; "
+        f"weights at {', '.join(map(str, run.bitset))} bits as in training, bit for bit\n",
+    )
     assert load(path).facts.run == run.run_id
     code, written = bitswitch("export", run.run_id[:-1], "-o", path, "--results", results)
     assert code == 2
