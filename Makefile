@@ -70,7 +70,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	 found: $$(python3 --version 2>&1). If it has another name: make all PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(VENV)/bin/python || "$$PYTHON" -m venv $(VENV)
 	$(if $(TORCH),$(INSTALL) --no-deps --retries 0 --timeout 20 --index-url "$$TORCH_INDEX" torch torchvision || \
-	 echo "no build of torch without CUDA at $$TORCH_INDEX: the default one is installed (TORCH_INDEX=...)" >&2)
+	 echo "no build of torch without CUDA came from $$TORCH_INDEX (another: TORCH_INDEX=...):" \
+	 "the errors above say why; the default one is installed" >&2)
 	$(INSTALL) --editable '.[dev]'
 	touch $@
 
