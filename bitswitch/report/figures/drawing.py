@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,12 @@ def colour(bits: int) -> str:
 def marker(bits: int) -> str:
     """Return the marker of a bit-width."""
     return MARKERS.get(bits, "P")
+
+
+def load() -> None:
+    """Import what drawing takes, so that processes forked from this one have it."""
+    for name in ("figure", "axes", *(f"backends.backend_{one}" for one in ("agg", "pdf", "svg"))):
+        import_module(f"matplotlib.{name}")
 
 
 @contextmanager
@@ -128,8 +135,9 @@ def save(
     for text in drawn.findobj(Text):
         if "$" in text.get_text() and r"\mathdefault" not in text.get_text():
             text.set_parse_math(False)  # a dollar in a title is a dollar
-    drawn.draw_without_rendering()
-    drawn.set_layout_engine("none")
+    if (engine := drawn.get_layout_engine()) is not None:
+        engine.execute(drawn)
+        drawn.set_layout_engine(None)  # with any, "none" too, each format is drawn twice
     told = thinned(points(drawn))
     path.parent.mkdir(parents=True, exist_ok=True)
     paths = []

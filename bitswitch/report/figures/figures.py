@@ -124,6 +124,7 @@ def write_all(
         for name in wanted:
             write(name, folder, frames)
         return
+    drawing.load()
     forking = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(processes, forking, _remember, (folder, frames)) as pool:
         list(pool.map(_write_one, wanted))  # raises what one has raised

@@ -2,6 +2,7 @@
 
 import pytest
 from matplotlib import rcParams
+from matplotlib.artist import Artist
 
 from bitswitch.report.figures import drawing
 
@@ -62,3 +63,19 @@ def test_an_empty_panel_says_so_in_its_middle_whatever_its_axes_span():
     assert panel.contains(*said.min)
     assert panel.contains(*said.max)
     assert (said.x0 + said.x1) / 2 == pytest.approx((panel.x0 + panel.x1) / 2, abs=1)
+
+
+def test_each_format_is_drawn_once_in_the_places_of_one_layout(tmp_path):
+    class Counter(Artist):
+        drawn = 0
+
+        def draw(self, renderer):
+            self.drawn += 1
+
+    with drawing.style():
+        figure = drawing.figure(2.0, "stamp")
+        axes = figure.subplots()
+        counter = figure.add_artist(Counter())
+        written = drawing.save(figure, tmp_path / "one")
+    assert counter.drawn == len(written) == len(drawing.SUFFIXES)
+    assert axes.get_position().x1 > 0.95  # without a layout, 0.9
