@@ -58,7 +58,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
         know_plugins(patch)
         drawn, small, shown = be_quick(patch), make_small(), []
         results = tmp_path_factory.mktemp("watched")
-        watch = watching.Watch(small, results)
+        watch = watching.Watch(small, results, called="own/small.yaml")
         of_alrs = {run.run_id for c in small.run_cells if c.experiment == "alrs" for run in c.runs}
         late = next(run for key, run in small.runs.items() if key not in of_alrs)
         others = [run for run in small.runs.values() if run is not late]
@@ -79,6 +79,10 @@ def test_the_page_says_how_far_it_is_until_all_is_there(stages: Stages, small: S
     assert RELOADS in one
     assert RELOADS not in everything
     assert "jobs are done" not in everything
+
+
+def test_commands_on_the_page_call_the_suite_as_its_user_does(stages: Stages):
+    assert "--config suite=own/small.yaml claims=" in stages[0][1]
 
 
 def test_only_figures_with_something_new_are_drawn_again(stages: Stages, small: Suite):
