@@ -11,8 +11,10 @@ import sys
 
 from bitswitch.runtime import instructions, stopping
 
-HEAVY = ("data", "train", "score", "search", "export", "deploy")
-"""Commands that import torch."""
+REPORTING = ("collect", "table", "figure", "report")
+"""Commands that expand the suite; the first also imports the plugins that it describes."""
+FORKED = ("data", "train", "score", "search", "export", "deploy", *REPORTING)
+"""Commands that take less time from there: they import torch, or load what it has loaded."""
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def _run() -> None:
 
     keep_compiled_code_private()
     path = os.environ.get(SOCKET_VARIABLE)
-    code = ask(path, sys.argv) if path and sys.argv[1:2] and sys.argv[1] in HEAVY else None
+    code = ask(path, sys.argv) if path and sys.argv[1:2] and sys.argv[1] in FORKED else None
     if code is not None:
         sys.exit(code)
     from bitswitch.cli.app import main as run

@@ -1,6 +1,7 @@
 """A server without torch: what is preloaded changes nothing but time."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from bitswitch.cli import client as clients
-from bitswitch.cli import fork_server
+from bitswitch.cli import entry, fork_server
 from bitswitch.spec.run import Choice
 
 TOP = Path(__file__).parents[2]
@@ -264,3 +265,9 @@ def test_the_server_never_asks_for_a_gpu():
     """
     command = [sys.executable, "-c", UNTOUCHED]
     assert subprocess.check_output(command, text=True, cwd=TOP) == "[] set()\n"
+
+
+def test_every_command_of_the_workflow_is_forked():
+    rules = (file.read_text() for file in (TOP / "workflow" / "rules").glob("*.smk"))
+    called = {name for text in rules for name in re.findall(r"bitswitch ([a-z]+) ", text)}
+    assert called == set(entry.FORKED) - {"export"}
