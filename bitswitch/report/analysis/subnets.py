@@ -8,7 +8,7 @@ from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis.effort import Effort
 from bitswitch.report.analysis.values import Origin, Sample
 from bitswitch.report.collect.columns import COSTS
-from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.frames import Frames, records
 
 PLACE = ["experiment", "network", "variant", "bitset", "seed"]
 """Columns that say where in a suite a trained network stands."""
@@ -128,8 +128,7 @@ def sample_of(rows: pd.DataFrame, role: str, metric: Metric) -> Sample:
     failed, origins = [], []
     about = [role, *(f"{role}_{one}" for one in ABOUT)]
     told = rows[["seed", "search_seed", "search", "status", "where", "images", *about]]
-    told = told.astype(object)
-    blank = told.where(told.notna(), None).to_dict("records")
+    blank = records(told)
     any_has_it = rows[f"{role}_status"].notna().any()
     for at, row in enumerate(blank if any_has_it else ()):
         status = row[f"{role}_status"] or row["status"]

@@ -11,7 +11,7 @@ import pandas as pd
 from bitswitch.contracts.metric import Metric
 from bitswitch.report.analysis import budgets
 from bitswitch.report.collect import published
-from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.frames import Frames, records
 from bitswitch.report.collect.headline import ROLE
 from bitswitch.suite.variants import NetworkSpec
 
@@ -191,7 +191,7 @@ class Values:
     @cached_property
     def beside(self) -> dict[str, dict[Metric, dict[Place, Sample]]]:
         """What tables print beside headlines, by network and metric; of seeds whose headline is."""
-        images = self.frames.runs.set_index("run").test_images.to_dict()
+        images = self.frames.by_run.test_images.to_dict()
         tested = self._rows[self._rows.search.isna() & (self._rows.split == "test")]
         found: dict[str, dict[Metric, dict[Place, Sample]]] = {}
         for network, samples in self.samples.items():
@@ -220,7 +220,7 @@ class Values:
 
     def _samples(self, role: str) -> dict[str, dict[Place, Sample]]:
         """Return what was measured in a role on the test split, by network and place."""
-        images = self.frames.runs.set_index("run").test_images.to_dict()
+        images = self.frames.by_run.test_images.to_dict()
         return {
             network: {
                 place: _sample(group, images, self.frames.headlines[network].metric)
@@ -301,7 +301,7 @@ class Values:
             for network, places in _by_place(rows).items()
         }
 
-    @property
+    @cached_property
     def networks(self) -> list[Network]:
         """The suite's networks, those of the printed table in its order; then the others."""
         suite = self.frames.suite
@@ -344,7 +344,7 @@ class Values:
 def _by_place(rows: pd.DataFrame) -> dict[str, dict[Place, list[Row]]]:
     """Return rows of ``metrics.csv`` by network and place, in the order of the file."""
     found: dict[str, dict[Place, list[Row]]] = {}
-    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+    for row in records(rows):
         place = Place(row["variant"], row["bitset"], row["policy"])
         found.setdefault(row["network"], {}).setdefault(place, []).append(row)
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from math import log10
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -103,10 +103,16 @@ class Measures:
 
     def _rows_at(self, spots: Iterable[Spot]) -> Iterator[pd.DataFrame]:
         """Yield the rows of ``metrics.csv`` that stand in the rows of some cells."""
-        rows = self.frames.reproduced
-        for experiment, network, variant, bitset in dict.fromkeys(spot.row for spot in spots):
-            chosen = rows[(rows.experiment == experiment) & (rows.network == network)]
-            yield chosen[(chosen.variant == variant) & (chosen.bitset == format_bitset(bitset))]
+        for *place, bitset in dict.fromkeys(spot.row for spot in spots):
+            rows = self._by_row.get((*place, format_bitset(bitset)))
+            if rows is not None:
+                yield rows
+
+    @cached_property
+    def _by_row(self) -> dict[Any, pd.DataFrame]:
+        """The measured rows of ``metrics.csv`` by experiment, network, variant and bit set."""
+        keys = ["experiment", "network", "variant", "bitset"]
+        return dict(iter(self.frames.reproduced.groupby(keys, sort=False)))
 
     def savings(self, pairs: Iterable[Pair]) -> BySeed:
         """Return by seed what joint trainings save of separate ones, percent of the latter.

@@ -34,6 +34,15 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> pd.Dat
     return found.astype({name: "Int64" for name in NUMBERS if name in columns})
 
 
+def records(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Return the rows of ``table`` by column, ``None`` where something is missing."""
+    columns = [
+        [None if absent else value for value, absent in zip(column, column.isna(), strict=True)]
+        for _, column in table.items()
+    ]
+    return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 @dataclass(frozen=True)
 class Frames:
     """The collected tables of one suite."""
@@ -71,11 +80,14 @@ class Frames:
         return frozenset(self.runs.run[self.runs.status != "missing"])
 
     @cached_property
+    def by_run(self) -> pd.DataFrame:
+        """``runs.csv`` by run."""
+        return self.runs.set_index("run")
+
+    @cached_property
     def headlines(self) -> dict[str, Headline]:
         """The headline of every network that an experiment of the suite names."""
-        table = self.tasks.astype(object)
-        rows = table.where(table.notna(), None).to_dict("records")
-        return {str(row["network"]): _headline(row) for row in rows}
+        return {str(row["network"]): _headline(row) for row in records(self.tasks)}
 
     @property
     def definitions(self) -> list[str]:

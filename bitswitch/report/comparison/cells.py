@@ -1,6 +1,6 @@
 """The measured cells of a suite: one number per seed at one place."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitswitch.contracts.metric import Metric
-from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.frames import Frames, records
 
 
 class Place(NamedTuple):
@@ -67,7 +67,7 @@ def cells(frames: Frames) -> dict[Place, Cell]:
     rows = frames.reproduced
     rows = rows[(rows.split == "test") & (rows.role != "")]
     found: dict[Place, dict[Seed, Value]] = {}
-    for row in _records(rows):
+    for row in records(rows):
         place = Place(*(str(row[name]) for name in Place._fields))
         search = None if row["search_seed"] is None else int(row["search_seed"])
         found.setdefault(place, {})[Seed(int(row["seed"]), search)] = _value(frames, row)
@@ -81,12 +81,6 @@ def cells(frames: Frames) -> dict[Place, Cell]:
         )
         for place, values in found.items()
     }
-
-
-def _records(rows: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield rows with None where nothing is said."""
-    plain = rows.astype(object)
-    yield from plain.where(plain.notna(), None).to_dict("records")
 
 
 def _value(frames: Frames, row: Mapping[str, Any]) -> Value:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bitswitch.report.analysis import health
 from bitswitch.report.analysis.health import MISSING, RunLine
-from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.frames import Frames, records
 from bitswitch.report.render.behind import SEPARATOR, coded, repeated
 from bitswitch.text import duration
 
@@ -113,7 +113,7 @@ def _run(line: RunLine) -> Line:
 
 def _scored(rows: pd.DataFrame) -> Iterator[Line]:
     """Yield a line per sensitivity."""
-    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+    for row in records(rows):
         missing = row["status"] == "missing"
         about = (row["sensitivity"], row["status"], MISSING if missing else row["diagnosis"] or "")
         if missing:

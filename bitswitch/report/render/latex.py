@@ -1,6 +1,7 @@
 """Print text and tables as LaTeX; plain pdflatex, no package beyond the standard ones."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -66,6 +67,12 @@ def render(template: str, **content: Any) -> str:
     Delimiters are ``\VAR{...}``, ``\BLOCK{...}`` and ``\#{...}``, so that templates stay LaTeX.
     Every value is escaped unless it is ``Markup``; an undefined one is an error.
     """
+    return _environment().get_template(template).render(**content)
+
+
+@cache
+def _environment() -> Environment:
+    """Return what knows the templates, each read once."""
     environment = Environment(
         block_start_string=r"\BLOCK{",
         block_end_string="}",
@@ -80,7 +87,7 @@ def render(template: str, **content: Any) -> str:
         finalize=lambda value: value if isinstance(value, Markup) else escape(value),
     )
     environment.filters |= {"entry": entry, "code": code}
-    return environment.get_template(template).render(**content)
+    return environment
 
 
 def code(text: str) -> Markup:

@@ -78,7 +78,7 @@ class Grid:
 
 def _sliced(values: Values, network: Network) -> Iterator[Place]:
     """Yield the places of bit-widths that are sliced from a model trained at others."""
-    widths = values.frames.runs.set_index("run").sliced.fillna("").astype(str).str.split()
+    widths = values.frames.by_run.sliced.fillna("").astype(str).str.split()
     rows = values.rows_of(network.name)
     for run, *place in zip(rows.run, rows.variant, rows.bitset, rows.policy, strict=True):
         if place[-1] in widths.get(run, ()):
@@ -87,7 +87,7 @@ def _sliced(values: Values, network: Network) -> Iterator[Place]:
 
 def _weights_alone(values: Values, network: Network) -> Iterator[Place]:
     """Yield the places whose inputs stay at full precision."""
-    inputs = values.frames.runs.set_index("run").inputs.to_dict()
+    inputs = values.frames.by_run.inputs.to_dict()
     rows = values.rows_of(network.name)
     for run, *place in zip(rows.run, rows.variant, rows.bitset, rows.policy, strict=True):
         if inputs.get(run) == "float":

@@ -49,7 +49,7 @@ class Conditions:
         self._model = network.published or ""
         self._printed = setups(values.recipe.printed)
         self._rows = values.rows_of(network.name)
-        self._runs = values.frames.runs.set_index("run")
+        self._runs = values.frames.by_run
         self._ended = values.frames.ended
         searched = search_conditions.applies(values)
         self._searches = SearchConditions(values, network) if searched else None

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from bitswitch.report.analysis.values import Network, Sample, Values
-from bitswitch.report.collect.frames import Frames
+from bitswitch.report.collect.frames import Frames, records
 from bitswitch.report.collect.headline import Headline, heading
 from bitswitch.report.render.table import DASH, Entry, Footnotes, Group, Line, Table
 from bitswitch.report.tables import deployed, entries
@@ -106,7 +106,7 @@ def _mean(
     values: dict[int, float] = {}
     failed = []
     metric = headlines[rows.run.iloc[0]].metric
-    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+    for row in records(rows):
         value = row[column]
         if row["status"] != "complete":
             failed.append((row["status"], row["diagnosis"] or "", None))
