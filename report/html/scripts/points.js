@@ -8,16 +8,24 @@
       const [x, y, ...values] = fields.slice(at, at + words.length + 1);
       const point = document.createElementNS(line.namespaceURI, "circle");
       const text = words.map((word, number) => word + (values[number] ?? "")).join("");
-      const told = { cx: x, cy: y, r: 3.5, role: "img", "aria-label": text, tabindex: -1 };
+      const told = { cx: x, cy: y, r: 3.5, role: "option", "aria-label": text, tabindex: -1 };
       for (const [name, value] of Object.entries(told)) point.setAttribute(name, value);
       point.dataset.tip = text;
       line.append(point);
     }
+    line.setAttribute("role", "group");
     delete line.dataset.at;
     delete line.dataset.tip;
   }
   bubble.on("circle[data-tip]", (point) => [bubble.element("p", point.dataset.tip)]);
-  for (const group of document.querySelectorAll("g.points")) group.querySelector("circle")?.setAttribute("tabindex", 0);
+  // To aids, the values of a figure are one list: hundreds of pictures would stand between what is before and behind it.
+  for (const group of document.querySelectorAll("g.points")) {
+    const first = group.querySelector("circle");
+    if (!first) continue;
+    first.setAttribute("tabindex", 0);
+    group.setAttribute("role", "listbox");
+    group.setAttribute("aria-label", `Values: ${group.closest("svg").getAttribute("aria-label")}`);
+  }
   const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 };
   addEventListener("keydown", (event) => {
     const point = event.target.closest?.("circle[data-tip]");

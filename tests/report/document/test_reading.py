@@ -115,7 +115,7 @@ def test_the_page_has_a_language_and_headings_in_order(page: Page, file: Path):
 
 NAMED = {
     *("table", "columnheader", "rowheader", "figure", "button", "combobox", "checkbox", "link"),
-    *("navigation", "region", "form", "heading"),
+    *("navigation", "region", "form", "heading", "listbox", "option"),
 }
 """Roles of what has to have a name."""
 
@@ -199,6 +199,17 @@ def test_figures_say_what_they_show(page: Page, file: Path):
     assert "Mean over all seeds" in page.run("document.querySelector('#figure3 desc').textContent")
 
 
+def test_the_values_of_a_figure_are_one_list(page: Page, file: Path):
+    page.open(file)
+    points = page.run("document.querySelectorAll('.points circle').length")
+    roles = Counter(one["role"] for one in page.all_accessible())
+    assert points > 100
+    assert roles["listbox"] == page.run("document.querySelectorAll('g.points').length")
+    assert not roles.keys() & {"image", "img", "graphics-symbol"}
+    found = page.accessible("document.querySelector('#figure3 g.points')")
+    assert found["name"].startswith("Values: Figure 3: ")
+
+
 def test_the_order_of_rows_is_announced(page: Page, file: Path):
     page.open(file)
     head = "document.querySelector('#table4 thead tr:nth-child(2) th:nth-child(3)')"
@@ -218,7 +229,7 @@ def test_what_is_behind_a_cell_or_a_point_is_announced(page: Page, file: Path):
     assert told["description"].count("seed ") == 3
     page.run("document.querySelector('#figure2 circle').focus()")
     told = page.accessible("document.activeElement")
-    assert told["role"] in ("image", "graphics-symbol")
+    assert told["role"] == "option"
     assert told["name"] == page.run("document.activeElement.dataset.tip")
 
 
