@@ -82,6 +82,8 @@ class Device(Strict):
     """Published peaks of one GPU."""
 
     name: str
+    products: list[str]
+    """What its driver calls it; others of the same family have other peaks."""
     memory_gb: PositiveFloat
     bandwidth: PositiveFloat
     """Bytes per second."""
@@ -113,29 +115,31 @@ def known() -> Known:
 
 
 def device(name: str) -> Device:
-    """Return the device called ``name``.
+    """Return the device called ``name``, here or by its driver.
 
     Raises:
         DeviceError: nothing is known of it.
     """
     devices = known().devices
-    if name not in devices:
+    key = name if name in devices else called(name)
+    if key is None:
         raise DeviceError(
             f"Nothing is known of a device '{name}'.{hint(name.lower(), devices)}\n"
             f"  known: {', '.join(devices)}; or name a file that `bitswitch bench gpu` wrote."
         )
-    return devices[name]
+    return devices[key]
 
 
 def called(product: str) -> str | None:
-    """Return what the device that is sold as ``product`` is called here; None: it is not known.
+    """Return what the device that its driver calls ``product`` is called here; None: not known.
 
-    >>> called("NVIDIA H100 80GB HBM3"), called("NVIDIA GeForce RTX 4090"), called("NVIDIA L40S")
-    ('h100', 'rtx4090', 'l40s')
+    >>> called("NVIDIA H100 80GB HBM3"), called("NVIDIA H100 PCIe"), called("NVIDIA GH200 480GB")
+    ('h100', None, None)
     """
-    squeezed = slug(product).replace("-", "")
-    found = [name for name in known().devices if name in squeezed]
-    return max(found, key=len, default=None)
+    for name, one in known().devices.items():
+        if slug(product) in map(slug, one.products):
+            return name
+    return None
 
 
 def roofline(on: Device, work: Work, precision: str, mode: Mode) -> Duration:

@@ -77,3 +77,38 @@ def test_no_option_makes_a_device_slower(name):
 def test_an_unknown_device_is_named_with_the_nearest():
     with pytest.raises(DeviceError, match=r"'h10'\. Did you mean 'h100'\?\n  known: t4, v100"):
         devices.device("h10")
+
+
+@pytest.mark.parametrize(
+    "relative",
+    [
+        "NVIDIA GH200 480GB",
+        "NVIDIA H200 NVL",
+        "NVIDIA H100 PCIe",
+        "NVIDIA H100 NVL",
+        "NVIDIA A100-SXM4-40GB",
+        "NVIDIA A100 80GB PCIe",
+        "Tesla V100-PCIE-16GB",
+        "NVIDIA L40",
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+    ],
+)
+def test_a_relative_of_a_known_device_is_not_taken_for_it(relative):
+    assert devices.called(relative) is None
+    with pytest.raises(DeviceError, match=f"Nothing is known of a device '{relative}'"):
+        devices.device(relative)
+
+
+def test_a_device_is_known_by_what_its_driver_calls_it():
+    products = {
+        "Tesla T4": "t4",
+        "Tesla V100-SXM2-32GB": "v100",
+        "NVIDIA A100-SXM4-80GB": "a100",
+        "NVIDIA GeForce RTX 4090": "rtx4090",
+        "NVIDIA L4": "l4",
+        "NVIDIA L40S": "l40s",
+        "NVIDIA H100 80GB HBM3": "h100",
+        "NVIDIA H200": "h200",
+    }
+    assert {name: devices.called(name) for name in products} == products
+    assert devices.device("NVIDIA H200") == devices.device("h200")
