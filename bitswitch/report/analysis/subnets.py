@@ -125,6 +125,7 @@ def sample_of(rows: pd.DataFrame, role: str, metric: Metric) -> Sample:
         metric: The headline.
     """
     values: dict[int, float] = {}
+    trained: dict[int, int] = {}
     failed, origins = [], []
     about = [role, *(f"{role}_{one}" for one in ABOUT)]
     told = rows[["seed", "search_seed", "search", "status", "where", "images", *about]]
@@ -135,12 +136,12 @@ def sample_of(rows: pd.DataFrame, role: str, metric: Metric) -> Sample:
         value = None if row[role] is None else float(row[role])
         origins.append(Origin.of(row, value, status))
         if value is not None:
-            values[at] = value
+            values[at], trained[at] = value, int(row["seed"])
         elif status != "complete":
             why = row[f"{role}_where"] or row["where"] or ""
             failed.append((status, why, row[f"{role}_measured"]))
     images = next((int(row["images"]) for row in blank if row["images"] is not None), None)
-    return Sample(values, tuple(failed), images, metric, "sub-nets", tuple(origins))
+    return Sample(values, tuple(failed), images, metric, "sub-nets", tuple(origins), trained)
 
 
 def values_of(rows: pd.DataFrame, column: str) -> Sequence[float]:

@@ -1,7 +1,7 @@
 """Look up what was measured and what is printed, by place in a table."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
@@ -95,6 +95,8 @@ class Sample:
     """What is counted."""
     origins: tuple[Origin, ...] = ()
     """Of each value; empty where they are not told apart."""
+    trained: Mapping[int, int] = field(default_factory=dict)
+    """Seed of the training by key of ``values``; empty where keys are these seeds."""
 
     @property
     def mean(self) -> float:
@@ -105,6 +107,17 @@ class Sample:
     def scaled(self) -> dict[int, float]:
         """The values on the metric's scale: what may be subtracted."""
         return {seed: self.metric.scaled(value) for seed, value in self.values.items()}
+
+    @property
+    def networks(self) -> list[float]:
+        """The values on the metric's scale, of each trained network the mean of its own.
+
+        These alone are drawn independently: searches of one network share what it is.
+        """
+        found: dict[int, list[float]] = {}
+        for key, value in self.scaled.items():
+            found.setdefault(self.trained.get(key, key), []).append(value)
+        return [fmean(values) for values in found.values()]
 
     @property
     def total(self) -> int:

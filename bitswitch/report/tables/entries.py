@@ -42,11 +42,16 @@ def measured(sample: Sample | None, bold: bool, footnotes: Footnotes) -> Entry:
 
 
 def detail(sample: Sample) -> Detail | None:
-    """Return what is behind a mean; None where every seed is still missing."""
+    """Return what is behind a mean; None where every seed is still missing.
+
+    The interval is that of the mean over trained networks, each the mean of its searches: there is
+    none for one network, however many searches it went through.
+    """
     if not sample.values and all(status == "missing" for status, _, _ in sample.failed):
         return None
     of = f" of {sample.total}" if sample.failed else ""
-    found = statistics.interval(list(sample.scaled.values()))
+    networks = sample.networks
+    found = statistics.interval(networks)
     ends = [number(sample.metric, sample.metric.unscaled(end)) for end in found or ()]
     values = (
         Value(
@@ -56,8 +61,13 @@ def detail(sample: Sample) -> Detail | None:
         )
         for one in sample.origins
     )
+    clusters = ""
+    if 1 < len(sample.values) != len(networks):
+        clusters = f" of {len(networks)} trained networks"
+        if len(networks) == 1:
+            clusters = " of one trained network, which gives no interval"
     return Detail(
-        f"{len(sample.values)}{of} {sample.unit}",
+        f"{len(sample.values)}{of} {sample.unit}{clusters}",
         f"[{', '.join(ends)}]" if ends else "",
         tuple(values),
     )

@@ -35,6 +35,15 @@ def test_rows_hold_accuracy_costs_and_effort(frames: Frames):
     assert found[found.variant == "greedy"].headline_retrained.isna().all()
 
 
+def test_sub_nets_count_once_for_each_network_that_was_trained(frames: Frames):
+    found = subnets.of_experiment(frames, "search-comparison")
+    rows = found[(found.variant == "random") & (found.budget == "average-bits-4")]
+    metric = frames.headlines[rows.network.iloc[0]].metric
+    sample = subnets.sample_of(rows, "headline", metric)
+    assert (len(sample.values), len(sample.networks)) == (4, 2)
+    assert sample.networks == pytest.approx(rows.groupby("seed").headline.mean().tolist())
+
+
 def test_layers_stand_from_the_input(frames: Frames):
     row = subnets.of_experiment(frames, "fronts").iloc[0]
     layers = subnets.layers_of(frames, row.search, row.budget)

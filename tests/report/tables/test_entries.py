@@ -95,3 +95,25 @@ def test_best_needs_someone_to_be_better_than():
     assert not entries.is_best(a, {a: 2.0, b: 2.0}, TOP1)
     assert not entries.is_best(a, {a: 2.0}, TOP1)
     assert not entries.is_best(a, {}, TOP1)
+
+
+def test_searches_of_one_trained_network_give_no_interval():
+    sample = Sample(
+        {0: 92.0, 1: 93.0, 2: 91.0}, (), 1000, TOP1, "sub-nets", trained={0: 5, 1: 5, 2: 5}
+    )
+    about = entries.detail(sample)
+    assert about is not None
+    assert about.count == "3 sub-nets of one trained network, which gives no interval"
+    assert about.interval == ""
+    assert entries.measured(sample, False, Footnotes()).below == "±1.00 (3)"  # of sub-nets, as ever
+
+
+def test_the_interval_is_over_trained_networks_whatever_their_searches():
+    one, two = {0: 92.0, 1: 93.0}, {0: 91.0, 1: 93.0, 2: 92.5, 3: 93.5}
+    once = entries.detail(Sample(one, (), 1000, TOP1, "sub-nets", trained={0: 0, 1: 1}))
+    twice = Sample(two, (), 1000, TOP1, "sub-nets", trained={0: 0, 1: 0, 2: 1, 3: 1})
+    about = entries.detail(twice)
+    assert twice.networks == [92.0, 93.0]
+    assert (once.count, about.count) == ("2 sub-nets", "4 sub-nets of 2 trained networks")
+    assert about.interval == once.interval != ""
+    assert about.interval == entries.detail(GOOD).interval
