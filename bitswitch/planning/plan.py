@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     deployments: dict[str, Cost]
     parts: dict[str, Part]
     starts: Counter[str]
-    """Full-precision runs, and how many runs start from each."""
+    """Runs that others start from, at full precision or not, and how many start from each."""
     data_bytes: int
     notes: list[str]
     schedule: Schedule
@@ -321,7 +321,7 @@ def render(plan: Plan) -> str:
         f"{wall} with {plan.slots} jobs at once on {device}; at least {longest} with any "
         f"number, as jobs wait for each other:",
         f"  {', then '.join(plan.schedule.chain)}",
-        f"full-precision networks: {shared}; runs that start from them: {starting}",
+        f"runs that start from another: {starting}, from {shared} networks",
         f"datasets: about {plan.data_bytes / 2**20:,.0f} MiB uncompressed",
         *plan.notes,
     ]

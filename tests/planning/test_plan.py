@@ -101,8 +101,10 @@ def test_the_text_names_tables_totals_and_assumptions():
     for part in made.parts.values():
         assert part.title in text
     assert "each run once" in text
-    starting = sum(run.start is not None for run in load_suite(suite_path("paper")).runs.values())
-    assert f"runs that start from them: {starting}" in text
+    runs = load_suite(suite_path("paper")).runs
+    starts = [run.start.run_id for run in runs.values() if run.start]
+    begun_from = len(set(starts) & runs.keys())
+    assert f"runs that start from another: {len(starts)}, from {begun_from} networks" in text
     assert "without the making of data, tables and report" in text
     assert "GPU hours" not in text
     assert "hours of a GPU that is not here: the same command with --assume and one of t4" in text
