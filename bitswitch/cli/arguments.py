@@ -115,6 +115,11 @@ def find_run(results: Path, run: str) -> Path:
         SpecError: there is none.
     """
     known = [path.parent.name for path in sorted((results / "runs").glob("*/spec.yaml"))]
+    if not known:
+        raise SpecError(
+            f"{results / 'runs'} has no run '{run}': it has none at all.\n"
+            f"  Runs are trained by `snakemake --cores 8 all`; --results names another folder."
+        )
     check_name(run, known, f"{results / 'runs'} has no run")
     return results / "runs" / run
 

@@ -270,6 +270,9 @@ def test_a_run_is_shown(bitswitch, tmp_path):
     (folder / "spec.yaml").write_text("seed: 3\n")
     code, out, _ = bitswitch("show", "a-run", "--results", tmp_path)
     assert (code, out) == (0, "seed: 3\n\na-run  waiting\n")
+    code, _, error = bitswitch("show", "b-run", "--results", tmp_path)
+    assert code == 2
+    assert "has no run 'b-run'. Did you mean 'a-run'?" in error
 
 
 WRONG = {
@@ -306,7 +309,7 @@ WRONG = {
     "dataset of a suite": (["data", "check", "cifar", "--suite", "{suite}"], 2, "no dataset"),
     "no dataset at all": (["data", "check"], 2, "Name a dataset"),
     "missing data": (["data", "check", "digits", "--data", "{tmp}"], 4, "not found"),
-    "shown run": (["show", "nothing", "--results", "{tmp}"], 2, "has no run 'nothing'"),
+    "shown run": (["show", "nothing", "--results", "{tmp}"], 2, "it has none at all"),
     "device": (["train", "{suite}", "{run}", "--device", "cdua"], 6, "cuda"),
 }
 
