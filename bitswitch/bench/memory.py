@@ -1,8 +1,12 @@
 """Peak memory of a piece of work, as the allocator saw it."""
 
+import os
 from collections.abc import Callable
 
 import torch
+
+QUIET = ("KINETO_LOG_LEVEL", "99")
+"""Of torch's profiler: builds with CUDA print when it starts and stops, in between results."""
 
 
 def peak_memory_mib(work: Callable[[], object], device: torch.device) -> float:
@@ -12,6 +16,7 @@ def peak_memory_mib(work: Callable[[], object], device: torch.device) -> float:
         torch.cuda.reset_peak_memory_stats(device)
         work()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    os.environ.setdefault(*QUIET)
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profiler:
