@@ -48,6 +48,6 @@ def test_without_a_server_the_command_runs_here(monkeypatch):
     assert calls == ["run"]
 
 
-def test_heavy_commands_exist():
+def test_forked_commands_exist():
     commands = {cli.name_of(command) for commands in cli.PANELS.values() for command in commands}
-    assert set(entry.HEAVY) <= commands | {group.name for group in cli.app.registered_groups}
+    assert set(entry.FORKED) <= commands | {group.name for group in cli.app.registered_groups}
