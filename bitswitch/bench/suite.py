@@ -54,10 +54,8 @@ def many(seeds: int) -> dict[str, Any]:
     """Return the suite `mini` with so many seeds for every row."""
     content: dict[str, Any] = read_yaml(asset("config", "suites", "mini.yaml"))
     content |= {"name": "many", "seeds": list(range(seeds))}
-    experiments = [part for part in content["experiments"].values() if part]
-    variants = [row for part in experiments for row in part.get("variants", {}).values()]
-    for part in (*content["networks"].values(), *experiments, *variants):
-        part.pop("seeds", None)
+    for part in (*content["networks"].values(), *content["experiments"].values()):
+        (part or {}).pop("seeds", None)
     return content
 
 

@@ -196,7 +196,7 @@ class Suite(Strict):
     @model_validator(mode="after")
     def _can_be_expanded(self) -> Self:
         entries = sum(
-            len(self.seeds_of(name, network, variant))
+            len(self.seeds_of(name, network))
             * _entries(self.experiments[name].variants[variant], bitset)
             for name, network, variant, bitset in self.places()
         )
@@ -229,7 +229,8 @@ class Suite(Strict):
         """Yield every cell; plugins are asked once for all seeds of a row."""
         of_seed: dict[int, Seeded] = {}
         for row in self.places():
-            seeds = self.seeds_of(*row[:3])
+            experiment, network, _, _ = row
+            seeds = self.seeds_of(experiment, network)
             cells = list(self._cells(*row, seed=seeds[0]))
             for seed in seeds:
                 seeded = of_seed.setdefault(seed, Seeded(seed))
@@ -267,11 +268,9 @@ class Suite(Strict):
                         for bitset in recipe.bitsets or self._bitsets(experiment, network):
                             yield name, network, variant, bitset
 
-    def seeds_of(self, experiment: str, network: str, variant: str) -> Seeds:
-        """Return the seeds of one row: those that stand nearest to it."""
-        recipe = self.experiments[experiment]
-        own = recipe.variants[variant].seeds or recipe.seeds
-        return own or self.networks[network].seeds or self.seeds
+    def seeds_of(self, experiment: str, network: str) -> Seeds:
+        """Return the seeds of every row of an experiment on one network."""
+        return self.experiments[experiment].seeds or self.networks[network].seeds or self.seeds
 
     def _bitsets(self, experiment: ExperimentSpec, network: str) -> BitSets:
         """Return the bit sets of an experiment's rows on one network."""
@@ -289,7 +288,7 @@ class Suite(Strict):
         return [
             cell
             for cell in self.run_cells
-            if cell.seed == self.seeds_of(cell.experiment, cell.network, cell.variant)[0]
+            if cell.seed == self.seeds_of(cell.experiment, cell.network)[0]
         ]
 
     @cached_property

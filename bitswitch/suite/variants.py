@@ -158,7 +158,5 @@ class VariantSpec(Strict):
     """Multiplies its learning rate."""
     bitsets: BitSets | None = None
     """Overrides the network's."""
-    seeds: Seeds | None = None
-    """Overrides those of the experiment: more for the rows that others are compared with."""
     float_inputs: FloatInputs = None
     """Overrides the network's; ``all``: only weights are quantized."""

@@ -77,15 +77,6 @@ def test_one_run_per_seed_and_one_start_each(write):
     assert [run.is_float for run in suite.runs.values()] == [True, True, False, False]
 
 
-def test_seeds_are_those_that_stand_nearest_to_a_row(write):
-    rows = {"a": {"title": "a"}, "b": {"title": "b", "training": {"epochs": 3}, "seeds": [4, 2]}}
-    one = {**CONTENT["experiments"]["one"], "variants": rows, "seeds": [0]}
-    suite = load_suite(write(experiments={"one": one}, **with_network(seeds=[5, 6])))
-    assert [(c.variant, c.seed) for c in suite.cells] == [("a", 0), ("b", 4), ("b", 2)]
-    assert [(c.variant, c.seed) for c in suite.first_cells] == [("a", 0), ("b", 4)]
-    assert suite.seeds_of("one", "net", "b") == (4, 2)
-
-
 def test_titles_do_not_change_a_run(write):
     before = load_suite(write()).runs
     assert load_suite(write(title="another", **with_network(title="another"))).runs == before

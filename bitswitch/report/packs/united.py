@@ -70,13 +70,10 @@ def _add_seeds(content: dict[str, Any], part: Part, first: Path) -> None:
 
 
 def _are_seeds(keys: Keys) -> bool:
-    """Return whether they lead to seeds of runs: of the suite, or where they override it."""
-    match keys:
-        case ("seeds",) | ("networks" | "experiments", _, "seeds"):
-            return True
-        case ("experiments", _, "variants", _, "seeds"):
-            return True
-    return False
+    """Return whether they lead to seeds of runs: of the suite, a network or an experiment."""
+    return keys[-1] == "seeds" and (
+        len(keys) == 1 or (len(keys) == 3 and keys[0] in ("networks", "experiments"))
+    )
 
 
 def _leaves(content: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
@@ -94,7 +91,7 @@ def _cells(suite: Suite, parts: Sequence[Part]) -> tuple[Cell, ...]:
     Raises:
         RecordError: a cell that two have is not the same.
     """
-    order = [(*place, seed) for place in suite.places() for seed in suite.seeds_of(*place[:3])]
+    order = [(*place, seed) for place in suite.places() for seed in suite.seeds_of(*place[:2])]
     by_part: list[dict[Any, list[Cell]]] = []
     for part in parts:
         found: dict[Any, list[Cell]] = {}

@@ -11,16 +11,14 @@ from bitswitch.report.packs.united import Part, united
 from bitswitch.suite.suite import Suite
 from tests.report.packs.conftest import suite_of
 
-WHERE = ("networks", "experiments", "variants")
+WHERE = ("networks", "experiments")
 
 
 def of(where: str, seeds: list[int]) -> Suite:
-    """Return a suite whose only network, only experiment or all variants have these seeds."""
+    """Return a suite whose only network or experiment has these seeds."""
     content = suite_of([7]).model_dump(exclude_defaults=True)
-    (experiment,) = content["experiments"].values()
-    for one in (experiment if where == "variants" else content)[where].values():
-        one["seeds"] = seeds
-    return suite_of([7], networks=content["networks"], experiments=content["experiments"])
+    ((name, about),) = content[where].items()
+    return suite_of([7], **{where: {name: {**about, "seeds": seeds}}})
 
 
 def parts(*suites: Suite) -> list[Part]:
@@ -37,7 +35,7 @@ def test_seeds_of_networks_and_experiments_are_joined_too(where: str, known_plug
 
 @pytest.mark.parametrize("where", WHERE)
 def test_seeds_that_one_leaves_to_the_suite_are_a_difference(where: str, known_plugins: None):
-    with pytest.raises(RecordError, match=rf"1\.tar\.xz is of .*differ in .*{where}\.\w+\.seeds"):
+    with pytest.raises(RecordError, match=rf"1\.tar\.xz is of .*differ in {where}\.\w+\.seeds"):
         united(parts(of(where, [3]), suite_of([7])))
 
 
