@@ -122,7 +122,7 @@ def test_a_job_ends_at_once_when_its_scheduler_is_killed(leader):
 
 @linux
 def test_a_job_that_does_not_end_is_killed(leader):
-    deaf = "import signal; signal.signal(15, lambda *a: print(flush=True)); print(flush=True)\n"
+    deaf = "import signal; signal.signal(15, lambda *a: None); print(flush=True)\n"
     deaf += "while True: time.sleep(1)"
     with follower(leader, code=deaf) as process:
         process.stdout.readline()
