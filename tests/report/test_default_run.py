@@ -15,8 +15,12 @@ from bitswitch.report.tables.accuracy_grid import Grid
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference" / "mini.tar.xz"
 MAIN = ("table1", "table2", "alrs", "table6", "zero-step")
 """Experiments whose rows have three seeds on small networks."""
-MORE = [*MAIN, "table3", "separate", "published-recipes", "epoch-matched", "readings"]
-"""And searches, costs, and what else has them."""
+MORE = [
+    *MAIN,
+    *("table3", "separate", "published-recipes", "epoch-matched", "readings", "alrs-lineage"),
+    *("scale-gradient", "scale-gradient-sizes", "recalibration"),
+]
+"""And searches, costs, and ablations that have them too."""
 SMALL = ("resnet8", "resnet20")
 """Networks of three seeds."""
 NEAR, NEAREST = 5.0, 1.5
